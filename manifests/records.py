@@ -1,0 +1,133 @@
+"""The shard record: the one small file that makes a shard exist, and knows what made it.
+
+A record names its stage and version, the configuration that mattered, the digests of what was read and the sizes and
+digests of what was written. Resuming is comparing fingerprints; staleness is naming the field that differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import xxhash
+
+from manifests.storage import Storage
+
+RECORDS_FOLDER = "_records"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One file a shard wrote. path: relative to the run. n_rows: -1 where the file is no table."""
+
+    role: str
+    path: str
+    n_bytes: int
+    digest: str
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One unreadable piece of input that was skipped. where: file and offset; what: the reason, in words."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a shard's bytes depend on. inputs: one digest per named input."""
+
+    stage: str
+    version: int
+    shard: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """xxh3-128 of the canonical JSON of every field, 32 hex digits."""
+        return xxhash.xxh3_128_hexdigest(json.dumps(asdict(self), sort_keys=True).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """A finished shard. Timings and host are for people; nothing reads them back to decide anything."""
+
+    identity: Identity
+    outputs: tuple[OutputFile, ...]
+    counters: Mapping[str, int]
+    damage: tuple[Damage, ...] = ()
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    host: str = ""
+    finished_at: str = ""
+    fingerprint: str = field(default="")
+
+    def to_json(self) -> bytes:
+        fields = asdict(self) | {"fingerprint": self.identity.fingerprint}
+        return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> ShardRecord | None:
+        """The record in these bytes, or None where they are no whole record."""
+        try:
+            fields = json.loads(data)
+            identity = Identity(**fields.pop("identity"))
+            outputs = tuple(OutputFile(**o) for o in fields.pop("outputs"))
+            damage = tuple(Damage(**d) for d in fields.pop("damage"))
+            record = ShardRecord(identity=identity, outputs=outputs, damage=damage, **fields)
+        except (ValueError, TypeError, KeyError):
+            return None
+        return record if record.fingerprint == identity.fingerprint else None
+
+    def output(self, role: str) -> OutputFile:
+        """The one output of a role."""
+        (found,) = (o for o in self.outputs if o.role == role)
+        return found
+
+
+def record_name(stage: str, shard: str) -> str:
+    """Where a shard's record lies: `extract/crawl/_records/part-00017.json`."""
+    folder, _, name = f"{stage}/{shard}".rpartition("/")
+    return f"{folder}/{RECORDS_FOLDER}/{name}.json"
+
+
+def read_record(storage: Storage, stage: str, shard: str) -> ShardRecord | None:
+    """The shard's record if it is whole and its outputs are there with the recorded sizes."""
+    data = storage.read_bytes(record_name(stage, shard))
+    record = ShardRecord.from_json(data) if data is not None else None
+    if record is None or any(storage.size(o.path) != o.n_bytes for o in record.outputs):
+        return None
+    return record
+
+
+def staleness(record: ShardRecord | None, wanted: Identity) -> str | None:
+    """Why a shard must be made (again), in words; None where its record still stands."""
+    if record is None:
+        return "never made"
+    have = record.identity
+    if have.fingerprint == wanted.fingerprint:
+        return None
+    if have.version != wanted.version:
+        return f"stage version {have.version} -> {wanted.version}"
+    for key, value, other in _differences(have.config, wanted.config):
+        return f"{key}: {value!r} -> {other!r}"
+    for name in sorted({*have.inputs, *wanted.inputs}):
+        if have.inputs.get(name) != wanted.inputs.get(name):
+            return f"input {name} changed"
+    return "identity changed"
+
+
+def _differences(have: Any, wanted: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted key, old, new) of every leaf that differs between two JSON-like values."""
+    if not (isinstance(have, Mapping) and isinstance(wanted, Mapping)):
+        return [] if have == wanted else [(prefix, have, wanted)]
+    found = []
+    for key in sorted({*have, *wanted}):
+        name = f"{prefix}.{key}" if prefix else key
+        found += _differences(have.get(key), wanted.get(key), name)
+    return found

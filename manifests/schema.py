@@ -1,0 +1,157 @@
+"""The Arrow schema of every table of a run, with a sentence for every column.
+
+The sentence is stored as the field's `comment` metadata, so any Parquet reader can show it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+ID = pa.binary(16)
+
+
+def _field(name: str, kind: pa.DataType, comment: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
+
+
+SIGNAL_PREFIX = "signal_"
+
+DOCUMENTS = pa.schema([
+    _field("doc_id", ID, "xxh3-128 of source name, origin_path and origin_offset: unique by construction"),
+    _field("record_id", pa.string(), "WARC-Record-ID or the user's own id; may repeat", nullable=True),
+    _field("source", pa.string(), "name of the recipe's source"),
+    _field("url", pa.string(), "target URL as archived", nullable=True),
+    _field("host", pa.string(), "lower-case host of the URL, without port", nullable=True),
+    _field("date", pa.timestamp("ms", "UTC"), "when the page was fetched", nullable=True),
+    _field("origin_path", pa.string(), "archive or input file, relative to the source's root"),
+    _field("origin_offset", pa.int64(), "byte offset of the record in the file as stored, or row number"),
+    _field("origin_length", pa.int64(), "bytes of the record in the file as stored; -1 where rows have none"),
+    _field("language", pa.string(), "ISO 639 code by language identification; null where it was off", nullable=True),
+    _field("language_score", pa.float32(), "its probability, 0 to 1", nullable=True),
+    _field("text", pa.large_string(), "extracted text, Unicode"),
+    _field("n_bytes", pa.int64(), "UTF-8 bytes of text"),
+])
+"""Extracted documents; `signal_*` float32 columns follow."""
+
+EXCLUSIONS = pa.schema([
+    _field("doc_id", ID, "id that the document would have"),
+    _field("source", pa.string(), "name of the recipe's source"),
+    _field("url", pa.string(), "target URL as archived", nullable=True),
+    _field("origin_path", pa.string(), "archive or input file, relative to the source's root"),
+    _field("origin_offset", pa.int64(), "byte offset or row number"),
+    _field("stage", pa.string(), "stage that dropped it"),
+    _field("reason", pa.string(), "rule that dropped it"),
+    _field("value", pa.float64(), "what the rule measured", nullable=True),
+    _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
+])
+"""Documents that never reached the document table, and why."""
+
+LABELS = pa.schema([
+    _field("doc_id", ID, "document"),
+    _field("source", pa.string(), "source after derivation: a crawl page that links match may belong to `webtext`"),
+    _field("label", pa.string(), "why it is a positive example: url, host, curated; null if it is none", nullable=True),
+    _field("fold", pa.uint8(), "fold by hash(host): the model that has not seen this host"),
+])
+"""classifier/labels: one row a document, in the documents' order."""
+
+SELECT_MARKS = pa.schema([
+    _field("doc_id", ID, "document"),
+    _field("source", pa.string(), "source after derivation"),
+    _field("quality_score", pa.float32(), "out-of-fold probability of being like WebText", nullable=True),
+    _field("keep", pa.bool_(), "whether later stages see it"),
+    _field("reason", pa.string(), "rule that dropped it; null where kept", nullable=True),
+    _field("value", pa.float64(), "what the rule measured", nullable=True),
+    _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
+])
+
+DEDUP_MARKS = pa.schema([
+    _field("doc_id", ID, "document"),
+    _field("keep", pa.bool_(), "false for duplicates and for documents that selection had dropped"),
+    _field("reason", pa.string(), "exact_duplicate or near_duplicate; not_selected; null where kept", nullable=True),
+    _field("duplicate_of", ID, "the kept document it duplicates", nullable=True),
+    _field("similarity", pa.float32(), "exact word-shingle Jaccard with duplicate_of", nullable=True),
+])
+
+CUT = pa.struct([
+    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
+    pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False)])
+
+SPAN = pa.struct([pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False)])
+
+DECONTAMINATION_MARKS = pa.schema([
+    _field("doc_id", ID, "document"),
+    _field("keep", pa.bool_(), "whether any piece of it is left; false as well where an earlier stage dropped it"),
+    _field("reason", pa.string(), "rule that dropped it; not_selected; null where kept", nullable=True),
+    _field("cuts", pa.list_(CUT), "what matched: UTF-8 byte span of the n-gram in the text, benchmark and item"),
+    _field("pieces", pa.list_(SPAN), "UTF-8 byte spans of the text that stay; the whole text where nothing matched"),
+])
+
+CLEAN_EXTRA = [
+    _field("parent_id", ID, "the extracted document this is a piece of; null where it is whole", nullable=True),
+    _field("edits", pa.list_(SPAN), "UTF-8 byte spans of the extracted text that make up this text, in order"),
+]
+"""Columns that clean documents have beyond DOCUMENTS."""
+
+TOKENS = pa.schema([
+    _field("doc_id", ID, "clean document"),
+    _field("token_start", pa.int64(), "place of its first token in the .tokens file"),
+    _field("n_tokens", pa.int64(), "its tokens, without any end-of-text token"),
+])
+
+SPANS = pa.schema([
+    _field("token_start", pa.uint64(), "place of the first token in the shard's payload"),
+    _field("n_tokens", pa.uint32(), "tokens of the fragment, its own end-of-text token included where it ends here"),
+    _field("doc_id", ID, "clean document"),
+    _field("source_id", pa.uint16(), "row of sources.parquet"),
+    _field("doc_token_offset", pa.uint32(), "place of the fragment's first token in its document"),
+    _field("epoch", pa.uint16(), "which pass over the source this is, from 0"),
+    _field("row", pa.uint32(), "row of the shard"),
+    _field("truncated_left", pa.bool_(), "the document began before this fragment"),
+    _field("truncated_right", pa.bool_(), "the document goes on after this fragment"),
+])
+
+PACKED_MANIFEST = pa.schema([
+    _field("split", pa.string(), "train or val"),
+    _field("shard_index", pa.uint32(), "number of the shard in its split"),
+    _field("path", pa.string(), "shard file, relative to packed/"),
+    _field("n_bytes", pa.int64(), "bytes of the shard file, header included"),
+    _field("dtype", pa.string(), "uint16 or uint32, little-endian"),
+    _field("n_tokens", pa.int64(), "tokens of the payload: span tokens + 1 + padding"),
+    _field("n_rows", pa.int64(), "rows of row_length tokens"),
+    _field("row_length", pa.uint32(), "tokens of a row: the training context"),
+    _field("packing", pa.string(), "concat, best_fit or pad"),
+    _field("n_documents", pa.int64(), "documents with a fragment in the shard"),
+    _field("n_spans", pa.int64(), "rows of the spans file"),
+    _field("eot_id", pa.uint32(), "end-of-text token"),
+    _field("vocab_size", pa.uint32(), "ids are below this"),
+    _field("tokenizer_sha256", pa.string(), "of tokenizer.json"),
+    _field("payload_xxh3", pa.string(), "xxh3-128 of the tokens' bytes"),
+    _field("spans_path", pa.string(), "spans file, relative to packed/"),
+    _field("spans_xxh3", pa.string(), "xxh3-128 of the spans file"),
+    _field("first_row", pa.int64(), "number of the shard's first row in its split"),
+    _field("tokens_by_source", pa.map_(pa.string(), pa.int64()), "span tokens of each source"),
+    _field("dropped_tokens", pa.int64(), "tokens of the split's tail that fill no row; on its last shard"),
+    _field("seed", pa.int64(), "seed of the run"),
+    _field("recipe_sha256", pa.string(), "of the resolved recipe"),
+    _field("format_version", pa.uint32(), "of shards and this manifest"),
+])
+
+SOURCES = pa.schema([
+    _field("source_id", pa.uint16(), "as in the spans"),
+    _field("name", pa.string(), "as in the recipe"),
+    _field("requested_weight", pa.float64(), "share asked for, before caps, summing to 1"),
+    _field("available_tokens", pa.int64(), "tokens of the clean training documents, one end-of-text each"),
+    _field("selected_tokens", pa.int64(), "tokens the mixture took"),
+    _field("epochs", pa.float64(), "selected / available"),
+    _field("realised_share", pa.float64(), "packed tokens of this source / all packed tokens of the training split"),
+])
+
+STAGE_MANIFEST = pa.schema([
+    _field("shard", pa.string(), "shard of the stage"),
+    _field("role", pa.string(), "what the file is to the stage, such as documents or exclusions"),
+    _field("path", pa.string(), "file, relative to the run"),
+    _field("n_bytes", pa.int64(), "its size"),
+    _field("n_rows", pa.int64(), "its rows; -1 where it is no table"),
+    _field("xxh3", pa.string(), "xxh3-128 of its bytes"),
+])
+"""STAGE/manifest.parquet: every file of a whole stage, by shard."""

@@ -1,0 +1,167 @@
+"""Where files live: a run's root as a local folder or any fsspec URL, read and published in one way.
+
+A file appears under its name whole or not at all: locally it is written under `ROOT/.tmp/`, flushed to disk and
+renamed; on an object store it is written to a local temporary file and put in one request.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import xxhash
+
+from manifests.errors import InputError
+
+_CHUNK = 1 << 20
+_TMP = ".tmp"
+
+
+def is_local(path: str) -> bool:
+    """Whether a path is on this machine's file system rather than behind a URL."""
+    return "://" not in path or path.startswith("file://")
+
+
+def local_path(path: str) -> str:
+    """A local path without its optional `file://`."""
+    return path.removeprefix("file://")
+
+
+def join(root: str, relative: str) -> str:
+    """A path under a root; absolute paths and URLs are returned as they are."""
+    if not is_local(relative) or relative.startswith("/"):
+        return relative
+    return f"{root.rstrip('/')}/{relative}"
+
+
+def open_read(path: str) -> IO[bytes]:
+    """Open any local path or fsspec URL for reading bytes; raises InputError with the path when it cannot be."""
+    try:
+        if is_local(path):
+            return open(local_path(path), "rb")  # noqa: SIM115 (the caller closes it)
+        return fsspec.open(path, "rb").open()  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error
+
+
+def digest_file(path: str) -> str:
+    """xxh3-128 of a file's bytes as 32 hex digits, read in 1 MiB pieces."""
+    state = xxhash.xxh3_128()
+    with open_read(path) as stream:
+        while block := stream.read(_CHUNK):
+            state.update(block)
+    return state.hexdigest()
+
+
+class Storage:
+    """The files under one root. All names are relative to it, with forward slashes."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(local_path(root)) if is_local(root) else root.rstrip("/")
+        self.local = is_local(root)
+        self._fs: Any = None if self.local else fsspec.core.url_to_fs(self.root)[0]
+
+    def __reduce__(self) -> tuple[type[Storage], tuple[str]]:
+        return Storage, (self.root,)
+
+    def path(self, name: str) -> str:
+        """The full path or URL of a name; absolute paths and URLs pass through."""
+        return join(self.root, name)
+
+    def exists(self, name: str) -> bool:
+        return os.path.exists(self.path(name)) if self.local else bool(self._fs.exists(self.path(name)))
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, or None where there is none."""
+        try:
+            return os.path.getsize(self.path(name)) if self.local else int(self._fs.info(self.path(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """The bytes of a file, or None where there is none."""
+        try:
+            return Path(self.path(name)).read_bytes() if self.local else bytes(self._fs.cat_file(self.path(name)))
+        except FileNotFoundError:
+            return None
+
+    def list(self, folder: str) -> list[str]:
+        """Names of all files below a folder, sorted; an absent folder is empty."""
+        base = self.path(folder)
+        if self.local:
+            found = [os.path.join(d, f) for d, _, files in os.walk(base) for f in files]
+            return sorted(os.path.relpath(f, self.root) for f in found)
+        root = self._fs._strip_protocol(self.root)
+        return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
+
+    def remove(self, name: str) -> None:
+        """Remove a file; it is no error when there is none."""
+        try:
+            os.remove(self.path(name)) if self.local else self._fs.rm_file(self.path(name))
+        except FileNotFoundError:
+            return
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Publish a small file in one step."""
+        with self.staging() as folder:
+            staged = os.path.join(folder, "file")
+            with open(staged, "wb") as stream:
+                stream.write(data)
+            self.publish(staged, name)
+
+    @contextmanager
+    def staging(self) -> Iterator[str]:
+        """A fresh local folder to write in; removed at the end, whatever happened.
+
+        Its name is random so that two attempts at one shard never meet; what they publish is the same."""
+        if self.local:
+            folder = os.path.join(self.root, _TMP, uuid.uuid4().hex)
+            os.makedirs(folder)
+        else:
+            folder = tempfile.mkdtemp(prefix="curate-")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, staged: str, name: str) -> None:
+        """Flush a staged local file to disk and give it its name, in one rename or one PUT."""
+        target = self.path(name)
+        if not self.local:
+            self._fs.put_file(staged, target)
+            return
+        with open(staged, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(staged, target)
+        _sync_folder(os.path.dirname(target))
+
+    def clear_staging(self) -> None:
+        """Remove what killed attempts left under `.tmp`."""
+        if self.local:
+            shutil.rmtree(os.path.join(self.root, _TMP), ignore_errors=True)
+
+    def free_bytes(self) -> int | None:
+        """Free space at the root in bytes; None on an object store."""
+        if not self.local:
+            return None
+        folder = self.root
+        while not os.path.exists(folder):
+            folder = os.path.dirname(folder)
+        return shutil.disk_usage(folder).free
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a rename durable: the directory entry is data too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""Reading and writing the run's tables: plain zstd Parquet, the same bytes for the same rows.
+
+A *partitioned* table is one file whose rows are grouped by a `partition` column, one row group a partition: a shuffle
+is then one map that writes such files and another that reads its own row groups from each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests.errors import InputError
+from manifests.storage import is_local, local_path, open_read
+
+PARTITION = "partition"
+
+
+def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.RecordBatch]) -> int:
+    """Write tables of one schema to a local Parquet file, a row group for each; returns the number of rows."""
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, write_statistics=True) as writer:
+        for table in tables:
+            if isinstance(table, pa.RecordBatch):
+                table = pa.Table.from_batches([table])
+            if len(table):
+                writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
+                n_rows += len(table)
+    return n_rows
+
+
+def open_table(path: str) -> pq.ParquetFile:
+    """Open a Parquet file anywhere; raises InputError naming the file where it is none."""
+    try:
+        return pq.ParquetFile(local_path(path) if is_local(path) else open_read(path), memory_map=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"is no readable Parquet file: {error}", where=path) from error
+
+
+def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole Parquet file, or some of its columns, on one thread (workers own one core each)."""
+    with open_table(path) as file:
+        return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of a Parquet file one by one, for text that must not be held at once."""
+    with open_table(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def partition_schema(schema: pa.Schema) -> pa.Schema:
+    """A schema with the partition column in front."""
+    return schema.insert(0, pa.field(PARTITION, pa.int32(), nullable=False))
+
+
+def write_partitions(path: str, schema: pa.Schema, table: pa.Table, partition: Any) -> int:
+    """Write rows grouped by partition, in their given order within each; returns the number of rows.
+
+    partition: int [n], one a row. The file's schema is `partition_schema(schema)`."""
+    column = pa.array(partition, pa.int32())
+    order = pc.sort_indices(pa.table({PARTITION: column, "row": pa.array(range(len(column)), pa.int64())}),
+                            sort_keys=[(PARTITION, "ascending"), ("row", "ascending")])
+    full = table.cast(schema).add_column(0, partition_schema(schema).field(0), column).take(order)
+    sizes = pc.value_counts(full[PARTITION])
+    lengths = dict(zip((v["values"].as_py() for v in sizes), (v["counts"].as_py() for v in sizes), strict=True))
+    starts = [0]
+    for value in sorted(lengths):
+        starts.append(starts[-1] + lengths[value])
+    groups = (full.slice(a, b - a) for a, b in zip(starts, starts[1:], strict=False))
+    return write_table(path, partition_schema(schema), groups)
+
+
+def read_partition(path: str, partition: int, columns: Sequence[str]) -> pa.Table:
+    """The rows of one partition of a partitioned table, without the partition column."""
+    with open_table(path) as file:
+        groups = []
+        for index in range(file.num_row_groups):
+            statistics = file.metadata.row_group(index).column(0).statistics
+            if statistics.min == partition:
+                groups.append(index)
+        return file.read_row_groups(groups, columns=list(columns), use_threads=False)

@@ -1,0 +1,152 @@
+"""One shard's work: what a stage function is given, and how what it wrote becomes a shard.
+
+A stage function has the form `stage(config, work)`. It reads `work.input(...)`, writes to `work.output(...)`, counts
+with `work.count(...)`, and returns nothing. It never sees the engine, other shards, the clock or the run's place.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from manifests.records import Damage, Identity, OutputFile, ShardRecord, record_name
+from manifests.storage import Storage, digest_file
+from manifests.tables import read_table, write_table
+
+MANIFEST = "manifest.parquet"
+_MAX_DAMAGE = 1000  # entries listed in a record; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class InputRef:
+    """What a task reads under one name: files by path, or every output of a stage through its manifest.
+
+    paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` stands for the files listed in
+    it. role: keep only outputs of this role from manifests. digest: what the shard's fingerprint sees."""
+
+    paths: tuple[str, ...]
+    digest: str
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One shard of one stage. shard: its name under the stage's folder, such as `crawl/part-x-1a2b3c4d`.
+    variables: facts of this shard that the configuration does not hold, such as a source's name or a partition."""
+
+    stage: str
+    version: int
+    shard: str
+    config: Any
+    config_fields: Mapping[str, Any]
+    inputs: Mapping[str, InputRef]
+    variables: Mapping[str, Any]
+
+    @property
+    def identity(self) -> Identity:
+        config = {**self.config_fields, **({"shard": dict(self.variables)} if self.variables else {})}
+        return Identity(self.stage, self.version, self.shard, config, {k: v.digest for k, v in self.inputs.items()})
+
+
+StageFunction = Callable[[Any, "ShardWork"], None]
+
+
+class ShardWork:
+    """An open shard: its inputs resolved, its outputs staged until the function returns."""
+
+    def __init__(self, storage: Storage, task: ShardTask, staging: str) -> None:
+        self.storage = storage
+        self.task = task
+        self.counters: Counter[str] = Counter()
+        self.damage: list[Damage] = []
+        self._staging = staging
+        self._outputs: list[tuple[str, str, str, int]] = []
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        return self.task.variables
+
+    def inputs(self, name: str, role: str | None = None) -> list[str]:
+        """Full paths of every file of an input, in the order of the task or the stage's manifest; none if absent.
+        role: which outputs of a stage manifest, where the task does not say."""
+        ref = self.task.inputs.get(name)
+        if ref is None:
+            return []
+        found: list[str] = []
+        for path in ref.paths:
+            found += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [path]
+        return [self.storage.path(p) for p in found]
+
+    def input(self, name: str) -> str:
+        """Full path of an input that is exactly one file."""
+        (path,) = self.inputs(name)
+        return path
+
+    def output(self, role: str, suffix: str = ".parquet", name: str | None = None) -> str:
+        """A local path to write one output to. It becomes `STAGE/SHARD<suffix>`, or `STAGE/<name>`, when all is done."""
+        final = f"{self.task.stage}/{name if name is not None else self.task.shard + suffix}"
+        staged = os.path.join(self._staging, f"{len(self._outputs):04d}")
+        self._outputs.append((role, final, staged, -1))
+        return staged
+
+    def write(self, role: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.RecordBatch],
+              name: str | None = None) -> int:
+        """Write one Parquet output; returns its number of rows."""
+        staged = self.output(role, name=name)
+        place = len(self._outputs) - 1
+        n_rows = write_table(staged, schema, tables)
+        self._outputs[place] = (*self._outputs[place][:3], n_rows)
+        return n_rows
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the shard's record."""
+        self.counters[name] += int(n)
+
+    def report_damage(self, where: str, what: str) -> None:
+        """Name a piece of input that had to be skipped; it is counted as `damaged`."""
+        self.counters["damaged"] += 1
+        if len(self.damage) < _MAX_DAMAGE:
+            self.damage.append(Damage(where, what))
+
+    def publish(self) -> tuple[OutputFile, ...]:
+        """Give every staged output its name, in the order they were opened."""
+        done = []
+        for role, final, staged, n_rows in self._outputs:
+            digest, n_bytes = digest_file(staged), os.path.getsize(staged)
+            self.storage.publish(staged, final)
+            done.append(OutputFile(role, final, n_bytes, digest, n_rows))
+        return tuple(done)
+
+
+def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
+    table = read_table(storage.path(manifest), ["path", "role"])
+    rows = zip(table["path"].to_pylist(), table["role"].to_pylist(), strict=True)
+    return [path for path, r in rows if role is None or r == role]
+
+
+def execute(storage: Storage, task: ShardTask, function: StageFunction) -> ShardRecord:
+    """Run one shard and commit it: outputs first, its record last. The old record goes before the first new byte,
+    so that no record ever stands beside files it does not describe."""
+    started = time.monotonic()
+    with storage.staging() as staging:
+        work = ShardWork(storage, task, staging)
+        function(task.config, work)
+        storage.remove(record_name(task.stage, task.shard))
+        outputs = work.publish()
+    record = ShardRecord(
+        identity=task.identity, outputs=outputs, counters=dict(sorted(work.counters.items())),
+        damage=tuple(work.damage), seconds=round(time.monotonic() - started, 3),
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        host=socket.gethostname(), finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        fingerprint=task.identity.fingerprint)
+    storage.write_bytes(record_name(task.stage, task.shard), record.to_json())
+    return record
