@@ -53,7 +53,7 @@ def _mix(x: UInt64) -> UInt64:
 
 def keyed_hash(seed: int, purpose: str, words: UInt64) -> UInt64:
     """uint64 [n] from uint64 [n, 2] document ids: independent for each (seed, purpose)."""
-    key = np.uint64(xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}"))
+    key = np.uint64(xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}".encode()))
     with np.errstate(over="ignore"):
         low = _mix(words[:, 0] ^ key)
         return _mix(low + (words[:, 1] ^ key) * _GOLDEN)
@@ -66,4 +66,4 @@ def uniform(seed: int, purpose: str, words: UInt64) -> npt.NDArray[np.float64]:
 
 def text_hash64(seed: int, purpose: str, text: str) -> int:
     """uint64 of a string such as a host name, keyed like `keyed_hash`."""
-    return xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}\0{text}")
+    return xxhash.xxh3_64_intdigest(f"{seed}\0{purpose}\0{text}".encode())

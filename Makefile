@@ -1,0 +1,60 @@
+# The targets a person needs; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= ../shared/data
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dev]'
+	$(BIN)/curate models fetch
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make the environment in .venv and fetch the language model
+
+.PHONY: demo
+demo: $(READY) ## Render a small web with known truth, run the whole pipeline on it, and compare
+	$(BIN)/python -m pipelines.demo.web runs/demo-web
+	$(BIN)/curate run demo --out runs/demo
+	$(BIN)/python -m pipelines.demo.check runs/demo runs/demo-web
+
+.PHONY: lint
+lint: $(READY) ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: test
+test: $(READY) lint ## The tests that CI runs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-ray
+test-ray: $(READY) ## Tests that start Ray: clusters, jobs, killed workers
+	$(BIN)/python -m pytest -m ray $(PYTEST_ARGS)
+
+.PHONY: test-slow
+test-slow: $(READY) ## Long tests: twenty SIGKILLs of a demo run, large inputs
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+.PHONY: bench-gpt3
+bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
+	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)
+
+.PHONY: docs
+docs: $(READY) ## Write the pages that are generated from code
+	$(BIN)/curate recipe reference > docs/recipe.md
+	$(BIN)/curate recipe schema > docs/recipe.schema.json
+
+.PHONY: clean
+clean: ## Remove runs and caches of tools, not the environment
+	rm -rf runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,25 @@
+"""The user's cache: language models, compiled kernels and Ray's session files; nothing in it is ever an output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$CURATE_CACHE`, else `$XDG_CACHE_HOME/curate`, else `~/.cache/curate`; not created here."""
+    if own := os.environ.get("CURATE_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "curate"
+
+
+def kernel_cache_folder() -> Path:
+    """Where numba keeps compiled kernels: one folder for each version of Python, numba and this project, since a
+    job's working directory changes its name with every package. `$NUMBA_CACHE_DIR` wins."""
+    if own := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(own)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return cache_folder() / "kernels" / f"{version('curate')}-python{python}-numba{version('numba')}"

@@ -1,0 +1,42 @@
+"""The contract on disk: tables, records, packed shards, and what a trainer needs to read them.
+
+The names below are loaded when first used, so that importing one module of the package costs that module alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manifests.dataset import Batch, PackedDataset, PackedLoader, RowDocuments, dataset_digest
+    from manifests.errors import CurateError, DatasetMismatch, InputError, RecipeError, ShardError, StageError
+    from manifests.shard import Header, open_shard, read_header, write_shard
+
+__all__ = [
+    "Batch",
+    "CurateError",
+    "DatasetMismatch",
+    "Header",
+    "InputError",
+    "PackedDataset",
+    "PackedLoader",
+    "RecipeError",
+    "RowDocuments",
+    "ShardError",
+    "StageError",
+    "dataset_digest",
+    "open_shard",
+    "read_header",
+    "write_shard",
+]
+
+_DATASET = {"Batch", "PackedDataset", "PackedLoader", "RowDocuments", "dataset_digest"}
+_SHARD = {"Header", "open_shard", "read_header", "write_shard"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "dataset" if name in _DATASET else "shard" if name in _SHARD else "errors"
+    return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,0 +1,87 @@
+"""From a token of a packed shard to the page it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.errors import InputError
+from manifests.schema import ID
+from manifests.shard import open_shard
+from manifests.storage import Storage
+from manifests.tables import open_table, read_table
+
+_ORIGIN = ["doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length", "text", "edits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a fragment of a row comes from.
+
+    first_token, n_tokens: its place in the row. doc_token_offset: tokens of the document before it. document: the row
+    of the clean corpus (url, origin_path, origin_offset, origin_length, text, edits ...)."""
+
+    first_token: int
+    n_tokens: int
+    doc_token_offset: int
+    epoch: int
+    truncated_left: bool
+    truncated_right: bool
+    tokens: np.ndarray
+    document: dict[str, Any]
+
+
+def trace(run: str, shard: str, row: int, token: int | None = None) -> list[Origin]:
+    """The documents of a row of a packed shard, in order; with a token (0-based in the row), only its own.
+
+    shard: `train/000000`. A token that belongs to no document (the end-of-text at a shard's start, padding) gives an
+    empty list. Raises InputError where run, shard, row or token do not exist."""
+    storage = Storage(run)
+    shard = shard.removeprefix("packed/").removesuffix(".bin")
+    path = f"packed/{shard}.bin"
+    if not storage.exists(path):
+        known = [n.removeprefix("packed/").removesuffix(".bin") for n in storage.list("packed") if n.endswith(".bin")]
+        raise InputError("no such shard", where=f"{run}/{path}", hint=f"shards: {', '.join(known[:5]) or 'none yet'}")
+    header, payload = open_shard(storage.path(path))
+    if not 0 <= row < header.n_rows:
+        raise InputError(f"row {row} does not exist", where=path, hint=f"rows are 0 to {header.n_rows - 1}")
+    if token is not None and not 0 <= token < header.row_length:
+        raise InputError(f"token {token} does not exist", where=path, hint=f"a row has {header.row_length} tokens")
+    spans = read_table(storage.path(f"packed/{shard}.spans.parquet"))
+    spans = spans.filter(pc.equal(spans["row"], pa.scalar(row, pa.uint32())))
+    found = []
+    for span in spans.to_pylist():
+        first = span["token_start"] - row * header.row_length
+        if token is not None and not first <= token < first + span["n_tokens"]:
+            continue
+        tokens = np.asarray(payload[span["token_start"] : span["token_start"] + span["n_tokens"]])
+        document = find_document(storage, _source_name(storage, span["source_id"]), span["doc_id"])
+        found.append(Origin(first, span["n_tokens"], span["doc_token_offset"], span["epoch"], span["truncated_left"],
+                            span["truncated_right"], tokens, document))
+    return found
+
+
+def find_document(storage: Storage, source: str, doc_id: bytes) -> dict[str, Any]:
+    """A row of the clean corpus by its id; ids are read from every part of the source, the rest from one row group."""
+    for path in storage.list(f"clean/{source}"):
+        if not path.endswith(".parquet"):
+            continue
+        with open_table(storage.path(path)) as file:
+            for group in range(file.num_row_groups):
+                ids = file.read_row_group(group, ["doc_id"])["doc_id"]
+                place = pc.index(ids, pa.scalar(doc_id, ID)).as_py()
+                if place >= 0:
+                    columns = [c for c in _ORIGIN if c in file.schema_arrow.names]
+                    return dict(file.read_row_group(group, columns).slice(place, 1).to_pylist()[0])
+    raise InputError(f"document {doc_id.hex()} is not in the clean corpus", where=f"{storage.root}/clean/{source}",
+                     hint="run `curate verify`: the run is incomplete or damaged")
+
+
+def _source_name(storage: Storage, source_id: int) -> str:
+    table = read_table(storage.path("packed/sources.parquet"), ["source_id", "name"])
+    names = dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
+    return str(names[source_id])

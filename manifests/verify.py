@@ -1,0 +1,111 @@
+"""Does a run hold what its records and manifests say? Every check reads the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from manifests.errors import CurateError, InputError
+from manifests.records import RECORDS_FOLDER, ShardRecord
+from manifests.shard import open_shard
+from manifests.storage import Storage, digest_file
+from manifests.tables import read_table
+
+PACKED_MANIFEST = "packed/manifest.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of one file. problem: None where it passed."""
+
+    path: str
+    check: str
+    problem: str | None = None
+
+
+def verify(run: str) -> Iterator[Finding]:
+    """Check every file of a run against its record, then the packed dataset against its manifest.
+
+    Yields a finding for each check, in a fixed order. Raises InputError where there is no run."""
+    storage = Storage(run)
+    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
+    if not names:
+        raise InputError("holds no shard records: it is not a run", where=run)
+    for name in names:
+        record = ShardRecord.from_json(storage.read_bytes(name) or b"")
+        if record is None:
+            yield Finding(name, "record", "is no whole shard record")
+            continue
+        for output in record.outputs:
+            yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))
+    if storage.exists(PACKED_MANIFEST):
+        yield from verify_packed(storage)
+
+
+def verify_packed(storage: Storage) -> Iterator[Finding]:
+    """Check headers, payloads, spans and the sums of a packed dataset against its manifest."""
+    manifest = read_table(storage.path(PACKED_MANIFEST))
+    for row in manifest.to_pylist():
+        path = f"packed/{row['path']}"
+        try:
+            yield from _verify_shard(storage, path, row)
+        except (CurateError, pa.ArrowException, OSError) as error:
+            yield Finding(path, "shard", str(error))
+    for split in sorted(set(manifest["split"].to_pylist())):
+        rows = manifest.filter(pc.equal(manifest["split"], split))
+        first = np.concatenate(([0], np.cumsum(rows["n_rows"].to_numpy())[:-1]))
+        same = (rows["first_row"].to_numpy() == first).all() and (
+            rows["shard_index"].to_numpy() == np.arange(len(rows))).all()
+        yield Finding(PACKED_MANIFEST, f"{split} rows are numbered without a gap",
+                      None if same else "first_row or shard_index skips or repeats")
+
+
+def _verify_shard(storage: Storage, path: str, row: dict[str, object]) -> Iterator[Finding]:
+    header, tokens = open_shard(storage.path(path))
+    digest = xxhash.xxh3_128_hexdigest(memoryview(tokens).cast("B"))
+    yield Finding(path, "payload digest", _differs(digest, row["payload_xxh3"]) or _differs(
+        header.payload_digest.hex(), row["payload_xxh3"]))
+    facts = {"n_tokens": len(tokens), "n_rows": header.n_rows, "row_length": header.row_length,
+             "eot_id": header.eot_id, "vocab_size": header.vocab_size, "n_spans": header.n_spans,
+             "tokenizer_sha256": header.tokenizer_sha256.hex()}
+    wrong = [f"{k} {v!r} in the header, {row[k]!r} in the manifest" for k, v in facts.items() if row[k] != v]
+    yield Finding(path, "header", "; ".join(wrong) or None)
+    yield Finding(path, "ids are in the vocabulary",
+                  None if int(tokens.max()) < header.vocab_size else f"id {int(tokens.max())}")
+    spans_path = f"packed/{row['spans_path']}"
+    yield Finding(spans_path, "content", _differs(digest_file(storage.path(spans_path)), row["spans_xxh3"]))
+    spans = read_table(storage.path(spans_path), ["token_start", "n_tokens", "row", "truncated_right"])
+    yield Finding(spans_path, "spans", _spans_problem(spans, np.asarray(tokens), header.row_length, header.eot_id,
+                                                      header.packing))
+
+
+def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id: int, packing: str) -> str | None:
+    start = spans["token_start"].to_numpy().astype(np.int64)
+    end = start + spans["n_tokens"].to_numpy()
+    rows = spans["row"].to_numpy()
+    if (start // row_length != rows).any() or ((end - 1) // row_length != rows).any():
+        return "a span crosses its row"
+    if (start[1:] < end[:-1]).any():
+        return "spans overlap"
+    if packing == "concat" and (start[0] != 1 or (start[1:] != end[:-1]).any() or end[-1] != len(tokens)):
+        return "spans leave a gap"
+    whole = ~spans["truncated_right"].to_numpy(zero_copy_only=False)
+    return None if (tokens[end[whole] - 1] == eot_id).all() else "a document that ends here has no end-of-text token"
+
+
+def _content_problem(storage: Storage, path: str, n_bytes: int, digest: str) -> str | None:
+    size = storage.size(path)
+    if size is None:
+        return "is missing"
+    if size != n_bytes:
+        return f"has {size} bytes where its record says {n_bytes}"
+    return _differs(digest_file(storage.path(path)), digest)
+
+
+def _differs(found: str, wanted: object) -> str | None:
+    return None if found == wanted else f"digest {found}, recorded {wanted}"

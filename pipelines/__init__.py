@@ -1,0 +1,1 @@
+"""Recipes, the stage graph and the engines that run it."""

@@ -1,0 +1,210 @@
+"""Where shards are made: in this process, or on Ray's workers.
+
+An engine takes jobs and hands back outcomes, in any order; it holds no state that a later run would need. Only the
+small record of a shard passes through Ray: data goes through files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from curate.caches import cache_folder, kernel_cache_folder
+from manifests.errors import CurateError, StageError
+from manifests.records import ShardRecord
+from manifests.storage import Storage
+from manifests.tasks import ShardTask, StageFunction, execute
+
+_ATTEMPTS = 3  # a shard that fails this often is reported, not tried again
+_SOCKET_PATH_BYTES = 107  # of a Unix socket; Ray's own names below its folder take up to 64
+_RAY_NAMES_BYTES = 64
+
+ONE_THREAD_EACH = {
+    # A worker owns one core; a library that starts a thread per core would make them fight.
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "ARROW_IO_THREADS": "2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A shard to make, and the function that makes it."""
+
+    task: ShardTask
+    function: StageFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job: its record, or the error of its last attempt."""
+
+    job: Job
+    record: ShardRecord | None
+    error: CurateError | None = None
+
+
+class Engine(Protocol):
+    """submit() queues a job; outcomes() yields until none is left, and jobs may be added meanwhile."""
+
+    workers: int
+
+    def submit(self, job: Job) -> None: ...
+
+    def outcomes(self) -> Iterator[Outcome]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None: ...
+
+
+def attempt(root: str, job: Job) -> ShardRecord:
+    """Make one shard, with any failure as a CurateError that names the shard."""
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    try:
+        return execute(Storage(root), job.task, job.function)
+    except CurateError:
+        raise
+    except MemoryError as error:
+        raise StageError("ran out of memory", where=f"{job.task.stage}/{job.task.shard}",
+                         hint="give workers more memory, or the stage more partitions") from error
+    except Exception as error:
+        raise _Unexpected(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.shard}",
+                          hint="run it again with --engine inline to see the traceback") from error
+
+
+class _Unexpected(CurateError):
+    """An error no stage foresaw; it may be of the machine, so it is worth another attempt."""
+
+
+class InlineEngine:
+    """Every shard in this process, one after another: for tests and for debugging."""
+
+    workers = 1
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._jobs: deque[Job] = deque()
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        while self._jobs:
+            job = self._jobs.popleft()
+            try:
+                yield Outcome(job, attempt(self._root, job))
+            except CurateError as error:
+                if isinstance(error, _Unexpected) and error.__cause__ is not None:
+                    error.__cause__.add_note(f"while making {error.where}")
+                    raise error.__cause__ from None
+                yield Outcome(job, None, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._jobs.clear()
+
+
+class RayEngine:
+    """Shards as Ray tasks: a bounded window in flight, retried when a worker or a node dies.
+
+    address: a cluster's address, `auto`, or None to start Ray on this machine. workers: shards at a time; None takes
+    every core. memory_bytes: what a task reserves, so that Ray never packs more tasks on a node than it can hold.
+    """
+
+    def __init__(self, root: str, address: str | None = None, workers: int | None = None,
+                 memory_bytes: int | None = None) -> None:
+        self._root = root
+        self._address = address
+        self._wanted = workers
+        self._memory = memory_bytes
+        self._jobs: deque[tuple[Job, int]] = deque()
+        self._running: dict[Any, tuple[Job, int]] = {}
+        self.workers = workers or 1
+
+    def __enter__(self) -> Self:
+        import ray
+
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        environment = {**ONE_THREAD_EACH, "NUMBA_CACHE_DIR": str(kernel_cache_folder()), "PYTHONHASHSEED": "0"}
+        common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False,
+                                  "runtime_env": {"env_vars": environment}}
+        if self._address:
+            ray.init(address=self._address, **common)
+        else:
+            cores = self._wanted or os.cpu_count() or 1
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
+                     _temp_dir=_ray_folder(), **common)
+        resources = ray.cluster_resources()
+        self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
+        memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
+        self._remote = ray.remote(attempt).options(
+            num_cpus=1, memory=memory, max_retries=_ATTEMPTS, scheduling_strategy="SPREAD")
+        return self
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append((job, 1))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        import ray
+
+        window = 2 * self.workers  # enough that an autoscaler sees demand, few enough that memory stays bounded
+        if self._wanted:
+            window = self._wanted
+        while self._jobs or self._running:
+            while self._jobs and len(self._running) < window:
+                job, tries = self._jobs.popleft()
+                name = f"{job.task.stage}:{job.task.shard}"
+                self._running[self._remote.options(name=name).remote(self._root, job)] = (job, tries)
+            done, _ = ray.wait(list(self._running), num_returns=1)
+            for ref in done:
+                job, tries = self._running.pop(ref)
+                outcome = _collect(ref, job)
+                if isinstance(outcome.error, _Unexpected) and tries < _ATTEMPTS:
+                    self._jobs.append((job, tries + 1))
+                else:
+                    yield outcome
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        import ray
+
+        for ref in self._running:
+            ray.cancel(ref, force=True)
+        self._running.clear()
+        ray.shutdown()
+
+
+def _collect(ref: Any, job: Job) -> Outcome:
+    import ray
+
+    try:
+        return Outcome(job, ray.get(ref))
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, CurateError):
+            return Outcome(job, None, cause)
+        return Outcome(job, None, _Unexpected(str(cause), where=f"{job.task.stage}/{job.task.shard}"))
+    except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
+        first = str(error).strip().splitlines()[0]
+        return Outcome(job, None, _Unexpected(first, where=f"{job.task.stage}/{job.task.shard}",
+                                              hint="it may need more memory than workers have"))
+
+
+def _ray_folder() -> str | None:
+    """Ray's session files lie in the user's cache, unless that makes its socket names too long."""
+    folder = cache_folder() / "ray"
+    if len(os.fsencode(folder)) + _RAY_NAMES_BYTES > _SOCKET_PATH_BYTES:
+        return None
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return str(folder)

@@ -1,0 +1,118 @@
+"""The user's input files: found, named and fingerprinted before any work."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import xxhash
+
+from manifests.errors import RecipeError
+from manifests.storage import Storage, digest_file, is_local, local_path
+
+_WILDCARD = re.compile(r"[*?\[]")
+_CACHE = "_records/inputs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input file. relative: its path below its source's root, which is what identities are made of."""
+
+    path: str
+    relative: str
+    n_bytes: int
+    digest: str
+
+    @property
+    def part(self) -> str:
+        """The name of the part made from this file: stem and 8 hex digits of its relative path."""
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.relative).name.split(".")[0]) or "file"
+        return f"part-{stem}-{xxhash.xxh3_64_hexdigest(self.relative.encode())[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInputs:
+    """A source of the recipe with the files it stands for."""
+
+    name: str
+    files: tuple[InputFile, ...]
+
+
+class InputScanner:
+    """Finds the files of a pattern. Digests of local files are kept with the run's records, by size and time of
+    change, so that resuming does not read everything again; objects behind URLs are known by size and ETag."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        data = storage.read_bytes(_CACHE)
+        self._known: dict[str, list[Any]] = _parse(data) if data else {}
+        self._seen: dict[str, list[Any]] = {}
+
+    def scan(self, patterns: Sequence[str], field: str) -> tuple[InputFile, ...]:
+        """Files of the patterns, sorted by relative path. Raises RecipeError naming the field if one matches none."""
+        found: dict[str, InputFile] = {}
+        for pattern in patterns:
+            root, paths = _expand(pattern)
+            if not paths:
+                raise RecipeError(f"no file matches {pattern!r}", where=field,
+                                  hint="relative paths start at the working directory; variables are set by --set NAME=VALUE")
+            for path in paths:
+                relative = path[len(root) :].lstrip("/") or PurePosixPath(path).name
+                n_bytes, digest = self._fingerprint(path)
+                found[path] = InputFile(path, relative, n_bytes, digest)
+        files = tuple(sorted(found.values(), key=lambda f: (f.relative, f.path)))
+        names = [f.relative for f in files]
+        for name in names:
+            if names.count(name) > 1:
+                raise RecipeError(f"two files share the name {name!r} below their patterns", where=field,
+                                  hint="name them by one pattern with a common root, or make two sources")
+        return files
+
+    def save(self) -> None:
+        """Keep what was learnt for the next run."""
+        self._storage.write_bytes(_CACHE, json.dumps(self._seen, sort_keys=True).encode())
+
+    def _fingerprint(self, path: str) -> tuple[int, str]:
+        if not is_local(path):
+            info = fsspec.core.url_to_fs(path)[0].info(path)
+            identity = [info.get("size"), info.get("ETag") or info.get("etag") or info.get("LastModified")]
+            return int(info.get("size") or -1), xxhash.xxh3_128_hexdigest(json.dumps(identity, default=str).encode())
+        state = os.stat(local_path(path))
+        known = self._known.get(path)
+        if known is None or known[:2] != [state.st_size, state.st_mtime_ns]:
+            known = [state.st_size, state.st_mtime_ns, digest_file(path)]
+        self._seen[path] = known
+        return state.st_size, str(known[2])
+
+
+def _parse(data: bytes) -> dict[str, list[Any]]:
+    try:
+        loaded = json.loads(data)
+    except ValueError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _expand(pattern: str) -> tuple[str, list[str]]:
+    """(root, matching paths): the root is the pattern up to its last folder without a wildcard."""
+    match = _WILDCARD.search(pattern)
+    fixed = pattern[: match.start()] if match else pattern
+    root = fixed.rpartition("/")[0]
+    if is_local(pattern):
+        plain = local_path(pattern)
+        return local_path(root), sorted(p for p in glob.glob(plain, recursive=True) if os.path.isfile(p))
+    fs = fsspec.core.url_to_fs(pattern)[0]
+    paths = fs.glob(pattern) if match else ([pattern] if fs.exists(pattern) else [])
+    return fs._strip_protocol(root), sorted(fs.unstrip_protocol(p) if match else str(p) for p in paths)
+
+
+def describe(files: Sequence[InputFile]) -> list[dict[str, Any]]:
+    """What the lock file says of input files: never where they lie, only what they are."""
+    return [{k: v for k, v in asdict(f).items() if k != "path"} for f in files]

@@ -1,0 +1,132 @@
+"""From a YAML file to a validated recipe: variables, overrides, and errors that say what to type instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from manifests.errors import RecipeError
+from pipelines.recipe import Recipe
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from a file, or from the packaged ones by name (`gpt3`).
+
+    overrides: `key=value`, where the key is a variable's name or a dotted field (`select.alpha=3`) and the value is
+    YAML. Raises RecipeError, naming every field that is wrong, before anything else happens."""
+    text = _read(name)
+    try:
+        fields = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"is no YAML: {error}", where=name) from error
+    if not isinstance(fields, dict):
+        raise RecipeError("must be a mapping of fields", where=name, hint="see `curate recipe schema`")
+    for override in overrides:
+        _override(fields, override)
+    return validate(_substitute(fields, _variables(fields)), name)
+
+
+def validate(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """The recipe that these fields describe; raises RecipeError with one line for each wrong field."""
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        lines = [_explain(dict(e)) for e in error.errors()]
+        raise RecipeError("\n  ".join(lines), where=where) from error
+
+
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that come with the project."""
+    return sorted(p.name.removesuffix(".yaml") for p in files("pipelines.recipes").iterdir() if p.name.endswith(".yaml"))
+
+
+def _read(name: str) -> str:
+    if Path(name).is_file():
+        return Path(name).read_text(encoding="utf-8")
+    if name in packaged_recipes():
+        return files("pipelines.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    known = packaged_recipes()
+    raise RecipeError("no such recipe", where=name,
+                      hint=_suggest(name, known) or f"a file's path, or one of: {', '.join(known)}")
+
+
+def _override(fields: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override!r} has no '='", where=key, hint="write --set select.alpha=3")
+    path = key.split(".")
+    if path[0] in (fields.get("variables") or {}) and len(path) == 1:
+        path = ["variables", *path]
+    place: Any = fields
+    for step in path[:-1]:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"{step!r} is no group of fields", where=f"--set {key}")
+    place[path[-1]] = yaml.safe_load(value)
+
+
+def _variables(fields: Mapping[str, Any]) -> dict[str, str]:
+    declared = fields.get("variables") or {}
+    if not isinstance(declared, dict):
+        raise RecipeError("must map names to values", where="variables")
+    return {str(k): str(v) for k, v in declared.items()}
+
+
+def _substitute(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {k: v if k == "variables" else _substitute(v, variables) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_substitute(v, variables) for v in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in variables:
+            raise RecipeError(f"variable ${{{name}}} is not declared", where=value,
+                              hint=_suggest(name, list(variables)) or "declare it under `variables:` with a default")
+        return variables[name]
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    place = ".".join(str(p) for p in error["loc"] if not str(p).startswith(("function-", "tagged-")))
+    if error["type"] == "extra_forbidden":
+        hint = _suggest(str(error["loc"][-1]), _fields_at(error["loc"][:-1]))
+        return f"{place}: unknown field{f' ({hint})' if hint else ''}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{place}: {message[0].lower()}{message[1:]}"
+    return f"{place or 'recipe'}: {message} (got {error.get('input')!r:.80})"
+
+
+def _fields_at(path: Sequence[Any]) -> list[str]:
+    """Field names that a place of the recipe may have, following the models along a pydantic error's location."""
+    model: Any = Recipe
+    for step in path:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
+            model = field.annotation if field else None
+        elif model is not None:  # a mapping's key or a list's index: go on with what it holds
+            model = get_args(model)[-1] if get_args(model) else None
+        if not isinstance(model, type):
+            models = [a for a in get_args(model) if isinstance(a, type) and issubclass(a, BaseModel)]
+            model = models[0] if models and "dict" not in str(model) and "list" not in str(model) else model
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return [f.alias or n for n, f in model.model_fields.items()]
+    return []
+
+
+def _suggest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,95 @@
+"""Who owns a run's folder: one process at a time, and one recipe name for good."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import yaml
+
+from manifests.errors import OwnershipError
+from manifests.storage import Storage
+from pipelines.inputs import describe
+from pipelines.graph import Progress
+from pipelines.recipe import Recipe
+
+LOCK_FILE = "recipe.lock.yaml"
+_PROCESS_LOCK = "_records/run.lock"
+_RECORDED = ("curate", "datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars", "pyarrow",
+             "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
+
+
+@contextmanager
+def exclusive(storage: Storage) -> Iterator[None]:
+    """Hold the run for this process. The operating system frees the lock when the process dies, however it dies.
+    An object store has no such lock: there, the submission id of the job keeps a second run out."""
+    if not storage.local:
+        yield
+        return
+    path = storage.path(_PROCESS_LOCK)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OwnershipError("another run is at work here", where=storage.root,
+                                 hint="wait for it or stop it; a killed one frees the folder by itself") from error
+        yield
+
+
+def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
+    """Raise OwnershipError unless the folder is new, or holds a run of this recipe (with fresh: of any)."""
+    data = storage.read_bytes(LOCK_FILE)
+    if data is None:
+        # A run killed before it wrote its lock file has left nothing but records and staged files.
+        if any(not name.startswith(("_records/", ".tmp/", "logs/")) for name in storage.list("")):
+            raise OwnershipError("the folder holds files but no recipe.lock.yaml: it is not a run", where=storage.root,
+                                 hint="choose another --out")
+        return
+    owner = (yaml.safe_load(data) or {}).get("recipe", {}).get("name")
+    if owner != recipe.name and not fresh:
+        raise OwnershipError(f"the folder belongs to a run of recipe {owner!r}", where=storage.root,
+                             hint="choose another --out, or --fresh to delete that run")
+
+
+def empty(storage: Storage) -> None:
+    """Delete a run's files, but not the lock that this process holds. The lock file goes last: a folder half emptied
+    is still known as a run."""
+    names = [n for n in storage.list("") if n not in (_PROCESS_LOCK, LOCK_FILE)]
+    for name in [*names, LOCK_FILE]:
+        storage.remove(name)
+    if storage.local:
+        for folder, _, _ in sorted(os.walk(storage.root), reverse=True):
+            if folder != storage.root and not os.listdir(folder):
+                os.rmdir(folder)
+
+
+def lock_text(progress: Progress) -> bytes:
+    """recipe.lock.yaml: the resolved recipe, the versions its bytes depend on, and every input's fingerprint."""
+    content: dict[str, Any] = {
+        "recipe": progress.recipe.model_dump(mode="json", by_alias=True),
+        "versions": {"python": platform.python_version(), "machine": platform.machine(),
+                     **{name: _version(name) for name in _RECORDED}},
+        "inputs": {**{s.name: describe(s.files) for s in progress.sources},
+                   **{name: describe(files) for name, files in progress.other_inputs.items()}},
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode()
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """sha256 of the resolved recipe, 64 hex digits: what packed manifests name."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=True, allow_unicode=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,105 @@
+"""What a person sees while a run goes on: bars on a terminal, a line now and then elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from manifests.errors import CurateError
+from manifests.records import ShardRecord
+
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Reporter(Protocol):
+    """Hears of everything that happens in a run."""
+
+    def stage_started(self, stage: str, standing: int, to_make: int) -> None: ...
+
+    def shard_done(self, stage: str, record: ShardRecord) -> None: ...
+
+    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None: ...
+
+    def stage_done(self, stage: str, counters: Mapping[str, int]) -> None: ...
+
+
+class SilentReporter:
+    """Says nothing."""
+
+    def stage_started(self, stage: str, standing: int, to_make: int) -> None: ...
+
+    def shard_done(self, stage: str, record: ShardRecord) -> None: ...
+
+    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None: ...
+
+    def stage_done(self, stage: str, counters: Mapping[str, int]) -> None: ...
+
+
+class LineReporter:
+    """A line for each finished stage, and one at most every ten seconds within a stage."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last = self._started
+        self._size: dict[str, tuple[int, int]] = {}
+        self._done: dict[str, int] = {}
+
+    def stage_started(self, stage: str, standing: int, to_make: int) -> None:
+        self._size[stage] = (standing, to_make)
+        self._done[stage] = 0
+
+    def shard_done(self, stage: str, record: ShardRecord) -> None:
+        self._done[stage] += 1
+        if time.monotonic() - self._last > _LINE_EVERY_SECONDS:
+            self._say(f"{stage}: {self._done[stage]} of {self._size[stage][1]} shards")
+
+    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None:
+        self._say(f"{stage}: {shard} failed and is set aside: {error}")
+
+    def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
+        standing, made = self._size[stage]
+        facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
+        self._say(f"{stage}: {made} shards made, {standing} stood{f' ({facts})' if facts and made else ''}")
+
+    def _say(self, text: str) -> None:
+        self._last = time.monotonic()
+        print(f"[{self._last - self._started:7.1f}s] {text}", file=sys.stderr, flush=True)
+
+
+class BarReporter:
+    """One bar for each stage at work, and a line for each that is done. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                              TextColumn("{task.fields[note]}"), console=console, transient=True)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> BarReporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def stage_started(self, stage: str, standing: int, to_make: int) -> None:
+        self._tasks[stage] = self._bars.add_task(stage, total=to_make, note=f"{standing} stand" if standing else "")
+
+    def shard_done(self, stage: str, record: ShardRecord) -> None:
+        self._bars.advance(self._tasks[stage])
+
+    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None:
+        self._console.print(f"[red]{stage}: {shard} failed and is set aside:[/] {error}", highlight=False)
+        self._bars.advance(self._tasks[stage])
+
+    def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
+        task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
+        facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
+        made = f"{int(task.total or 0):>4} made in {task.elapsed or 0.0:5.1f} s"
+        self._console.print(f"[green]✓[/] {stage:<24} {made}  [dim]{facts}[/]", highlight=False)
+        self._bars.remove_task(self._tasks.pop(stage))

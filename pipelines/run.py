@@ -1,0 +1,239 @@
+"""Running a recipe: plan what is ready, make what is stale, and leave a folder that depends on nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from manifests.errors import CurateError, RecipeError, StageError
+from manifests.records import RECORDS_FOLDER, Damage, ShardRecord, record_name
+from manifests.schema import STAGE_MANIFEST
+from manifests.storage import Storage
+from manifests.tables import write_table
+from manifests.tasks import MANIFEST
+from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
+from pipelines.graph import Progress, Stage
+from pipelines.inputs import InputScanner, SourceInputs
+from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
+from pipelines.planning import StagePlan, can_plan, plan_stage
+from pipelines.progress import Reporter, SilentReporter
+from pipelines.recipe import Recipe
+from pipelines.stages import STAGES
+
+_SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to. failed: source shards set aside, with their errors. made: shards made by this call."""
+
+    progress: Progress
+    seconds: float
+    made: int
+    failed: list[tuple[str, CurateError]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.failed else 0
+
+    @property
+    def damage(self) -> list[Damage]:
+        """Every piece of input that was skipped, in the order of stages and shards."""
+        return [d for stage in self.progress.records for r in self.progress.shards(stage) for d in r.damage]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run; nothing of it reaches any output.
+
+    engine: ray or inline. address: a Ray cluster's, None for this machine. workers: shards at a time. worker_memory:
+    bytes a task reserves. until: the last stage to make. fresh: delete the folder's run first."""
+
+    engine: str = "ray"
+    address: str | None = None
+    workers: int | None = None
+    worker_memory: int | None = None
+    until: str | None = None
+    fresh: bool = False
+
+
+def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None) -> Result:
+    """Run a recipe into a folder or a URL, going on where an earlier call stopped.
+
+    Returns the records of every stage; source shards that could not be read are in `failed`. Raises RecipeError
+    before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
+    folder is in use or another run's."""
+    settings = settings or Settings()
+    storage = Storage(out)
+    stages = _until(settings.until)
+    scanner = InputScanner(storage)
+    progress = scan(recipe, scanner)
+    check_owner(storage, recipe, settings.fresh)
+    with exclusive(storage):
+        check_owner(storage, recipe, settings.fresh)
+        if settings.fresh:
+            empty(storage)
+        _check_space(storage, progress)
+        scanner.save()
+        lock = lock_text(progress)
+        if storage.read_bytes(LOCK_FILE) != lock:
+            storage.write_bytes(LOCK_FILE, lock)
+        return _Run(storage, progress, stages, settings, reporter or SilentReporter()).execute()
+
+
+def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[Stage, StagePlan | None]]:
+    """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be made."""
+    storage = Storage(out)
+    progress = scan(recipe, InputScanner(storage))
+    plans: list[tuple[Stage, StagePlan | None]] = []
+    for stage in _until(until):
+        plan = plan_stage(stage, progress, storage) if can_plan(stage, progress) else None
+        if plan is not None and not plan.stale:
+            progress.records[stage.name] = plan.standing
+        plans.append((stage, plan))
+    return plans
+
+
+def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
+    """Find and fingerprint every input file of a recipe."""
+    sources = tuple(SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
+                    for name, source in recipe.sources.items() if source.files)
+    return Progress(recipe, sources, {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()})
+
+
+def _until(name: str | None) -> Sequence[Stage]:
+    """The stages up to a named one, with only what it needs."""
+    if name is None:
+        return STAGES
+    by_name = {s.name: s for s in STAGES}
+    # `dedup` stands for the last stage of that folder.
+    wanted = [s for s in by_name if s == name] or [s for s in by_name if s.startswith(f"{name}/")]
+    if not wanted:
+        raise RecipeError(f"no stage is called {name!r}", where="--until", hint=f"one of: {', '.join(by_name)}")
+    needed = set[str]()
+    todo = [wanted[-1]]
+    while todo:
+        stage = todo.pop()
+        if stage not in needed:
+            needed.add(stage)
+            todo += by_name[stage].needs
+    return [s for s in STAGES if s.name in needed]
+
+
+def _check_space(storage: Storage, progress: Progress) -> None:
+    wanted = _SPACE_FACTOR * sum(f.n_bytes for s in progress.sources for f in s.files if f.n_bytes > 0)
+    free = storage.free_bytes()
+    used = sum(storage.size(n) or 0 for n in storage.list("")) if storage.local else 0
+    if free is not None and free + used < wanted:
+        raise StageError(f"{free / 1e9:.1f} GB are free where about {wanted / 1e9:.1f} GB will be needed",
+                         where=storage.root, hint="free some space or choose another --out")
+
+
+class _Run:
+    """One call of `run`: an event loop over outcomes, starting every stage as soon as what it needs is whole."""
+
+    def __init__(self, storage: Storage, progress: Progress, stages: Sequence[Stage], settings: Settings,
+                 reporter: Reporter) -> None:
+        self._storage = storage
+        self._progress = progress
+        self._waiting = list(stages)
+        self._complete = len(stages) == len(STAGES)
+        self._settings = settings
+        self._reporter = reporter
+        self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its shards yet to come
+        self._planned: dict[str, set[str]] = {}  # by folder: every shard that belongs there
+        self._result = Result(progress, 0.0, 0)
+
+    def execute(self) -> Result:
+        started = time.monotonic()
+        queue: list[Job] = []
+        self._start_ready(queue.append)
+        with self._engine() if queue else nullcontext() as engine:
+            if engine is not None:
+                for job in queue:
+                    engine.submit(job)
+                for outcome in engine.outcomes():
+                    self._settle(outcome)
+                    self._start_ready(engine.submit)
+        if not self._result.failed:
+            self._remove_orphans()
+        self._storage.clear_staging()
+        self._result.seconds = time.monotonic() - started
+        return self._result
+
+    def _engine(self) -> AbstractContextManager[Engine]:
+        s = self._settings
+        if s.engine == "inline":
+            return InlineEngine(self._storage.root)
+        return RayEngine(self._storage.root, s.address, s.workers, s.worker_memory)
+
+    def _start_ready(self, submit: Callable[[Job], None]) -> None:
+        """Plan every stage that can be; a stage with nothing to make is whole at once and may free others."""
+        while ready := [s for s in self._waiting if can_plan(s, self._progress)]:
+            for stage in ready:
+                self._waiting.remove(stage)
+                plan = plan_stage(stage, self._progress, self._storage)
+                self._planned.setdefault(stage.place, set()).update(plan.names)
+                self._reporter.stage_started(stage.name, len(plan.standing), len(plan.stale))
+                self._active[stage.name] = (plan, {task.shard for task, _ in plan.stale})
+                for task, _ in plan.stale:
+                    submit(Job(task, stage.function))
+                self._finish_if_whole(stage)
+
+    def _settle(self, outcome: Outcome) -> None:
+        task = outcome.job.task
+        name = next(n for n, (p, left) in self._active.items() if p.stage.place == task.stage and task.shard in left)
+        plan, left = self._active[name]
+        left.discard(task.shard)
+        if outcome.record is not None:
+            plan.standing[task.shard] = outcome.record
+            self._result.made += 1
+            self._reporter.shard_done(name, outcome.record)
+        elif outcome.error is not None:
+            if not plan.stage.reads_source:
+                raise outcome.error
+            self._result.failed.append((f"{task.stage}/{task.shard}", outcome.error))
+            self._reporter.shard_failed(name, task.shard, outcome.error)
+        self._finish_if_whole(plan.stage)
+
+    def _finish_if_whole(self, stage: Stage) -> None:
+        plan, left = self._active[stage.name]
+        if left:
+            return
+        del self._active[stage.name]
+        self._progress.records[stage.name] = plan.standing
+        if stage.writes_manifest:
+            _write_manifest(self._storage, stage, self._progress.shards(stage.name))
+        if stage.check is not None:
+            stage.check(self._progress)
+        self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
+
+    def _remove_orphans(self) -> None:
+        """Remove shards of finished stages that the recipe no longer asks for, so that a run resumed after a file
+        went away, or with other partitions, holds what a fresh one would."""
+        keep: set[str] = {LOCK_FILE}
+        for name, shards in self._progress.records.items():
+            place = next(s.place for s in STAGES if s.name == name)
+            keep.add(f"{place}/{MANIFEST}")
+            for shard, record in shards.items():
+                keep.add(record_name(place, shard))
+                keep.update(o.path for o in record.outputs)
+        if not self._complete:
+            return
+        for found in self._storage.list(""):
+            if found not in keep and not found.startswith((f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/")):
+                self._storage.remove(found)
+
+
+def _write_manifest(storage: Storage, stage: Stage, records: Sequence[ShardRecord]) -> None:
+    rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+             "xxh3": o.digest} for r in records for o in r.outputs]
+    rows.sort(key=lambda row: (row["shard"], row["path"]))
+    with storage.staging() as folder:
+        staged = f"{folder}/{MANIFEST}"
+        write_table(staged, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
+        storage.publish(staged, f"{stage.place}/{MANIFEST}")

@@ -1,0 +1,148 @@
+"""What a run says at its end, what `status` says at any time, and what `--dry-run` says before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from manifests.dataset import dataset_digest
+from manifests.errors import InputError
+from manifests.records import RECORDS_FOLDER, ShardRecord
+from manifests.storage import Storage
+from manifests.tables import read_table
+from pipelines.graph import Stage
+from pipelines.locking import LOCK_FILE
+from pipelines.planning import StagePlan
+from pipelines.run import Result
+from pipelines.stages import STAGES
+
+_SHOWN = 5
+
+
+def summary(result: Result, out: str) -> dict[str, Any]:
+    """JSON-ready facts of a finished call of `run`."""
+    progress = result.progress
+    facts: dict[str, Any] = {
+        "run": out, "seconds": round(result.seconds, 1), "shards_made": result.made,
+        "failed": [{"shard": shard, "error": str(error)} for shard, error in result.failed],
+        "damage": [{"where": d.where, "what": d.what} for d in result.damage],
+        "funnel": [row for stage in STAGES if stage.name in progress.records
+                   if (row := _funnel_row(stage.name, progress.counters(stage.name)))],
+        "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)), default=0),
+    }
+    storage = Storage(out)
+    if "packed/dataset" in progress.records:
+        facts["dataset"] = _dataset_facts(storage)
+    return facts
+
+
+def _funnel_row(stage: str, counters: dict[str, int]) -> dict[str, Any] | None:
+    dropped = {k.removeprefix("dropped_"): v for k, v in counters.items() if k.startswith("dropped_")}
+    if not dropped and "documents" not in counters:
+        return None
+    return {"stage": stage, "documents": counters.get("documents", 0),
+            "kept": counters.get("kept", counters.get("documents", 0)), "dropped": dropped}
+
+
+def _dataset_facts(storage: Storage) -> dict[str, Any]:
+    manifest = read_table(storage.path("packed/manifest.parquet"))
+    sources = read_table(storage.path("packed/sources.parquet"))
+    splits = {}
+    for split in sorted(set(manifest["split"].to_pylist())):
+        rows = manifest.filter(pc.equal(manifest["split"], split))
+        splits[split] = {k: int(pc.sum(rows[k]).as_py()) for k in ("n_rows", "n_tokens", "dropped_tokens")}
+        splits[split]["shards"] = len(rows)
+    return {"digest": dataset_digest(manifest), "splits": splits, "sources": sources.to_pylist()}
+
+
+def print_summary(facts: dict[str, Any]) -> None:
+    """Print the summary of a run for a person."""
+    console = Console(highlight=False)
+    table = Table("stage", "documents", "kept", "dropped by reason", box=None, pad_edge=False)
+    for row in facts["funnel"]:
+        reasons = "  ".join(f"{reason} {n:,}" for reason, n in sorted(row["dropped"].items(), key=lambda i: -i[1]) if n)
+        table.add_row(row["stage"], f"{row['documents']:,}", f"{row['kept']:,}", reasons)
+    console.print(table)
+    if dataset := facts.get("dataset"):
+        console.print(_source_table(dataset["sources"]))
+        for split, n in dataset["splits"].items():
+            console.print(f"{split}: {n['n_tokens']:,} tokens in {n['n_rows']:,} rows, {n['shards']} shards; "
+                          f"{n['dropped_tokens']:,} tokens of the tail dropped")
+        console.print(f"dataset digest {dataset['digest']}")
+    for name, key in (("shard set aside", "failed"), ("damaged input", "damage")):
+        for entry in facts[key][:_SHOWN]:
+            console.print(f"{name}: {' '.join(str(v) for v in entry.values())}", soft_wrap=True, markup=False)
+        if len(facts[key]) > _SHOWN:
+            console.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
+    console.print(f"{facts['run']}: {facts['shards_made']} shards made in {facts['seconds']} s, "
+                  f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
+
+
+def _source_table(sources: Sequence[dict[str, Any]]) -> Table:
+    table = Table("source", "asked", "realised", "epochs", "tokens", "of", box=None, pad_edge=False)
+    for row in sources:
+        table.add_row(row["name"], f"{row['requested_weight']:.2%}", f"{row['realised_share']:.2%}", f"{row['epochs']:.3f}",
+                      f"{row['selected_tokens']:,}", f"{row['available_tokens']:,}")
+    return table
+
+
+def plan_rows(plans: Sequence[tuple[Stage, StagePlan | None]]) -> list[dict[str, Any]]:
+    """JSON-ready facts of a dry run: for each stage what stands, what is stale and why."""
+    rows: list[dict[str, Any]] = []
+    unsettled: set[str] = set()
+    for stage, plan in plans:
+        if plan is None:
+            unsettled.add(stage.name)
+            rows.append({"stage": stage.name, "standing": None, "to_make": None,
+                         "why": [f"after {name}" for name in stage.needs if name in unsettled]})
+            continue
+        if plan.stale:
+            unsettled.add(stage.name)
+        reasons = sorted({reason for _, reason in plan.stale})
+        rows.append({"stage": stage.name, "standing": len(plan.standing), "to_make": len(plan.stale), "why": reasons})
+    return rows
+
+
+def print_plan(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a dry run for a person."""
+    table = Table("stage", "stand", "to make", "why", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["stage"], *("?" if row[k] is None else str(row[k]) for k in ("standing", "to_make")),
+                      "; ".join(row["why"][:_SHOWN]))
+    Console(highlight=False).print(table)
+
+
+def status_rows(run: str) -> list[dict[str, Any]]:
+    """JSON-ready facts of each stage of a run on disk: shards with a whole record, bytes, seconds of work, damage."""
+    storage = Storage(run)
+    lock = storage.read_bytes(LOCK_FILE)
+    if lock is None:
+        raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
+    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
+    records = [r for n in names if (r := ShardRecord.from_json(storage.read_bytes(n) or b"")) is not None]
+    rows = []
+    for stage in STAGES:
+        mine = [r for r in records if stage.owns(r.identity)]
+        rows.append({
+            "stage": stage.name, "shards": len(mine),
+            "whole": storage.exists(f"{stage.place}/manifest.parquet") and bool(mine),
+            "n_bytes": sum(o.n_bytes for r in mine for o in r.outputs), "seconds": round(sum(r.seconds for r in mine), 1),
+            "damaged": sum(r.counters.get("damaged", 0) for r in mine)})
+    return [{"run": run, "recipe": yaml.safe_load(lock)["recipe"]["name"], "stages": rows}]
+
+
+def print_status(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the status of a run for a person."""
+    console = Console(highlight=False)
+    for run in rows:
+        console.print(f"{run['run']}: recipe {run['recipe']}")
+        table = Table("stage", "shards", "whole", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
+        for row in run["stages"]:
+            table.add_row(row["stage"], str(row["shards"]), "yes" if row["whole"] else "no", f"{row['n_bytes'] / 1e6:,.1f}",
+                          f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
+        console.print(table)

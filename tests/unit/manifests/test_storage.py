@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import CurateError, InputError, RecipeError
+from manifests.storage import Storage, digest_file, open_read
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    root = str(tmp_path / "run") if request.param == "local" else f"memory://{tmp_path.name}/run"
+    return Storage(root)
+
+
+def test_what_is_written_is_read_and_listed(storage: Storage) -> None:
+    storage.write_bytes("b/two", b"22")
+    storage.write_bytes("a/one", b"1")
+    assert storage.list("") == ["a/one", "b/two"]
+    assert storage.list("b") == ["b/two"]
+    assert storage.list("absent") == []
+    assert storage.read_bytes("a/one") == b"1"
+    assert storage.size("b/two") == 2
+    storage.remove("a/one")
+    storage.remove("a/one")
+    assert storage.read_bytes("a/one") is None
+    assert not storage.exists("a/one")
+    assert storage.size("a/one") is None
+
+
+def test_publishing_replaces_whole_files(storage: Storage) -> None:
+    storage.write_bytes("x", b"old")
+    storage.write_bytes("x", b"newer")
+    assert storage.read_bytes("x") == b"newer"
+
+
+def test_staging_is_removed_when_the_work_fails(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    with pytest.raises(RuntimeError), storage.staging() as folder:
+        Path(folder, "half").write_bytes(b"x")
+        raise RuntimeError
+    assert not os.path.exists(folder)
+    assert storage.list("") == []
+
+
+def test_digest_is_of_the_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"same"), ("b", b"same"), ("c", b"other")):
+        (tmp_path / name).write_bytes(content)
+    assert digest_file(str(tmp_path / "a")) == digest_file(str(tmp_path / "b")) != digest_file(str(tmp_path / "c"))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent") as caught:
+        open_read(str(tmp_path / "absent"))
+    assert caught.value.exit_code == 1
+
+
+def test_errors_survive_pickling() -> None:
+    import pickle
+
+    error = pickle.loads(pickle.dumps(RecipeError("is wrong", where="seed", hint="use 1")))
+    assert isinstance(error, CurateError)
+    assert str(error) == "seed: is wrong (use 1)"
+    assert error.exit_code == 2

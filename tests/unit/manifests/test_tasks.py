@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from manifests.records import ShardRecord, read_record, record_name, staleness
+from manifests.storage import Storage
+from manifests.tables import read_partition, read_table, write_partitions
+from manifests.tasks import InputRef, ShardTask, ShardWork, execute
+
+SCHEMA = pa.schema([pa.field("n", pa.int64())])
+
+
+def task(**changes: Any) -> ShardTask:
+    plain = ShardTask("double", 1, "crawl/part-0", 2, {"factor": 2}, {"numbers": InputRef(("in.parquet",), "d1")}, {})
+    return replace(plain, **changes)
+
+
+def double(factor: int, work: ShardWork) -> None:
+    table = read_table(work.input("numbers"))
+    work.count("rows", len(table))
+    work.write("numbers", SCHEMA, [pa.table({"n": [n * factor for n in table["n"].to_pylist()]}, SCHEMA)])
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    from manifests.tables import write_table
+
+    (tmp_path / "run").mkdir()
+    write_table(str(tmp_path / "run/in.parquet"), SCHEMA, [pa.table({"n": [1, 2]}, SCHEMA)])
+    return Storage(str(tmp_path / "run"))
+
+
+def test_a_shard_exists_when_its_record_does(storage: Storage) -> None:
+    record = execute(storage, task(), double)
+    assert read_table(storage.path("double/crawl/part-0.parquet"))["n"].to_pylist() == [2, 4]
+    assert record.counters == {"rows": 2}
+    assert record.outputs[0].n_rows == 2
+    again = read_record(storage, "double", "crawl/part-0")
+    assert again is not None
+    assert again.identity.fingerprint == task().identity.fingerprint
+    assert record_name("double", "crawl/part-0") == "double/crawl/_records/part-0.json"
+
+
+def test_failed_work_leaves_nothing(storage: Storage) -> None:
+    def fail(config: Any, work: ShardWork) -> None:
+        Path(work.output("numbers")).write_bytes(b"half")
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        execute(storage, task(), fail)
+    assert storage.list("") == ["in.parquet"]
+
+
+def test_work_that_fails_again_keeps_the_old_shard(storage: Storage) -> None:
+    execute(storage, task(), double)
+
+    def fail(config: Any, work: ShardWork) -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        execute(storage, task(config=3), fail)
+    assert read_record(storage, "double", "crawl/part-0") is not None
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({}, None),
+    ({"version": 2}, "stage version 1 -> 2"),
+    ({"config_fields": {"factor": 3}}, "factor: 2 -> 3"),
+    ({"config_fields": {"factor": {"deep": 1}}}, "factor: 2 -> {'deep': 1}"),
+    ({"inputs": {"numbers": InputRef(("in.parquet",), "d2")}}, "input numbers changed"),
+    ({"variables": {"source": "x"}}, "shard: None -> {'source': 'x'}"),
+])
+def test_staleness_names_the_field(storage: Storage, changes: dict[str, Any], reason: str | None) -> None:
+    execute(storage, task(), double)
+    assert staleness(read_record(storage, "double", "crawl/part-0"), task(**changes).identity) == reason
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "grown"])
+def test_a_record_without_its_outputs_does_not_count(storage: Storage, harm: str) -> None:
+    execute(storage, task(), double)
+    path = Path(storage.path("double/crawl/part-0.parquet"))
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if harm == "cut" else path.read_bytes() + b"x")
+    assert read_record(storage, "double", "crawl/part-0") is None
+
+
+def test_a_torn_record_does_not_count() -> None:
+    assert ShardRecord.from_json(b'{"identity": {"stage"') is None
+    assert ShardRecord.from_json(b"[]") is None
+
+
+def test_a_record_whose_fields_were_edited_does_not_count(storage: Storage) -> None:
+    record = execute(storage, task(), double)
+    fields = json.loads(record.to_json())
+    fields["identity"]["version"] = 9
+    assert ShardRecord.from_json(json.dumps(fields).encode()) is None
+
+
+def test_partitions_come_back_in_order(tmp_path: Path) -> None:
+    path = str(tmp_path / "p.parquet")
+    write_partitions(path, SCHEMA, pa.table({"n": [0, 1, 2, 3, 4]}), [7, 1, 7, 3, 1])
+    assert read_partition(path, 7, ["n"])["n"].to_pylist() == [0, 2]
+    assert read_partition(path, 1, ["n"])["n"].to_pylist() == [1, 4]
+    assert read_partition(path, 2, ["n"])["n"].to_pylist() == []
+
+
+def test_partitioning_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
+    path = str(tmp_path / "p.parquet")
+    write_partitions(path, SCHEMA, SCHEMA.empty_table(), [])
+    assert len(read_partition(path, 0, ["n"])) == 0
