@@ -1,0 +1,145 @@
+"""The recipe: everything that a run's bytes depend on, and nothing else.
+
+Each package defines the configuration of its own stages; this module puts them together and checks what only the whole
+can tell, such as whether a mixture names sources that exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from curate.decontamination.config import DecontaminationConfig
+from curate.dedup.config import DedupConfig
+from curate.extract import ExtractConfig
+from curate.quality.labels import LinksConfig
+from curate.quality.select import SelectConfig
+from curate.quality.train import ClassifierConfig
+from tokenizer.mixture import MixtureConfig
+from tokenizer.pack import PackConfig
+from tokenizer.tokens import EncodeConfig
+from tokenizer.train import TokenizerConfig
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+_NAME = r"^[a-z][a-z0-9_-]*$"
+
+
+class SourceRecipe(BaseModel):
+    """One source of documents: files of its own, or the pages of another source that links match.
+
+    Sources are listed in order of trust: of two duplicates, the one whose source stands first stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    files: Patterns = Field((), description="Files, or patterns with *, ? and **; local paths or URLs. One or a list.")
+    kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
+        "auto", description="What the files are; auto looks at their content.")
+    curated: bool = Field(
+        False, description="Its documents are taken as good: positive examples for the classifier, never put to its test.")
+    filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
+    id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
+    text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
+    derived_from: str | None = Field(
+        None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
+    labels: tuple[Literal["url", "host"], ...] = Field(
+        ("url", "host"), description="For a derived source: which kinds of match move a page: its own URL was linked, or its host often enough.")
+
+    @model_validator(mode="after")
+    def _files_or_from(self) -> Self:
+        if bool(self.files) == bool(self.derived_from):
+            raise ValueError("needs either `files`, or `from` naming the source it is derived from")
+        return self
+
+
+class LinksRecipe(LinksConfig):
+    """Links that people found worth posting: Reddit submission dumps, as WebText used them."""
+
+    files: Patterns = Field(min_length=1, description="Pushshift submission dumps (.zst, .gz or plain JSON Lines). One or a list.")
+
+
+class BenchmarkRecipe(BaseModel):
+    """One benchmark whose items must not be in the training text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: Patterns = Field(min_length=1, description="JSON Lines files, plain, .gz or .zst. One or a list.")
+    fields: tuple[str, ...] = Field(min_length=1, description="Fields that are text, in order; `a.b` is nested, lists are joined.")
+    id_field: str | None = Field(None, description="Field that names an item; its line number, from 0, if unset.")
+
+
+class Recipe(BaseModel):
+    """A whole pipeline, from files to packed shards. Where a group is left out, its defaults hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=_NAME, description="Name of the recipe; a run's folder belongs to one name.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of every decision that is left to chance.")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Names that `${name}` stands for elsewhere, with defaults; --set name=value changes one.")
+    sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
+        min_length=1, description="Sources by name, in order of trust.")
+    links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")
+    extract: ExtractConfig = Field(default_factory=ExtractConfig, description="From files to documents.")
+    classifier: ClassifierConfig | None = Field(
+        default_factory=ClassifierConfig, description="The quality classifier; null for none, and then nothing is dropped by score.")
+    select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
+    dedup: DedupConfig = Field(default_factory=DedupConfig, description="Removal of duplicates.")
+    benchmarks: dict[Annotated[str, Field(pattern=_NAME)], BenchmarkRecipe] = Field(
+        default_factory=dict, description="Benchmarks to keep out of the training text, by name.")
+    decontaminate: DecontaminationConfig = Field(
+        default_factory=DecontaminationConfig, description="How benchmark text is cut out.")
+    tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="The tokenizer.")
+    encode: EncodeConfig = Field(default_factory=EncodeConfig, description="Encoding the clean corpus.")
+    mixture: MixtureConfig = Field(description="What the training data is made of.")
+    pack: PackConfig = Field(default_factory=PackConfig, description="Rows and shards.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, source in self.sources.items():
+            parent = source.derived_from
+            if parent is not None and (parent not in self.sources or not self.sources[parent].files):
+                raise ValueError(f"sources.{name}.from: no source with files is called {parent!r}")
+            if parent is not None and self.links is None:
+                raise ValueError(f"sources.{name}.from: a derived source needs `links` to match pages with")
+        known = set(self.sources)
+        for field, names in (("mixture.weights", self.mixture.weights),
+                             ("mixture.max_epochs_by_source", self.mixture.max_epochs_by_source),
+                             ("select.filtered_sources", self.select.filtered_sources)):
+            if unknown := sorted(set(names) - known):
+                raise ValueError(f"{field}: no source is called {unknown[0]!r}; sources are {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _positives_exist(self) -> Self:
+        if self.classifier is not None and self.links is None and not any(s.curated for s in self.sources.values()):
+            raise ValueError("classifier: no positive examples: give `links`, mark a source `curated: true`, or set classifier: null")
+        return self
+
+    def other_files(self) -> dict[str, Sequence[str]]:
+        """Patterns of input files that are no source, by the field that names them."""
+        found: dict[str, Sequence[str]] = {}
+        if self.links is not None:
+            found["links.files"] = self.links.files
+        for name, benchmark in self.benchmarks.items():
+            found[f"benchmarks.{name}.files"] = benchmark.files
+        return found
+
+    def derived(self, parent: str) -> tuple[str, SourceRecipe] | None:
+        """The source derived from another one, with its name, if there is one."""
+        return next(((n, s) for n, s in self.sources.items() if s.derived_from == parent), None)
+
+    def effective_sources(self, parent: str) -> list[str]:
+        """Names that documents of a source with files may bear: its own, and its derived source's."""
+        derived = self.derived(parent)
+        return [parent, derived[0]] if derived else [parent]
+
+    def source_rank(self) -> dict[str, int]:
+        """Order of trust: 0 for the source that stands first."""
+        return {name: rank for rank, name in enumerate(self.sources)}
