@@ -164,7 +164,7 @@ class PackedDataset:
         if self.packing == "concat":
             following = (local + 1) * length
             inside = following < len(payload)
-            targets[:, -1] = np.where(inside, payload[np.where(inside, following, 0)], IGNORED)
+            targets[:, -1] = np.where(inside, payload[np.where(inside, following, 0)].astype(np.int64), IGNORED)
             return targets
         targets[:, -1] = IGNORED
         targets[:, :-1][~self._covered(shard, local)[:, 1:]] = IGNORED

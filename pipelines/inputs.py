@@ -101,16 +101,17 @@ def _parse(data: bytes) -> dict[str, list[Any]]:
 
 
 def _expand(pattern: str) -> tuple[str, list[str]]:
-    """(root, matching paths): the root is the pattern up to its last folder without a wildcard."""
+    """(root, matching paths), in full: the root is the pattern up to its last folder without a wildcard."""
     match = _WILDCARD.search(pattern)
-    fixed = pattern[: match.start()] if match else pattern
-    root = fixed.rpartition("/")[0]
     if is_local(pattern):
-        plain = local_path(pattern)
-        return local_path(root), sorted(p for p in glob.glob(plain, recursive=True) if os.path.isfile(p))
-    fs = fsspec.core.url_to_fs(pattern)[0]
-    paths = fs.glob(pattern) if match else ([pattern] if fs.exists(pattern) else [])
-    return fs._strip_protocol(root), sorted(fs.unstrip_protocol(p) if match else str(p) for p in paths)
+        plain = os.path.abspath(local_path(pattern))
+        match = _WILDCARD.search(plain)
+        root = (plain[: match.start()] if match else plain).rpartition("/")[0]
+        return root, sorted(p for p in glob.glob(plain, recursive=True) if os.path.isfile(p))
+    fs, plain = fsspec.core.url_to_fs(pattern)
+    names = fs.glob(plain) if match else ([plain] if fs.exists(plain) else [])
+    root = (pattern[: match.start()] if match else pattern).rpartition("/")[0]
+    return root, sorted(str(fs.unstrip_protocol(name)) for name in names)
 
 
 def describe(files: Sequence[InputFile]) -> list[dict[str, Any]]:

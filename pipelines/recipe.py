@@ -14,11 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupConfig
 from curate.extract import ExtractConfig
-from curate.quality.labels import LinksConfig
-from curate.quality.select import SelectConfig
-from curate.quality.train import ClassifierConfig
+from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
 from tokenizer.mixture import MixtureConfig
-from tokenizer.pack import PackConfig
+from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
 from tokenizer.train import TokenizerConfig
 
@@ -63,15 +61,9 @@ class LinksRecipe(LinksConfig):
 
     files: Patterns = Field(min_length=1, description="Pushshift submission dumps (.zst, .gz or plain JSON Lines). One or a list.")
 
-
-class BenchmarkRecipe(BaseModel):
-    """One benchmark whose items must not be in the training text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    files: Patterns = Field(min_length=1, description="JSON Lines files, plain, .gz or .zst. One or a list.")
-    fields: tuple[str, ...] = Field(min_length=1, description="Fields that are text, in order; `a.b` is nested, lists are joined.")
-    id_field: str | None = Field(None, description="Field that names an item; its line number, from 0, if unset.")
+    def rules(self) -> LinksConfig:
+        """What of this the stages depend on; the files themselves are inputs."""
+        return LinksConfig(**{name: getattr(self, name) for name in LinksConfig.model_fields})
 
 
 class Recipe(BaseModel):
@@ -86,13 +78,12 @@ class Recipe(BaseModel):
     sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
         min_length=1, description="Sources by name, in order of trust.")
     links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")
+    labels: LabelsConfig = Field(default_factory=LabelsConfig, description="Which pages count as linked.")
     extract: ExtractConfig = Field(default_factory=ExtractConfig, description="From files to documents.")
     classifier: ClassifierConfig | None = Field(
         default_factory=ClassifierConfig, description="The quality classifier; null for none, and then nothing is dropped by score.")
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
     dedup: DedupConfig = Field(default_factory=DedupConfig, description="Removal of duplicates.")
-    benchmarks: dict[Annotated[str, Field(pattern=_NAME)], BenchmarkRecipe] = Field(
-        default_factory=dict, description="Benchmarks to keep out of the training text, by name.")
     decontaminate: DecontaminationConfig = Field(
         default_factory=DecontaminationConfig, description="How benchmark text is cut out.")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="The tokenizer.")
@@ -127,8 +118,10 @@ class Recipe(BaseModel):
         found: dict[str, Sequence[str]] = {}
         if self.links is not None:
             found["links.files"] = self.links.files
-        for name, benchmark in self.benchmarks.items():
-            found[f"benchmarks.{name}.files"] = benchmark.files
+        for benchmark in self.decontaminate.benchmarks:
+            found[f"decontaminate.benchmarks.{benchmark.name}"] = (benchmark.path,)
+        if self.tokenizer.path is not None:
+            found["tokenizer.path"] = (self.tokenizer.path,)
         return found
 
     def derived(self, parent: str) -> tuple[str, SourceRecipe] | None:

@@ -9,8 +9,8 @@ from pipelines.demo.chance import Chance
 from pipelines.demo.prose import Article, jaccard
 
 _TOKEN = re.compile(r"\b[a-z]{4,}\b")
-_FRESH = ("amber", "copper", "harbour", "meadow", "velvet", "granite", "willow", "saffron", "lantern", "thistle", "marble",
-          "orchard", "pebble", "juniper", "canyon", "feather", "timber", "cobalt", "ribbon", "beacon")
+_FRESH = ("amber", "copper", "harbour", "meadow", "velvet", "granite", "willow", "saffron", "lantern", "thistle",
+          "marble", "orchard", "pebble", "juniper", "canyon", "feather", "timber", "cobalt", "ribbon", "beacon")
 
 
 def near_duplicate(chance: Chance, article: Article, target: float) -> tuple[Article, float]:

@@ -7,7 +7,6 @@ sentence once, in an order and with words of its own.
 # ruff: noqa: RUF001 (the letters of other alphabets are meant)
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pipelines.demo.chance import Chance
@@ -50,7 +49,7 @@ LANGUAGES = (
               "D'après {person}, la meilleure saison pour visiter le château est le début de l'automne.",
               "On trouve aussi du {thing} dans la petite boutique qui se cache derrière l'église.",
               "Près de {place}, un sentier suit la rivière et mène à une ancienne maison entourée de vignes.",
-              "Le soir, nous avons écouté de la musique sur la place avant de rentrer à l'hôtel, fatigués mais heureux.")),
+              "Le soir, nous avons écouté de la musique sur la place avant de rentrer, fatigués mais heureux.")),
     Language("es", ("iso-8859-1", "windows-1252"), " ",
              ("Cáceres", "Ronda", "Gijón", "Teruel", "Cádiz", "León", "Jaén", "Lugo"),
              ("pan", "queso", "aceite", "jamón", "chocolate", "vino", "pescado", "arroz"),
@@ -66,7 +65,7 @@ LANGUAGES = (
     Language("it", ("iso-8859-1", "windows-1252"), " ",
              ("Lucca", "Matera", "Trieste", "Orvieto", "Mantova", "Forlì", "Cefalù", "Bergamo"),
              ("pane", "formaggio", "olio", "miele", "vino", "pesce", "gelato", "caffè"),
-             ("la signora Rossi", "mio zio", "il vecchio libraio", "la nostra guida", "un giovane pittore", "mia nonna"),
+             ("la signora Rossi", "mio zio", "il vecchio libraio", "la guida", "un giovane pittore", "mia nonna"),
              ("Siamo arrivati a {place} nel primo pomeriggio, quando le strade erano ancora quasi deserte.",
               "Il centro di {place} è piccolo, ma ci sono molte chiese e botteghe che meritano una visita.",
               "Davanti al teatro abbiamo incontrato {person}, e insieme abbiamo preso qualcosa da bere.",
@@ -122,7 +121,7 @@ LANGUAGES = (
               "Jak mówi {person}, najlepiej przyjechać tu jesienią, gdy liście na drzewach robią się złote.",
               "Obiad zjedliśmy w niewielkiej restauracji nad rzeką i wszystko bardzo nam smakowało.",
               "Kto lubi zabytki, ten powinien odwiedzić {place} i zostać tam przynajmniej przez dwa dni.",
-              "Wieczorem wróciliśmy na dworzec zmęczeni, ale szczęśliwi, i obiecaliśmy sobie, że jeszcze tu przyjedziemy.")),
+              "Wieczorem wróciliśmy na dworzec zmęczeni, ale szczęśliwi, i obiecaliśmy, że jeszcze tu przyjedziemy.")),
     Language("ru", ("windows-1251", "koi8-r"), " ",
              ("Суздаль", "Псков", "Тверь", "Вологда", "Калуга", "Рязань", "Кострома", "Углич"),
              ("хлеб", "сыр", "мёд", "чай", "квас", "пирог", "варенье", "творог"),
@@ -182,13 +181,9 @@ def foreign_page(chance: Chance, number: int) -> tuple[Language, str, tuple[str,
     filled = []
     for index, sentence in enumerate(sentences):
         key = f"{number}/{index}"
-        filled.append(re.sub(r"\{(\w+)\}", lambda m, key=key: _fill(chance, language, m[1], key, place), sentence))  # type: ignore[misc]
+        filled.append(sentence.format(place=place, thing=chance.one("foreign thing", key, language.things),
+                                      person=chance.one("foreign person", key, language.people)))
     paragraphs = tuple(language.joint.join(filled[i : i + 3]) for i in range(0, len(filled), 3))
-    title = f"{place}: {_fill(chance, language, 'thing', number, place)}, {_fill(chance, language, 'person', number, place)}"
-    return language, title, paragraphs
-
-
-def _fill(chance: Chance, language: Language, slot: str, key: object, place: str) -> str:
-    if slot == "place":
-        return place
-    return chance.one(f"foreign {slot}", key, language.things if slot == "thing" else language.people)
+    thing = chance.one("foreign thing", number, language.things)
+    person = chance.one("foreign person", number, language.people)
+    return language, f"{place}: {thing}, {person}", paragraphs

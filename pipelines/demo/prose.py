@@ -22,9 +22,10 @@ SHINGLE = 5
 _SEEN_SHARE = 0.2
 _MIN_WORDS = 150
 _MIN_BLOCK, _MAX_BLOCK = 60, 2000  # characters
-_STDLIB_SKIPPED = {"site-packages", "test", "tests", "idlelib", "tkinter", "lib2to3", "turtledemo", "pydoc_data"}
-_PACKAGES = ("numpy", "polars", "pyarrow", "scipy", "pydantic", "rich", "hypothesis", "numba", "aiohttp", "setuptools",
-             "pip", "ray")
+_OWN_PACKAGES = {"curate", "manifests", "pipelines", "tokenizer"}
+_STDLIB_SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "lib2to3",
+                   "turtledemo", "pydoc_data"}
+_FIRST_PACKAGES = ("numpy", "polars", "pyarrow", "scipy", "pydantic", "rich", "numba", "aiohttp", "setuptools", "pip")
 _LEXEME = re.compile(
     r"""\#[^\n]*(?:\n[ \t]*\#[^\n]*)*|\"{3}(?:[^\\"]+|\\.|"(?!""))*\"{3}|'{3}(?:[^\\']+|\\.|'(?!''))*'{3}"""
     r"""|"(?:[^"\\\n]+|\\.)*"|'(?:[^'\\\n]+|\\.)*'""", re.DOTALL)
@@ -84,8 +85,8 @@ def jaccard(a: str, b: str) -> float:
 def gather(chance: Chance, n_articles: int) -> list[Article]:
     """Up to n_articles distinct articles of 150 to 600 words from the standard library's and packages' documentation.
 
-    Sources are read in a fixed order until there is enough, so a small demo is quick. What is installed decides the
-    text: the web is the same again only in the same environment."""
+    Sources are read in a fixed order, the best prose first, until there is enough, so a small demo is quick. What is
+    installed decides the text: the web is the same again only in the same environment."""
     seen: set[tuple[str, ...]] = set()
     for topic in reference():
         for paragraph in topic.paragraphs:
@@ -143,10 +144,9 @@ def _sources() -> Iterator[tuple[str, Iterable[str]]]:
     paths = sysconfig.get_paths()
     yield "Python", _documentation(Path(paths["stdlib"]), _STDLIB_SKIPPED)
     yield "packages", _descriptions()
-    for package in _PACKAGES:
-        folder = Path(paths["purelib"]) / package
-        if folder.is_dir():
-            yield package, _documentation(folder, {"test", "tests", "testing"})
+    installed = {path.name for path in Path(paths["purelib"]).iterdir() if (path / "__init__.py").is_file()}
+    for package in [*_FIRST_PACKAGES, *sorted(installed - _OWN_PACKAGES - set(_FIRST_PACKAGES))]:
+        yield package, _documentation(Path(paths["purelib"]) / package, {"test", "tests", "testing"})
 
 
 def _descriptions() -> Iterator[str]:

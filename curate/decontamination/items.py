@@ -1,0 +1,89 @@
+"""The items of evaluation sets: JSON Lines files, read as (item id, text)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+import zstandard
+
+from curate.decontamination.config import Benchmark
+from manifests.errors import InputError
+from manifests.storage import open_read
+from manifests.tasks import ShardWork
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_ZSTD_WINDOW = 1 << 31
+_READ_ERRORS = (OSError, EOFError, zstandard.ZstdError)
+
+
+def read_items(benchmark: Benchmark, path: str, work: ShardWork) -> Iterator[tuple[str, str]]:
+    """(item id, text) of each line of an evaluation set; lines that are no JSON object are reported and skipped.
+
+    Raises InputError if the file cannot be read, or if no line has any of the benchmark's fields: contamination that
+    is not looked for must not pass unnoticed."""
+    found = n_lines = 0
+    for number, line in enumerate(_lines(path)):
+        if not line.strip():
+            continue
+        n_lines += 1
+        try:
+            item = json.loads(line)
+            if not isinstance(item, dict):
+                raise ValueError("no JSON object")
+        except ValueError as error:  # of JSON and of UTF-8 alike
+            work.report_damage(f"{benchmark.path}:{number + 1}", f"benchmark line skipped: {error}")
+            continue
+        text = "\n".join(part for field in benchmark.fields for part in _strings(_field(item, field)))
+        found += bool(text)
+        named = _field(item, benchmark.id_field) if benchmark.id_field else None
+        yield (str(number) if named is None else str(named)), text
+    if n_lines and not found:
+        raise InputError(f"has no text in the fields {', '.join(benchmark.fields)} of benchmark {benchmark.name}",
+                         where=benchmark.path, hint="name the fields that hold questions and answers")
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    try:
+        with open_read(path) as raw:
+            yield from _plain(raw)
+    except _READ_ERRORS as error:
+        raise InputError(f"cannot be read as JSON Lines: {error}", where=path) from error
+
+
+def _plain(raw: IO[bytes]) -> IO[bytes]:
+    """The stream, decompressed by what its first bytes say."""
+    buffered = io.BufferedReader(raw)  # type: ignore[type-var]
+    head = buffered.peek(4)[:4]
+    if head.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=buffered)  # type: ignore[return-value]
+    if head.startswith(_ZSTD):
+        reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(
+            buffered, read_across_frames=True)
+        return io.BufferedReader(reader)
+    return buffered
+
+
+def _field(item: dict[str, Any], name: str) -> Any:
+    """The value of a field, or of a nested one as `a.b`; None if absent."""
+    if name in item:
+        return item[name]
+    value: Any = item
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in a value, in order; numbers are no text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _strings(part)

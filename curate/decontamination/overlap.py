@@ -1,0 +1,127 @@
+"""The index of evaluation n-grams, and where training texts contain them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.decontamination.config import DecontaminationConfig
+from curate.decontamination.items import read_items
+from curate.kernels.overlaps import gram_table, scan
+from curate.kernels.strings import string_buffers
+from curate.kernels.words import Hashes
+from manifests.errors import InputError
+from manifests.hashing import id_words
+from manifests.tables import read_row_groups, read_table
+from manifests.tasks import ShardWork
+
+_GRAM: Final = pa.field("gram", pa.uint64(), nullable=False)
+
+GRAMS: Final = pa.schema([
+    _GRAM, pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False)])
+"""decontaminate/index: n-grams of items, ascending; items that share one stand in the recipe's order."""
+
+_PLACES: Final = ("byte_start", "byte_end", "char_start", "char_end", "cut_start", "cut_end")
+
+HITS: Final = pa.schema([
+    pa.field("row", pa.int64(), nullable=False), _GRAM,
+    *(pa.field(name, pa.int64(), nullable=False) for name in _PLACES),
+    pa.field("n_chars", pa.int64(), nullable=False)])
+"""decontaminate/hits: one row an occurrence, by row and place; cut_*: bytes with the window; n_chars: of the text."""
+
+GRAM_COUNTS: Final = pa.schema([_GRAM, pa.field("n_documents", pa.int64(), nullable=False)])
+
+
+@dataclass(frozen=True)
+class GramIndex:
+    """A set of n-grams that can be looked up fast. grams: distinct, ascending uint64. table: as of `gram_table`."""
+
+    ngram: int
+    grams: Hashes
+    table: tuple[Hashes, Hashes]
+
+
+def build_index(texts: pa.Array | pa.ChunkedArray | Iterable[str], ngram: int = 13) -> GramIndex:
+    """Index every n-gram of evaluation texts; those of fewer than n words contribute nothing."""
+    strings = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
+    return index_of(scan(*string_buffers(strings), ngram, None, -1)[0], ngram)
+
+
+def index_of(grams: Hashes, ngram: int) -> GramIndex:
+    """An index of n-gram hashes, which may repeat."""
+    distinct = np.unique(grams)
+    return GramIndex(ngram, distinct, gram_table(distinct))
+
+
+def find(texts: pa.Array | pa.ChunkedArray, index: GramIndex, window: int = 200) -> pa.Table:
+    """Every occurrence of an indexed n-gram in texts: HITS, by row and place. texts: string or large_string.
+
+    A word is a whitespace token, lower-cased, without punctuation (Brown et al. 2020, appendix C)."""
+    grams, rows, places, n_chars = scan(*string_buffers(texts), index.ngram, index.table, window)
+    columns = {"row": rows, "gram": grams}
+    columns |= {name: np.ascontiguousarray(places[:, i]) for i, name in enumerate(_PLACES)}
+    return pa.table(columns | {"n_chars": n_chars[rows]}, schema=HITS)
+
+
+def index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+    """decontaminate/index, once. Inputs: benchmarks, one file for each of the configuration, in its order.
+
+    Output: `grams`, GRAMS. Memory: the evaluation sets."""
+    tables = [GRAMS.empty_table()]
+    paths = work.inputs("benchmarks")
+    for benchmark, path in zip(config.benchmarks, paths, strict=True):
+        ids, texts = [], []
+        for item, text in read_items(benchmark, path, work):
+            ids.append(item)
+            texts.append(text)
+        grams, rows, _, _ = scan(*string_buffers(pa.array(texts, pa.large_string())), config.ngram, None, -1)
+        work.count(f"items[{benchmark.name}]", len(ids))
+        work.count(f"items_too_short[{benchmark.name}]", len(ids) - len(np.unique(rows)))
+        tables.append(pa.table({"gram": grams, "benchmark": pa.array([benchmark.name]).take(pa.array(rows * 0)),
+                                "item": pa.array(ids, pa.string()).take(pa.array(rows))}).cast(GRAMS))
+    table = pa.concat_tables(tables).combine_chunks()
+    table = table.take(pa.array(np.argsort(table["gram"].to_numpy(), kind="stable")))
+    work.count("grams", len(np.unique(table["gram"].to_numpy())))
+    work.write("grams", GRAMS, [table])
+
+
+def hits_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+    """decontaminate/hits, a part. Inputs: documents, marks (of dedup, same part), index (decontaminate/index).
+
+    Outputs: `hits`, HITS of the kept documents, text read one row group at a time; `gram_counts`, in how many of the
+    part's documents each n-gram is."""
+    marks = read_table(work.input("marks"), ["doc_id", "keep"])
+    grams = [read_table(path, ["gram"])["gram"].to_numpy() for path in work.inputs("index", role="grams")]
+    index = index_of(np.concatenate([np.empty(0, np.uint64), *grams]), config.ngram)
+    found: list[pa.Table] = []
+    work.write("hits", HITS, _hits(config, work, marks, index, found))
+    distinct = pa.concat_tables([HITS.empty_table().select(["row", "gram"]), *found])
+    counts = distinct.group_by("gram", use_threads=False).aggregate([("row", "count")])
+    counts = counts.rename_columns(["gram", "n_documents"]).sort_by("gram")
+    work.count("documents_with_hits", pc.count_distinct(distinct["row"]).as_py())
+    work.write("gram_counts", GRAM_COUNTS, [counts], name=f"gram_counts/{work.task.shard}.parquet")
+
+
+def _hits(config: DecontaminationConfig, work: ShardWork, marks: pa.Table, index: GramIndex,
+          found: list[pa.Table]) -> Iterator[pa.Table]:
+    start = 0
+    for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
+        mine = marks.slice(start, len(group))
+        if len(mine) != len(group) or not np.array_equal(id_words(group["doc_id"]), id_words(mine["doc_id"])):
+            raise InputError("does not list the documents of its part in their order", where=work.input("marks"))
+        rows = start + np.flatnonzero(mine["keep"].to_numpy())
+        start += len(group)
+        kept = group.filter(mine["keep"])
+        work.count("documents", len(group))
+        work.count("documents_searched", len(kept))
+        work.count("bytes_searched", pc.sum(pc.binary_length(kept["text"])).as_py() or 0)
+        hits = find(kept["text"], index, config.window)
+        hits = hits.set_column(0, HITS.field("row"), pa.array(rows[hits["row"].to_numpy()], pa.int64()))
+        work.count("hits", len(hits))
+        found.append(hits.select(["row", "gram"]).group_by(["row", "gram"], use_threads=False).aggregate([]))
+        yield hits

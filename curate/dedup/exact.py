@@ -1,0 +1,77 @@
+"""Exact duplicates: of all documents with the same words in the same order, the first in survivor order stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.config import DedupConfig, DedupReason
+from curate.dedup.layout import (
+    COPIES,
+    DROPS,
+    LOSERS,
+    REMOVALS,
+    TEXT_HASHES,
+    column,
+    gather,
+    id_order,
+    repeated,
+    routes,
+)
+from manifests.hashing import UInt64, id_words
+from manifests.tables import write_partitions
+from manifests.tasks import ShardWork
+
+
+def by_id(ids: pa.Array | pa.ChunkedArray, partitions: int) -> UInt64:
+    """Partition of a document by its id, for joins between tables of documents."""
+    words = id_words(ids)
+    return np.asarray(words[:, 1] % np.uint64(partitions))
+
+
+def exact_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures). Variables: partition.
+
+    Outputs: `losers`, routed: documents with a better copy; `copies`, by partition of the survivor's id: each with its
+    survivor. Memory: 48 bytes a document of the partition."""
+    paths = work.inputs("text_hashes", role="text_hashes")
+    table = gather(paths, TEXT_HASHES, work.variables["partition"])
+    work.count("documents", len(table))
+    table = table.filter(pa.array(repeated(column(table, "hash_a"))))
+    ids = id_order(table["doc_id"])
+    a, b = column(table, "hash_a"), column(table, "hash_b")
+    order = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order"), b, a))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])
+    group = np.cumsum(first) - 1
+    best = order[first][group][~first]
+    losers = table.take(pa.array(order[~first]))
+    work.count("groups", int(np.unique(best).size))
+    work.count("exact_duplicates", len(losers))
+    losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best)))
+    write_partitions(work.output("losers"), LOSERS, losers.select(LOSERS.names), routes(column(losers, "part")))
+    path = work.output("copies", name=f"copies/{work.task.shard}.parquet")
+    write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], config.partitions))
+
+
+def copies_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/copies, a partition. Inputs: copies (manifest of dedup/exact), removals (manifest of dedup/resolve).
+    Variables: partition.
+
+    A copy of a representative that is itself a near-duplicate is pointed at the representative's survivor, with the
+    representative's similarity: the same words have the same shingles. Output: `drops`, routed. Memory: 80 bytes a
+    copy or removal of the partition."""
+    partition = work.variables["partition"]
+    copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
+    removals = gather(work.inputs("removals", role="removals_by_id"), REMOVALS, partition)
+    place = pc.index_in(copies["survivor_id"], value_set=removals["doc_id"].combine_chunks())
+    moved = pc.is_valid(place)
+    survivor = pc.if_else(moved, removals["survivor_id"].take(place), copies["survivor_id"])
+    similarity = pc.coalesce(removals["similarity"].take(place), pa.scalar(1.0, pa.float32()))
+    reason = pc.if_else(moved, DedupReason.NEAR_DUPLICATE.value, DedupReason.EXACT_DUPLICATE.value)
+    drops = pa.table({"part": copies["part"], "row": copies["row"], "doc_id": copies["doc_id"],
+                      "survivor_id": survivor, "similarity": similarity, "reason": reason})
+    work.count("copies", len(drops))
+    work.count("copies_of_near_duplicates", pc.sum(moved).as_py() or 0)
+    write_partitions(work.output("drops"), DROPS, drops, routes(column(drops, "part")))

@@ -1,0 +1,136 @@
+"""The tables that the steps of deduplication hand to each other, and the keys and orders they share.
+
+A document is known by (part, row): `part` is xxh3-64 of its shard's name, `row` its row there. Both hold whatever the
+order and number of the other parts. Facts about documents of one part travel back to it in *routed* tables:
+partitioned by `part % ROUTES`, so that a part reads its own row groups and little else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from manifests.errors import InputError
+from manifests.hashing import UInt64, id_words
+from manifests.tables import read_partition
+
+Int64 = npt.NDArray[np.int64]
+
+ROUTES: Final = 1024
+_ROW_BITS: Final = 40
+
+_PART = pa.field("part", pa.uint64(), nullable=False)
+_ROW = pa.field("row", pa.int64(), nullable=False)
+_ID = pa.field("doc_id", pa.binary(16), nullable=False)
+_ORDER = pa.field("order", pa.uint64(), nullable=False)
+_SURVIVOR = pa.field("survivor_id", pa.binary(16), nullable=False)
+_SIMILARITY = pa.field("similarity", pa.float32(), nullable=False)
+_U64 = pa.uint64()
+
+TEXT_HASHES: Final = pa.schema([
+    pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False), _PART, _ROW, _ORDER, _ID])
+LOSERS: Final = pa.schema([_PART, _ROW])
+COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR])
+BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW, _ORDER])
+PAIRS: Final = pa.schema([
+    pa.field("part_a", _U64, nullable=False), pa.field("row_a", pa.int64(), nullable=False),
+    pa.field("part_b", _U64, nullable=False), pa.field("row_b", pa.int64(), nullable=False)])
+MEMBERS: Final = pa.schema([_PART, _ROW, pa.field("component_partition", pa.int32(), nullable=False)])
+SHINGLES: Final = pa.schema([
+    _PART, _ROW, _ORDER, _ID,
+    pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
+REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SIMILARITY])
+DROPS: Final = REMOVALS.append(pa.field("reason", pa.string(), nullable=False))
+COUNTS: Final = pa.schema([
+    pa.field("source", pa.string(), nullable=False), pa.field("documents", pa.int64(), nullable=False),
+    pa.field("kept", pa.int64(), nullable=False), pa.field("exact_duplicates", pa.int64(), nullable=False),
+    pa.field("near_duplicates", pa.int64(), nullable=False)])
+
+
+def signatures_schema(n_bands: int) -> pa.Schema:
+    """One row a selected document of the part: its text hash, its place in survivor order and its band keys."""
+    key = pa.field("item", pa.uint64(), nullable=False)
+    return pa.schema([
+        _ROW, _ID, _ORDER, pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False),
+        pa.field("n_shingles", pa.uint32(), nullable=False),
+        pa.field("bands", pa.list_(key, n_bands), nullable=False)])
+
+
+def part_key(shard: str) -> int:
+    """`part` of a shard's name, such as `crawl/part-00017-1a2b3c4d`."""
+    return xxhash.xxh3_64_intdigest(shard.encode())
+
+
+def column(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A numeric column without nulls as one NumPy array."""
+    return np.ascontiguousarray(table[name].to_numpy())
+
+
+def id_order(ids: pa.Array | pa.ChunkedArray) -> UInt64:
+    """uint64 [n, 2] that compare, word by word, as the ids do byte by byte."""
+    words: UInt64 = id_words(ids).byteswap()
+    return words
+
+
+def survivor_order(rank: npt.NDArray[np.int64], quality: npt.NDArray[np.float32], ids: UInt64) -> UInt64:
+    """uint64 [n], ascending from the document that survives first: source rank, then falling quality, then doc_id.
+
+    Packed as rank (16 bits), inverted quality (32), first bits of the id (16): equal values are settled by the whole
+    id, of which this is a prefix, so nothing is lost. Quality that is missing, not a number or negative is 0."""
+    score = np.where(quality > 0, quality, np.float32(0)).astype(np.float32)  # NaN compares false
+    inverted = np.uint64(0xFFFFFFFF) - score.view(np.uint32).astype(np.uint64)
+    order = (rank.astype(np.uint64) << np.uint64(48)) | (inverted << np.uint64(16)) | (ids[:, 0] >> np.uint64(48))
+    return np.asarray(order)
+
+
+def repeated(keys: UInt64) -> npt.NDArray[np.bool_]:
+    """Whether each key occurs more than once."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    again = np.zeros(len(keys), np.bool_)
+    again[order[1:][same]] = True
+    again[order[:-1][same]] = True
+    return again
+
+
+def encode_keys(parts: UInt64, part: UInt64, row: Int64) -> UInt64:
+    """One uint64 a document from its part and row. parts: every part there is, ascending."""
+    return (np.searchsorted(parts, part).astype(np.uint64) << np.uint64(_ROW_BITS)) | row.astype(np.uint64)
+
+
+def decode_keys(parts: UInt64, keys: UInt64) -> tuple[UInt64, Int64]:
+    """(part, row) of `encode_keys`."""
+    row = (keys & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
+    return parts[(keys >> np.uint64(_ROW_BITS)).astype(np.int64)], row
+
+
+def routes(part: UInt64) -> npt.NDArray[np.int32]:
+    """Partition of each document in routed tables."""
+    return (part % np.uint64(ROUTES)).astype(np.int32)
+
+
+def gather(paths: Iterable[str], schema: pa.Schema, partition: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """One partition of many partitioned tables, in the order of the paths."""
+    names = list(columns) if columns is not None else schema.names
+    wanted = pa.schema([schema.field(name) for name in names])
+    return pa.concat_tables([wanted.empty_table(), *(read_partition(p, partition, names).cast(wanted) for p in paths)])
+
+
+def gather_part(paths: Iterable[str], schema: pa.Schema, shard: str) -> pa.Table:
+    """What routed tables hold of one part."""
+    part = part_key(shard)
+    table = gather(paths, schema, part % ROUTES)
+    return table.filter(pc.equal(table["part"], pa.scalar(part, pa.uint64())))
+
+
+def check_aligned(ids: pa.ChunkedArray, other: pa.ChunkedArray, where: str) -> None:
+    """Raise InputError unless two tables hold the same documents in the same order."""
+    if len(ids) != len(other) or not np.array_equal(id_words(ids), id_words(other)):
+        raise InputError("does not list the documents of its part in their order", where=where,
+                         hint="run the stage that writes it again")

@@ -1,0 +1,96 @@
+"""Marks: what deduplication decided about every document of a part, and the totals that guard a source."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.config import DedupConfig, DedupReason
+from curate.dedup.layout import COUNTS, DROPS, REMOVALS, check_aligned, column, gather_part
+from manifests.errors import InputError, StageError
+from manifests.schema import DEDUP_MARKS
+from manifests.tables import read_table
+from manifests.tasks import ShardWork
+
+_TOTALS = ("documents", "kept", "exact_duplicates", "near_duplicates")
+
+
+def marks_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/marks, a part. Inputs: documents, marks (of selection, same part), removals (manifest of dedup/resolve),
+    drops (manifest of dedup/copies).
+
+    Outputs: `marks`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for dedup/summary."""
+    documents = read_table(work.input("documents"), ["doc_id"])
+    selected = read_table(work.input("marks"), ["doc_id", "source", "keep"])
+    check_aligned(documents["doc_id"], selected["doc_id"], work.input("marks"))
+    drops = _drops(work)
+    rows = column(drops, "row")
+    place = np.full(len(documents), -1, np.int64)
+    if len(rows) and rows.max() >= len(documents):
+        raise InputError("is shorter than deduplication saw it", where=work.input("documents"))
+    place[rows] = np.arange(len(rows))
+    check_aligned(drops["doc_id"], documents["doc_id"].take(pa.array(rows)), work.input("documents"))
+    where = pa.array(place, mask=place < 0)
+    reason = pc.if_else(selected["keep"], drops["reason"].take(where), DedupReason.NOT_SELECTED.value)
+    marks = pa.table({
+        "doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
+        "duplicate_of": drops["survivor_id"].take(where), "similarity": drops["similarity"].take(where)})
+    work.write("marks", DEDUP_MARKS, [marks])
+    counts = _counts(selected["source"], reason)
+    work.write("counts", COUNTS, [counts], name=f"counts/{work.task.shard}.parquet")
+    _count(work, counts, len(documents))
+
+
+def _drops(work: ShardWork) -> pa.Table:
+    near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.shard)
+    reason = pa.array([DedupReason.NEAR_DUPLICATE.value]).take(pa.array(np.zeros(len(near), np.int64)))
+    near = near.append_column(DROPS.field("reason"), reason)
+    exact = gather_part(work.inputs("drops", role="drops"), DROPS, work.task.shard)
+    return pa.concat_tables([near, exact])
+
+
+def _counts(source: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.Table:
+    """COUNTS of the selected documents: one row a source, by name."""
+    word = pc.fill_null(reason, "kept")
+    flags = pa.table({
+        "source": source, "documents": pc.not_equal(word, DedupReason.NOT_SELECTED.value),
+        "kept": pc.equal(word, "kept"), "exact_duplicates": pc.equal(word, DedupReason.EXACT_DUPLICATE.value),
+        "near_duplicates": pc.equal(word, DedupReason.NEAR_DUPLICATE.value)})
+    sums = flags.group_by("source", use_threads=False).aggregate([(name, "sum") for name in _TOTALS])
+    return sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names]).select(
+        COUNTS.names).cast(COUNTS).sort_by("source")
+
+
+def _count(work: ShardWork, counts: pa.Table, n_documents: int) -> None:
+    total = {name: pc.sum(counts[name]).as_py() or 0 for name in _TOTALS}
+    work.count("documents", n_documents)
+    work.count("kept", total["kept"])
+    work.count("dropped_not_selected", n_documents - total["documents"])
+    work.count("dropped_exact_duplicate", total["exact_duplicates"])
+    work.count("dropped_near_duplicate", total["near_duplicates"])
+    for row in counts.to_pylist():
+        for name in _TOTALS:
+            work.count(f"{name}[{row['source']}]", row[name])
+
+
+def summary_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/summary, once. Inputs: counts (manifest of dedup/marks). Output: `summary`, COUNTS of the whole corpus.
+
+    Raises StageError naming a source that lost more than `max_removed_fraction` of its selected documents: far
+    likelier a fault, such as boilerplate taken for text, than the truth about it."""
+    tables = [read_table(path) for path in work.inputs("counts", role="counts")]
+    merged = pa.concat_tables([COUNTS.empty_table(), *tables])
+    sums = merged.group_by("source", use_threads=False).aggregate([(name, "sum") for name in _TOTALS])
+    summary = sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names]).select(
+        COUNTS.names).cast(COUNTS).sort_by("source")
+    for row in summary.to_pylist():
+        removed, seen = row["documents"] - row["kept"], row["documents"]
+        work.count("documents", seen)
+        work.count("kept", row["kept"])
+        if seen >= config.guard_min_documents and removed > config.max_removed_fraction * seen:
+            raise StageError(
+                f"lost {removed} of {seen} documents to deduplication, more than the "
+                f"{config.max_removed_fraction:.0%} that max_removed_fraction allows", where=f"source {row['source']}",
+                hint="look at removed pairs with `curate sample`, or raise max_removed_fraction")
+    work.write("summary", COUNTS, [summary])

@@ -1,0 +1,85 @@
+"""A document before it is judged: the rows that every kind of source is read into, and the reasons to exclude one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.hashing import document_id
+
+ROWS: Final = pa.schema([
+    pa.field("doc_id", pa.binary(16), nullable=False),
+    pa.field("record_id", pa.string()),
+    pa.field("url", pa.string()),
+    pa.field("host", pa.string()),
+    pa.field("date", pa.timestamp("ms", "UTC")),
+    pa.field("origin_offset", pa.int64(), nullable=False),
+    pa.field("origin_length", pa.int64(), nullable=False),
+    pa.field("text", pa.large_string()),
+    pa.field("reason", pa.string()),
+    pa.field("value", pa.float64()),
+    pa.field("threshold", pa.float64()),
+])
+"""What a source gives: documents (reason is null) and those it excluded already (text is null)."""
+
+
+class ExtractReason(StrEnum):
+    """Why a record with a document in it gave none, in the order in which the rules are applied."""
+
+    URL_SCHEME = "url_scheme"
+    BLOCKED_HOST = "blocked_host"
+    URL_EXTENSION = "url_extension"
+    HTTP_STATUS = "http_status"
+    NOT_HTML = "not_html"
+    HTML_TOO_LARGE = "html_too_large"
+    UNREADABLE = "unreadable"
+    NO_TEXT = "no_text"
+    TEXT_TOO_SHORT = "text_too_short"
+    TEXT_TOO_LONG = "text_too_long"
+    LANGUAGE = "language"
+    LANGUAGE_SCORE = "language_score"
+
+
+def valid_text(text: str) -> bytes:
+    """UTF-8 of a text without what Parquet readers and tokenizers stumble over: NUL is dropped, a lone surrogate
+    becomes `?`."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def strings_array(values: Sequence[bytes | None]) -> pa.LargeStringArray:
+    """large_string from UTF-8 that is known to be valid, without decoding it."""
+    return pa.array(values, pa.large_binary()).view(pa.large_string())
+
+
+def without_nul(strings: pa.Array) -> pa.Array:
+    """A string column without NUL characters; the very column where it has none."""
+    if not pc.any(pc.match_substring(strings, "\0")).as_py():
+        return strings
+    return pc.replace_substring(strings, "\0", "")
+
+
+def row_ids(source: str, path: str, positions: Sequence[int | str]) -> pa.FixedSizeBinaryArray:
+    """Ids of the documents at these positions of one input file."""
+    return pa.array([document_id(source, path, p) for p in positions], pa.binary(16))
+
+
+def rows_table(columns: dict[str, Any], n_rows: int) -> pa.Table:
+    """A table of `ROWS` from some of its columns; the others are null."""
+    arrays = []
+    for field in ROWS:
+        given = columns.get(field.name)
+        if given is None:
+            given = pa.nulls(n_rows, field.type)
+        elif not isinstance(given, pa.Array):
+            given = pa.array(given, field.type)
+        arrays.append(given if given.type == field.type else given.cast(field.type))
+    return pa.Table.from_arrays(arrays, schema=ROWS)

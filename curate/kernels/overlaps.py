@@ -1,0 +1,222 @@
+"""Kernels of decontamination: n-grams of texts, their search in a hash table, and the pieces that cuts leave."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from curate.kernels.strings import Bytes, Offsets
+from curate.kernels.unicode import TABLE_SIZE, decode
+from curate.kernels.words import (
+    BREAK,
+    FNV_OFFSET,
+    FNV_PRIME,
+    GRAM_BASE,
+    TOKEN,
+    Hashes,
+    fmix64,
+    gram_power,
+    read_only,
+    read_only_offsets,
+)
+
+Int64 = npt.NDArray[np.int64]
+
+N_PLACES: Final = 6
+"""Columns of a hit: byte and character span of its words, and of its words with the window around them, in bytes."""
+
+
+def gram_table(grams: Hashes) -> tuple[Hashes, Hashes]:
+    """(slots, bits) of a set of distinct n-gram hashes, none of them 0.
+
+    slots: open addressing, uint64 [power of two], at most half full; 0 is empty. bits: one bit for each possible value
+    of a hash's upper bits, 8 or more a gram: it answers nearly all look-ups, and being 1/16 of the slots it stays in
+    the processor's cache where those do not."""
+    slots = np.zeros(1 << max(4, int(2 * len(grams)).bit_length()), np.uint64)
+    bits = np.zeros(max(1, len(slots) // 16), np.uint64)
+    _fill(slots, bits, grams)
+    return slots, bits
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _bit(bits, gram):  # type: ignore[no-untyped-def]
+    """(word, mask) of a gram's bit: the word by bits 32 and up of the hash, the bit by the last six."""
+    word = (gram >> np.uint64(32)) & np.uint64(bits.size - 1)
+    return word, np.uint64(1) << (gram >> np.uint64(58))
+
+
+@nb.njit(nogil=True, cache=True)
+def _fill(table, bits, grams):  # type: ignore[no-untyped-def]
+    mask = np.uint64(table.size - 1)
+    for gram in grams:
+        word, bit = _bit(bits, gram)
+        bits[word] |= bit
+        slot = gram & mask
+        while table[slot] != 0 and table[slot] != gram:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = gram
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _contains(table, bits, gram):  # type: ignore[no-untyped-def]
+    word, bit = _bit(bits, gram)
+    if not bits[word] & bit:
+        return False
+    mask = np.uint64(table.size - 1)
+    slot = gram & mask
+    while table[slot] != 0:
+        if table[slot] == gram:
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    return False
+
+
+@nb.njit(nogil=True, cache=True)
+def _back(data, p, start, n):  # type: ignore[no-untyped-def]
+    """Place n characters before p, or start."""
+    while n > 0 and p > start:
+        p -= 1
+        while (data[p] & 0xC0) == 0x80:
+            p -= 1
+        n -= 1
+    return p
+
+
+@nb.njit(nogil=True, cache=True)
+def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
+    """Place n characters after p, or end."""
+    while n > 0 and p < end:
+        p += 1
+        while p < end and (data[p] & 0xC0) == 0x80:
+            p += 1
+        n -= 1
+    return p
+
+
+@nb.njit(nogil=True, cache=True)
+def _scan(data, offsets, tokens, n, table, bits, window, grams, texts, places, n_chars):  # type: ignore[no-untyped-def]
+    """Write each n-gram that the table holds, or every one if the table is empty; returns how many there are.
+
+    What does not fit in the output arrays is counted but not written."""
+    power = gram_power(n)
+    ring = np.zeros(n, np.uint64)  # hashes of the last n words, and where each began
+    byte_ring, char_ring = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    found = 0
+    for d in range(offsets.size - 1):
+        start, end = offsets[d], offsets[d + 1]
+        p, char, n_words, rolling = start, np.int64(0), np.int64(0), np.uint64(0)
+        h, inside = FNV_OFFSET, False
+        first_byte = first_char = last_byte = last_char = np.int64(0)
+        while p < end or inside:
+            if p < end:
+                at = p
+                c = np.int64(data[p])
+                if c < 0x80:
+                    p += 1
+                else:
+                    c, p = decode(data, p, end)
+                v = tokens[c] if c < TABLE_SIZE else np.uint32(c)
+                char += 1
+                if v != BREAK:
+                    if v != 0:
+                        if not inside:
+                            first_byte, first_char, inside = at, char - 1, True
+                        h = (h ^ np.uint64(v)) * FNV_PRIME
+                        last_byte, last_char = p, char
+                    continue
+                if not inside:
+                    continue
+            word = fmix64(h)
+            h, inside = FNV_OFFSET, False
+            slot = n_words % n
+            rolling = rolling * GRAM_BASE + word - ring[slot] * power if n_words >= n else rolling * GRAM_BASE + word
+            ring[slot], byte_ring[slot], char_ring[slot] = word, first_byte, first_char
+            n_words += 1
+            if n_words < n:
+                continue
+            gram = max(fmix64(rolling), np.uint64(1))
+            if table.size and not _contains(table, bits, gram):
+                continue
+            if found < grams.size:
+                slot = n_words % n
+                grams[found], texts[found] = gram, d
+                places[found, 0], places[found, 1] = byte_ring[slot] - start, last_byte - start
+                places[found, 2], places[found, 3] = char_ring[slot], last_char
+                if window >= 0:
+                    places[found, 4] = _back(data, byte_ring[slot], start, window) - start
+                    places[found, 5] = _forward(data, last_byte, end, window) - start
+            found += 1
+        n_chars[d] = char
+    return found
+
+
+def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes] | None,
+         window: int) -> tuple[Hashes, Int64, Int64, Int64]:
+    """N-grams of texts in reading order: (hashes uint64 [m], text int64 [m], places int64 [m, 6], characters [n]).
+
+    table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides.
+    places: byte start and end of the n-gram in its text, then its start and end in characters, then byte start and end
+    with the window. A text of fewer than ngram words has none. Characters are Unicode code points."""
+    if table is not None and not table[1].any():
+        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), _lengths(data, offsets)
+    slots, bits = table or (np.empty(0, np.uint64), np.empty(0, np.uint64))
+    room = 1024 if table is not None else max(1, int(offsets[-1] - offsets[0]) // 2 + len(offsets))
+    while True:
+        grams, texts = np.empty(room, np.uint64), np.empty(room, np.int64)
+        places, n_chars = np.empty((room, N_PLACES), np.int64), np.zeros(len(offsets) - 1, np.int64)
+        found = _scan(read_only(data), read_only_offsets(offsets), TOKEN, ngram, slots, bits, window, grams, texts,
+                      places, n_chars)
+        if found <= room:
+            return grams[:found], texts[:found], places[:found], n_chars
+        room = found
+
+
+@nb.njit(nogil=True, cache=True)
+def _count_characters(data, offsets, out):  # type: ignore[no-untyped-def]
+    for d in range(offsets.size - 1):
+        for p in range(offsets[d], offsets[d + 1]):
+            out[d] += (data[p] & 0xC0) != 0x80
+
+
+def _lengths(data: Bytes, offsets: Offsets) -> Int64:
+    out = np.zeros(len(offsets) - 1, np.int64)
+    _count_characters(read_only(data), read_only_offsets(offsets), out)
+    return out
+
+
+@nb.njit(nogil=True, cache=True)
+def _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces):  # type: ignore[no-untyped-def]
+    n = first = 0
+    for d in range(ends.size):
+        char_from = byte_from = np.int64(0)
+        for i in range(first, ends[d] + 1):
+            inner = i < ends[d]
+            char_to = max(np.int64(0), places[i, 2] - window) if inner else n_chars[d]
+            byte_to = places[i, 4] if inner else n_bytes[d]
+            if char_to > char_from:
+                n_pieces[d] += 1
+                if char_to - char_from >= min_piece:
+                    pieces[n, 0], pieces[n, 1] = byte_from, byte_to
+                    n += 1
+            if inner and places[i, 3] + window > char_from:
+                char_from, byte_from = min(places[i, 3] + window, n_chars[d]), places[i, 5]
+        first = ends[d]
+        bounds[d + 1] = n
+    return n
+
+
+def cut(places: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
+        min_piece: int) -> tuple[Int64, Int64, Int64]:
+    """What is left of documents: (byte spans int64 [k, 2], bounds int64 [n + 1], pieces made int64 [n]).
+
+    Windows that overlap or touch are one cut. A piece is what stands before, between and after cuts, never empty;
+    pieces are counted before those shorter than min_piece characters are left out.
+
+    places: rows of `scan`, by document and place; document i has rows ends[i - 1]:ends[i]."""
+    pieces = np.empty((len(places) + len(ends), 2), np.int64)
+    bounds, n_pieces = np.zeros(len(ends) + 1, np.int64), np.zeros(len(ends), np.int64)
+    n = _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces)
+    return pieces[:n], bounds, n_pieces

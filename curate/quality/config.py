@@ -1,0 +1,106 @@
+"""Configuration of the quality classifier and of selection; the recipe's thresholds live here and nowhere else."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from curate.heuristics.gopher import GopherRules
+
+IGNORED_HOSTS = (
+    # Reddit itself: a link to it recommends a discussion, not a page.
+    "reddit.com", "redd.it", "redditmedia.com", "redditstatic.com", "redditenhancementsuite.com",
+    # Pictures, video and sound: there is no text to learn from.
+    "imgur.com", "gfycat.com", "giphy.com", "tenor.com", "flickr.com", "staticflickr.com", "photobucket.com",
+    "tinypic.com", "imageshack.us", "twitpic.com", "yfrog.com", "min.us", "minus.com", "quickmeme.com",
+    "memegenerator.net", "instagram.com", "pinterest.com", "youtube.com", "youtu.be", "vimeo.com", "dailymotion.com",
+    "liveleak.com", "streamable.com", "twitch.tv", "soundcloud.com", "spotify.com", "bandcamp.com", "netflix.com",
+    "pornhub.com", "xhamster.com", "xvideos.com", "redtube.com",
+    # Short posts and redirections: the page is elsewhere.
+    "twitter.com", "x.com", "t.co", "facebook.com", "fb.com", "bit.ly", "tinyurl.com", "goo.gl", "ow.ly",
+    # WebText left Wikipedia out, because other data sets hold it (Radford et al. 2019, section 2.1).
+    "wikipedia.org")
+
+SHARED_HOSTS = (
+    # Anyone can publish there, so a link speaks for its page and not for the host.
+    "medium.com", "github.com", "gist.github.com", "pastebin.com", "sites.google.com", "docs.google.com",
+    "drive.google.com", "plus.google.com", "groups.google.com", "google.com", "geocities.com", "angelfire.com",
+    "tripod.com", "livejournal.com", "blogger.com", "wordpress.com", "tumblr.com", "scribd.com", "dropbox.com",
+    "web.archive.org", "archive.org", "archive.is", "archive.today", "webcache.googleusercontent.com",
+    # Shops and classified advertisements: what is linked is a bargain or a curiosity.
+    "amazon.com", "amazon.co.uk", "ebay.com", "etsy.com", "craigslist.org", "store.steampowered.com", "kickstarter.com",
+    "change.org", "petitions.whitehouse.gov", "zillow.com")
+
+
+class LinksConfig(BaseModel):
+    """Which Reddit submissions count as a recommendation of a page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_score: int = Field(3, ge=-1_000_000, le=1_000_000, description=(
+        "Smallest score (up-votes less down-votes) of a submission whose link counts; 3 is WebText's (Radford et al. "
+        "2019, section 2.1)."))
+    ignored_hosts: tuple[str, ...] = Field(IGNORED_HOSTS, description=(
+        "Hosts, with all their subdomains, whose links never count: Reddit's own, those without text, and Wikipedia."))
+
+
+class LabelsConfig(BaseModel):
+    """Which documents are positive examples, and which fold each host falls in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_host_links: int = Field(5, ge=1, le=1_000_000_000, description=(
+        "Distinct linked pages from which a whole host counts as recommended; one lucky link says nothing of a shop's "
+        "thousand other pages. Raise it as the dumps grow."))
+    shared_hosts: tuple[str, ...] = Field(SHARED_HOSTS, description=(
+        "Hosts on which anyone publishes: links count for their pages, never for the host. Subdomains are hosts of "
+        "their own."))
+    folds: int = Field(5, ge=2, le=64, description=(
+        "Parts into which hosts are split by hash; every page is scored by a model that has not seen its host."))
+
+
+class ClassifierConfig(BaseModel):
+    """How the fastText model is trained; the defaults were measured on 5,700 crawled and 2,500 curated pages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_documents: int = Field(50_000, ge=10, le=5_000_000, description=(
+        "Most training examples of each kind: linked pages, curated documents, unfiltered crawl. The memory of "
+        "training is about three times this by max_bytes_per_document."))
+    max_bytes_per_document: int = Field(2048, ge=64, le=1_000_000, description=(
+        "UTF-8 bytes of the normalised text, from its start, that the classifier reads of a document, in training and "
+        "in scoring; 2,048 separates as well as 8,192 in half the time."))
+    max_class_ratio: float = Field(4.0, ge=1, le=1000, description=(
+        "Most examples of the larger class for each one of the smaller; the surplus is left out by hash."))
+    max_curated_ratio: float = Field(4.0, ge=0, le=1000, description=(
+        "Most curated positives for each linked page among the positives, so that an encyclopedia does not drown them; "
+        "no limit where no page is linked."))
+    dim: int = Field(16, ge=1, le=1000, description="Dimensions of the word vectors; two classes need few.")
+    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training examples.")
+    learning_rate: float = Field(0.5, gt=0, le=10, description="fastText's initial learning rate; it falls to zero.")
+    word_ngrams: int = Field(2, ge=1, le=5, description="Longest run of words that is a feature of its own.")
+    buckets: int = Field(200_000, ge=1000, le=20_000_000, description=(
+        "Hash buckets that word n-grams share; a model file takes about 4 x dim x (buckets + words) bytes."))
+    min_count: int = Field(3, ge=1, le=1_000_000, description="Rarer words have no vector of their own.")
+
+
+class SelectConfig(BaseModel):
+    """Which documents go on: GPT-3's keep rule on the classifier's score, and the heuristic rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(9.0, ge=0.25, le=64, description=(
+        "Exponent of the keep rule: a document stays iff u < (2 - score) ** -alpha with u uniform by its id; GPT-3's 9 "
+        "keeps a page of score 0 once in 512. A multiple of 0.25, so that every machine computes it alike."))
+    filtered_sources: tuple[str, ...] = Field(("crawl",), description=(
+        "Sources, after derivation, to which the keep rule applies; the others are scored and keep all."))
+    rules: GopherRules | None = Field(None, description=(
+        "Heuristic rules, applied to every source before the keep rule; null for none."))
+
+    @field_validator("alpha")
+    @classmethod
+    def _quarters(cls, alpha: float) -> float:
+        if alpha * 4 != int(alpha * 4):
+            raise ValueError(f"alpha must be a multiple of 0.25, not {alpha}")
+        return alpha
+
+

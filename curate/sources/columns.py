@@ -1,0 +1,78 @@
+"""Rows of a tabular source as columns of text, whatever their names and types in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from manifests.errors import InputError
+
+
+class ColumnNames(BaseModel):
+    """Columns of JSONL and Parquet sources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(default="text", description="Column or key that holds the text.")
+    id: str = Field(
+        default="id", description="Column or key that holds the user's own id; `doc_id` where it is absent.")
+    url: str = Field(default="url", description="Column or key that holds the page's URL, if there is one.")
+
+
+@dataclass(slots=True)
+class TextRows:
+    """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null."""
+
+    first_row: int
+    text: pa.Array
+    ids: pa.Array
+    urls: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @staticmethod
+    def of(first_row: int, table: pa.Table, wanted: dict[str, str]) -> TextRows:
+        """From a table that holds the columns of `wanted` (what they are for -> their name)."""
+        def column(use: str, kind: pa.DataType) -> pa.Array:
+            if use not in wanted:
+                return pa.nulls(len(table), kind)
+            return _as_strings(table[wanted[use]].combine_chunks(), kind)
+        return TextRows(first_row, column("text", pa.large_string()), column("id", pa.string()),
+                        column("url", pa.string()))
+
+
+def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[str, str]:
+    """What each wanted column is called in a file; raises InputError where there is no text column."""
+    there = list(present)
+    if names.text not in there:
+        raise InputError(f"has no column {names.text!r}", where=path,
+                         hint=f"its columns are {', '.join(there[:12])}; name the one that holds the text")
+    wanted = {"text": names.text}
+    for own in (names.id, "doc_id"):
+        if own in there:
+            wanted["id"] = own
+            break
+    if names.url in there:
+        wanted["url"] = names.url
+    return wanted
+
+
+def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column as strings: numbers in decimal, bytes as UTF-8 or else as hex; a cell that cannot be one is null."""
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_fixed_size_binary(column.type):
+        return pa.array([None if v is None else v.hex() for v in column.to_pylist()], kind)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], kind)
+    try:
+        return pc.cast(column, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.nulls(len(column), kind)

@@ -1,0 +1,116 @@
+"""JSON Lines, plain, gzip or zstd: blocks of lines are parsed by Arrow, and line by line only where one is bad."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from curate.document import strings_array, valid_text
+from curate.sources.columns import ColumnNames, TextRows
+from curate.sources.members import read_pieces
+from curate.sources.warc import Loss
+
+_BLOCK_LINES: Final = 1024
+_BLOCK_BYTES: Final = 8 << 20
+
+
+def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> Iterator[TextRows | Loss]:
+    """The rows of a JSON Lines file in batches; `first_row` and the offset of a loss are line numbers from 0.
+
+    Blank lines count as lines and give rows without text. max_line_bytes: longer lines are lost, named, and never
+    held in memory."""
+    row = 0
+    for block in _blocks(stream, max_line_bytes):
+        if isinstance(block, Loss):
+            yield Loss(row, block.what)
+            row += block.offset
+            continue
+        yield from _parse(block, row, names)
+        row += len(block)
+
+
+def _blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Loss]:
+    """Lines in blocks; a Loss stands for `offset` lines (0 or 1) that cannot be had."""
+    lines: list[bytes] = []
+    n_bytes = 0
+    for line in _lines(stream, max_line_bytes):
+        if isinstance(line, Loss) or len(lines) >= _BLOCK_LINES or n_bytes + len(line) > _BLOCK_BYTES:
+            if lines:
+                yield lines
+            lines, n_bytes = [], 0
+        if isinstance(line, Loss):
+            yield line
+        else:
+            lines.append(line)
+            n_bytes += len(line)
+    if lines:
+        yield lines
+
+
+def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Loss]:
+    """Lines without their line feeds. After a broken member, the rest of the line it cuts is lost with it."""
+    rest, too_long = bytearray(), False
+    for piece in read_pieces(stream, opening=b"{"):
+        rest += piece.data
+        if b"\n" in piece.data:
+            *whole, last = bytes(rest).split(b"\n")
+            for line in whole:
+                yield Loss(1, f"line is longer than {max_line_bytes} bytes") if too_long else line
+                too_long = False
+            rest = bytearray(last)
+        if len(rest) > max_line_bytes:
+            rest, too_long = bytearray(), True
+        if piece.broken is not None:
+            yield Loss(1 if rest or too_long else 0, f"{piece.broken} (at byte {piece.member})")
+            rest, too_long = bytearray(), False
+    if too_long:
+        yield Loss(1, f"line is longer than {max_line_bytes} bytes")
+    elif rest:
+        yield bytes(rest)
+
+
+def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
+    keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url}
+    schema = pa.schema([pa.field(k, pa.large_string() if k == names.text else pa.string())
+                        for k in dict.fromkeys(keys.values())])
+    data = b"\n".join(lines)
+    options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    try:
+        table = pj.read_json(io.BytesIO(data), pj.ReadOptions(use_threads=False, block_size=len(data) + 1), options)
+    except pa.ArrowException:
+        table = None
+    if table is None or len(table) != len(lines):  # a bad or blank line, a number as id, an escaped lone surrogate
+        yield from _parse_each(lines, row, names)
+        return
+    own = names.id if table[names.id].null_count < len(table) else "doc_id"
+    yield TextRows.of(row, table, {"text": names.text, "id": own, "url": names.url})
+
+
+def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
+    """The slow way, which names the bad lines; they become rows without text."""
+    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": []}
+    for number, line in enumerate(lines, row):
+        fields: Any = {}
+        if line.strip():
+            try:
+                fields = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Loss(number, f"line is no JSON: {error}")
+            if not isinstance(fields, dict):
+                yield Loss(number, "line is no JSON object")
+                fields = {}
+        own = fields.get(names.id, fields.get("doc_id"))
+        columns["text"].append(_string(fields.get(names.text)))
+        columns["id"].append(_string(own) if isinstance(own, str) else None if own is None else str(own).encode())
+        columns["url"].append(_string(fields.get(names.url)))
+    yield TextRows(row, strings_array(columns["text"]), strings_array(columns["id"]).cast(pa.string()),
+                   strings_array(columns["url"]).cast(pa.string()))
+
+
+def _string(value: object) -> bytes | None:
+    return valid_text(value) if isinstance(value, str) else None

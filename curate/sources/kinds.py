@@ -1,0 +1,52 @@
+"""What a file is, by its content: names of files are not trusted."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import IO
+
+import zstandard
+
+from curate.sources.members import compression_of
+from manifests.storage import open_read
+
+_HEAD_BYTES = 1 << 16
+
+
+def detect_kind(path: str) -> str:
+    """`warc`, `wet`, `parquet`, `jsonl` or `text`, from the first 64 KiB, decompressed; an empty or broken head is
+    left to the reader of a plain text to name. Raises InputError where the file cannot be opened."""
+    with open_read(path) as stream:
+        head = _head(stream)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"WARC/"):
+        return "wet" if b"\nWARC-Type: conversion" in head else "warc"
+    return "jsonl" if head.lstrip().startswith(b"{") else "text"
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    raw = stream.read(_HEAD_BYTES)
+    compression = compression_of(raw[:4])
+    if compression == "gzip":
+        return _gunzip(raw)
+    if compression == "zstd":
+        try:
+            return zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(io.BytesIO(raw)).read(_HEAD_BYTES)
+        except zstandard.ZstdError:
+            return b""
+    return raw
+
+
+def _gunzip(raw: bytes) -> bytes:
+    """What the members in these bytes hold, as far as they go: a WET file tells what it is in its second member."""
+    out = b""
+    while raw and len(out) < _HEAD_BYTES:
+        decoder = zlib.decompressobj(wbits=31)
+        try:
+            out += decoder.decompress(raw, _HEAD_BYTES)
+        except zlib.error:
+            break
+        raw = decoder.unused_data
+    return out

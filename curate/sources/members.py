@@ -1,0 +1,238 @@
+"""A stored archive as its decompressed bytes, member by member, with the damage found on the way.
+
+Web archives are files of many small gzip members (or zstd frames), one a record, so that a record can be read alone by
+its offset. Reading member by member tells where each begins and ends in the file as stored, which a stream decoder does
+not, and makes a broken member cost itself alone: reading goes on at the next member that opens with a WARC record.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import zstandard
+
+_READ_BYTES: Final = 1 << 20
+_GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves unused is copied
+_ZSTD_STEP: Final = 1 << 11  # zstd has no output limit: 2 KiB can grow to 64 MiB at most
+_PIECE_BYTES: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b\x08"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_DICTIONARY: Final = 0x184D2A5D
+_MAX_DICTIONARY_BYTES: Final = 1 << 26
+_PROBE_BYTES: Final = 1 << 12
+
+
+@dataclass(slots=True)
+class Piece:
+    """Decompressed bytes of one member. member: where it begins in the file; None in a file without compression.
+    end: where it ends, on its last piece. broken: why the member cannot be read further, in words; its bytes so far
+    may be wrong near their end."""
+
+    data: bytes
+    member: int | None
+    end: int | None = None
+    broken: str | None = None
+
+
+def compression_of(head: bytes) -> str:
+    """`gzip`, `zstd` or `none`, by the first bytes of a file; names of files are not trusted."""
+    if head.startswith(_GZIP):
+        return "gzip"
+    skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5
+    return "zstd" if head.startswith(_ZSTD) or skippable else "none"
+
+
+def read_pieces(stream: IO[bytes], opening: bytes = b"WARC/") -> Iterator[Piece]:
+    """The decompressed bytes of a seekable file, in pieces of about a mebibyte (of a zstd file, of 64 at most).
+
+    opening: what a member must start with for reading to go on there after damage; `b""` accepts any.
+    Never raises for damage: a piece with `broken` names it."""
+    window = _Window(stream)
+    compression = compression_of(bytes(window.peek(4)))
+    if compression == "none":
+        yield from _plain(window)
+        return
+    codec: _Gzip | _Zstd = _Gzip() if compression == "gzip" else _Zstd()
+    while True:
+        if isinstance(codec, _Zstd):
+            codec.skip_frames(window)
+        head = bytes(window.peek(4))
+        if not head:
+            return
+        if codec.starts(head):
+            broken = yield from _member(window, codec)
+            if broken is None:
+                continue
+            start = broken + 1
+        else:
+            start = window.offset
+            if not _only_padding(window):
+                yield Piece(b"", start, broken="bytes that are no member")
+        window.seek(start)
+        if not _find_member(window, codec, opening):
+            return
+
+
+def _plain(window: _Window) -> Iterator[Piece]:
+    while data := window.take(_PIECE_BYTES):
+        yield Piece(data, None)
+
+
+class _Window:
+    """A forward window over a seekable stream that knows its offset in the file."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._data = memoryview(b"")
+        self.offset = 0
+
+    def peek(self, n: int) -> memoryview:
+        if len(self._data) < n:
+            self._data = memoryview(bytes(self._data) + self._stream.read(max(n, _READ_BYTES)))
+        return self._data[:n]
+
+    def advance(self, n: int) -> None:
+        self._data = self._data[n:]
+        self.offset += n
+
+    def take(self, n: int) -> bytes:
+        data = bytes(self.peek(n))
+        self.advance(len(data))
+        return data
+
+    def seek(self, offset: int) -> None:
+        self._stream.seek(offset)
+        self._data, self.offset = memoryview(b""), offset
+
+
+class _Gzip:
+    magic = _GZIP
+    step = _GZIP_STEP
+
+    def starts(self, head: bytes) -> bool:
+        return head.startswith(self.magic)
+
+    def open(self) -> Any:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
+        """(output of at most a piece, bytes of data that were used)."""
+        out = decoder.decompress(data, _PIECE_BYTES)
+        # At the end of a member CPython leaves a stale unconsumed_tail from the call before.
+        left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+        return out, len(data) - len(left)
+
+    def save(self, decoder: Any) -> Any:
+        return decoder.copy()
+
+    def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
+        """What a saved decoder gives before the error: zlib's Python face drops the output of a call that fails."""
+        found = []
+        try:
+            for place in range(0, len(data), 64):
+                found.append(decoder.decompress(data[place : place + 64]))
+        except zlib.error:
+            pass
+        return b"".join(found)
+
+
+class _Zstd:
+    magic = _ZSTD
+    step = _ZSTD_STEP
+
+    def __init__(self) -> None:
+        self._dictionary: zstandard.ZstdCompressionDict | None = None
+
+    def starts(self, head: bytes) -> bool:
+        return head.startswith(self.magic)
+
+    def open(self) -> Any:
+        return zstandard.ZstdDecompressor(self._dictionary, max_window_size=1 << 31).decompressobj()
+
+    def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
+        out = decoder.decompress(data)
+        return out, len(data) - len(decoder.unused_data)
+
+    def save(self, decoder: Any) -> Any:
+        return None
+
+    def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
+        return b""
+
+    def skip_frames(self, window: _Window) -> None:
+        """Step over skippable frames; one may hold the dictionary of all others (the .warc.zst convention)."""
+        while compression_of(head := bytes(window.peek(8))) == "zstd" and not self.starts(head) and len(head) == 8:
+            kind, size = struct.unpack("<II", head)
+            window.advance(8)
+            if kind == _ZSTD_DICTIONARY and size <= _MAX_DICTIONARY_BYTES:
+                self._dictionary = _dictionary(window.take(size))
+                continue
+            while size and (got := len(window.peek(min(size, _READ_BYTES)))):
+                window.advance(got)
+                size -= got
+
+
+def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
+    try:
+        if data.startswith(_ZSTD):
+            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_DICTIONARY_BYTES)
+        return zstandard.ZstdCompressionDict(data)
+    except zstandard.ZstdError:
+        return None
+
+
+def _member(window: _Window, codec: _Gzip | _Zstd) -> Generator[Piece, None, int | None]:
+    """Pieces of the member that begins here; returns where it began if it is broken, else None."""
+    member, decoder = window.offset, codec.open()
+    while True:
+        data = window.peek(codec.step)[: codec.step]
+        saved = codec.save(decoder)
+        try:
+            out, used = codec.inflate(decoder, data)
+        except (zlib.error, zstandard.ZstdError) as error:
+            why = f"member cannot be decompressed: {error}"
+            yield Piece(codec.salvage(saved, data), member, broken=why)
+            return member
+        window.advance(used)
+        if decoder.eof:
+            yield Piece(out, member, end=window.offset)
+            return None
+        if out:
+            yield Piece(out, member)
+        elif not data:
+            yield Piece(b"", member, broken="file ends within a member")
+            return member
+
+
+def _only_padding(window: _Window) -> bool:
+    """Whether only zero bytes follow, as tape-like storage leaves them."""
+    while data := window.take(_READ_BYTES):
+        if data.strip(b"\0"):
+            return False
+    return True
+
+
+def _find_member(window: _Window, codec: _Gzip | _Zstd, opening: bytes) -> bool:
+    """Move to the next member whose text starts as a record does; false at the end of the file.
+
+    A magic number alone is no proof: it turns up by chance once in 16 MiB of compressed bytes."""
+    while True:
+        data = bytes(window.peek(_READ_BYTES))
+        place = data.find(codec.magic)
+        if place < 0:
+            if len(data) < _READ_BYTES:
+                return False
+            window.advance(len(data) - len(codec.magic) + 1)
+            continue
+        window.advance(place)
+        try:
+            text, _ = codec.inflate(codec.open(), bytes(window.peek(_PROBE_BYTES))[:_PROBE_BYTES])
+        except (zlib.error, zstandard.ZstdError):
+            text = b""
+        if text.startswith(opening):
+            return True
+        window.advance(1)

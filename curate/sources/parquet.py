@@ -1,0 +1,33 @@
+"""Parquet files with a column of texts, row group by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.sources.columns import ColumnNames, TextRows, pick_columns
+from curate.sources.warc import Loss
+from manifests.tables import open_table
+
+_BATCH_ROWS = 1024
+
+
+def read_parquet(path: str, names: ColumnNames) -> Iterator[TextRows | Loss]:
+    """The rows of a Parquet file in batches of about a thousand; `first_row` counts within the file.
+
+    An unreadable row group is a loss and the others are read. Raises InputError where the file is no Parquet at all,
+    or has no text column."""
+    with open_table(path) as file:
+        wanted = pick_columns(file.schema_arrow.names, names, path)
+        row = 0
+        for group in range(file.num_row_groups):
+            end = row + file.metadata.row_group(group).num_rows
+            try:
+                for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=sorted(set(wanted.values())),
+                                               use_threads=False):
+                    yield TextRows.of(row, pa.Table.from_batches([batch]), wanted)
+                    row += len(batch)
+            except (pa.ArrowException, OSError) as error:
+                yield Loss(row, f"{end - row} rows of row group {group} cannot be read: {error}")
+            row = end

@@ -1,0 +1,352 @@
+"""WARC archives as pages: the framing of records is done here, so that damage costs the records it hit and no more.
+
+FastWARC's own iterator ends without a word at a broken gzip member or a cut file, and gives the records of one member
+the offset of another. Cutting records out of the decompressed bytes costs nothing next to parsing HTML, finds the next
+record after any damage, and knows each record's place in the file as stored. FastWARC parses what is cut out: the HTTP
+envelope with its content and transfer encodings.
+
+Format: ISO 28500:2017 (WARC 1.1), also 0.17 to 1.0, with LF instead of CRLF, and with several records in one member.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, Final, Protocol
+
+from fastwarc.warc import WarcRecord, WarcRecordType
+
+from curate.sources.members import Piece, read_pieces
+
+_READ_BYTES: Final = 1 << 20
+_MAX_HEADER_BYTES: Final = 1 << 16
+_OPENING: Final = b"WARC/"
+# Where a record can begin inside other bytes: a version line and a first field, not the mere word in a page.
+_RECORD_START: Final = re.compile(rb"WARC/[01]\.[0-9]{1,2}\r?\n[A-Za-z-]+[ \t]*:")
+_HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
+_LINE_ENDS: Final = 4  # bytes that end a record
+_LONGEST_START: Final = 64  # bytes that _RECORD_START may need to see
+
+
+class SupportsRead(Protocol):
+    """What FastWARC's payload reader is to this module."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class WarcEntry:
+    """One record as stored. ordinal: its number within its member (0 in a well-made archive). length: bytes it takes
+    in the file; -1 where it shares a member. block: its content; None where it was longer than asked for or of an
+    unwanted type. n_block_bytes: the content's length as declared."""
+
+    offset: int
+    ordinal: int
+    length: int
+    fields: dict[str, str]
+    block: bytes | None
+    n_block_bytes: int
+
+    @property
+    def kind(self) -> str:
+        """WARC-Type in lower case, such as `response`."""
+        return self.fields.get("warc-type", "unknown").lower()
+
+    @property
+    def position(self) -> int | str:
+        """What tells the record from all others of its file: its offset, and its number where it shares a member."""
+        return f"{self.offset}+{self.ordinal}" if self.ordinal else self.offset
+
+    @property
+    def url(self) -> str | None:
+        """WARC-Target-URI without the angle brackets of some writers."""
+        return self.fields.get("warc-target-uri", "").strip().removeprefix("<").removesuffix(">") or None
+
+    @property
+    def date(self) -> datetime | None:
+        """WARC-Date in UTC; None where it is missing or no date."""
+        try:
+            date = datetime.fromisoformat(self.fields.get("warc-date", ""))
+        except ValueError:
+            return None
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+
+
+@dataclass(slots=True)
+class Loss:
+    """Bytes of an archive that give no record. offset: in the file as stored."""
+
+    offset: int
+    what: str
+
+
+@dataclass(slots=True)
+class HttpPage:
+    """A decoded HTTP response. body: at most the bytes asked for plus one, so that a longer one shows."""
+
+    status: int | None
+    content_type: str | None
+    charset: str | None
+    body: bytes
+
+
+def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+    """The records of a gzip, zstd or plain WARC in file order, and what could not be read between them.
+
+    wanted: record types whose content is read, lower case. max_block_bytes: longer contents are skipped. Memory is
+    bounded by twice that. A record is given out only once the bytes after it are known to be sound, so the last
+    record of a broken member is lost with it, and those before it in the same member are kept. Damage never raises."""
+    window = _Window(read_pieces(stream))
+    while True:
+        while window.skip_line_ends():
+            entry = _read_entry(window, wanted, max_block_bytes)
+            if entry is not None:
+                yield entry
+            yield from window.take_losses()
+        yield from window.take_losses()
+        if not window.pass_break():
+            return
+
+
+def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
+    """The HTTP response in a record's content, its content and transfer encodings undone; None where it is none.
+
+    A body whose declared encoding is not true is taken as it is stored."""
+    for decoding in ("all", "none"):
+        record = WarcRecord()
+        record.init_headers(record_type=WarcRecordType.response)
+        record.is_http = True
+        record.set_bytes_content(block)
+        try:
+            record.parse_http(auto_decode=decoding, quirks_mode=True)
+            headers = record.http_headers
+            if headers is None or headers.status_code is None or record.reader is None:
+                return None
+            body = _read_some(record.reader, max_body_bytes + 1)
+        except (OSError, ValueError):
+            continue
+        return HttpPage(headers.status_code, record.http_content_type, record.http_charset, body)
+    return None
+
+
+def _read_some(reader: SupportsRead, n: int) -> bytes:
+    """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
+    found = []
+    while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
+        found.append(data)
+        n -= len(data)
+    return b"".join(found)
+
+
+class _Window:
+    """Decompressed bytes yet to be read, up to the next break, and the members they come from."""
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        self.buffer = bytearray()
+        self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
+        self._pieces = pieces
+        self._start = 0  # place of buffer[0] in the decompressed bytes
+        self._over = False
+        self._losses: list[Loss] = []
+        self._members: deque[tuple[int, int | None]] = deque()  # (place where it starts, offset in the file)
+        self._ends: dict[int | None, int] = {}  # offset of a member -> where it ends
+        self._records: dict[int | None, int] = {}  # offset of a member -> records begun in it so far
+
+    def ensure(self, n: int) -> bool:
+        """Have n bytes in the buffer; false where the bytes end or break before that."""
+        while len(self.buffer) < n and not self._over and self.broken is None:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._over = True
+                break
+            if not self._members or self._members[-1][1] != piece.member:
+                self._members.append((self._start + len(self.buffer), piece.member))
+            self.buffer += piece.data
+            if piece.end is not None:
+                self._ends[piece.member] = piece.end
+            if piece.broken is not None and piece.member is not None:
+                self.broken = piece.member
+                self._losses.append(Loss(piece.member, piece.broken))
+        return len(self.buffer) >= n
+
+    def drop(self, n: int) -> None:
+        """Remove n bytes that are in the buffer."""
+        del self.buffer[:n]
+        self._start += n
+
+    def skip(self, n: int) -> bool:
+        """Pass over n bytes without holding them; false where they end before."""
+        while n and self.ensure(1):
+            step = min(n, len(self.buffer))
+            self.drop(step)
+            n -= step
+        return n == 0
+
+    def skip_line_ends(self) -> bool:
+        """Pass over the empty lines between records; whether anything follows before the end or a break."""
+        while self.ensure(1):
+            n = 0
+            while n < len(self.buffer) and self.buffer[n] in b"\r\n":
+                n += 1
+            self.drop(n)
+            if self.buffer:
+                return True
+        return False
+
+    def pass_break(self) -> bool:
+        """Go on after a break; false at the end of the file."""
+        self.broken = None
+        return not self._over
+
+    def member_at(self, place: int) -> int | None:
+        """Offset of the member that buffer[place] comes from; None in a plain file."""
+        while len(self._members) > 1 and self._members[1][0] <= self._start:
+            _, member = self._members.popleft()
+            self._ends.pop(member, None)
+            self._records.pop(member, None)
+        return next(offset for start, offset in reversed(self._members) if start <= self._start + place)
+
+    def offset(self) -> int:
+        """Where in the file one must start to read buffer[0]."""
+        member = self.member_at(0)
+        return self._start if member is None else member
+
+    def begin_record(self) -> tuple[int, int]:
+        """(offset, ordinal) of the record that begins at buffer[0]."""
+        member = self.member_at(0)
+        if member is None:
+            return self._start, 0
+        self._records[member] = ordinal = self._records.get(member, -1) + 1
+        return member, ordinal
+
+    def stored_length(self, offset: int, ordinal: int, place: int) -> int:
+        """Bytes in the file of a record that ends before buffer[place]; -1 where it is not alone in one member.
+
+        To be asked before anything else moves the window on."""
+        end = self._start + place
+        if self._members[0][1] is None:
+            return end - offset
+        if ordinal or offset not in self._ends:
+            return -1
+        following = [start for start, member in self._members if member is not None and member > offset]
+        member_end = following[0] if following else self._start + len(self.buffer)
+        return self._ends[offset] - offset if 0 <= member_end - end <= _LINE_ENDS else -1
+
+    def lose(self, offset: int, what: str) -> None:
+        self._losses.append(Loss(offset, what))
+
+    def take_losses(self) -> list[Loss]:
+        """The losses since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+
+def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -> WarcEntry | None:
+    """The record at the window's start, or None where there is no sound one; the window moves on in any case."""
+    offset = window.offset()
+    header_bytes = _header_length(window)
+    if header_bytes is None:
+        _resynchronise(window, offset, "bytes that are no WARC record")
+        return None
+    fields = parse_fields(bytes(window.buffer[:header_bytes]))
+    n_block_bytes = _block_length(fields)
+    if n_block_bytes is None:
+        _resynchronise(window, offset, "bytes of a record without a valid Content-Length")
+        return None
+    offset, ordinal = window.begin_record()
+    entry = WarcEntry(offset, ordinal, -1, fields, None, n_block_bytes)
+    if entry.kind in wanted and n_block_bytes <= max_block_bytes:
+        return entry if _read_block(window, entry, header_bytes) else None
+    window.drop(header_bytes)
+    if not window.skip(n_block_bytes):
+        if window.broken is None:
+            window.lose(offset, f"record is cut short of its {n_block_bytes} bytes")
+        return None
+    window.ensure(1)  # so that the end of its member is known
+    if window.buffer or window.broken is None:
+        entry.length = window.stored_length(offset, ordinal, 0)
+    return entry
+
+
+def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
+    """Fill in an entry's content and length; false, with the loss named, where it is damaged."""
+    end = header_bytes + entry.n_block_bytes
+    whole = window.ensure(end)
+    window.ensure(end + _LONGEST_START)
+    after = bytes(window.buffer[end : end + _LONGEST_START]).lstrip(b"\r\n")
+    if not whole or (after and not after.startswith(_OPENING)):
+        # A length that is too long, or bytes lost from the middle: the record may have swallowed the next one.
+        inner = _RECORD_START.search(window.buffer, 1)
+        if inner is not None and inner.start() < end:
+            window.lose(entry.offset, "record runs into the next one")
+            window.drop(inner.start())
+            return False
+    if not whole:
+        if window.broken is None:
+            window.lose(entry.offset, f"record is cut short of its {entry.n_block_bytes} bytes")
+        window.drop(len(window.buffer))
+        return False
+    if window.broken is not None and not after.startswith(_OPENING) and window.member_at(end - 1) == window.broken:
+        window.drop(len(window.buffer))
+        return False
+    entry.block = bytes(memoryview(window.buffer)[header_bytes:end])
+    for line_ends in (b"\r\n\r\n", b"\n\n"):
+        if window.buffer.startswith(line_ends, end):
+            end += len(line_ends)
+            break
+    entry.length = window.stored_length(entry.offset, entry.ordinal, end)
+    window.drop(end)
+    return True
+
+
+def _header_length(window: _Window) -> int | None:
+    """Bytes of the record header at the window's start, with its empty line; None where there is none."""
+    for n in (1 << 12, _MAX_HEADER_BYTES):
+        more = window.ensure(n)
+        if _RECORD_START.match(window.buffer) is None:
+            return None
+        if found := _HEADER_END.search(window.buffer, 0, _MAX_HEADER_BYTES):
+            return found.end()
+        if not more:
+            return None
+    return None
+
+
+def _resynchronise(window: _Window, offset: int, what: str) -> None:
+    """Move to the next place where a record begins, and name the bytes passed over."""
+    n_bytes, first = 0, 1
+    while True:
+        more = window.ensure(len(window.buffer) + 1)
+        found = _RECORD_START.search(window.buffer, first)
+        if found or not more:
+            break
+        n = max(0, len(window.buffer) - _LONGEST_START)
+        window.drop(n)
+        n_bytes, first = n_bytes + n, 0 if n else 1
+    n = found.start() if found else len(window.buffer)
+    window.drop(n)
+    if found or window.broken is None:  # what a break cuts off was named with the break
+        window.lose(offset, f"{n_bytes + n} {what}")
+
+
+def parse_fields(header: bytes) -> dict[str, str]:
+    """The fields of a record header, names in lower case; of a repeated one the first, continuation lines joined."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in header.decode("utf-8", "replace").splitlines()[1:]:
+        if line[:1] in (" ", "\t") and name:
+            fields[name] += " " + line.strip()
+            continue
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if colon:
+            fields.setdefault(name, value.strip())
+    return fields
+
+
+def _block_length(fields: dict[str, str]) -> int | None:
+    text = fields.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -1,0 +1,338 @@
+"""Every stage of the pipeline, in order, and what feeds what. This is the map of the whole; nothing else knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from curate.clean import clean
+from curate.decontamination.marks import frequent_stage
+from curate.decontamination.marks import marks_stage as decontamination_marks
+from curate.decontamination.overlap import hits_stage, index_stage
+from curate.dedup.exact import copies_stage, exact_stage
+from curate.dedup.marks import marks_stage as dedup_marks
+from curate.dedup.marks import summary_stage
+from curate.dedup.search import bands_stage, candidates_stage, components_stage
+from curate.dedup.signing import signatures_stage
+from curate.dedup.verify import resolve_stage, shingles_stage
+from curate.extract import extract
+from curate.models import lid_model_path
+from curate.quality.labels import labels
+from curate.quality.links import link_index, links
+from curate.quality.metrics import metrics
+from curate.quality.samples import samples
+from curate.quality.select import select
+from curate.quality.training import classifier
+from manifests.errors import StageError
+from manifests.storage import digest_file
+from manifests.tasks import InputRef
+from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
+from pipelines.locking import recipe_digest
+from tokenizer.inventory import describe_dataset
+from tokenizer.layout import lay_out
+from tokenizer.mix import count_tokens, plan_mixture
+from tokenizer.pack import pack_shard
+from tokenizer.shuffle import shuffle_part
+from tokenizer.tokens import encode_documents
+from tokenizer.train import sample_documents, train_tokenizer
+
+MODEL_SHARD = "model"
+
+
+def _extract(p: Progress) -> Iterator[Shard]:
+    model: dict[str, InputRef] = {}
+    if p.recipe.extract.identify_language:
+        path = p.recipe.extract.language_model or str(lid_model_path())
+        model["language_model"] = InputRef((path,), digest_file(path))
+    for source in p.sources:
+        recipe = p.recipe.sources[source.name]
+        facts = {"source": source.name, "kind": recipe.kind, "filter_language": recipe.filter_language,
+                 "id_column": recipe.id_column, "text_column": recipe.text_column}
+        for file in source.files:
+            yield Shard(f"{source.name}/{file.part}", {"source": source_ref([file]), **model},
+                        {**facts, "origin_path": file.relative})
+
+
+def _no_source_is_empty(p: Progress) -> None:
+    for source in p.sources:
+        mine = [r for r in p.shards("extract") if r.identity.shard.startswith(f"{source.name}/")]
+        if not sum(o.n_rows for r in mine for o in r.outputs if o.role == "documents"):
+            raise StageError("has no document", where=f"source {source.name!r}",
+                             hint="see the exclusions under extract/, or take the source out of the recipe")
+
+
+def _links(p: Progress) -> Iterator[Shard]:
+    for file in p.other_inputs.get("links.files", ()):
+        yield Shard(file.part, {"dump": source_ref([file])})
+
+
+def _link_index(p: Progress) -> Iterator[Shard]:
+    if p.shards("classifier/links"):
+        yield Shard("links", {"links": p.whole("classifier/links", "links")})
+
+
+def _labels(p: Progress) -> Iterator[Shard]:
+    linked = {role: p.output("classifier/link_index", "links", role) for role in ("urls", "hosts")} \
+        if p.records["classifier/link_index"] else {}
+    for record in p.shards("extract"):
+        shard = record.identity.shard
+        source = shard.split("/")[0]
+        derived = p.recipe.derived(source)
+        yield Shard(shard, {"documents": file_ref(record.output("documents")), **linked}, {
+            "seed": p.recipe.seed, "source": source, "curated": p.recipe.sources[source].curated,
+            "derived": {"source": derived[0], "labels": list(derived[1].labels)} if derived else None})
+
+
+def _samples(p: Progress) -> Iterator[Shard]:
+    if p.recipe.classifier is None:
+        return
+    for record in p.shards("classifier/labels"):
+        shard = record.identity.shard
+        curated = p.recipe.sources[shard.split("/")[0]].curated
+        yield Shard(shard, {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))},
+                    {"seed": p.recipe.seed, "negative": not curated})
+
+
+def _classifier(p: Progress) -> Iterator[Shard]:
+    if p.recipe.classifier is None:
+        return
+    sample = p.whole("classifier/samples", "samples")
+    folds: list[int | None] = [*range(p.recipe.labels.folds), None]
+    for fold in folds:
+        name = MODEL_SHARD if fold is None else f"fold-{fold}"
+        yield Shard(name, {"samples": sample}, {"seed": p.recipe.seed, "fold": fold})
+
+
+def _metrics(p: Progress) -> Iterator[Shard]:
+    if p.shards("classifier"):
+        yield Shard("metrics", {"scores": p.whole("classifier", "scores")})
+
+
+def _select(p: Progress) -> Iterator[Shard]:
+    models = {"models": p.whole("classifier", "model")} if p.shards("classifier") else {}
+    for record in p.shards("classifier/labels"):
+        shard = record.identity.shard
+        yield Shard(shard, {"documents": p.output("extract", shard, "documents"),
+                            "labels": file_ref(record.output("labels")), **models}, {"seed": p.recipe.seed})
+
+
+def _every_source_keeps_some(p: Progress) -> None:
+    counters = p.counters("select")
+    for source, weight in p.recipe.mixture.weights.items():
+        seen, kept = counters.get(f"documents_{source}", 0), counters.get(f"kept_{source}", 0)
+        if weight and not kept:
+            cause = f"selection kept none of its {seen} documents" if seen else "has no document: no page matched its links"
+            raise StageError(cause, where=f"source {source!r}",
+                             hint="lower select.alpha, relax the rules, or give the source no weight in the mixture")
+
+
+def _documents_and(p: Progress, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    """(shard, its documents and its output of a stage) for every extracted part."""
+    for record in p.shards(stage):
+        shard = record.identity.shard
+        yield shard, {"documents": p.output("extract", shard, "documents"), name: file_ref(record.output(role))}
+
+
+def _signatures(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _documents_and(p, "select", "marks", "marks"):
+        yield Shard(shard, inputs, {"source_rank": p.recipe.source_rank()})
+
+
+def _partitions(inputs: dict[str, InputRef], n: int) -> Iterator[Shard]:
+    for partition in range(n):
+        yield Shard(f"part-{partition:05d}", inputs, {"partition": partition})
+
+
+def _exact(p: Progress) -> Iterator[Shard]:
+    yield from _partitions({"text_hashes": p.whole("dedup/signatures", "text_hashes")}, p.recipe.dedup.partitions)
+
+
+def _bands(p: Progress) -> Iterator[Shard]:
+    losers = p.whole("dedup/exact", "losers")
+    for record in p.shards("dedup/signatures"):
+        yield Shard(record.identity.shard, {"signatures": file_ref(record.output("signatures")), "losers": losers})
+
+
+def _candidates(p: Progress) -> Iterator[Shard]:
+    yield from _partitions({"bands": p.whole("dedup/bands", "bands")}, p.recipe.dedup.partitions)
+
+
+def _components(p: Progress) -> Iterator[Shard]:
+    yield Shard("components", {"pairs": p.whole("dedup/candidates", "pairs")})
+
+
+def _shingles(p: Progress) -> Iterator[Shard]:
+    members = p.whole("dedup/components", "members")
+    for shard, inputs in _documents_and(p, "dedup/signatures", "signatures", "signatures"):
+        yield Shard(shard, {**inputs, "members": members})
+
+
+def _resolve(p: Progress) -> Iterator[Shard]:
+    inputs = {"pairs": p.whole("dedup/components", "pairs"), "shingles": p.whole("dedup/shingles", "shingles")}
+    yield from _partitions(inputs, p.recipe.dedup.partitions)
+
+
+def _copies(p: Progress) -> Iterator[Shard]:
+    inputs = {"copies": p.whole("dedup/exact", "copies"), "removals": p.whole("dedup/resolve", "removals_by_id")}
+    yield from _partitions(inputs, p.recipe.dedup.partitions)
+
+
+def _dedup_marks(p: Progress) -> Iterator[Shard]:
+    removals, drops = p.whole("dedup/resolve", "removals"), p.whole("dedup/copies", "drops")
+    for shard, inputs in _documents_and(p, "select", "marks", "marks"):
+        yield Shard(shard, {**inputs, "removals": removals, "drops": drops})
+
+
+def _dedup_summary(p: Progress) -> Iterator[Shard]:
+    yield Shard("summary", {"counts": p.whole("dedup/marks", "counts")})
+
+
+def _benchmark_index(p: Progress) -> Iterator[Shard]:
+    files = [f for name, found in p.other_inputs.items() if name.startswith("decontaminate.") for f in found]
+    if files:
+        yield Shard("index", {"benchmarks": source_ref(files)})
+
+
+def _hits(p: Progress) -> Iterator[Shard]:
+    if not p.shards("decontaminate/index"):
+        return
+    index = p.output("decontaminate/index", "index", "grams")
+    for shard, inputs in _documents_and(p, "dedup/marks", "marks", "marks"):
+        yield Shard(shard, {**inputs, "index": index})
+
+
+def _frequent(p: Progress) -> Iterator[Shard]:
+    if p.shards("decontaminate/hits"):
+        yield Shard("frequent", {"gram_counts": p.whole("decontaminate/hits", "gram_counts"),
+                                 "index": p.output("decontaminate/index", "index", "grams")})
+
+
+def _decontaminate(p: Progress) -> Iterator[Shard]:
+    if not p.shards("decontaminate/hits"):
+        return
+    index = p.output("decontaminate/index", "index", "grams")
+    frequent = p.output("decontaminate/frequent", "frequent", "frequent")
+    for shard, inputs in _documents_and(p, "dedup/marks", "marks", "marks"):
+        yield Shard(shard, {**inputs, "index": index, "frequent": frequent,
+                            "hits": p.output("decontaminate/hits", shard, "hits")})
+
+
+def _clean(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _documents_and(p, "select", "marks", "select"):
+        source, part = shard.split("/")
+        inputs["dedup"] = p.output("dedup/marks", shard, "marks")
+        if p.records["decontaminate"]:
+            inputs["decontaminate"] = p.output("decontaminate", shard, "marks")
+        yield Shard(shard, inputs, {"sources": p.recipe.effective_sources(source), "part": part})
+
+
+def _clean_parts(p: Progress) -> Iterator[tuple[str, str, InputRef]]:
+    """(shard, source, documents) of every part of the clean corpus that the mixture uses and that has a row."""
+    for output in p.outputs("clean", "documents"):
+        shard = part_of(output.path, "clean")
+        source = shard.split("/")[0]
+        if output.n_rows and p.recipe.mixture.weights.get(source):
+            yield shard, source, file_ref(output)
+
+
+def _tokenizer_sample(p: Progress) -> Iterator[Shard]:
+    for shard, source, documents in _clean_parts(p):
+        yield Shard(shard, {"documents": documents}, {"source": source, "seed": p.recipe.seed})
+
+
+def _tokenizer(p: Progress) -> Iterator[Shard]:
+    given = p.other_inputs.get("tokenizer.path", ())
+    existing = {"existing": source_ref(given)} if given else {}
+    yield Shard("tokenizer", {"sample": p.whole("tokenizer/sample", "sample"), **existing})
+
+
+def _tokenizer_file(p: Progress) -> dict[str, InputRef]:
+    return {"tokenizer": p.output("tokenizer", "tokenizer", "tokenizer")}
+
+
+def _tokens(p: Progress) -> Iterator[Shard]:
+    for shard, _, documents in _clean_parts(p):
+        yield Shard(shard, {"documents": documents, **_tokenizer_file(p)})
+
+
+def _counts(p: Progress) -> Iterator[Shard]:
+    for record in p.shards("tokens"):
+        source = record.identity.shard.split("/")[0]
+        yield Shard(record.identity.shard, {"index": file_ref(record.output("index"))}, {"source": source, "seed": p.recipe.seed})
+
+
+def _plan(p: Progress) -> Iterator[Shard]:
+    yield Shard("plan", {"counts": p.whole("mix/counts", "counts"), "index": p.whole("tokens", "index")}, {"seed": p.recipe.seed})
+
+
+def _shuffle(p: Progress) -> Iterator[Shard]:
+    plan = p.output("mix/plan", "plan", "plan")
+    for record in p.shards("tokens"):
+        inputs = {role: file_ref(record.output(role)) for role in ("tokens", "index")}
+        yield Shard(record.identity.shard, {**inputs, "plan": plan, **_tokenizer_file(p)},
+                    {"source": record.identity.shard.split("/")[0]})
+
+
+def _layout(p: Progress) -> Iterator[Shard]:
+    yield Shard("layout", {"index": p.whole("pack/shuffle", "index"), "plan": p.output("mix/plan", "plan", "plan")})
+
+
+def _packed(p: Progress) -> Iterator[Shard]:
+    layout = {role: p.output("pack/layout", "layout", role) for role in ("layout", "shards")}
+    shuffled = {role: p.whole("pack/shuffle", role) for role in ("tokens", "index")}
+    counters = p.counters("pack/layout")
+    for split in ("train", "val"):
+        for index in range(counters.get(f"{split}_shards", 0)):
+            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **_tokenizer_file(p)},
+                        {"split": split, "shard_index": index})
+
+
+def _dataset(p: Progress) -> Iterator[Shard]:
+    inputs = {role: InputRef(tuple(o.path for o in p.outputs("packed", role)), p.whole("packed", role).digest)
+              for role in ("shard", "spans")}
+    yield Shard("dataset", {**inputs, "shards": p.output("pack/layout", "layout", "shards"),
+                            "plan": p.output("mix/plan", "plan", "plan")},
+                {"seed": p.recipe.seed, "recipe_sha256": recipe_digest(p.recipe)})
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("extract", 1, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
+    Stage("classifier/links", 1, links, (), lambda r: r.links and r.links.rules(), _links, reads_source=True),
+    Stage("classifier/link_index", 1, link_index, ("classifier/links",), lambda r: r.links and r.links.rules(), _link_index),
+    Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
+    Stage("classifier/samples", 1, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
+    Stage("classifier", 1, classifier, ("classifier/samples",), lambda r: r.classifier, _classifier),
+    Stage("classifier/metrics", 1, metrics, ("classifier",), lambda r: r.select, _metrics),
+    Stage("select", 1, select, ("classifier", "classifier/labels"), lambda r: r.select, _select, _every_source_keeps_some),
+    Stage("dedup/signatures", 1, signatures_stage, ("select",), lambda r: r.dedup, _signatures),
+    Stage("dedup/exact", 1, exact_stage, ("dedup/signatures",), lambda r: r.dedup, _exact),
+    Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), lambda r: r.dedup, _bands),
+    Stage("dedup/candidates", 1, candidates_stage, ("dedup/bands",), lambda r: r.dedup, _candidates),
+    Stage("dedup/components", 1, components_stage, ("dedup/candidates",), lambda r: r.dedup, _components),
+    Stage("dedup/shingles", 1, shingles_stage, ("dedup/components",), lambda r: r.dedup, _shingles),
+    Stage("dedup/resolve", 1, resolve_stage, ("dedup/shingles",), lambda r: r.dedup, _resolve),
+    Stage("dedup/copies", 1, copies_stage, ("dedup/resolve",), lambda r: r.dedup, _copies),
+    Stage("dedup/marks", 1, dedup_marks, ("dedup/copies",), lambda r: r.dedup, _dedup_marks),
+    Stage("dedup/summary", 1, summary_stage, ("dedup/marks",), lambda r: r.dedup, _dedup_summary),
+    Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
+    Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/summary"), lambda r: r.decontaminate, _hits),
+    Stage("decontaminate/frequent", 1, frequent_stage, ("decontaminate/hits",), lambda r: r.decontaminate, _frequent),
+    Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate, _decontaminate),
+    Stage("clean", 1, clean, ("decontaminate",), _nothing, _clean),
+    Stage("tokenizer/sample", 1, sample_documents, ("clean",), lambda r: r.tokenizer, _tokenizer_sample),
+    Stage("tokenizer", 1, train_tokenizer, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer),
+    Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
+    Stage("mix/counts", 1, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
+    Stage("mix/plan", 1, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
+    Stage("pack/shuffle", 1, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
+    Stage("pack/layout", 1, lay_out, ("pack/shuffle",), lambda r: r.pack, _layout),
+    Stage("packed", 1, pack_shard, ("pack/layout",), lambda r: r.pack, _packed, writes_manifest=False,
+          shards_of=("train/", "val/")),
+    Stage("packed/dataset", 1, describe_dataset, ("packed",), lambda r: r.pack, _dataset, writes_manifest=False,
+          folder="packed", shards_of=("dataset",)),
+)
+"""In an order in which every stage comes after what it needs; a stage starts as soon as that is whole."""

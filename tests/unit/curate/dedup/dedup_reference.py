@@ -1,0 +1,248 @@
+"""A slow, plain Python reading of the rules of deduplication, and a runner of its stages on files."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.dedup.config import DedupConfig
+from curate.dedup.exact import copies_stage, exact_stage
+from curate.dedup.marks import marks_stage, summary_stage
+from curate.dedup.search import bands_stage, candidates_stage, components_stage
+from curate.dedup.signing import signatures_stage
+from curate.dedup.verify import resolve_stage, shingles_stage
+from manifests.hashing import document_id
+from manifests.records import ShardRecord
+from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
+from manifests.storage import Storage
+from manifests.tables import read_table, write_table
+from manifests.tasks import InputRef, ShardTask, execute
+
+MASK = (1 << 64) - 1
+BASE = 0x9E3779B97F4A7C15
+UNSPACED = ("CJK UNIFIED", "CJK COMPAT", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "THAI", "LAO",
+            "KHMER", "MYANMAR")
+
+
+def fmix64(x: int) -> int:
+    x = ((x ^ (x >> 33)) * 0xFF51AFD7ED558CCD) & MASK
+    x = ((x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53) & MASK
+    return x ^ (x >> 33)
+
+
+def lower(char: str) -> str:
+    return char.lower() if len(char.lower()) == 1 else char
+
+
+def words(text: str) -> list[str]:
+    found, run = [], ""
+    for char in text:
+        kind = unicodedata.category(char)[0] if char < "\U00020000" else "L"  # the tables end there
+        alone = kind in "LM" and unicodedata.name(char, "").startswith(UNSPACED)
+        if kind in "LMN" and not alone:
+            run += lower(char)
+            continue
+        if run:
+            found.append(run)
+            run = ""
+        if alone:
+            found.append(lower(char))
+    return [*found, run] if run else found
+
+
+def word_hash(word: str) -> int:
+    h = 0xCBF29CE484222325
+    for char in word:
+        h = ((h ^ ord(char)) * 0x100000001B3) & MASK
+    return fmix64(h)
+
+
+def gram_hash(gram: Sequence[str]) -> int:
+    total = 0
+    for word in gram:
+        total = (total * BASE + word_hash(word)) & MASK
+    return fmix64(total)
+
+
+def shingles(text: str, n: int = 5) -> list[tuple[str, ...]]:
+    w = words(text)
+    return [tuple(w[i : i + n]) for i in range(max(1, len(w) - n + 1))] if w else []
+
+
+def jaccard(a: str, b: str, n: int = 5) -> float:
+    x, y = set(shingles(a, n)), set(shingles(b, n))
+    return len(x & y) / len(x | y) if x | y else 0.0
+
+
+@dataclass
+class Doc:
+    """A document of a test corpus."""
+
+    text: str
+    source: str = "crawl"
+    quality: float | None = None
+    keep: bool = True
+    doc_id: bytes = b""
+
+
+@dataclass
+class Verdict:
+    """What the rules say of a document."""
+
+    reason: str | None = None
+    survivor: bytes | None = None
+    similarity: float | None = None
+
+
+def verdicts(docs: Sequence[Doc], ranks: dict[str, int], threshold: float = 0.8, n: int = 5) -> dict[bytes, Verdict]:
+    """Deduplication with every pair compared: what bands find is a subset, all of it for very similar texts."""
+    out = {d.doc_id: Verdict("not_selected") for d in docs if not d.keep}
+    order = sorted((d for d in docs if d.keep), key=lambda d: (ranks[d.source], -(d.quality or 0.0), d.doc_id))
+    kept: list[Doc] = []
+    first: dict[tuple[str, ...], Doc] = {}
+    for doc in order:
+        key = tuple(words(doc.text))
+        if key and key in first:
+            best = first[key]
+            near = out[best.doc_id]
+            out[doc.doc_id] = Verdict("exact_duplicate", best.doc_id, 1.0) if near.reason is None else near
+            continue
+        first[key] = doc
+        similar = [(jaccard(doc.text, k.text, n), -i, k) for i, k in enumerate(kept) if key]
+        similar = [s for s in similar if s[0] >= threshold]
+        if similar:
+            best_similarity, _, survivor = max(similar, key=lambda s: s[:2])
+            out[doc.doc_id] = Verdict("near_duplicate", survivor.doc_id, best_similarity)
+        else:
+            kept.append(doc)
+            out[doc.doc_id] = Verdict()
+    return out
+
+
+def documents_table(docs: Sequence[Doc]) -> pa.Table:
+    n = len(docs)
+    texts = [d.text for d in docs]
+    return pa.table({
+        "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)), "record_id": pa.nulls(n, pa.string()),
+        "source": pa.array([d.source for d in docs], pa.string()), "url": pa.nulls(n, pa.string()),
+        "host": pa.nulls(n, pa.string()), "date": pa.nulls(n, pa.timestamp("ms", "UTC")),
+        "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
+        "origin_length": pa.array([-1] * n, pa.int64()), "language": pa.nulls(n, pa.string()),
+        "language_score": pa.array([0.0] * n, pa.float32()), "text": pa.array(texts, pa.large_string()),
+        "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())}, schema=DOCUMENTS)
+
+
+def marks_table(docs: Sequence[Doc]) -> pa.Table:
+    n = len(docs)
+    return pa.table({
+        "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)),
+        "source": pa.array([d.source for d in docs], pa.string()),
+        "quality_score": pa.array([d.quality for d in docs], pa.float32()),
+        "keep": pa.array([d.keep for d in docs], pa.bool_()), "reason": pa.nulls(n, pa.string()),
+        "value": pa.nulls(n, pa.float64()), "threshold": pa.nulls(n, pa.float64())}, schema=SELECT_MARKS)
+
+
+@dataclass
+class Run:
+    """Stages of one run folder, with the manifests that the graph would write between them."""
+
+    root: Path
+    config: Any
+    records: dict[str, list[ShardRecord]] = field(default_factory=dict)
+
+    def stage(self, name: str, function: Callable[[Any, Any], None], shards: Sequence[str],
+              inputs: Callable[[str], dict[str, str]],
+              variables: Callable[[str], dict[str, Any]] = lambda shard: {}) -> None:
+        storage = Storage(str(self.root))
+        done = []
+        for shard in shards:
+            refs = {k: InputRef((v,), "") for k, v in inputs(shard).items()}
+            task = ShardTask(name, 1, shard, self.config, {}, refs, variables(shard))
+            done.append(execute(storage, task, function))
+        self.records[name] = done
+        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+                 "xxh3": o.digest} for r in done for o in r.outputs]
+        write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
+                    [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
+
+    def total(self, name: str, counter: str) -> int:
+        return sum(r.counters.get(counter, 0) for r in self.records[name])
+
+
+def prepare(root: Path, parts: dict[str, list[Doc]], group: int = 3) -> None:
+    """Write the extracted documents and selection marks of a corpus, in row groups of a few documents."""
+    for shard, docs in parts.items():
+        for i, doc in enumerate(docs):
+            doc.doc_id = doc.doc_id or document_id("test", shard, i)
+        table = documents_table(docs)
+        for folder, whole in (("extract", table), ("select", marks_table(docs))):
+            path = root / folder / f"{shard}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_table(str(path), whole.schema, [whole.slice(i, group) for i in range(0, len(whole), group)])
+
+
+def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, ranks: dict[str, int],
+              group: int = 3) -> Run:
+    """All stages of deduplication, parts in the order of the dict."""
+    prepare(root, parts, group)
+    run = Run(root, config)
+    shards = list(parts)
+    pieces = [f"part-{p:05d}" for p in range(config.partitions)]
+
+    def partition(shard: str) -> dict[str, int]:
+        return {"partition": int(shard[-5:])}
+
+    def of_part(**names: str) -> Callable[[str], dict[str, str]]:
+        return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
+
+    documents, marks = "extract/*.parquet", "select/*.parquet"
+    run.stage("dedup/signatures", signatures_stage, shards, of_part(documents=documents, marks=marks),
+              lambda shard: {"source_rank": ranks})
+    run.stage("dedup/exact", exact_stage, pieces, of_part(text_hashes="dedup/signatures/manifest.parquet"), partition)
+    run.stage("dedup/bands", bands_stage, shards, of_part(
+        signatures="dedup/signatures/*.parquet", losers="dedup/exact/manifest.parquet"))
+    run.stage("dedup/candidates", candidates_stage, pieces, of_part(bands="dedup/bands/manifest.parquet"), partition)
+    run.stage("dedup/components", components_stage, ["all"], of_part(pairs="dedup/candidates/manifest.parquet"))
+    run.stage("dedup/shingles", shingles_stage, shards, of_part(
+        documents=documents, signatures="dedup/signatures/*.parquet", members="dedup/components/manifest.parquet"))
+    run.stage("dedup/resolve", resolve_stage, pieces, of_part(
+        pairs="dedup/components/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
+    run.stage("dedup/copies", copies_stage, pieces, of_part(
+        copies="dedup/exact/manifest.parquet", removals="dedup/resolve/manifest.parquet"), partition)
+    run.stage("dedup/marks", marks_stage, shards, of_part(
+        documents=documents, marks=marks, removals="dedup/resolve/manifest.parquet",
+        drops="dedup/copies/manifest.parquet"))
+    run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/marks/manifest.parquet"))
+    return run
+
+
+def found(root: Path, parts: dict[str, list[Doc]]) -> dict[bytes, Verdict]:
+    """The marks of a run, by document."""
+    out = {}
+    for shard, docs in parts.items():
+        rows = read_table(str(root / f"dedup/marks/{shard}.parquet")).to_pylist()
+        assert [r["doc_id"] for r in rows] == [d.doc_id for d in docs]
+        for r in rows:
+            assert r["keep"] == (r["reason"] is None)
+            out[r["doc_id"]] = Verdict(r["reason"], r["duplicate_of"], r["similarity"])
+    return out
+
+
+def prose(seed: int, n_words: int, vocabulary: int = 5000) -> str:
+    """Words that repeat no 5-gram by chance, the same for one seed."""
+    generator = np.random.default_rng(seed)
+    return " ".join(f"w{int(i)}" for i in generator.integers(0, vocabulary, n_words))
+
+
+def edited(text: str, *positions: int) -> str:
+    """The text with the words at these places replaced: each costs up to five shingles."""
+    w = text.split()
+    for p in positions:
+        w[p] = f"edit{p}"
+    return " ".join(w)

@@ -1,0 +1,62 @@
+"""Moving runs of tokens between flat files: the only code that touches every token of a corpus after encoding."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from manifests.errors import InputError
+from manifests.shard import Tokens
+from manifests.storage import is_local, local_path, open_read
+
+Places = npt.NDArray[np.int64]
+
+
+@nb.njit(nogil=True, cache=True)
+def _copy(source, source_starts, target_starts, lengths, target):  # type: ignore[no-untyped-def]
+    for i in range(len(lengths)):
+        s, t, n = source_starts[i], target_starts[i], lengths[i]
+        target[t : t + n] = source[s : s + n]
+
+
+def copy_runs(source: Tokens, source_starts: Places, target_starts: Places, lengths: Places, target: Tokens) -> None:
+    """target[target_starts[i] : + lengths[i]] = source[source_starts[i] : + lengths[i]] for every i.
+
+    Arrays of one dtype, uint16 or uint32; places int64 [n]. Raises ValueError where a run leaves its array."""
+    if source.dtype != target.dtype:
+        raise ValueError(f"cannot copy {source.dtype} tokens into {target.dtype}")
+    if not len(lengths):
+        return
+    for starts, array in ((source_starts, source), (target_starts, target)):
+        if int(starts.min()) < 0 or int((starts + lengths).max()) > len(array) or int(lengths.min()) < 0:
+            raise ValueError("a run of tokens lies outside its array")
+    # As bytes, so that the kernel is compiled once and not for every dtype.
+    size = source.dtype.itemsize
+    data = source.view(np.uint8)
+    data.flags.writeable = False
+    _copy(data, source_starts * size, target_starts * size, lengths * size, target.view(np.uint8))
+
+
+def read_tokens(path: str, dtype: np.dtype[Any], first: int = 0, count: int | None = None) -> Tokens:
+    """Tokens [first, first + count) of a flat file: mapped where it is local, one read where it is behind a URL.
+
+    count: None for all. Raises InputError where the file is shorter."""
+    size = dtype.itemsize
+    if not is_local(path):
+        with open_read(path) as file:
+            file.seek(first * size)
+            data = file.read() if count is None else file.read(count * size)
+        tokens: Tokens = np.frombuffer(data, dtype)
+    else:
+        have = os.path.getsize(local_path(path)) // size - first
+        count = have if count is None else count
+        if not 0 <= count <= have:
+            raise InputError(f"holds {have + first} tokens, not {first + count}", where=path)
+        tokens = np.memmap(local_path(path), dtype, "r", first * size, (count,)) if count else np.empty(0, dtype)
+    if count is not None and len(tokens) != count:
+        raise InputError(f"holds {len(tokens) + first} tokens, not {first + count}", where=path)
+    return tokens.view(np.ndarray)

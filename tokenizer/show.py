@@ -1,0 +1,56 @@
+"""What `trace` shows: each fragment of a row decoded, beside the page it came from."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from manifests.storage import Storage
+from manifests.trace import Origin
+from tokenizer.encode import load
+
+_SHOWN_CHARACTERS = 300
+
+
+def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
+    """JSON-ready facts of each fragment: its place in the row, its text, and its document's origin and text."""
+    tokenizer = load(Storage(run).path("tokenizer/tokenizer.json")) if origins else None
+    facts = []
+    for origin in origins:
+        document = origin.document
+        facts.append({
+            "first_token": origin.first_token, "n_tokens": origin.n_tokens,
+            "doc_token_offset": origin.doc_token_offset, "epoch": origin.epoch,
+            "truncated_left": origin.truncated_left, "truncated_right": origin.truncated_right,
+            "decoded": tokenizer.decode(origin.tokens) if tokenizer else "",
+            **{name: _plain(document.get(name)) for name in
+               ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length", "edits")},
+            "text": document["text"]})
+    return facts
+
+
+def print_origins(facts: Sequence[dict[str, Any]]) -> None:
+    """Print fragments for a person."""
+    if not facts:
+        print("no document here: the end-of-text token at the start of the shard, or padding")
+    for fact in facts:
+        first, n = fact["first_token"], fact["n_tokens"]
+        print(f"tokens {first} to {first + n - 1}: document {fact['doc_id']}, its token {fact['doc_token_offset']} on, "
+              f"epoch {fact['epoch']}")
+        print(f"  {fact['source']}: {fact['url'] or '(no URL)'}")
+        print(f"  {fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes, {fact['date'] or 'no date'}")
+        if fact["parent_id"]:
+            print(f"  a piece of document {fact['parent_id']}")
+        print(f"  decoded: {_short(fact['decoded'])}")
+        print(f"  text:    {_short(fact['text'])}")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex() if len(value) == 16 else base64.b64encode(value).decode()
+    return str(value) if value is not None and not isinstance(value, int | str | list) else value
