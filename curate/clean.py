@@ -100,7 +100,7 @@ def _marks(work: ShardWork) -> pa.Table:
         pieces = read_table(work.input("decontaminate"), ["pieces"])["pieces"].cast(pa.list_(SPAN))
     else:
         n_bytes = read_table(work.input("documents"), ["n_bytes"])["n_bytes"].to_numpy()
-        flat = pa.StructArray.from_arrays([pa.array(np.zeros(len(n_bytes), np.int64)), pa.array(n_bytes)],
-                                          fields=list(SPAN))
-        pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(np.arange(len(n_bytes) + 1, dtype=np.int32)), flat)])
+        starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
+        flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
+        pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
     return pa.table({"source": select["source"], "keep": keep, "pieces": pieces})

@@ -49,7 +49,7 @@ class EngineName(StrEnum):
 
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of a packaged one.")]
-Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set a variable or a dotted field; repeatable.")]
+Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set a variable or a field; repeatable.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
 
 
@@ -132,7 +132,7 @@ def trace(
     run: RunFolder,
     shard: Annotated[str, typer.Argument(help="A packed shard, such as train/000000.")],
     row: Annotated[int, typer.Argument(help="Row of the shard, from 0.")],
-    token: Annotated[int | None, typer.Argument(help="Token of the row, from 0; all documents of the row without it.")] = None,
+    token: Annotated[int | None, typer.Argument(help="Token of the row, from 0; without it, all.")] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """From a token to its document, archive, offset and URL: curate trace runs/gpt3 train/000000 0 17"""

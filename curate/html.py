@@ -1,13 +1,13 @@
 """HTML bytes to text: which encoding, whether it is HTML at all, and the extractor.
 
 Resiliparse's main-content extraction was measured on 757 pages with human gold text (dragnet, CleanEval): leaving out
-comment sections and alternative texts of images raises word-4-gram F1 from 0.778 to about 0.83 and costs nothing.
+comment sections and alternative texts of images raises word-4-gram F1 from 0.778 to 0.835 and costs nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -58,8 +58,8 @@ def decode(body: bytes, charset: str | None = None) -> str:
     """The characters of a page or text. Never raises: what cannot be read becomes U+FFFD.
 
     Order: byte order mark; UTF-8 where all of it is valid (by far the most common, and hardly ever so by accident);
-    the HTTP charset; the page's own meta tag; detection. A declared encoding under which more than a tenth of the
-    non-ASCII bytes are errors gives way to the next. HTML's own order (WHATWG, 13.2.3) believes HTTP first; pages
+    the HTTP charset; the page's own meta tag; detection; windows-1252. An encoding under which more than a tenth of
+    the non-ASCII bytes are errors gives way to the next. HTML's own order (WHATWG, 13.2.3) believes HTTP first; pages
     converted to UTF-8 without their headers make that the worse guess."""
     for mark, encoding in _BOMS:
         if body.startswith(mark):
@@ -69,18 +69,20 @@ def decode(body: bytes, charset: str | None = None) -> str:
             return body.decode()
         except UnicodeDecodeError:
             pass
-    meta = _META_CHARSET.search(body, 0, _META_BYTES)
-    n_non_ascii: int | None = None
-    for name in (charset, meta.group(1).decode() if meta else None):
+    n_non_ascii = len(body) - len(body.decode("ascii", "ignore"))
+    for name in _encodings(body, charset):
         text = _decode_declared(body, name)
-        if text is None:
-            continue
-        n_bad = text.count("�")
-        if n_bad and n_non_ascii is None:
-            n_non_ascii = len(body) - len(body.decode("ascii", "ignore"))
-        if not n_bad or n_bad <= _MAX_BAD_SHARE * (n_non_ascii or 0):
+        if text is not None and text.count("\ufffd") <= _MAX_BAD_SHARE * n_non_ascii:
             return text
-    return _decode_declared(body, detect_encoding(body)) or body.decode("utf-8", "replace")
+    return body.decode("windows-1252", "replace")
+
+
+def _encodings(body: bytes, charset: str | None) -> Iterator[str | None]:
+    """What the bytes may be encoded in, the surest first; detection comes last and only where it is needed."""
+    yield charset
+    meta = _META_CHARSET.search(body, 0, _META_BYTES)
+    yield meta.group(1).decode() if meta else None
+    yield detect_encoding(body)
 
 
 def _decode_declared(body: bytes, name: str | None) -> str | None:

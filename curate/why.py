@@ -108,7 +108,7 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
         if storage.exists(f"{folder}/{part}.parquet"):
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
             history.decisions.append(_mark(stage, table.slice(row, 1).to_pylist()[0]))
-    history.decisions += _clean_rows(storage, doc_id, PurePosixPath(part).name)
+    history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
     return history
 
 
@@ -148,6 +148,6 @@ def _token_rows(storage: Storage, doc_id: bytes, path: str) -> Iterator[Decision
             if len(found):
                 rows = found["row"].to_pylist()
                 shard = spans.removeprefix("packed/").removesuffix(".spans.parquet")
-                yield Decision("packed", "packed", {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(found),
-                                                    "epochs": len(set(found["epoch"].to_pylist())),
-                                                    "n_tokens": pc.sum(found["n_tokens"]).as_py()})
+                facts = {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(found),
+                         "epochs": len(set(found["epoch"].to_pylist())), "n_tokens": pc.sum(found["n_tokens"]).as_py()}
+                yield Decision("packed", "packed", facts)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from manifests.dataset import Batch, PackedDataset, PackedLoader, RowDocuments, dataset_digest
-    from manifests.errors import CurateError, DatasetMismatch, InputError, RecipeError, ShardError, StageError
+    from manifests.errors import CurateError, DatasetMismatchError, InputError, RecipeError, ShardError, StageError
     from manifests.shard import Header, open_shard, read_header, write_shard
 
 __all__ = [
     "Batch",
     "CurateError",
-    "DatasetMismatch",
+    "DatasetMismatchError",
     "Header",
     "InputError",
     "PackedDataset",

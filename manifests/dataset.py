@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from manifests.errors import DatasetMismatch, InputError, ShardError
+from manifests.errors import DatasetMismatchError, InputError, ShardError
 from manifests.permutation import Permutation
 from manifests.shard import Tokens, open_shard
 from manifests.storage import digest_file
@@ -260,11 +260,11 @@ class PackedLoader:
                 "seed": self.seed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken, with any number of ranks; DatasetMismatch where it is of another order."""
+        """Go on where a state was taken, with any number of ranks; DatasetMismatchError if it is of another order."""
         mine = self.state_dict()
         for name in ("dataset", "split", "seed"):
             if state.get(name) != mine[name]:
-                raise DatasetMismatch(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
+                raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
                                       f"{mine[name]!r}", where=str(self.dataset.folder),
                                       hint="open the dataset and seed that the checkpoint names")
         self._rows_handed_out = int(state["rows"])

@@ -6,7 +6,7 @@
     ├── StageError             exit 1   a stage cannot produce what the recipe asks for
     ├── ShardError             exit 1   a packed shard or a table is damaged
     └── OwnershipError         exit 3   the output is in use, stale, or of another run
-        └── DatasetMismatch    exit 3   a checkpoint belongs to another dataset
+        └── DatasetMismatchError    exit 3   a checkpoint belongs to another dataset
 """
 
 from __future__ import annotations
@@ -64,5 +64,5 @@ class OwnershipError(CurateError):
     exit_code = 3
 
 
-class DatasetMismatch(OwnershipError):
+class DatasetMismatchError(OwnershipError):
     """A checkpoint was made on another dataset than the one that is open."""

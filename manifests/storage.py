@@ -45,7 +45,7 @@ def open_read(path: str) -> IO[bytes]:
     """Open any local path or fsspec URL for reading bytes; raises InputError with the path when it cannot be."""
     try:
         if is_local(path):
-            return open(local_path(path), "rb")  # noqa: SIM115 (the caller closes it)
+            return open(local_path(path), "rb")
         return fsspec.open(path, "rb").open()  # type: ignore[no-any-return]
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error

@@ -7,10 +7,11 @@ is then one map that writes such files and another that reads its own row groups
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.errors import InputError
@@ -62,16 +63,12 @@ def write_partitions(path: str, schema: pa.Schema, table: pa.Table, partition: A
     """Write rows grouped by partition, in their given order within each; returns the number of rows.
 
     partition: int [n], one a row. The file's schema is `partition_schema(schema)`."""
-    column = pa.array(partition, pa.int32())
-    order = pc.sort_indices(pa.table({PARTITION: column, "row": pa.array(range(len(column)), pa.int64())}),
-                            sort_keys=[(PARTITION, "ascending"), ("row", "ascending")])
-    full = table.cast(schema).add_column(0, partition_schema(schema).field(0), column).take(order)
-    sizes = pc.value_counts(full[PARTITION])
-    lengths = dict(zip((v["values"].as_py() for v in sizes), (v["counts"].as_py() for v in sizes), strict=True))
-    starts = [0]
-    for value in sorted(lengths):
-        starts.append(starts[-1] + lengths[value])
-    groups = (full.slice(a, b - a) for a, b in zip(starts, starts[1:], strict=False))
+    numbers = np.asarray(partition, np.int32)
+    order = np.argsort(numbers, kind="stable")
+    column = pa.array(numbers[order])
+    full = table.cast(schema).take(pa.array(order)).add_column(0, partition_schema(schema).field(0), column)
+    starts = [*np.unique(numbers[order], return_index=True)[1].tolist(), len(full)]
+    groups = (full.slice(a, b - a) for a, b in pairwise(starts))
     return write_table(path, partition_schema(schema), groups)
 
 

@@ -92,7 +92,7 @@ class ShardWork:
         return path
 
     def output(self, role: str, suffix: str = ".parquet", name: str | None = None) -> str:
-        """A local path to write one output to. It becomes `STAGE/SHARD<suffix>`, or `STAGE/<name>`, when all is done."""
+        """A local path to write an output to; it becomes `STAGE/SHARD<suffix>`, or `STAGE/<name>`, when all is done."""
         final = f"{self.task.stage}/{name if name is not None else self.task.shard + suffix}"
         staged = os.path.join(self._staging, f"{len(self._outputs):04d}")
         self._outputs.append((role, final, staged, -1))

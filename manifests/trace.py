@@ -15,7 +15,8 @@ from manifests.shard import open_shard
 from manifests.storage import Storage
 from manifests.tables import open_table, read_table
 
-_ORIGIN = ["doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length", "text", "edits"]
+_ORIGIN = ["doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length", "text",
+           "edits"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,11 +76,11 @@ def attempt(root: str, job: Job) -> ShardRecord:
         raise StageError("ran out of memory", where=f"{job.task.stage}/{job.task.shard}",
                          hint="give workers more memory, or the stage more partitions") from error
     except Exception as error:
-        raise _Unexpected(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.shard}",
+        raise _UnexpectedError(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.shard}",
                           hint="run it again with --engine inline to see the traceback") from error
 
 
-class _Unexpected(CurateError):
+class _UnexpectedError(CurateError):
     """An error no stage foresaw; it may be of the machine, so it is worth another attempt."""
 
 
@@ -102,7 +102,7 @@ class InlineEngine:
             try:
                 yield Outcome(job, attempt(self._root, job))
             except CurateError as error:
-                if isinstance(error, _Unexpected) and error.__cause__ is not None:
+                if isinstance(error, _UnexpectedError) and error.__cause__ is not None:
                     error.__cause__.add_note(f"while making {error.where}")
                     raise error.__cause__ from None
                 yield Outcome(job, None, error)
@@ -145,7 +145,7 @@ class RayEngine:
             cores = self._wanted or os.cpu_count() or 1
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                      _temp_dir=_ray_folder(), **common)
-        resources = ray.cluster_resources()
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
         memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
         self._remote = ray.remote(attempt).options(
@@ -170,7 +170,7 @@ class RayEngine:
             for ref in done:
                 job, tries = self._running.pop(ref)
                 outcome = _collect(ref, job)
-                if isinstance(outcome.error, _Unexpected) and tries < _ATTEMPTS:
+                if isinstance(outcome.error, _UnexpectedError) and tries < _ATTEMPTS:
                     self._jobs.append((job, tries + 1))
                 else:
                     yield outcome
@@ -194,10 +194,10 @@ def _collect(ref: Any, job: Job) -> Outcome:
         cause = error.cause
         if isinstance(cause, CurateError):
             return Outcome(job, None, cause)
-        return Outcome(job, None, _Unexpected(str(cause), where=f"{job.task.stage}/{job.task.shard}"))
+        return Outcome(job, None, _UnexpectedError(str(cause), where=f"{job.task.stage}/{job.task.shard}"))
     except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
         first = str(error).strip().splitlines()[0]
-        return Outcome(job, None, _Unexpected(first, where=f"{job.task.stage}/{job.task.shard}",
+        return Outcome(job, None, _UnexpectedError(first, where=f"{job.task.stage}/{job.task.shard}",
                                               hint="it may need more memory than workers have"))
 
 

@@ -62,7 +62,7 @@ class InputScanner:
             root, paths = _expand(pattern)
             if not paths:
                 raise RecipeError(f"no file matches {pattern!r}", where=field,
-                                  hint="relative paths start at the working directory; variables are set by --set NAME=VALUE")
+                                  hint="paths start at the working directory; --set NAME=VALUE sets a variable")
             for path in paths:
                 relative = path[len(root) :].lstrip("/") or PurePosixPath(path).name
                 n_bytes, digest = self._fingerprint(path)

@@ -46,7 +46,8 @@ def validate(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
 
 def packaged_recipes() -> list[str]:
     """Names of the recipes that come with the project."""
-    return sorted(p.name.removesuffix(".yaml") for p in files("pipelines.recipes").iterdir() if p.name.endswith(".yaml"))
+    names = [p.name for p in files("pipelines.recipes").iterdir()]
+    return sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))
 
 
 def _read(name: str) -> str:

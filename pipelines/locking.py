@@ -15,14 +15,14 @@ import yaml
 
 from manifests.errors import OwnershipError
 from manifests.storage import Storage
-from pipelines.inputs import describe
 from pipelines.graph import Progress
+from pipelines.inputs import describe
 from pipelines.recipe import Recipe
 
 LOCK_FILE = "recipe.lock.yaml"
 _PROCESS_LOCK = "_records/run.lock"
-_RECORDED = ("curate", "datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars", "pyarrow",
-             "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
+_RECORDED = ("curate", "datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars",
+             "pyarrow", "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
 
 
 @contextmanager

@@ -76,8 +76,8 @@ class BarReporter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                              TextColumn("{task.fields[note]}"), console=console, transient=True)
+        self._bars = Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(),
+                              TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> BarReporter:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupConfig
-from curate.extract import ExtractConfig
+from curate.extract_config import ExtractConfig
 from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
 from tokenizer.mixture import MixtureConfig
 from tokenizer.shuffle import PackConfig
@@ -40,14 +40,15 @@ class SourceRecipe(BaseModel):
     kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
         "auto", description="What the files are; auto looks at their content.")
     curated: bool = Field(
-        False, description="Its documents are taken as good: positive examples for the classifier, never put to its test.")
+        False, description="Its documents are taken as good: they are positive examples for the classifier.")
     filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
     id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
     text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
     derived_from: str | None = Field(
         None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
     labels: tuple[Literal["url", "host"], ...] = Field(
-        ("url", "host"), description="For a derived source: which kinds of match move a page: its own URL was linked, or its host often enough.")
+        ("url", "host"), description=(
+            "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
 
     @model_validator(mode="after")
     def _files_or_from(self) -> Self:
@@ -59,7 +60,8 @@ class SourceRecipe(BaseModel):
 class LinksRecipe(LinksConfig):
     """Links that people found worth posting: Reddit submission dumps, as WebText used them."""
 
-    files: Patterns = Field(min_length=1, description="Pushshift submission dumps (.zst, .gz or plain JSON Lines). One or a list.")
+    files: Patterns = Field(
+        min_length=1, description="Pushshift submission dumps (.zst, .gz or plain JSON Lines). One or a list.")
 
     def rules(self) -> LinksConfig:
         """What of this the stages depend on; the files themselves are inputs."""
@@ -74,14 +76,16 @@ class Recipe(BaseModel):
     name: str = Field(pattern=_NAME, description="Name of the recipe; a run's folder belongs to one name.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every decision that is left to chance.")
     variables: dict[str, str] = Field(
-        default_factory=dict, description="Names that `${name}` stands for elsewhere, with defaults; --set name=value changes one.")
+        default_factory=dict, description=(
+            "Names that `${name}` stands for elsewhere, with defaults; --set name=value changes one."))
     sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
         min_length=1, description="Sources by name, in order of trust.")
     links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")
     labels: LabelsConfig = Field(default_factory=LabelsConfig, description="Which pages count as linked.")
     extract: ExtractConfig = Field(default_factory=ExtractConfig, description="From files to documents.")
     classifier: ClassifierConfig | None = Field(
-        default_factory=ClassifierConfig, description="The quality classifier; null for none, and then nothing is dropped by score.")
+        default_factory=ClassifierConfig,
+        description="The quality classifier; null for none, and then nothing is dropped by score.")
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
     dedup: DedupConfig = Field(default_factory=DedupConfig, description="Removal of duplicates.")
     decontaminate: DecontaminationConfig = Field(
@@ -110,7 +114,8 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _positives_exist(self) -> Self:
         if self.classifier is not None and self.links is None and not any(s.curated for s in self.sources.values()):
-            raise ValueError("classifier: no positive examples: give `links`, mark a source `curated: true`, or set classifier: null")
+            raise ValueError("classifier: no positive examples: give `links`, mark a source `curated: true`, or set "
+                             "classifier: null")
         return self
 
     def other_files(self) -> dict[str, Sequence[str]]:

@@ -102,7 +102,8 @@ def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
     sources = tuple(SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
                     for name, source in recipe.sources.items() if source.files)
-    return Progress(recipe, sources, {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()})
+    others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
+    return Progress(recipe, sources, others)
 
 
 def _until(name: str | None) -> Sequence[Stage]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
 from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
@@ -17,6 +15,7 @@ from curate.dedup.signing import signatures_stage
 from curate.dedup.verify import resolve_stage, shingles_stage
 from curate.extract import extract
 from curate.models import lid_model_path
+from curate.quality.config import LinksConfig
 from curate.quality.labels import labels
 from curate.quality.links import link_index, links
 from curate.quality.metrics import metrics
@@ -28,6 +27,7 @@ from manifests.storage import digest_file
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
 from pipelines.locking import recipe_digest
+from pipelines.recipe import Recipe
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture
@@ -89,8 +89,8 @@ def _samples(p: Progress) -> Iterator[Shard]:
     for record in p.shards("classifier/labels"):
         shard = record.identity.shard
         curated = p.recipe.sources[shard.split("/")[0]].curated
-        yield Shard(shard, {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))},
-                    {"seed": p.recipe.seed, "negative": not curated})
+        inputs = {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))}
+        yield Shard(shard, inputs, {"seed": p.recipe.seed, "negative": not curated})
 
 
 def _classifier(p: Progress) -> Iterator[Shard]:
@@ -121,7 +121,7 @@ def _every_source_keeps_some(p: Progress) -> None:
     for source, weight in p.recipe.mixture.weights.items():
         seen, kept = counters.get(f"documents_{source}", 0), counters.get(f"kept_{source}", 0)
         if weight and not kept:
-            cause = f"selection kept none of its {seen} documents" if seen else "has no document: no page matched its links"
+            cause = f"selection kept none of its {seen} documents" if seen else "no page matched its links"
             raise StageError(cause, where=f"source {source!r}",
                              hint="lower select.alpha, relax the rules, or give the source no weight in the mixture")
 
@@ -258,11 +258,13 @@ def _tokens(p: Progress) -> Iterator[Shard]:
 def _counts(p: Progress) -> Iterator[Shard]:
     for record in p.shards("tokens"):
         source = record.identity.shard.split("/")[0]
-        yield Shard(record.identity.shard, {"index": file_ref(record.output("index"))}, {"source": source, "seed": p.recipe.seed})
+        yield Shard(record.identity.shard, {"index": file_ref(record.output("index"))},
+                    {"source": source, "seed": p.recipe.seed})
 
 
 def _plan(p: Progress) -> Iterator[Shard]:
-    yield Shard("plan", {"counts": p.whole("mix/counts", "counts"), "index": p.whole("tokens", "index")}, {"seed": p.recipe.seed})
+    inputs = {"counts": p.whole("mix/counts", "counts"), "index": p.whole("tokens", "index")}
+    yield Shard("plan", inputs, {"seed": p.recipe.seed})
 
 
 def _shuffle(p: Progress) -> Iterator[Shard]:
@@ -295,19 +297,24 @@ def _dataset(p: Progress) -> Iterator[Shard]:
                 {"seed": p.recipe.seed, "recipe_sha256": recipe_digest(p.recipe)})
 
 
-def _nothing(_: Any) -> None:
+def _nothing(_: Recipe) -> None:
     return None
+
+
+def _link_rules(recipe: Recipe) -> LinksConfig | None:
+    return recipe.links.rules() if recipe.links else None
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("extract", 1, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
-    Stage("classifier/links", 1, links, (), lambda r: r.links and r.links.rules(), _links, reads_source=True),
-    Stage("classifier/link_index", 1, link_index, ("classifier/links",), lambda r: r.links and r.links.rules(), _link_index),
+    Stage("classifier/links", 1, links, (), _link_rules, _links, reads_source=True),
+    Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
     Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
     Stage("classifier/samples", 1, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
     Stage("classifier", 1, classifier, ("classifier/samples",), lambda r: r.classifier, _classifier),
     Stage("classifier/metrics", 1, metrics, ("classifier",), lambda r: r.select, _metrics),
-    Stage("select", 1, select, ("classifier", "classifier/labels"), lambda r: r.select, _select, _every_source_keeps_some),
+    Stage("select", 1, select, ("classifier", "classifier/labels"), lambda r: r.select, _select,
+          _every_source_keeps_some),
     Stage("dedup/signatures", 1, signatures_stage, ("select",), lambda r: r.dedup, _signatures),
     Stage("dedup/exact", 1, exact_stage, ("dedup/signatures",), lambda r: r.dedup, _exact),
     Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), lambda r: r.dedup, _bands),
@@ -319,9 +326,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("dedup/marks", 1, dedup_marks, ("dedup/copies",), lambda r: r.dedup, _dedup_marks),
     Stage("dedup/summary", 1, summary_stage, ("dedup/marks",), lambda r: r.dedup, _dedup_summary),
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
-    Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/summary"), lambda r: r.decontaminate, _hits),
+    Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/summary"), lambda r: r.decontaminate,
+          _hits),
     Stage("decontaminate/frequent", 1, frequent_stage, ("decontaminate/hits",), lambda r: r.decontaminate, _frequent),
-    Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate, _decontaminate),
+    Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate,
+          _decontaminate),
     Stage("clean", 1, clean, ("decontaminate",), _nothing, _clean),
     Stage("tokenizer/sample", 1, sample_documents, ("clean",), lambda r: r.tokenizer, _tokenizer_sample),
     Stage("tokenizer", 1, train_tokenizer, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer),

@@ -33,7 +33,8 @@ def summary(result: Result, out: str) -> dict[str, Any]:
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
         "funnel": [row for stage in STAGES if stage.name in progress.records
                    if (row := _funnel_row(stage.name, progress.counters(stage.name)))],
-        "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)), default=0),
+        "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)),
+                                 default=0),
     }
     storage = Storage(out)
     if "packed/dataset" in progress.records:
@@ -86,8 +87,8 @@ def print_summary(facts: dict[str, Any]) -> None:
 def _source_table(sources: Sequence[dict[str, Any]]) -> Table:
     table = Table("source", "asked", "realised", "epochs", "tokens", "of", box=None, pad_edge=False)
     for row in sources:
-        table.add_row(row["name"], f"{row['requested_weight']:.2%}", f"{row['realised_share']:.2%}", f"{row['epochs']:.3f}",
-                      f"{row['selected_tokens']:,}", f"{row['available_tokens']:,}")
+        table.add_row(row["name"], f"{row['requested_weight']:.2%}", f"{row['realised_share']:.2%}",
+                      f"{row['epochs']:.3f}", f"{row['selected_tokens']:,}", f"{row['available_tokens']:,}")
     return table
 
 
@@ -131,7 +132,8 @@ def status_rows(run: str) -> list[dict[str, Any]]:
         rows.append({
             "stage": stage.name, "shards": len(mine),
             "whole": storage.exists(f"{stage.place}/manifest.parquet") and bool(mine),
-            "n_bytes": sum(o.n_bytes for r in mine for o in r.outputs), "seconds": round(sum(r.seconds for r in mine), 1),
+            "n_bytes": sum(o.n_bytes for r in mine for o in r.outputs),
+            "seconds": round(sum(r.seconds for r in mine), 1),
             "damaged": sum(r.counters.get("damaged", 0) for r in mine)})
     return [{"run": run, "recipe": yaml.safe_load(lock)["recipe"]["name"], "stages": rows}]
 
@@ -143,6 +145,6 @@ def print_status(rows: Sequence[dict[str, Any]]) -> None:
         console.print(f"{run['run']}: recipe {run['recipe']}")
         table = Table("stage", "shards", "whole", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:
-            table.add_row(row["stage"], str(row["shards"]), "yes" if row["whole"] else "no", f"{row['n_bytes'] / 1e6:,.1f}",
-                          f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
+            table.add_row(row["stage"], str(row["shards"]), "yes" if row["whole"] else "no",
+                          f"{row['n_bytes'] / 1e6:,.1f}", f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
         console.print(table)

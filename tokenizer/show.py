@@ -11,6 +11,8 @@ from manifests.trace import Origin
 from tokenizer.encode import load
 
 _SHOWN_CHARACTERS = 300
+_SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length",
+                 "edits")
 
 
 def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
@@ -24,8 +26,7 @@ def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
             "doc_token_offset": origin.doc_token_offset, "epoch": origin.epoch,
             "truncated_left": origin.truncated_left, "truncated_right": origin.truncated_right,
             "decoded": tokenizer.decode(origin.tokens) if tokenizer else "",
-            **{name: _plain(document.get(name)) for name in
-               ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length", "edits")},
+            **{name: _plain(document.get(name)) for name in _SHOWN_FIELDS},
             "text": document["text"]})
     return facts
 
@@ -39,7 +40,8 @@ def print_origins(facts: Sequence[dict[str, Any]]) -> None:
         print(f"tokens {first} to {first + n - 1}: document {fact['doc_id']}, its token {fact['doc_token_offset']} on, "
               f"epoch {fact['epoch']}")
         print(f"  {fact['source']}: {fact['url'] or '(no URL)'}")
-        print(f"  {fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes, {fact['date'] or 'no date'}")
+        place = f"{fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes"
+        print(f"  {place}, {fact['date'] or 'no date'}")
         if fact["parent_id"]:
             print(f"  a piece of document {fact['parent_id']}")
         print(f"  decoded: {_short(fact['decoded'])}")

@@ -24,7 +24,8 @@ class Benchmark(BaseModel):
     path: str = Field(min_length=1, description="JSON Lines file: plain, .gz or .zst; local or any fsspec URL.")
     fields: tuple[str, ...] = Field(
         min_length=1, description="Fields joined into an item's text, in order; `a.b` is nested, lists are joined.")
-    id_field: str | None = Field(default=None, description="Field that names an item; its line number, from 0, if unset.")
+    id_field: str | None = Field(
+        default=None, description="Field that names an item; its line number, from 0, if unset.")
 
 
 class DecontaminationConfig(BaseModel):
@@ -32,7 +33,8 @@ class DecontaminationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    benchmarks: tuple[Benchmark, ...] = Field(default=(), description="Evaluation sets to keep out of the training text.")
+    benchmarks: tuple[Benchmark, ...] = Field(
+        default=(), description="Evaluation sets to keep out of the training text.")
     ngram: int = Field(default=13, ge=1, le=64, description="Words of an overlap that counts as contamination.")
     window: int = Field(
         default=200, ge=0, le=100_000, description="Characters cut on either side of an overlap, along with it.")
@@ -41,4 +43,5 @@ class DecontaminationConfig(BaseModel):
     max_pieces: int = Field(
         default=10, ge=1, le=100_000, description="A document cut into more pieces than this is dropped whole.")
     max_documents: int = Field(
-        default=10, ge=1, description="N-grams found in more documents than this are ignored: common phrases, not leaks.")
+        default=10, ge=1,
+        description="N-grams found in more documents than this are ignored: common phrases, not leaks.")

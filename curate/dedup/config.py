@@ -25,7 +25,8 @@ class DedupConfig(BaseModel):
     n_permutations: int = Field(default=128, ge=8, le=4096, description="Permutations of the MinHash signature.")
     seed: int = Field(default=1, ge=0, le=2**32 - 1, description="Seed of the permutations, as datasketch takes it.")
     threshold: float = Field(
-        default=0.8, ge=0.05, le=0.99, description="Jaccard similarity the bands are chosen for, and the one that removes.")
+        default=0.8, ge=0.05, le=0.99,
+        description="Jaccard similarity the bands are chosen for, and the one that removes.")
     verify_threshold: float | None = Field(
         default=None, gt=0.0, le=1.0,
         description="Exact shingle-set Jaccard similarity from which a candidate is removed; the threshold if unset.")
@@ -33,7 +34,8 @@ class DedupConfig(BaseModel):
         default=0.1, ge=0.0, le=1.0, description="Weight of useless candidates in the choice of bands.")
     false_negative_weight: float = Field(
         default=0.9, ge=0.0, le=1.0, description="Weight of missed pairs in the choice of bands.")
-    n_bands: int | None = Field(default=None, ge=1, le=256, description="Bands of the signature, instead of the best choice.")
+    n_bands: int | None = Field(
+        default=None, ge=1, le=256, description="Bands of the signature, instead of the best choice.")
     n_band_rows: int | None = Field(default=None, ge=1, le=256, description="Rows of a band; goes with n_bands.")
     bucket_pivots: int = Field(
         default=64, ge=1, le=10_000,
@@ -41,7 +43,8 @@ class DedupConfig(BaseModel):
     partitions: int = Field(
         default=16, ge=1, le=4096, description="Into how many pieces the global steps are cut; memory falls with it.")
     max_removed_fraction: float = Field(
-        default=0.9, gt=0.0, le=1.0, description="The run stops if a source loses more than this share of its documents.")
+        default=0.9, gt=0.0, le=1.0,
+        description="The run stops if a source loses more than this share of its documents.")
     guard_min_documents: int = Field(
         default=100, ge=1, description="Sources of fewer selected documents than this may lose any share of them.")
 

@@ -58,6 +58,31 @@ def _stop_bit(key, n, stop_keys):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
+def _stop_step(key, n, ended, c, kind):  # type: ignore[no-untyped-def]
+    """A word's packed letters, their number and whether punctuation followed them, after one more character. More
+    than four letters, one beyond ASCII, or punctuation inside make the number 9: no stop word."""
+    if kind == PUNCTUATION:
+        return key, n, n > 0
+    low = c | 0x20 if 0x41 <= c <= 0x5A else c
+    if ended or n >= 4 or low >= 0x80:
+        return key, 9, ended
+    return key | (np.uint64(low) << np.uint64(8 * n)), n + 1, ended
+
+
+@nb.njit(nogil=True, cache=True)
+def _end_word(counts, words, word_chars, word_hash, n_chars, kinds):  # type: ignore[no-untyped-def]
+    """Store a word and count it. kinds: bits of the kinds of its characters."""
+    words[counts[_TOKENS]] = _mix(word_hash)
+    word_chars[counts[_TOKENS]] = n_chars
+    counts[_TOKENS] += 1
+    counts[_CHARS] += n_chars
+    if kinds & ((1 << LETTER) | (1 << DIGIT)):
+        counts[_WORDS] += 1
+        counts[_WORD_CHARS] += n_chars
+    counts[_ALPHA] += (kinds >> LETTER) & 1
+
+
+@nb.njit(nogil=True, cache=True)
 def _end_line(counts, lines, line_chars, paragraphs, paragraph_chars, line_hash, n_chars, opens, first,  # type: ignore[no-untyped-def]
               last_dots):
     """Store a line that has a visible character, and add it to its paragraph."""
@@ -109,30 +134,12 @@ def _scan(data, start, end, kinds, stop_keys, counts, words, word_chars, lines, 
             counts[_ELLIPSES] += c == _ELLIPSIS or (run > 0 and run % 3 == 0)
             counts[_HASHES] += c == 0x23
             word_kinds |= 1 << kind
-            if kind == PUNCTUATION:
-                stop_ended = stop_length > 0
-            else:
-                if stop_ended:
-                    stop_length = 9  # punctuation inside: no stop word
-                low = c | 0x20 if 0x41 <= c <= 0x5A else c
-                if stop_length < 4 and low < 0x80:
-                    stop_key |= np.uint64(low) << np.uint64(8 * stop_length)
-                    stop_length += 1
-                else:
-                    stop_length = 9
+            stop_key, stop_length, stop_ended = _stop_step(stop_key, stop_length, stop_ended, c, kind)
             continue
         run = 0
         gap = True
         if word_length:
-            place = counts[_TOKENS]
-            words[place] = _mix(word_hash)
-            word_chars[place] = word_length
-            counts[_TOKENS] += 1
-            counts[_CHARS] += word_length
-            if word_kinds & ((1 << LETTER) | (1 << DIGIT)):
-                counts[_WORDS] += 1
-                counts[_WORD_CHARS] += word_length
-            counts[_ALPHA] += (word_kinds >> LETTER) & 1
+            _end_word(counts, words, word_chars, word_hash, word_length, word_kinds)
             stops |= _stop_bit(stop_key, stop_length, stop_keys)
             word_hash, word_length, word_kinds = _SEED, 0, 0
             stop_key, stop_length, stop_ended = np.uint64(0), 0, False

@@ -35,17 +35,15 @@ def _lower(char: str) -> int:
 
 def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
     chars = [chr(c) for c in range(TABLE_SIZE)]
-    kind = np.fromiter((_kind(c) for c in chars), np.uint8, TABLE_SIZE)
-    lower = np.fromiter((_lower(c) for c in chars), np.uint32, TABLE_SIZE)
-    return kind, lower
+    return (np.fromiter(map(_kind, chars), np.uint8, TABLE_SIZE),
+            np.fromiter(map(_lower, chars), np.uint32, TABLE_SIZE))
 
 
 KIND, LOWER = _tables()
 UNICODE_VERSION: Final = f"{unicodedata.unidata_version}/{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@nb.njit(nb.types.UniTuple(nb.int64, 2)(nb.types.Array(nb.uint8, 1, "C", readonly=True), nb.int64, nb.int64),
-         nogil=True, cache=True, inline="always")
+@nb.njit(nogil=True, cache=True)
 def decode(data, p, end):  # type: ignore[no-untyped-def]
     """(code point, next position) of the UTF-8 character at p; Arrow strings are valid UTF-8 by contract."""
     c = np.int64(data[p])

@@ -75,8 +75,8 @@ class ClassifierConfig(BaseModel):
         "Most curated positives for each linked page among the positives, so that an encyclopedia does not drown them; "
         "no limit where no page is linked."))
     dim: int = Field(16, ge=1, le=1000, description="Dimensions of the word vectors; two classes need few.")
-    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training examples.")
-    learning_rate: float = Field(0.5, gt=0, le=10, description="fastText's initial learning rate; it falls to zero.")
+    epochs: int = Field(4, ge=1, le=1000, description="Passes over the training examples.")
+    learning_rate: float = Field(0.7, gt=0, le=10, description="fastText's initial learning rate; it falls to zero.")
     word_ngrams: int = Field(2, ge=1, le=5, description="Longest run of words that is a feature of its own.")
     buckets: int = Field(200_000, ge=1000, le=20_000_000, description=(
         "Hash buckets that word n-grams share; a model file takes about 4 x dim x (buckets + words) bytes."))

@@ -103,8 +103,9 @@ def _balance(config: ClassifierConfig, kind: npt.NDArray[np.int8]) -> dict[int, 
     if linked:
         curated = min(curated, int(config.max_curated_ratio * linked))
     positives = linked + curated
-    negative_limit = min(negative, int(config.max_class_ratio * positives))
-    positive_limit = min(positives, int(config.max_class_ratio * negative_limit))
+    negative_limit = min(negative, int(config.max_class_ratio * positives)) if positives else negative
+    # Without negatives nothing is left out, so that `_check` sees which class is missing.
+    positive_limit = min(positives, int(config.max_class_ratio * negative_limit)) if negative else positives
     linked = min(linked, positive_limit)
     return {KINDS.index(Kind.LINKED): linked, KINDS.index(Kind.CURATED): min(curated, positive_limit - linked),
             KINDS.index(Kind.NEGATIVE): negative_limit}

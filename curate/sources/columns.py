@@ -23,6 +23,18 @@ class ColumnNames(BaseModel):
     url: str = Field(default="url", description="Column or key that holds the page's URL, if there is one.")
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source. path: where it is. origin_path: what documents remember, relative to the source's root.
+    kind: one of `reading.KINDS`."""
+
+    path: str
+    source: str
+    origin_path: str
+    kind: str
+    columns: ColumnNames
+
+
 @dataclass(slots=True)
 class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 import pyarrow as pa
 
 from curate.document import ExtractReason, row_ids, rows_table, strings_array, valid_text
+from curate.extract_config import ExtractConfig
 from curate.html import decode, extractor, is_html
+from curate.sources.columns import SourceFile
 from curate.sources.url_rules import hosts, url_reasons
 from curate.sources.warc import Loss, WarcEntry, decode_http, read_warc
 from manifests.errors import InputError
 from manifests.tasks import ShardWork
-
-if TYPE_CHECKING:
-    from curate.extract import ExtractConfig
-    from curate.sources.reading import SourceFile
 
 _BATCH_PAGES: Final = 256
 _BATCH_BYTES: Final = 16 << 20

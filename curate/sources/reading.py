@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 
 from curate.document import ExtractReason, row_ids, rows_table, valid_text, without_nul
-from curate.sources.columns import ColumnNames, TextRows
+from curate.extract_config import ExtractConfig
+from curate.sources.columns import SourceFile, TextRows
 from curate.sources.jsonl import read_jsonl
 from curate.sources.pages import read_pages
 from curate.sources.parquet import read_parquet
@@ -20,22 +20,7 @@ from manifests.errors import InputError
 from manifests.storage import open_read
 from manifests.tasks import ShardWork
 
-if TYPE_CHECKING:
-    from curate.extract import ExtractConfig
-
 KINDS: Final = ("warc", "wet", "jsonl", "parquet", "text")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One file of a source. path: where it is. origin_path: what documents remember, relative to the source's root.
-    kind: one of `KINDS`."""
-
-    path: str
-    source: str
-    origin_path: str
-    kind: str
-    columns: ColumnNames
 
 
 def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Iterator[pa.Table]:

@@ -63,7 +63,7 @@ def reference(text: str) -> list[float]:
     real = [w for w in words if any(kind(c) in (LETTER, DIGIT) for c in w)]
     lines = [" ".join(line.split()) for line in text.split("\n")]
     full = [line for line in lines if line]
-    paragraphs = [p for p in "\n".join(lines).split("\n\n")]
+    paragraphs = "\n".join(lines).split("\n\n")
     paragraphs = [p.strip("\n") for p in paragraphs if p.strip("\n")]
     total = sum(map(len, words))
     line_count, line_chars = repeats(full)

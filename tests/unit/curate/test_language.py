@@ -26,7 +26,8 @@ def model() -> str:
 
 
 def test_codes_and_scores_are_fasttexts(model: str) -> None:
-    texts = ["The quick brown fox jumps over the lazy dog.", "Der schnelle braune\n\n Fuchs\tspringt.", "こんにちは世界、お元気ですか"]
+    texts = ["The quick brown fox jumps over the lazy dog.",
+             "Der schnelle braune\n\n Fuchs\tspringt.", "こんにちは世界、お元気ですか"]
     codes, scores = identify(pa.array(texts, pa.large_string()))
     own = fasttext.load_model(model)
     for text, code, score in zip(texts, codes.to_pylist(), scores.to_pylist(), strict=True):

@@ -65,7 +65,7 @@ def test_a_broken_line_costs_one_line_and_is_named_by_number(tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", ["zst", "gz"])
 def test_a_stream_that_breaks_off_gives_what_was_readable(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "dump"
-    noise = [{"url": f"http://x.y/{hash_}", "score": 3} for hash_ in range(20_000)]
+    noise = [{"url": f"http://x.y/{i}", "score": 3} for i in range(20_000)]
     data = zstandard.ZstdCompressor().compress(_text(noise)) if kind == "zst" else gzip.compress(_text(noise))
     path.write_bytes(data[: len(data) * 3 // 4])
     rows, damage = _read(path)

@@ -18,10 +18,12 @@ ALL = frozenset({"response", "warcinfo", "request", "conversion"})
 
 
 def record(number: int, n_bytes: int = 600, kind: str = "response") -> bytes:
-    body = f"<html><body><p>Page {number} ".encode() + bytes(33 + (number * i) % 90 for i in range(n_bytes)) + b"</p></html>"
+    filler = bytes(33 + (number * i) % 90 for i in range(n_bytes))
+    body = f"<html><body><p>Page {number} ".encode() + filler + b"</p></html>"
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body
-    head = (f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\nWARC-Date: 2020-01-02T03:04:05Z\r\n"
-            f"WARC-Target-URI: http://example.org/{number}\r\nContent-Length: {len(block)}\r\n\r\n")
+    head = (f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
+            f"WARC-Date: 2020-01-02T03:04:05Z\r\nWARC-Target-URI: http://example.org/{number}\r\n"
+            f"Content-Length: {len(block)}\r\n\r\n")
     return head.encode() + block + b"\r\n\r\n"
 
 

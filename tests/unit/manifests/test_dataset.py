@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from manifests import DatasetMismatch, InputError, PackedDataset, PackedLoader, ShardError
+from manifests import DatasetMismatchError, InputError, PackedDataset, PackedLoader, ShardError
 from manifests.permutation import Permutation
 from manifests.schema import PACKED_MANIFEST, SOURCES, SPANS
 from manifests.shard import Header, write_shard
@@ -189,7 +189,7 @@ def test_state_of_another_order_is_refused(tmp_path: Path, field: str) -> None:
     next(loader)
     state = loader.state_dict()
     assert state["rows"] == 2
-    with pytest.raises(DatasetMismatch, match=field):
+    with pytest.raises(DatasetMismatchError, match=field):
         loader.load_state_dict(state | {field: "other"})
     loader.load_state_dict(state)
 

@@ -45,7 +45,8 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(web: Path) -> Rows:
-    return pq.read_table(web / "truth.parquet").to_pylist()
+    rows: Rows = pq.read_table(web / "truth.parquet").to_pylist()
+    return rows
 
 
 def _members(path: Path) -> dict[str, bytes]:
@@ -233,15 +234,20 @@ def _perfect(truth: Rows) -> dict[str, Rows]:
 
 def _check(tables: dict[str, Rows], tmp_path: Path, web: Path, train_rows: int = 600) -> Report:
     run = tmp_path / "run"
-    places = {"extract": "extract/crawl/part-0.parquet", "exclusions": "extract/crawl/exclusions/part-0.parquet",
-              "select": "select/webtext/part-0.parquet", "dedup": "dedup/marks/crawl/part-0.parquet",
-              "cuts": "decontaminate/marks/crawl/part-0.parquet", "clean": "clean/webtext/part-0.parquet"}
+    stages = {"extract": ("extract", "documents"), "exclusions": ("extract", "exclusions"),
+              "select": ("select", "marks"), "dedup": ("dedup/marks", "marks"), "cuts": ("decontaminate", "marks"),
+              "clean": ("clean", "documents")}
+    manifests: dict[str, Rows] = {}
     known = {"doc_id": pa.binary(16), "duplicate_of": pa.binary(16), "parent_id": pa.binary(16),
              "cuts": DECONTAMINATION_MARKS.field("cuts").type, "keep": pa.bool_()}
-    for name, place in places.items():
+    for name, (stage, role) in stages.items():
+        place = f"{stage}/crawl/{role}-0.parquet"
+        manifests.setdefault(stage, []).append({"role": role, "path": place})
         schema = pa.schema([(column, known.get(column, pa.large_string())) for column in tables[name][0]])
         (run / place).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(tables[name], schema), run / place)
+    for stage, files in manifests.items():
+        pq.write_table(pa.Table.from_pylist(files), run / stage / "manifest.parquet")
     (run / "packed").mkdir(exist_ok=True)
     pl.DataFrame({"split": ["train", "val"], "path": ["train/000000.bin", "val/000000.bin"], "n_rows": [train_rows, 9],
                   "row_length": [512, 512]}).write_parquet(run / "packed" / "manifest.parquet")
@@ -287,7 +293,7 @@ def _let_foreign_pages_in(tables: dict[str, Rows]) -> None:
 
 def _drop_english_pages(tables: dict[str, Rows]) -> None:
     for row in tables["extract"][:12]:
-        tables["exclusions"].append({"url": row["url"], "reason": "language"})
+        tables["exclusions"].append({"url": row["url"], "reason": "language_score"})
 
 
 def _lose_a_page(tables: dict[str, Rows]) -> None:
@@ -326,5 +332,5 @@ def test_too_few_rows_are_noticed(truth: Rows, web: Path, tmp_path: Path) -> Non
 
 
 def test_a_missing_table_is_named(web: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no extract/"):
+    with pytest.raises(InputError, match=r"extract/manifest\.parquet: is not there"):
         check(tmp_path, web)

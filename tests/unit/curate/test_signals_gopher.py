@@ -10,10 +10,11 @@ from curate.heuristics.gopher import GopherReason, GopherRules, judge
 from curate.heuristics.signals import SIGNALS, signals
 from manifests.errors import InputError
 
-PROSE = ("When the light faded over the harbour, old fishermen hauled their nets and spoke of weather that might come. "
+PROSE = ("When the light faded over the harbour, old fishermen hauled their nets and spoke of weather that might "
+         "come. "
          "None had seen such calm in years; gulls drifted without sound, and lamps along every quay burned low. "
-         "Children who should have been asleep watched from windows while mothers counted boats, one by one, to be sure "
-         "nobody was missing. With dawn came rain.")
+         "Children who should have been asleep watched from windows while mothers counted boats, one by one, to be "
+         "sure nobody was missing. With dawn came rain.")
 
 
 def test_a_text_by_hand() -> None:
@@ -80,7 +81,8 @@ def test_a_rule_that_is_off_and_a_value_on_the_threshold() -> None:
 
 def test_every_rule_has_a_threshold_and_a_reason() -> None:
     assert len(GopherReason) == len(GopherRules.model_fields)
-    everything = {name: 0 if name.startswith("max_") and "words" not in name else None for name in GopherRules.model_fields}
+    everything = {name: 0 if name.startswith("max_") and "words" not in name else None
+                  for name in GopherRules.model_fields}
     del everything["max_mean_word_length"]
     reasons, values, _ = judge(signals(pa.array([f"{PROSE}\n{PROSE}"])), GopherRules.model_validate(everything))
     assert reasons.to_pylist() == [GopherReason.DUPLICATE_LINES]

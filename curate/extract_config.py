@@ -1,0 +1,38 @@
+"""The configuration of the stage `extract`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.html import Extractor
+from curate.sources.columns import ColumnNames
+from curate.sources.url_rules import UrlRules
+
+
+class ExtractConfig(BaseModel):
+    """What becomes a document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extractor: Extractor = Field(
+        default=Extractor.RESILIPARSE, description="HTML extractor that turns a page into text.")
+    http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
+    max_html_bytes: int = Field(default=100 << 20, ge=1 << 10, le=1 << 30,
+                                description="Bytes of a page's HTML, decompressed, above which it is dropped.")
+    urls: UrlRules = Field(default_factory=UrlRules,
+                           description="Rules on addresses; text sources are held to blocked_hosts alone.")
+    columns: ColumnNames = Field(default_factory=ColumnNames, description="Columns of JSONL and Parquet sources.")
+    min_text_bytes: int = Field(default=1, ge=1, description="UTF-8 bytes of text below which a document is dropped.")
+    max_text_bytes: int = Field(default=16 << 20, ge=1, le=1 << 30,
+                                description="UTF-8 bytes of text above which a document is dropped.")
+    identify_language: bool = Field(default=True, description="Whether languages are identified at all.")
+    languages: tuple[str, ...] | None = Field(
+        default=("en",),
+        description="ISO 639 codes that are kept, where the source is filtered by language; null keeps all.")
+    min_language_score: float = Field(
+        default=0.65, ge=0, le=1,
+        description="Least probability of the identified language, where languages are filtered.")
+    language_model: str | None = Field(
+        default=None,
+        description="Path of a fastText language identification model; null takes the one in the user's cache.")
+    signals: bool = Field(default=True, description="Whether the heuristic signals are computed and stored.")

@@ -1,0 +1,38 @@
+"""The fast encoder equals the reference, and decoding gives the text back, on any Unicode."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.tokenizer.test_encode import Sample
+from tokenizer.encode import Encoder, load
+from tokenizer.train import TokenizerConfig, _train
+
+# Many spaces, apostrophes, digits and marks: what the pre-tokenizer's pattern turns on.
+nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'’sdtmlvre0٣²ⅷ\u00a0\u2028\u0301\u200d<|>_endoftx"),
+                          st.characters(exclude_categories=["Cs"])), max_size=60)
+
+
+@cache
+def encoder() -> Encoder:
+    texts = ["the theory's end didn't end of text", "  two  spaces\n\n", "it's we've they'll 2024 ²³ ⅷ", "中文中文"] * 5
+    path = Path(mkdtemp()) / "tokenizer.json"
+    path.write_text(_train(TokenizerConfig(vocab_size=400), Sample(texts)), encoding="utf-8")  # type: ignore[arg-type]
+    return load(str(path))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(nasty, st.text(max_size=80)), max_size=8))
+def test_any_text(texts: list[str]) -> None:
+    array = pa.array(texts, pa.large_string())
+    ids, offsets = encoder().encode(array)
+    expected, bounds = encoder().encode_reference(array)
+    assert (ids.tolist(), offsets.tolist()) == (expected.tolist(), bounds.tolist())
+    assert [encoder().decode(ids[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)] == texts
+    assert encoder().eot_id not in ids.tolist()

@@ -1,0 +1,152 @@
+"""Selection on a small web: who scores whom, who stays, and what the marks and counters say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from curate.heuristics.gopher import GopherReason, GopherRules
+from curate.quality.config import SelectConfig
+from curate.quality.lines import classifier_lines
+from curate.quality.pareto import pareto_keeps
+from curate.quality.scorer import load_scorer
+from curate.quality.select import SelectReason, select
+from manifests.errors import InputError, StageError
+from manifests.hashing import id_words, uniform
+from manifests.records import ShardRecord
+from manifests.schema import SELECT_MARKS
+from manifests.storage import Storage
+from manifests.tables import read_table, write_table
+
+Run = Callable[..., ShardRecord]
+Web = dict[str, dict[str, str]]
+
+
+def _inputs(web: Web, name: str, models: list[ShardRecord], storage: Storage, tmp_path: Path) -> dict[str, object]:
+    rows = [(r.identity.shard, o.role, o.path, o.n_bytes, o.n_rows, o.digest) for r in models for o in r.outputs]
+    from manifests.schema import STAGE_MANIFEST
+    path = storage.path("classifier/manifest.parquet")
+    write_table(path, STAGE_MANIFEST, [pa.table([list(column) for column in zip(*rows, strict=True)], schema=STAGE_MANIFEST)])
+    return {**web[name], "models": path}
+
+
+def _marks(storage: Storage, record: ShardRecord) -> pl.DataFrame:
+    table = read_table(storage.path(record.output("marks").path))
+    assert table.schema.equals(SELECT_MARKS)
+    return pl.DataFrame(table)
+
+
+def test_scores_come_from_the_model_that_has_not_seen_the_host(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    record = run("select", "crawl/one", select, SelectConfig(), _inputs(web, "crawl/one", models, storage, tmp_path))
+    marks = _marks(storage, record)
+    labels = pl.DataFrame(read_table(web["crawl/one"]["labels"]))
+    texts = read_table(web["crawl/one"]["documents"])["text"]
+    lines = classifier_lines(texts, 2048)
+    by_model = np.stack([load_scorer(storage.path(m.output("model").path)).score(lines) for m in models])
+    expected = by_model[labels["fold"].to_numpy(), np.arange(len(lines))]
+    assert marks["quality_score"].to_numpy().tolist() == expected.tolist()
+    held_out = pl.concat([pl.DataFrame(read_table(storage.path(m.output("scores").path))) for m in models[:3]])
+    joined = marks.join(held_out, on="doc_id")
+    assert joined.height == marks.height
+    assert (joined["quality_score"] == joined["score"]).all()
+
+
+def test_the_keep_rule_follows_the_stored_score(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
+    record = run("select", "crawl/one", select, SelectConfig(alpha=3.0), inputs)
+    table = read_table(storage.path(record.output("marks").path))
+    score = table["quality_score"].to_numpy()
+    u = uniform(7, "select", id_words(table["doc_id"]))
+    assert table["keep"].to_numpy().tolist() == (u * (2 - score.astype(float)) ** 3 < 1).tolist()
+    dropped = pl.DataFrame(table).filter(~pl.col("keep"))
+    assert 0 < dropped.height < len(table)
+    assert set(dropped["reason"]) == {SelectReason.PARETO}
+    assert (dropped["value"].cast(pl.Float32) == dropped["quality_score"]).all()
+    assert (dropped["threshold"] > dropped["value"]).all()
+    mask = ~table["keep"].to_numpy()
+    assert pareto_keeps(dropped["threshold"].cast(pl.Float32).to_numpy(), u[mask], 3.0).all()
+    kept = pl.DataFrame(table).filter(pl.col("keep"))
+    assert kept.select("reason", "value", "threshold").null_count().row(0) == (kept.height,) * 3
+    assert record.counters["kept"] == record.counters["kept_crawl"] == kept.height
+    assert record.counters["dropped_pareto"] == dropped.height
+    assert record.counters["documents_crawl"] == 120
+
+
+def test_other_sources_keep_all_and_are_scored(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    record = run("select", "books/one", select, SelectConfig(), _inputs(web, "books/one", models, storage, tmp_path))
+    marks = _marks(storage, record)
+    assert marks["keep"].all()
+    assert marks["quality_score"].null_count() == 0
+    assert record.counters["documents_books"] == record.counters["kept_books"] == 30
+    assert record.counters["bytes"] == record.counters["kept_bytes"] > 0
+
+
+def test_heuristic_rules_come_first_and_hold_for_every_source(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    for name in ("books/one", "crawl/one"):
+        table = read_table(web[name]["documents"])
+        words = pa.array([10.0 if i % 3 == 0 else 100.0 for i in range(len(table))], pa.float32())
+        write_table(web[name]["documents"], table.schema.append(pa.field("signal_n_words", pa.float32())),
+                    [table.append_column("signal_n_words", words)])
+        rules = GopherRules(**{field: None for field in GopherRules.model_fields if field != "min_words"})
+        record = run("select", name, select, SelectConfig(rules=rules), _inputs(web, name, models, storage, tmp_path))
+        marks = _marks(storage, record)
+        short = marks.with_row_index().filter(pl.col("index") % 3 == 0)
+        assert set(short["reason"]) == {GopherReason.TOO_FEW_WORDS}
+        assert set(short["value"]) == {10.0}
+        assert set(short["threshold"]) == {50.0}
+        assert record.counters["dropped_gopher_too_few_words"] == short.height
+    with pytest.raises(InputError, match="signal_n_words"):
+        run("select", "crawl/two", select, SelectConfig(rules=rules), _inputs(web, "crawl/two", models, storage, tmp_path))
+
+
+def test_without_a_classifier_nothing_is_scored_and_filtering_is_an_error(web: Web, run: Run, storage: Storage) -> None:
+    marks = _marks(storage, run("select", "crawl/one", select, SelectConfig(filtered_sources=()), web["crawl/one"]))
+    assert marks["keep"].all()
+    assert marks["quality_score"].null_count() == marks.height
+    with pytest.raises(StageError, match=r"`crawl`.*needs a trained classifier"):
+        run("select", "crawl/one", select, SelectConfig(), web["crawl/one"])
+
+
+def test_without_labels_the_whole_model_scores(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
+    del inputs["labels"]
+    marks = _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
+    lines = classifier_lines(read_table(web["crawl/one"]["documents"])["text"], 2048)
+    whole = load_scorer(storage.path(models[3].output("model").path)).score(lines)
+    assert marks["quality_score"].to_numpy().tolist() == whole.tolist()
+
+
+def test_labels_of_other_documents_and_missing_folds_are_refused(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    mixed = {**_inputs(web, "crawl/one", models, storage, tmp_path), "labels": web["crawl/two"]["labels"]}
+    with pytest.raises(StageError, match="labels are not those"):
+        run("select", "crawl/one", select, SelectConfig(), mixed)
+    few = _inputs(web, "crawl/one", models[:1], storage, tmp_path)
+    with pytest.raises(StageError, match="fold-1"):
+        run("select", "crawl/one", select, SelectConfig(), few)
+
+
+def test_row_groups_do_not_matter(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
+    before = _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
+    table = read_table(web["crawl/one"]["documents"])
+    write_table(web["crawl/one"]["documents"], table.schema, (table.slice(i, 9) for i in range(0, len(table), 9)))
+    assert _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs)).equals(before)
+
+
+def test_alpha_must_be_a_multiple_of_a_quarter() -> None:
+    assert SelectConfig(alpha=2.75).alpha == 2.75
+    with pytest.raises(ValidationError, match="multiple of 0.25"):
+        SelectConfig(alpha=2.7)
