@@ -7,6 +7,7 @@ small record of a shard passes through Ray: data goes through files.
 from __future__ import annotations
 
 import os
+import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,14 +143,16 @@ class RayEngine:
         if self._address:
             ray.init(address=self._address, **common)
         else:
+            # A token of this process alone: Ray would make a lasting one in the user's home.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             cores = self._wanted or os.cpu_count() or 1
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                      _temp_dir=_ray_folder(), **common)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
         memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
-        self._remote = ray.remote(attempt).options(
-            num_cpus=1, memory=memory, max_retries=_ATTEMPTS, scheduling_strategy="SPREAD")
+        self._remote = ray.remote(attempt)
+        self._options = {"num_cpus": 1, "memory": memory, "max_retries": _ATTEMPTS, "scheduling_strategy": "SPREAD"}
         return self
 
     def submit(self, job: Job) -> None:
@@ -165,7 +168,7 @@ class RayEngine:
             while self._jobs and len(self._running) < window:
                 job, tries = self._jobs.popleft()
                 name = f"{job.task.stage}:{job.task.shard}"
-                self._running[self._remote.options(name=name).remote(self._root, job)] = (job, tries)
+                self._running[self._remote.options(name=name, **self._options).remote(self._root, job)] = (job, tries)
             done, _ = ray.wait(list(self._running), num_returns=1)
             for ref in done:
                 job, tries = self._running.pop(ref)

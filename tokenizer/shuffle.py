@@ -31,7 +31,7 @@ INSTANCES = pa.schema([
     pa.field("doc_id", pa.binary(16), nullable=False, metadata={"comment": "clean document"}),
     pa.field("source_id", pa.uint16(), nullable=False, metadata={"comment": "as in sources.parquet"}),
     pa.field("epoch", pa.uint16(), nullable=False, metadata={"comment": "pass over the source, from 0"}),
-    pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens, with the end-of-text if it is there"}),
+    pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens, with the end-of-text if any"}),
     pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "place in the .tokens file beside"}),
     pa.field("truncated", pa.bool_(), nullable=False, metadata={"comment": "cut by the token budget: no end-of-text"}),
 ])

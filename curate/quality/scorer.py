@@ -9,6 +9,8 @@ score is the logistic function of the mean of its features' numbers. That is fas
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -189,9 +191,6 @@ def _load(path: str, digest: str) -> Scorer:
 
 
 def _load_remote(path: str) -> Scorer:
-    import shutil
-    import tempfile
-
     with tempfile.NamedTemporaryFile(suffix=".bin") as copy, open_read(path) as stream:
         shutil.copyfileobj(stream, copy)
         copy.flush()

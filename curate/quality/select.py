@@ -117,13 +117,14 @@ def _marks(config: SelectConfig, work: ShardWork, models: Models) -> Iterator[pa
 def _judge(config: SelectConfig, documents: pa.Table, labels: pa.Table | None, models: Models, seed: int) -> pa.Table:
     """SELECT_MARKS of one row group: the heuristic rules first, then the keep rule on what passed them."""
     n = len(documents)
-    source = (labels or documents)["source"].combine_chunks()
+    source = (documents if labels is None else labels)["source"].combine_chunks()
     filtered = pc.is_in(source, pa.array(list(config.filtered_sources), pa.string())).to_numpy(zero_copy_only=False)
     if filtered.any() and not models:
         name = pc.filter(source, pa.array(filtered))[0].as_py()
         raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",
                          hint="set select.filtered_sources to [], or give the classifier positive examples")
-    score = models.score(documents["text"], labels["fold"].to_numpy() if labels else None) if models else None
+    folds = None if labels is None else labels["fold"].to_numpy()
+    score = models.score(documents["text"], folds) if models else None
     reason, value, threshold = _ruled(config, documents)
     if score is not None:
         u = uniform(seed, _PURPOSE, id_words(documents["doc_id"]))

@@ -14,7 +14,8 @@ from curate.sources import reddit
 from curate.sources.reddit import read_submissions
 from manifests.errors import InputError
 
-LINES = [{"url": f"http://site.org/{i}?a=1&amp;b=&lt;", "score": i, "is_self": False, "media": {"x": [i]}} for i in range(50)]
+LINES = [{"url": f"http://site.org/{i}?a=1&amp;b=&lt;", "score": i, "is_self": False, "media": {"x": [i]}}
+         for i in range(50)]
 
 
 def _text(lines: list[object]) -> bytes:
@@ -55,7 +56,8 @@ def test_every_compression_gives_the_same_rows(
 def test_a_broken_line_costs_one_line_and_is_named_by_number(tmp_path: Path) -> None:
     path = tmp_path / "dump.jsonl"
     good = _text([{"url": "http://a.b", "score": "12", "is_self": None}, {"url": "http://c.d", "score": 5.0}])
-    bad = b'{"url": broken\n[1]\n\n{"url":"\xff","score":1}\n{"url":"a","score":99999999999999999999}\n{"url":"\\ud800"}\n'
+    bad = b'{"url": broken\n[1]\n\n{"url":"\xff","score":1}\n{"url":"a","score":99999999999999999999}\n'
+    bad += b'{"url":"\\ud800"}\n'
     path.write_bytes(good + bad + _text([{"score": 3}]) + b'{"url":"http://e.f","score":4}')
     rows, damage = _read(path)
     assert rows.rows() == [("http://a.b", 12, None), ("http://c.d", 5, None), (None, 3, None), ("http://e.f", 4, None)]

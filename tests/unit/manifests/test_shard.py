@@ -72,7 +72,7 @@ def test_the_last_id_of_the_vocabulary_is_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [0, 7, 9])
 def test_only_whole_rows(tmp_path: Path, n: int) -> None:
-    with pytest.raises(ShardError, match="whole rows|a shard holds"):
+    with pytest.raises(ShardError, match=r"whole rows|a shard holds"):
         write_shard(str(tmp_path / "x.bin"), np.zeros(n, np.uint16), header())
 
 

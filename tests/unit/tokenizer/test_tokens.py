@@ -11,7 +11,7 @@ import pytest
 from manifests.records import ShardRecord
 from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
-from tests.unit.tokenizer.test_train import text_of, write_clean
+from tests.unit.tokenizer.test_tokenizer_training import text_of, write_clean
 from tokenizer.encode import Encoder, Ids, Offsets
 from tokenizer.tokens import EncodeConfig, encode_documents
 

@@ -28,11 +28,12 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def run(storage: Storage) -> Run:
-    """run(stage, shard, function, config, inputs, **variables) -> record; inputs: name -> path, paths or record outputs."""
+    """run(stage, shard, function, config, inputs, **variables) -> record; inputs: name -> path or paths."""
 
     def one(stage: str, shard: str, function: Any, config: Any, inputs: Mapping[str, str | Sequence[str]],
             **variables: Any) -> ShardRecord:
-        refs = {name: InputRef((paths,) if isinstance(paths, str) else tuple(paths), "") for name, paths in inputs.items()}
+        refs = {name: InputRef((paths,) if isinstance(paths, str) else tuple(paths), "")
+                for name, paths in inputs.items()}
         task = ShardTask(stage, 1, shard, config, {}, refs, {"seed": 7, **variables})
         return execute(storage, task, function)
 
@@ -62,7 +63,8 @@ def part(tmp_path: Path) -> Part:
     return write
 
 
-GOOD = ["river", "mountain", "history", "theory", "language", "music", "century", "science", "people", "essay", "argument", "evidence"]
+GOOD = ["river", "mountain", "history", "theory", "language", "music", "century", "science", "people", "essay",
+        "argument", "evidence"]
 BAD = ["buy", "cheap", "price", "cart", "discount", "shipping", "login", "click", "offer", "casino", "coupon", "deal"]
 BOTH = ["the", "a", "of", "and", "to", "in", "is", "was", "for", "on", "with", "page", "site", "home"]
 
@@ -76,7 +78,7 @@ def page_text(good: bool, number: int) -> str:
 
 @pytest.fixture
 def web(part: Part, run: Run, storage: Storage) -> dict[str, dict[str, str]]:
-    """Two crawl parts (20 good hosts of 4 pages, 40 bad ones) and a part of curated books: {part: {documents, labels}}."""
+    """Two crawl parts (20 good hosts of 4 pages, 40 bad ones) and a part of books: {part: {documents, labels}}."""
     from curate.quality.config import LabelsConfig
     from curate.quality.labels import labels
     from curate.quality.links import LINKED_HOSTS

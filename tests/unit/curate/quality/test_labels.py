@@ -40,8 +40,9 @@ def _rows(storage: Storage, record: ShardRecord) -> pl.DataFrame:
 
 
 def test_pages_hosts_and_shared_hosts(run: Run, part: Part, storage: Storage, index: dict[str, str]) -> None:
-    record = run("classifier/labels", "crawl/p", labels, LabelsConfig(), {"documents": part("crawl", "p", PAGES), **index},
-                 source="crawl", derived={"source": "webtext", "labels": ["url"]})
+    inputs = {"documents": part("crawl", "p", PAGES), **index}
+    record = run("classifier/labels", "crawl/p", labels, LabelsConfig(), inputs, source="crawl",
+                 derived={"source": "webtext", "labels": ["url"]})
     frame = _rows(storage, record)
     assert frame["label"].to_list() == ["url", "host", "url", None, None, None, None, None]
     assert frame["source"].to_list() == ["webtext", "crawl", "webtext", *["crawl"] * 5]
@@ -62,8 +63,8 @@ def test_a_curated_source_is_positive_throughout_and_a_link_is_stronger(
 
 def test_without_dumps_there_are_folds_and_no_labels(run: Run, part: Part, storage: Storage) -> None:
     pages = [(None if i % 2 else f"http://site-{i % 40}.org/{i}", "text") for i in range(1000)]
-    record = run("classifier/labels", "crawl/p", labels, LabelsConfig(folds=4), {"documents": part("crawl", "p", pages, 100)},
-                 source="crawl")
+    inputs = {"documents": part("crawl", "p", pages, 100)}
+    record = run("classifier/labels", "crawl/p", labels, LabelsConfig(folds=4), inputs, source="crawl")
     frame = _rows(storage, record).with_columns(pl.Series("url", [url for url, _ in pages]))
     assert frame["label"].null_count() == 1000
     by_site = frame.drop_nulls("url").with_columns(pl.col("url").str.extract(r"//([^/]+)")).group_by("url")

@@ -32,9 +32,11 @@ def reference(text: str, max_bytes: int) -> str:
     return line
 
 
+TEXTS = st.text(max_size=40) | st.text("aA .,_\0\n\u3042\u4e2d\u00e9\u023a\U0001f600", max_size=40)
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.text(max_size=40) | st.text("aA .,_\0\n\u3042\u4e2d\u00e9\u023a\U0001f600", max_size=40), max_size=6),
-       st.integers(0, 60))
+@given(st.lists(TEXTS, max_size=6), st.integers(0, 60))
 def test_lines_are_the_reference(texts: list[str], max_bytes: int) -> None:
     lines = classifier_lines(pa.array(texts, pa.large_string()), max_bytes).to_pylist()
     assert lines == [reference(text, max_bytes) for text in texts]

@@ -44,8 +44,8 @@ def _dump(path: Path, lines: list[dict[str, object]]) -> str:
 def test_every_submission_is_a_link_or_has_a_reason(tmp_path: Path, run: Run) -> None:
     record = run("classifier/links", "dump", links, LinksConfig(), {"dump": _dump(tmp_path / "d", SUBMISSIONS)})
     assert record.counters == {
-        "submissions": 10, "links": 4, "damaged": 1, "dropped_low_score": 1, "dropped_self_post": 1, "dropped_no_score": 1,
-        "dropped_ignored_host": 1, "dropped_not_http": 2}
+        "submissions": 10, "links": 4, "damaged": 1, "dropped_low_score": 1, "dropped_self_post": 1,
+        "dropped_no_score": 1, "dropped_ignored_host": 1, "dropped_not_http": 2}
     assert record.damage[0].where.endswith(":11")
 
 
@@ -57,8 +57,9 @@ def test_an_empty_ignore_list_ignores_nothing() -> None:
 
 def test_the_index_counts_distinct_pages_of_all_dumps(tmp_path: Path, run: Run, storage: Storage) -> None:
     more = [{"url": "http://good.org/c", "score": 5}, {"url": "http://other.net", "score": 5}]
-    paths = [run("classifier/links", name, links, LinksConfig(), {"dump": _dump(tmp_path / name, lines)}).output("links").path
-             for name, lines in (("one", SUBMISSIONS), ("two", more))]
+    dumps = [_dump(tmp_path / "one", SUBMISSIONS), _dump(tmp_path / "two", more)]
+    records = [run("classifier/links", dump[-3:], links, LinksConfig(), {"dump": dump}) for dump in dumps]
+    paths = [record.output("links").path for record in records]
     record = run("classifier/link_index", "index", link_index, LinksConfig(), {"links": paths})
     hosts = read_table(storage.path(record.output("hosts").path))
     assert hosts.to_pylist() == [{"host": "good.org", "n_links": 3}, {"host": "notimgur.com", "n_links": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fasttext
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,7 +14,8 @@ from curate.quality.lines import classifier_lines
 from curate.quality.scorer import NEGATIVE, POSITIVE, fold_model, load_scorer
 from manifests.errors import InputError
 
-WORDS = ["the", "of", "and", "größe", "weiß", "中", "国", "river", "stone", "house", "sell", "buy", "now", "cheap", "a", "b", "c", "é"]
+WORDS = ["the", "of", "and", "größe", "weiß", "中", "国", "river", "stone", "house", "sell", "buy", "now",
+         "cheap", "a", "b", "c", "é"]
 
 
 def _lines(n: int, seed: int) -> list[str]:
@@ -25,14 +27,15 @@ def _model(folder: Path, word_ngrams: int, label: str = NEGATIVE) -> fasttext.Fa
     path = folder / "train.txt"
     lines = _lines(200, 1)
     path.write_text("".join(f"{POSITIVE if 'river' in line else label} {line}\n" for line in lines), encoding="utf-8")
-    return fasttext.train_supervised(str(path), dim=8, epoch=20, lr=0.5, wordNgrams=word_ngrams, bucket=5000, minCount=2,
-                                     thread=1, verbose=0)
+    return fasttext.train_supervised(str(path), dim=8, epoch=20, lr=0.5, wordNgrams=word_ngrams, bucket=5000,
+                                     minCount=2, thread=1, verbose=0)
 
 
 @pytest.mark.parametrize("word_ngrams", [1, 2, 4])
 def test_scores_are_fasttexts(tmp_path: Path, word_ngrams: int) -> None:
     model = _model(tmp_path, word_ngrams)
-    lines = ["", "unknown words only", "river", *_lines(200, 2), *classifier_lines(pa.array(["Ein Fluß, 中国!"]), 99).to_pylist()]
+    lines = ["", "unknown words only", "river", *_lines(200, 2)]
+    lines += classifier_lines(pa.array(["Ein Fluß, 中国!"]), 99).to_pylist()
     labels, chances = model.f.multilinePredict([f"{line}\n" for line in lines], 2, 0.0, "strict")
     expected = [c[list(names).index(POSITIVE)] for names, c in zip(labels, chances, strict=True)]
     scores = fold_model(model, "memory").score(pa.array(lines, pa.large_string()))
@@ -57,6 +60,13 @@ def test_a_changed_file_under_the_same_path_is_loaded_anew(tmp_path: Path) -> No
     assert load_scorer(path) is first
     _model(tmp_path, 2).save_model(path)
     assert load_scorer(path).score(line) != first.score(line)
+
+
+def test_a_model_behind_a_url_scores_the_same(tmp_path: Path) -> None:
+    path, lines = tmp_path / "m.bin", pa.array(_lines(5, 4), pa.large_string())
+    _model(tmp_path, 2).save_model(str(path))
+    fsspec.filesystem("memory").pipe_file("/models/m.bin", path.read_bytes())
+    assert (load_scorer("memory://models/m.bin").score(lines) == load_scorer(str(path)).score(lines)).all()
 
 
 def test_other_models_and_other_files_are_refused_by_name(tmp_path: Path) -> None:

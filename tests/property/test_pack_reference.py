@@ -76,7 +76,8 @@ def naive(documents: Corpus, mixture: MixtureConfig, pack: PackConfig) -> Expect
             for doc_id, full in sorted(train[source], key=lambda d: hashed("mixture", d[0])):
                 kept = full if left >= available else full[:left]
                 if left and kept:
-                    entry = (hashed(f"shuffle-{epoch}", doc_id), epoch, doc_id, ids[source], kept, len(kept) < len(full))
+                    truncated = len(kept) < len(full)
+                    entry = (hashed(f"shuffle-{epoch}", doc_id), epoch, doc_id, ids[source], kept, truncated)
                     streams["train"].append(entry)
                 if left < available:
                     left -= len(kept)

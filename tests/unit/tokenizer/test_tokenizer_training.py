@@ -21,7 +21,7 @@ from manifests.tables import read_table, write_table
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tokenizer.train import TokenizerConfig, sample_documents, train_tokenizer
 
-WORDS = "shore harbour wind salt rope lantern gull tide keel anchor mast sail storm".split()
+WORDS = ["shore", "harbour", "wind", "salt", "rope", "gull", "tide", "keel", "anchor", "mast", "sail", "storm"]
 CLEAN = pa.schema([DOCUMENTS.field(n) for n in ("doc_id", "text", "n_bytes")])
 
 
@@ -45,7 +45,8 @@ def train(root: Path, config: TokenizerConfig, parts: dict[str, list[str]]) -> d
     run = SmallRun(root)
     for name, texts in parts.items():
         path = write_clean(root / "clean/a" / f"{name}.parquet", texts)
-        run.execute("tokenizer/sample", f"a/{name}", sample_documents, config, {"documents": [path]}, source="a", seed=1)
+        run.execute("tokenizer/sample", f"a/{name}", sample_documents, config, {"documents": [path]},
+                    source="a", seed=1)
     run.execute("tokenizer", "tokenizer", train_tokenizer, config,
                 {"sample": run.outputs("tokenizer/sample", "sample")})
     metrics: dict[str, Any] = json.loads((root / "tokenizer/metrics.json").read_text())
@@ -78,7 +79,7 @@ def test_a_sample_too_small_for_the_vocabulary(tmp_path: Path) -> None:
 
 def test_same_bytes_in_two_processes(tmp_path: Path) -> None:
     code = ("import sys; from pathlib import Path\n"
-            "from tests.unit.tokenizer.test_train import *\n"
+            "from tests.unit.tokenizer.test_tokenizer_training import *\n"
             "train(Path(sys.argv[1]), TokenizerConfig(vocab_size=400), {'p0': [text_of(i) for i in range(150)]})")
     for name in ("a", "b"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True,

@@ -54,7 +54,7 @@ def test_sources_must_match(weights: dict[str, float], message: str) -> None:
 
 def test_unknown_override() -> None:
     config = MixtureConfig(weights={"a": 1}, max_epochs_by_source={"typo": 2})
-    with pytest.raises(StageError, match="'typo' is not in mixture.weights"):
+    with pytest.raises(StageError, match=r"'typo' is not in mixture\.weights"):
         plan_budgets(config, {"a": Counts(1, 10, 0, 0)}, 0)
 
 
@@ -68,8 +68,8 @@ def test_config() -> None:
 def test_a_source_of_weight_zero_is_left_out(tmp_path: Path) -> None:
     run = SmallRun(tmp_path)
     run.write_tokens(corpus({"a": {"p": [20] * 10}, "b": {"p": [20] * 10}}))
-    run.pack(MixtureConfig(weights={"a": 1, "b": 0}, validation_fraction=0.3), PackConfig(row_length=4, shard_tokens=64),
-             byte_tokenizer(tmp_path / "t.json"))
+    mixture = MixtureConfig(weights={"a": 1, "b": 0}, validation_fraction=0.3)
+    run.pack(mixture, PackConfig(row_length=4, shard_tokens=64), byte_tokenizer(tmp_path / "t.json"))
     counters = run.records["pack/shuffle", "b/p"].counters
     assert (counters["documents"], counters["unselected_documents"]) == (10, 10)
     assert counters["train_tokens"] == counters["val_tokens"] == 0
