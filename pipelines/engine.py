@@ -143,8 +143,10 @@ class RayEngine:
         if self._address:
             ray.init(address=self._address, **common)
         else:
-            # A token of this process alone: Ray would make a lasting one in the user's home.
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            if "RAY_AUTH_MODE" not in os.environ:
+                # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
+                # write a lasting one into the user's home.
+                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             cores = self._wanted or os.cpu_count() or 1
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                      _temp_dir=_ray_folder(), **common)

@@ -22,6 +22,7 @@ from pipelines.run import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5
+_FUNNEL = ("extract", "select", "dedup/marks", "decontaminate", "clean")
 
 
 def summary(result: Result, out: str) -> dict[str, Any]:
@@ -31,8 +32,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
         "run": out, "seconds": round(result.seconds, 1), "shards_made": result.made,
         "failed": [{"shard": shard, "error": str(error)} for shard, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
-        "funnel": [row for stage in STAGES if stage.name in progress.records
-                   if (row := _funnel_row(stage.name, progress.counters(stage.name)))],
+        "funnel": [_funnel_row(stage, progress.counters(stage)) for stage in _FUNNEL if stage in progress.records],
         "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)),
                                  default=0),
     }
@@ -42,12 +42,12 @@ def summary(result: Result, out: str) -> dict[str, Any]:
     return facts
 
 
-def _funnel_row(stage: str, counters: dict[str, int]) -> dict[str, Any] | None:
-    dropped = {k.removeprefix("dropped_"): v for k, v in counters.items() if k.startswith("dropped_")}
-    if not dropped and "documents" not in counters:
-        return None
-    return {"stage": stage, "documents": counters.get("documents", 0),
-            "kept": counters.get("kept", counters.get("documents", 0)), "dropped": dropped}
+def _funnel_row(stage: str, counters: dict[str, int]) -> dict[str, Any]:
+    """What went into a stage, what came out, and what it dropped; what an earlier stage had dropped is left out."""
+    dropped = {k.removeprefix("dropped_"): v for k, v in counters.items()
+               if k.startswith("dropped_") and k != "dropped_not_selected"}
+    kept = counters.get("kept", counters.get("documents", 0))
+    return {"stage": stage, "documents": kept + sum(dropped.values()), "kept": kept, "dropped": dropped}
 
 
 def _dataset_facts(storage: Storage) -> dict[str, Any]:
