@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from curate.html import Extractor
 from curate.sources.columns import ColumnNames
+from curate.sources.robots import RobotsRules
 from curate.sources.url_rules import UrlRules
 
 
@@ -17,8 +18,18 @@ class ExtractConfig(BaseModel):
     extractor: Extractor = Field(
         default=Extractor.RESILIPARSE, description="HTML extractor that turns a page into text.")
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
-    max_html_bytes: int = Field(default=100 << 20, ge=1 << 10, le=1 << 30,
+    max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")
+    max_html_depth: int = Field(
+        default=1024, ge=16,
+        description="Elements open at once above which a page is dropped unparsed: a parser's time grows with its "
+                    "square. Real pages stay below 300.")
+    max_html_tags: int = Field(
+        default=500_000, ge=1000,
+        description="Start tags above which a page is dropped unparsed: a parser takes half a kilobyte for each.")
+    max_tag_attributes: int = Field(
+        default=1024, ge=64, description="Attributes of one tag above which a page is dropped unparsed.")
+    robots: RobotsRules = Field(default_factory=RobotsRules, description="Pages that ask not to be used.")
     urls: UrlRules = Field(default_factory=UrlRules,
                            description="Rules on addresses; text sources are held to blocked_hosts alone.")
     columns: ColumnNames = Field(default_factory=ColumnNames, description="Columns of JSONL and Parquet sources.")

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from typing import IO
 
 import zstandard
 
+from curate.sources.archives import ZIP_START
+from curate.sources.framing import ARC_START
 from curate.sources.members import compression_of
 from manifests.storage import open_read
 
 _HEAD_BYTES = 1 << 16
+_CONVERSION = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
+_RESPONSE = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)
+_OPENING = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
 
 
 def detect_kind(path: str) -> str:
-    """`warc`, `wet`, `parquet`, `jsonl` or `text`, from the first 64 KiB, decompressed; an empty or broken head is
-    left to the reader of a plain text to name. Raises InputError where the file cannot be opened."""
+    """`warc`, `wet`, `parquet`, `jsonl` or `text`, from the first 64 KiB, decompressed; ARC and WACZ files are `warc`,
+    and so is what was meant as one. An empty or broken head is left to the reader of a plain text to name. Raises
+    InputError where the file cannot be opened."""
     with open_read(path) as stream:
         head = _head(stream)
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"WARC/"):
-        return "wet" if b"\nWARC-Type: conversion" in head else "warc"
+        return "wet" if _CONVERSION.search(head) and not _RESPONSE.search(head) else "warc"
+    if head.startswith((ARC_START, ZIP_START)) or _OPENING.match(head):
+        return "warc"
     return "jsonl" if head.lstrip().startswith(b"{") else "text"
 
 

@@ -46,10 +46,11 @@ def compression_of(head: bytes) -> str:
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
 
 
-def read_pieces(stream: IO[bytes], opening: bytes = b"WARC/") -> Iterator[Piece]:
+def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Piece]:
     """The decompressed bytes of a seekable file, in pieces of about a mebibyte (of a zstd file, of 64 at most).
 
-    opening: what a member must start with for reading to go on there after damage; `b""` accepts any.
+    opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
+    any.
     Never raises for damage: a piece with `broken` names it."""
     window = _Window(stream)
     compression = compression_of(bytes(window.peek(4)))
@@ -216,7 +217,7 @@ def _only_padding(window: _Window) -> bool:
     return True
 
 
-def _find_member(window: _Window, codec: _Gzip | _Zstd, opening: bytes) -> bool:
+def _find_member(window: _Window, codec: _Gzip | _Zstd, opening: bytes | tuple[bytes, ...]) -> bool:
     """Move to the next member whose text starts as a record does; false at the end of the file.
 
     A magic number alone is no proof: it turns up by chance once in 16 MiB of compressed bytes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Final
 
 import pyarrow as pa
@@ -11,16 +12,20 @@ import pyarrow as pa
 from curate.document import ExtractReason, row_ids, rows_table, strings_array, valid_text
 from curate.extract_config import ExtractConfig
 from curate.html import decode, extractor, is_html
+from curate.kernels.markup import measure_markup
+from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
+from curate.sources.responses import HttpPage, decode_http, decode_resource
+from curate.sources.robots import robots_reason
 from curate.sources.url_rules import hosts, url_reasons
-from curate.sources.warc import Loss, WarcEntry, decode_http, read_warc
+from curate.sources.warc import Loss, WarcEntry
 from manifests.errors import InputError
 from manifests.tasks import ShardWork
 
 _BATCH_PAGES: Final = 256
 _BATCH_BYTES: Final = 16 << 20
 _HTTP_HEADER_BYTES: Final = 1 << 20  # of a record beside its body
-_WANTED: Final = {"warc": "response", "wet": "conversion"}
+_WANTED: Final = {"warc": frozenset({"response", "resource"}), "wet": frozenset({"conversion"})}
 
 
 @dataclass(slots=True)
@@ -33,20 +38,26 @@ class _Verdict:
     threshold: float | None = None
 
 
-def read_pages(stream: IO[bytes], config: ExtractConfig, work: ShardWork, file: SourceFile) -> Iterator[pa.Table]:
-    """Tables of `ROWS` from the responses of a WARC file, or the texts of a WET file.
+Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Loss]]
+"""What gives the records of the wanted types, and skips contents longer than so many bytes."""
 
-    Raises InputError where the file holds no WARC record at all."""
+
+def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWork, file: SourceFile,
+               ) -> Iterator[pa.Table]:
+    """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
+
+    Raises InputError where the file holds no record at all."""
     wanted = _WANTED[file.kind]
     batch: list[WarcEntry] = []
     n_records = n_bytes = 0
-    for entry in read_warc(stream, frozenset({wanted}), config.max_html_bytes + _HTTP_HEADER_BYTES):
+    read = stream if callable(stream) else partial(read_archive, stream)
+    for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
         if isinstance(entry, Loss):
             work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
             continue
         n_records += 1
         work.count(f"records_{entry.kind if entry.kind.isalpha() else 'unknown'}")
-        if entry.kind != wanted:
+        if entry.kind not in wanted:
             continue
         batch.append(entry)
         n_bytes += len(entry.block or b"")
@@ -56,7 +67,8 @@ def read_pages(stream: IO[bytes], config: ExtractConfig, work: ShardWork, file: 
     if batch:
         yield _page_rows(batch, config, work, file)
     if n_records == 0:
-        raise InputError("holds no WARC record", where=file.path, hint="is it a WARC file, and was it fetched whole?")
+        raise InputError("holds no archive record", where=file.path,
+                         hint="is it a WARC, ARC or WACZ file, and was it fetched whole?")
 
 
 def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: ShardWork, file: SourceFile) -> pa.Table:
@@ -100,19 +112,39 @@ def _response(entry: WarcEntry, config: ExtractConfig, work: ShardWork) -> _Verd
     """The text of a response's HTML."""
     if entry.block is None:
         return _too_large(entry.n_block_bytes, config)
-    page = decode_http(entry.block, config.max_html_bytes)
+    if entry.kind == "resource":
+        page: HttpPage | None = decode_resource(entry.block, entry.fields.get("content-type"), config.max_html_bytes)
+    else:
+        page = decode_http(entry.block, config.max_html_bytes)
     if page is None:
         return _Verdict(reason=str(ExtractReason.UNREADABLE))
-    if page.status not in config.http_statuses:
+    if page.status is not None and page.status not in config.http_statuses:
         return _Verdict(reason=str(ExtractReason.HTTP_STATUS), value=page.status)
     if not is_html(page.content_type, page.body):
         return _Verdict(reason=str(ExtractReason.NOT_HTML))
-    if len(page.body) > config.max_html_bytes:
-        return _too_large(len(page.body), config)
     work.count("html_pages")
     work.count("html_bytes", len(page.body))
+    refused = _refused(page, config)
+    if refused is not None:
+        return refused
     try:
         text = extractor(config.extractor)(decode(page.body, page.charset))
     except (ValueError, RuntimeError):
         return _Verdict(reason=str(ExtractReason.UNREADABLE))
     return _Verdict(valid_text(text))
+
+
+def _refused(page: HttpPage, config: ExtractConfig) -> _Verdict | None:
+    """Why a page is not parsed at all: it asks not to be used, or would cost a parser too much."""
+    if len(page.body) > config.max_html_bytes:
+        return _too_large(len(page.body), config)
+    if (asked := robots_reason(page, config.robots)) is not None:
+        return _Verdict(reason=str(asked))
+    markup = measure_markup(page.body)
+    for reason, value, limit in (
+            (ExtractReason.HTML_TOO_DEEP, markup.depth, config.max_html_depth),
+            (ExtractReason.HTML_TOO_MANY_TAGS, markup.n_tags, config.max_html_tags),
+            (ExtractReason.HTML_TOO_MANY_ATTRIBUTES, markup.n_attributes, config.max_tag_attributes)):
+        if value > limit:
+            return _Verdict(None, str(reason), float(value), float(limit))
+    return None

@@ -1,40 +1,25 @@
-"""WARC archives as pages: the framing of records is done here, so that damage costs the records it hit and no more.
+"""Records of WARC and ARC archives: they are framed here, so that damage costs the records it hit and no more.
 
 FastWARC's own iterator ends without a word at a broken gzip member or a cut file, and gives the records of one member
 the offset of another. Cutting records out of the decompressed bytes costs nothing next to parsing HTML, finds the next
-record after any damage, and knows each record's place in the file as stored. FastWARC parses what is cut out: the HTTP
-envelope with its content and transfer encodings.
-
-Format: ISO 28500:2017 (WARC 1.1), also 0.17 to 1.0, with LF instead of CRLF, and with several records in one member.
+record after any damage, and knows each record's place in the file as stored, several records in one member included.
+FastWARC parses what is cut out (`curate.sources.responses`).
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
-from fastwarc.warc import WarcRecord, WarcRecordType
-
+from curate.sources.framing import WARC, Framing
 from curate.sources.members import Piece, read_pieces
 
-_READ_BYTES: Final = 1 << 20
 _MAX_HEADER_BYTES: Final = 1 << 16
-_OPENING: Final = b"WARC/"
-# Where a record can begin inside other bytes: a version line and a first field, not the mere word in a page.
-_RECORD_START: Final = re.compile(rb"WARC/[01]\.[0-9]{1,2}\r?\n[A-Za-z-]+[ \t]*:")
-_HEADER_END: Final = re.compile(rb"\r?\n\r?\n")
 _LINE_ENDS: Final = 4  # bytes that end a record
-_LONGEST_START: Final = 64  # bytes that _RECORD_START may need to see
-
-
-class SupportsRead(Protocol):
-    """What FastWARC's payload reader is to this module."""
-
-    def read(self, size: int, /) -> bytes: ...
+_CHECKED_BYTES: Final = 1 << 16  # of an unwanted record, below which its length is checked as a wanted one's is
 
 
 @dataclass(slots=True)
@@ -70,9 +55,9 @@ class WarcEntry:
         """WARC-Date in UTC; None where it is missing or no date."""
         try:
             date = datetime.fromisoformat(self.fields.get("warc-date", ""))
-        except ValueError:
+            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
 
 @dataclass(slots=True)
@@ -83,23 +68,16 @@ class Loss:
     what: str
 
 
-@dataclass(slots=True)
-class HttpPage:
-    """A decoded HTTP response. body: at most the bytes asked for plus one, so that a longer one shows."""
-
-    status: int | None
-    content_type: str | None
-    charset: str | None
-    body: bytes
-
-
-def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
-    """The records of a gzip, zstd or plain WARC in file order, and what could not be read between them.
+def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
+              framing: Framing = WARC) -> Iterator[WarcEntry | Loss]:
+    """The records of a gzip, zstd or plain WARC (or ARC) in file order, and what could not be read between them.
 
     wanted: record types whose content is read, lower case. max_block_bytes: longer contents are skipped. Memory is
     bounded by twice that. A record is given out only once the bytes after it are known to be sound, so the last
-    record of a broken member is lost with it, and those before it in the same member are kept. Damage never raises."""
-    window = _Window(read_pieces(stream))
+    record of a broken member is lost with it, and those before it in the same member are kept. A record whose declared
+    length is too long, but which ends as a record does where the next begins, is given out and told. Damage never
+    raises."""
+    window = _Window(read_pieces(stream, framing.openings), framing)
     while True:
         while window.skip_line_ends():
             entry = _read_entry(window, wanted, max_block_bytes)
@@ -111,40 +89,11 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -
             return
 
 
-def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
-    """The HTTP response in a record's content, its content and transfer encodings undone; None where it is none.
-
-    A body whose declared encoding is not true is taken as it is stored."""
-    for decoding in ("all", "none"):
-        record = WarcRecord()
-        record.init_headers(record_type=WarcRecordType.response)
-        record.is_http = True
-        record.set_bytes_content(block)
-        try:
-            record.parse_http(auto_decode=decoding, quirks_mode=True)
-            headers = record.http_headers
-            if headers is None or headers.status_code is None or record.reader is None:
-                return None
-            body = _read_some(record.reader, max_body_bytes + 1)
-        except (OSError, ValueError):
-            continue
-        return HttpPage(headers.status_code, record.http_content_type, record.http_charset, body)
-    return None
-
-
-def _read_some(reader: SupportsRead, n: int) -> bytes:
-    """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
-    found = []
-    while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
-        found.append(data)
-        n -= len(data)
-    return b"".join(found)
-
-
 class _Window:
     """Decompressed bytes yet to be read, up to the next break, and the members they come from."""
 
-    def __init__(self, pieces: Iterator[Piece]) -> None:
+    def __init__(self, pieces: Iterator[Piece], framing: Framing) -> None:
+        self.framing = framing
         self.buffer = bytearray()
         self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
         self._pieces = pieces
@@ -249,17 +198,21 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
     offset = window.offset()
     header_bytes = _header_length(window)
     if header_bytes is None:
-        _resynchronise(window, offset, "bytes that are no WARC record")
+        _resynchronise(window, offset, f"bytes that are no {window.framing.name} record")
         return None
-    fields = parse_fields(bytes(window.buffer[:header_bytes]))
+    fields = window.framing.fields(bytes(window.buffer[:header_bytes]))
     n_block_bytes = _block_length(fields)
     if n_block_bytes is None:
         _resynchronise(window, offset, "bytes of a record without a valid Content-Length")
         return None
     offset, ordinal = window.begin_record()
     entry = WarcEntry(offset, ordinal, -1, fields, None, n_block_bytes)
-    if entry.kind in wanted and n_block_bytes <= max_block_bytes:
-        return entry if _read_block(window, entry, header_bytes) else None
+    is_wanted = entry.kind in wanted and n_block_bytes <= max_block_bytes
+    if is_wanted or n_block_bytes <= _CHECKED_BYTES:  # a wrong length would swallow the record after it
+        if not _read_block(window, entry, header_bytes):
+            return None
+        entry.block = entry.block if is_wanted else None
+        return entry
     window.drop(header_bytes)
     if not window.skip(n_block_bytes):
         if window.broken is None:
@@ -273,42 +226,58 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
 
 def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
     """Fill in an entry's content and length; false, with the loss named, where it is damaged."""
-    end = header_bytes + entry.n_block_bytes
+    framing, end = window.framing, header_bytes + entry.n_block_bytes
     whole = window.ensure(end)
-    window.ensure(end + _LONGEST_START)
-    after = bytes(window.buffer[end : end + _LONGEST_START]).lstrip(b"\r\n")
-    if not whole or (after and not after.startswith(_OPENING)):
+    window.ensure(end + framing.longest_start)
+    after = bytes(window.buffer[end : end + framing.longest_start]).lstrip(b"\r\n")
+    if not whole or (after and not after.startswith(framing.openings)):
         # A length that is too long, or bytes lost from the middle: the record may have swallowed the next one.
-        inner = _RECORD_START.search(window.buffer, 1)
+        inner = framing.start.search(window.buffer, header_bytes)
         if inner is not None and inner.start() < end:
-            window.lose(entry.offset, "record runs into the next one")
-            window.drop(inner.start())
-            return False
+            return _cut_at_next(window, entry, header_bytes, inner.start())
     if not whole:
+        if window.broken is None and _ends_a_record(window.framing, window.buffer):
+            return _cut_at_next(window, entry, header_bytes, len(window.buffer))
         if window.broken is None:
             window.lose(entry.offset, f"record is cut short of its {entry.n_block_bytes} bytes")
         window.drop(len(window.buffer))
         return False
-    if window.broken is not None and not after.startswith(_OPENING) and window.member_at(end - 1) == window.broken:
+    if (window.broken is not None and not after.startswith(framing.openings)
+            and window.member_at(end - 1) == window.broken):
         window.drop(len(window.buffer))
         return False
     entry.block = bytes(memoryview(window.buffer)[header_bytes:end])
-    for line_ends in (b"\r\n\r\n", b"\n\n"):
-        if window.buffer.startswith(line_ends, end):
-            end += len(line_ends)
-            break
+    end += next((len(t) for t in framing.terminators if window.buffer.startswith(t, end)), 0)
     entry.length = window.stored_length(entry.offset, entry.ordinal, end)
     window.drop(end)
     return True
+
+
+def _cut_at_next(window: _Window, entry: WarcEntry, header_bytes: int, end: int) -> bool:
+    """End an entry where the next record begins, or the file ends: its content is whole if it ends as records do."""
+    window.lose(entry.offset, "record runs into the next one" if end < len(window.buffer) else
+                f"record is shorter than its {entry.n_block_bytes} bytes")
+    content = bytes(memoryview(window.buffer)[header_bytes:end])
+    if _ends_a_record(window.framing, content):
+        entry.block = content.removesuffix(next(t for t in window.framing.terminators if content.endswith(t)))
+        entry.n_block_bytes = len(entry.block)
+        entry.length = window.stored_length(entry.offset, entry.ordinal, end)
+    window.drop(end)
+    return entry.block is not None
+
+
+def _ends_a_record(framing: Framing, content: bytes | bytearray) -> bool:
+    """Whether bytes end with an empty line, as records do; the line feed that ends an ARC record proves nothing."""
+    return any(len(t) > 1 and content.endswith(t) for t in framing.terminators)
 
 
 def _header_length(window: _Window) -> int | None:
     """Bytes of the record header at the window's start, with its empty line; None where there is none."""
     for n in (1 << 12, _MAX_HEADER_BYTES):
         more = window.ensure(n)
-        if _RECORD_START.match(window.buffer) is None:
+        if window.framing.start.match(window.buffer) is None:
             return None
-        if found := _HEADER_END.search(window.buffer, 0, _MAX_HEADER_BYTES):
+        if found := window.framing.header_end.search(window.buffer, 0, _MAX_HEADER_BYTES):
             return found.end()
         if not more:
             return None
@@ -320,31 +289,16 @@ def _resynchronise(window: _Window, offset: int, what: str) -> None:
     n_bytes, first = 0, 1
     while True:
         more = window.ensure(len(window.buffer) + 1)
-        found = _RECORD_START.search(window.buffer, first)
+        found = window.framing.start.search(window.buffer, first)
         if found or not more:
             break
-        n = max(0, len(window.buffer) - _LONGEST_START)
+        n = max(0, len(window.buffer) - window.framing.longest_start)
         window.drop(n)
         n_bytes, first = n_bytes + n, 0 if n else 1
     n = found.start() if found else len(window.buffer)
     window.drop(n)
     if found or window.broken is None:  # what a break cuts off was named with the break
         window.lose(offset, f"{n_bytes + n} {what}")
-
-
-def parse_fields(header: bytes) -> dict[str, str]:
-    """The fields of a record header, names in lower case; of a repeated one the first, continuation lines joined."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in header.decode("utf-8", "replace").splitlines()[1:]:
-        if line[:1] in (" ", "\t") and name:
-            fields[name] += " " + line.strip()
-            continue
-        name, colon, value = line.partition(":")
-        name = name.strip().lower()
-        if colon:
-            fields.setdefault(name, value.strip())
-    return fields
 
 
 def _block_length(fields: dict[str, str]) -> int | None:

@@ -18,8 +18,9 @@ from curate.extract import SIGNAL_DOCUMENTS, extract
 from curate.extract_config import ExtractConfig
 from curate.html import decode, is_html
 from curate.models import lid_model_path
+from curate.sources.responses import decode_http
 from curate.sources.url_rules import UrlRules, hosts, url_reasons
-from curate.sources.warc import WarcEntry, decode_http, read_warc
+from curate.sources.warc import WarcEntry, read_warc
 from manifests.errors import InputError
 from manifests.hashing import document_id
 from manifests.records import ShardRecord

@@ -11,7 +11,8 @@ import pytest
 import zstandard
 from fastwarc.warc import ArchiveIterator
 
-from curate.sources.warc import Loss, WarcEntry, decode_http, read_warc
+from curate.sources.responses import decode_http
+from curate.sources.warc import Loss, WarcEntry, read_warc
 
 SHARED = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).resolve().parents[3] / "../shared/data"))
 ALL = frozenset({"response", "warcinfo", "request", "conversion"})

@@ -1,0 +1,113 @@
+"""A web archive of any kind as records: WARC and ARC files, plain or compressed, and WACZ packages of WARC files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, Final, cast
+
+from curate.sources.framing import ARC, ARC_START, WARC, Framing
+from curate.sources.members import read_pieces
+from curate.sources.warc import Loss, WarcEntry, read_warc
+
+ZIP_START: Final = b"PK\x03\x04"
+_LOCAL_HEADER_BYTES: Final = 30
+_ARCHIVE_NAMES: Final = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
+
+
+def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+    """The records of a seekable WARC, ARC or WACZ file in file order, and what could not be read between them.
+
+    wanted, max_block_bytes: as of `read_warc`. Offsets are of the file as stored, of a WACZ package too, so that a
+    record can be read again by its offset and length alone. Damage never raises."""
+    if stream.read(len(ZIP_START)) == ZIP_START:
+        yield from _read_wacz(stream, wanted, max_block_bytes)
+        return
+    stream.seek(0)
+    yield from read_warc(stream, wanted, max_block_bytes, _framing(stream))
+
+
+def _framing(stream: IO[bytes]) -> Framing:
+    """ARC where the file's first bytes, decompressed, say so; the stream is left at its start."""
+    start = stream.tell()
+    head = next(read_pieces(stream, b""), None)
+    stream.seek(start)
+    return ARC if head is not None and head.data.startswith(ARC_START) else WARC
+
+
+def _read_wacz(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+    """Records of every archive in a WACZ package (webrecorder, WACZ 1.1.1: archives are stored, not deflated)."""
+    try:
+        package = zipfile.ZipFile(stream)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        yield Loss(0, f"no readable WACZ package: {error}")
+        return
+    found = False
+    for info in sorted(package.infolist(), key=lambda i: i.header_offset):
+        if not info.filename.lower().endswith(_ARCHIVE_NAMES):
+            continue
+        found = True
+        try:
+            yield from _read_packed(package, stream, info, wanted, max_block_bytes)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
+                zlib.error) as error:
+            yield Loss(info.header_offset, f"{info.filename}: {error}")
+    if not found:
+        yield Loss(0, "WACZ package without an archive")
+
+
+def _read_packed(package: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipInfo, wanted: frozenset[str],
+                 max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+    if info.compress_type == zipfile.ZIP_STORED:
+        inner = cast(IO[bytes], io.BufferedReader(_Section(stream, _data_offset(stream, info), info.file_size)))
+        start = _data_offset(stream, info)
+        for entry in read_warc(inner, wanted, max_block_bytes, _framing(inner)):
+            entry.offset += start
+            yield entry
+        return
+    # A deflated archive has no places of its own in the file: its records are told apart by their number alone.
+    with package.open(info) as inner:
+        framing = _framing(inner)
+        for number, entry in enumerate(read_warc(inner, wanted, max_block_bytes, framing)):
+            entry.offset = info.header_offset
+            if isinstance(entry, WarcEntry):
+                entry.ordinal, entry.length = number, -1
+            yield entry
+
+
+def _data_offset(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: after its local header, whose extra field may differ from the directory's."""
+    stream.seek(info.header_offset)
+    header = stream.read(_LOCAL_HEADER_BYTES)
+    if len(header) < _LOCAL_HEADER_BYTES or not header.startswith(ZIP_START):
+        raise zipfile.BadZipFile("no local header")
+    return (info.header_offset + _LOCAL_HEADER_BYTES + int.from_bytes(header[26:28], "little")
+            + int.from_bytes(header[28:30], "little"))
+
+
+class _Section(io.RawIOBase):
+    """Some bytes of a seekable file as a file of their own."""
+
+    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
+        self._stream, self._start, self._size, self._place = stream, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        self._stream.seek(self._start + self._place)
+        data = self._stream.read(max(0, min(len(view), self._size - self._place)))
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)

@@ -1,0 +1,107 @@
+"""The HTTP response inside a record: its status, its headers and its body with every encoding undone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from fastwarc.warc import WarcRecord, WarcRecordType
+
+_READ_BYTES: Final = 1 << 20
+_SNIFF_BYTES: Final = 1024
+_HTTP_HEADER_BYTES: Final = 1 << 16
+_LOOKS_HTML: Final = re.compile(rb"\s*(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
+                                re.IGNORECASE | re.DOTALL)
+# A status line that calls its protocol something else, such as ICY or HTTPX.
+_STATUS_LINE: Final = re.compile(rb"[A-Za-z]{2,10}(?:/[0-9.]{1,5})?[ \t]+([0-9]{3})(?=[ \t\r\n])")
+_FIELD_LINE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]")
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+
+
+class SupportsRead(Protocol):
+    """What FastWARC's payload reader is to this module."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class HttpPage:
+    """A decoded response. status: None where the record has no status line. body: at most the bytes asked for plus one,
+    so that a longer one shows. robots: the values of X-Robots-Tag."""
+
+    status: int | None
+    content_type: str | None
+    charset: str | None
+    body: bytes
+    robots: tuple[str, ...] = ()
+
+
+def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
+    """The HTTP response in a record's content, its content and transfer encodings undone; None where it is none.
+
+    A body whose declared encoding is not true is taken as it is stored. A response whose header lacks its status line,
+    and a bare HTML page without any header, have no status. No more than max_body_bytes + 1 bytes are ever decoded, so
+    a decompression bomb, nested ones too, costs no more than a long page."""
+    if block.startswith(b"HTTP/"):
+        return _parse_response(block, max_body_bytes)
+    if _LOOKS_HTML.match(block, 0, _SNIFF_BYTES):
+        return HttpPage(None, None, None, block[: max_body_bytes + 1])
+    if line := _STATUS_LINE.match(block):
+        return _parse_response(b"HTTP/1.1 " + line[1] + block[line.end() :], max_body_bytes)
+    if _FIELD_LINE.match(block):  # as ClueWeb09 keeps them
+        page = _parse_response(b"HTTP/1.1 200\r\n" + block, max_body_bytes)
+        if page is not None:
+            page.status = None
+        return page
+    return None
+
+
+def decode_resource(block: bytes, content_type: str | None, max_body_bytes: int) -> HttpPage:
+    """A `resource` record, which holds a file without HTTP, as a page; content_type: of the record."""
+    kind, _, parameters = (content_type or "").partition(";")
+    charset = _CHARSET.search(parameters)
+    return HttpPage(None, kind.strip().lower() or None, charset[1] if charset else None, block[: max_body_bytes + 1])
+
+
+def _parse_response(block: bytes, max_body_bytes: int) -> HttpPage | None:
+    for decoding in ("all", "none"):
+        record = WarcRecord()
+        record.init_headers(record_type=WarcRecordType.response)
+        record.is_http = True
+        record.set_bytes_content(block)
+        try:
+            record.parse_http(auto_decode=decoding, quirks_mode=True)
+            headers = record.http_headers
+            if headers is None or headers.status_code is None or record.reader is None:
+                return None
+            body = _read_some(record.reader, max_body_bytes + 1)
+        except (OSError, ValueError):
+            continue
+        robots = tuple(v for k, v in headers.astuples() if k.lower() == "x-robots-tag")
+        kind = (record.http_content_type or "").split()  # some writers let the next header run into it
+        return HttpPage(headers.status_code, kind[0] if kind else None, record.http_charset,
+                        body or _body_without_a_gap(block, max_body_bytes), robots)
+    return None
+
+
+def _body_without_a_gap(block: bytes, max_body_bytes: int) -> bytes:
+    """The HTML of a response whose header runs into it with no empty line between, as writers of 1996 left it."""
+    lines = block[:_HTTP_HEADER_BYTES].splitlines(keepends=True)
+    place = 0
+    for line in lines:
+        if not line.strip():
+            return b""
+        if _LOOKS_HTML.match(line):
+            return block[place : place + max_body_bytes + 1]
+        place += len(line)
+    return b""
+
+
+def _read_some(reader: SupportsRead, n: int) -> bytes:
+    """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
+    found = []
+    while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
+        found.append(data)
+        n -= len(data)
+    return b"".join(found)
