@@ -1,197 +1,242 @@
-"""Scoring lines with a two-class fastText model, over the Arrow buffers and without a Python object per document.
+"""Scoring texts with a fastText model of two labels, over the Arrow buffers and without a Python object per document.
 
-fastText averages the vectors of a line's features and multiplies the mean with two output vectors. The product can be
-taken first: each feature then has one number, its vector times the difference of the two output vectors, and a line's
+fastText averages the vectors of a line's features and multiplies the mean with its output vectors. The product can be
+taken first: each feature then has one number, its vector times the difference of the two output vectors, and a text's
 score is the logistic function of the mean of its features' numbers. That is fastText's own arithmetic in another order
-(equal to about 1e-6) at several times its speed, and it has no clipping: fastText's probabilities reach 1.00001.
+at several times its speed. It holds for any supervised model of two labels, whatever its n-grams, subwords and loss:
+
+    softmax                  logistic of (output[positive] - output[other]) . mean
+    hierarchical softmax     logistic of output[0] . mean, or one less that: the tree of two labels has one node
+    one-vs-all, negative     fastText's 512-bin table of the logistic function at output[positive] . mean
+    sampling
+
+Quantised models, pruned ones and those of more labels go through the library, with the same interface and more slowly.
+A score is the probability itself: what fastText's `predict` reports is greater by 1e-5, which it adds inside its
+logarithm.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import fasttext
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from curate.kernels.linear import (
+    add_subwords,
+    binned_logistic,
+    fill_table,
+    fold_rows,
+    logistic,
+    logits,
+)
 from curate.kernels.strings import string_buffers
+from curate.quality.fasttext_file import SUPERVISED, FastTextFile, Loss, read_model_file
+from curate.quality.hashed import HASHED_MAGIC, HashedModel, read_hashed
 from manifests.errors import InputError
 from manifests.storage import digest_file, is_local, local_path, open_read
 
 POSITIVE: Final = "__label__positive"
 NEGATIVE: Final = "__label__negative"
-_EOS = "</s>"  # fastText ends every line with it
-_FNV_OFFSET, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
-_NGRAM_FACTOR = np.uint64(116049371)
+KNOWN_POSITIVES: Final = (POSITIVE, "__label__hq", "__label__1", "__label__pos")
+"""Labels taken for the positive one where none is named: this project's, DCLM's, and two habits."""
+
+_EOS = np.frombuffer(b"</s>", np.uint8)
+_FOLD_ROWS = 1 << 16
+_LIBRARY_EXCESS = 1e-5  # fastText's std_log(x) is log(x + 1e-5)
+_LIBRARY_BATCH = 256
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
-def _word_hash(data, p, end):  # type: ignore[no-untyped-def]
-    """fastText's 32-bit FNV-1a, with its sign extension of bytes over 127."""
-    h = _FNV_OFFSET
-    while p < end:
-        h = np.uint32(np.uint32(h ^ np.uint32(np.int8(data[p]))) * _FNV_PRIME)
-        p += 1
-    return h
+class Scorer(Protocol):
+    """What scores lines, however it does it. way: `folded`, `library` or `hashed`, as counters name it."""
 
-
-@nb.njit(nogil=True, cache=True)
-def _build(data, offsets, table):  # type: ignore[no-untyped-def]
-    """Fill an open-addressing table (-1 free) with the numbers of words."""
-    mask = np.int64(table.size - 1)
-    for w in range(offsets.size - 1):
-        j = np.int64(_word_hash(data, offsets[w], offsets[w + 1])) & mask
-        while table[j] >= 0:
-            j = (j + 1) & mask
-        table[j] = w
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _find(data, p, end, h, words, word_offsets, table):  # type: ignore[no-untyped-def]
-    """Number of the word data[p:end] with hash h, or -1."""
-    mask = np.int64(table.size - 1)
-    j = np.int64(h) & mask
-    while table[j] >= 0:
-        w = table[j]
-        start = word_offsets[w]
-        if word_offsets[w + 1] - start == end - p:
-            k = 0
-            while k < end - p and words[start + k] == data[p + k]:
-                k += 1
-            if k == end - p:
-                return np.int64(w)
-        j = (j + 1) & mask
-    return np.int64(-1)
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _ngrams(h, n_before, running, word_ngrams, n_words, n_buckets, weights):  # type: ignore[no-untyped-def]
-    """Sum of the weights of all n-grams that end in the word of hash h; `running` holds those of the words before."""
-    signed = np.uint64(np.int64(np.int32(h)))
-    total = 0.0
-    for k in range(min(n_before, word_ngrams - 1), 0, -1):
-        running[k] = running[k - 1] * _NGRAM_FACTOR + signed
-        total += weights[n_words + np.int64(running[k] % n_buckets)]
-    running[0] = signed
-    return total
-
-
-@nb.njit(nogil=True, cache=True)
-def _score(data, offsets, rows, words, word_offsets, table, weights,  # type: ignore[no-untyped-def]
-           eos, eos_hash, word_ngrams, n_buckets, out):
-    """Write the probability of the positive class of the lines `rows` to out[rows]. Words are split at spaces."""
-    n_words = np.int64(word_offsets.size - 1)
-    running = np.zeros(word_ngrams + 1, np.uint64)
-    for row in rows:
-        p, end = offsets[row], offsets[row + 1]
-        total, n_features, n_before = 0.0, 0, 0
-        while True:
-            while p < end and data[p] == 32:
-                p += 1
-            if p >= end:
-                break
-            start = p
-            while p < end and data[p] != 32:
-                p += 1
-            h = _word_hash(data, start, p)
-            w = _find(data, start, p, h, words, word_offsets, table)
-            if w >= 0:
-                total += weights[w]
-                n_features += 1
-            total += _ngrams(h, n_before, running, word_ngrams, n_words, n_buckets, weights)
-            n_features += min(n_before, word_ngrams - 1)
-            n_before += 1
-        if eos >= 0:
-            total += weights[eos]
-            n_features += 1
-        total += _ngrams(eos_hash, n_before, running, word_ngrams, n_words, n_buckets, weights)
-        n_features += min(n_before, word_ngrams - 1)
-        out[row] = 1.0 / (1.0 + math.exp(-total / max(n_features, 1)))
-
-
-@nb.njit(nogil=True, cache=True)
-def _fold(vectors, difference):  # type: ignore[no-untyped-def]
-    """vectors @ difference in float64 with a fixed order of additions, which a BLAS does not promise."""
-    out = np.empty(vectors.shape[0], np.float32)
-    for i in range(vectors.shape[0]):
-        total = 0.0
-        for j in range(vectors.shape[1]):
-            total += np.float64(vectors[i, j]) * np.float64(difference[j])
-        out[i] = total
-    return out
-
-
-@dataclass(frozen=True, slots=True)
-class Scorer:
-    """A folded model. Words as bytes and offsets, their hash table, and one weight for each word and bucket."""
-
-    words: npt.NDArray[np.uint8]
-    word_offsets: npt.NDArray[np.int64]
-    table: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
-    eos: int
-    word_ngrams: int
-    n_buckets: int
+    @property
+    def way(self) -> str: ...
 
     def score(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64] | None = None,
               out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """Probability of the positive class, float32 [n], of lines made by `classifier_lines`.
+        """Probability of the positive label, float32 [n]; a text is one line, in which line feeds are spaces.
 
         rows: score only these, into `out` (float32 [n]), so that several models can share one result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedModel:
+    """A folded model: words as bytes and offsets, their hash table, and one number for each word and bucket.
+
+    weights, counts: of each word with its character n-grams, float32 and int32 [n_words]. buckets: float32, of word
+    and character n-grams. binned: whether the loss reads fastText's table."""
+
+    words: npt.NDArray[np.uint8]
+    word_offsets: npt.NDArray[np.int64]
+    table: npt.NDArray[np.uint64]
+    weights: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.uint8]
+    label_offsets: npt.NDArray[np.int64]
+    buckets: npt.NDArray[np.float32]
+    word_ngrams: int
+    min_chars: int
+    max_chars: int
+    binned: bool
+
+    @property
+    def way(self) -> str:
+        return "folded"
+
+    def logits(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[
+            np.float64]:
+        """The mean weight of each text's features, float64 [n], written for `rows` alone (0 elsewhere)."""
         data, offsets = string_buffers(lines)
-        n = len(offsets) - 1
-        scores = np.zeros(n, np.float32) if out is None else out
-        chosen = np.arange(n, dtype=np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
-        eos = np.frombuffer(_EOS.encode(), np.uint8)
-        _score(data, np.ascontiguousarray(offsets), chosen, self.words, self.word_offsets, self.table, self.weights,
-               np.int64(self.eos), _word_hash(eos, np.int64(0), np.int64(len(eos))), np.int64(self.word_ngrams),
-               np.uint64(self.n_buckets), scores)
+        out = np.zeros(len(offsets) - 1, np.float64)
+        logits(data, np.ascontiguousarray(offsets), rows, self.words, self.word_offsets, self.table, self.weights,
+               self.counts, self.labels, self.label_offsets, self.buckets, np.int64(self.word_ngrams),
+               np.int64(self.min_chars), np.int64(self.max_chars), out)
+        return out
+
+    def score(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64] | None = None,
+              out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """As `Scorer.score`."""
+        chosen = np.arange(len(lines), dtype=np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
+        scores = np.zeros(len(lines), np.float32) if out is None else out
+        values = self.logits(lines, chosen)[chosen]
+        scores[chosen] = binned_logistic(values) if self.binned else logistic(values)
         return scores
 
 
-def fold_model(model: fasttext.FastText._FastText, where: str) -> Scorer:
-    """Fold a supervised softmax model with the two labels of this project; raises InputError for any other."""
-    labels, arguments = model.get_labels(), model.f.getArgs()
-    if sorted(labels) != [NEGATIVE, POSITIVE] or arguments.maxn > 0 or model.is_quantized():
-        raise InputError(f"is no quality model: it has the labels {sorted(labels)[:4]}", where=where,
-                         hint="train one with the classifier stage")
-    words = model.get_words()
-    text = pa.array(words, pa.large_string())
-    data, offsets = string_buffers(text)
-    offsets = np.ascontiguousarray(offsets)
-    table = np.full(1 << max(4, (2 * len(words)).bit_length()), -1, np.int32)
-    _build(data, offsets, table)
-    output = model.get_output_matrix()
-    positive = labels.index(POSITIVE)
-    weights = _fold(np.ascontiguousarray(model.get_input_matrix()), output[positive] - output[1 - positive])
-    return Scorer(data, offsets, table, weights, words.index(_EOS) if _EOS in words else -1, arguments.wordNgrams,
-                  len(weights) - len(words) if arguments.wordNgrams > 1 else 1)
+@dataclass(frozen=True, slots=True)
+class LibraryModel:
+    """A model that cannot be folded, scored by fastText's own predict."""
+
+    model: Any
+    positive: str
+
+    @property
+    def way(self) -> str:
+        return "library"
+
+    def score(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64] | None = None,
+              out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """As `Scorer.score`; a label that fastText does not report, and a text without features, score 0."""
+        chosen = np.arange(len(lines), dtype=np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
+        scores = np.zeros(len(lines), np.float32) if out is None else out
+        n_labels = len(self.model.get_labels())
+        for start in range(0, len(chosen), _LIBRARY_BATCH):
+            batch = chosen[start : start + _LIBRARY_BATCH]
+            texts = pc.replace_substring(lines.take(pa.array(batch)), "\n", " ").fill_null("").to_pylist()
+            labels, chances = self.model.f.multilinePredict([f"{text}\n" for text in texts], n_labels, 0.0, "strict")
+            for row, names, found in zip(batch.tolist(), labels, chances, strict=True):
+                chance = dict(zip(names, found, strict=True)).get(self.positive, 0.0)
+                scores[row] = min(1.0, max(0.0, chance - _LIBRARY_EXCESS))
+        return scores
 
 
-def load_scorer(path: str) -> Scorer:
-    """The scorer of a model file (local or URL), kept in this process for as long as the file's bytes are the same."""
-    return _load(path, digest_file(path))
+def fold_model(file: FastTextFile, positive: str) -> FoldedModel | None:
+    """Fold a model; None where it cannot be: more than two labels, quantised, or a pruned dictionary."""
+    if file.input_vectors is None or file.output_vectors is None or file.n_pruned >= 0 or len(file.labels) != 2:
+        return None
+    direction, binned = _direction(file, file.labels.index(positive))
+    numbers = np.empty(len(file.input_vectors), np.float32)
+    for start in range(0, len(numbers), _FOLD_ROWS):  # so that no more of the map than this is in memory
+        block = np.array(file.input_vectors[start : start + _FOLD_ROWS], np.float32)
+        fold_rows(block, direction, numbers[start : start + _FOLD_ROWS])
+    table = np.zeros((1 << max(4, (2 * file.n_words).bit_length()), 2), np.uint64)
+    fill_table(file.words, file.word_offsets, table)
+    weights, counts = numbers[: file.n_words].astype(np.float64), np.ones(file.n_words, np.int32)
+    buckets = np.ascontiguousarray(numbers[file.n_words : file.n_words + max(0, file.n_buckets)])
+    word_ngrams, max_chars = (file.word_ngrams, file.max_chars) if len(buckets) else (1, 0)
+    if max_chars > 0:
+        eos = _number_of(file, _EOS.tobytes())
+        add_subwords(file.words, file.word_offsets, np.int64(eos), np.int64(file.min_chars), np.int64(max_chars),
+                     np.uint64(len(buckets)), buckets, weights, counts)
+    labels, label_offsets = string_buffers(pa.array(file.labels, pa.large_string()))
+    return FoldedModel(file.words, file.word_offsets, table, weights.astype(np.float32), counts, labels,
+                       np.ascontiguousarray(label_offsets), buckets, max(1, word_ngrams), file.min_chars, max_chars,
+                       binned)
+
+
+def _direction(file: FastTextFile, positive: int) -> tuple[npt.NDArray[np.float64], bool]:
+    """(vector whose product with the mean is the positive label's logit, whether fastText's table follows)."""
+    assert file.output_vectors is not None
+    output = np.array(file.output_vectors, np.float64)
+    if file.loss in (Loss.ONE_VS_ALL, Loss.NEGATIVE_SAMPLING):
+        return output[positive], True
+    if file.loss == Loss.HIERARCHICAL_SOFTMAX:
+        # Huffman's tree over labels of falling count: the second is the left child, and the node's logistic is the
+        # chance of the right one.
+        return (output[0] if positive == 0 else -output[0]), False
+    return output[positive] - output[1 - positive], False
+
+
+def _number_of(file: FastTextFile, word: bytes) -> int:
+    """Place of a word in the dictionary, or -1."""
+    sizes = np.diff(file.word_offsets)
+    for place in np.flatnonzero(sizes == len(word)).tolist():
+        start = int(file.word_offsets[place])
+        if file.words[start : start + len(word)].tobytes() == word:
+            return int(place)
+    return -1
+
+
+def positive_label(labels: tuple[str, ...], wanted: str | None, where: str) -> str:
+    """The label whose probability is the score; raises InputError where it cannot be told, or is not there."""
+    named = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+    if wanted is not None:
+        full = wanted if wanted in labels else f"__label__{wanted}"
+        if full in labels:
+            return full
+        raise InputError(f"has no label {wanted!r}", where=where, hint=f"its labels are {named}")
+    known = [label for label in KNOWN_POSITIVES if label in labels]
+    if len(known) != 1:
+        raise InputError("does not say which label is the positive one", where=where,
+                         hint=f"name one of its labels: {named}")
+    return known[0]
+
+
+def load_scorer(path: str, label: str | None = None) -> Scorer:
+    """The scorer of a model file (local or URL), kept in this process for as long as the file's bytes are the same.
+
+    path: a fastText .bin or .ftz, or a hashed logistic regression of this project. label: the positive one, with or
+    without `__label__`; by default one of KNOWN_POSITIVES. Raises InputError where the file is no such model."""
+    return _load(path, digest_file(path), label)
 
 
 @lru_cache(maxsize=65)  # every fold and the whole
-def _load(path: str, digest: str) -> Scorer:
-    if not is_local(path):
-        return _load_remote(path)
-    try:
-        return fold_model(fasttext.load_model(local_path(path)), path)
-    except ValueError as error:
-        raise InputError(f"is no fastText model: {error}", where=path) from error
+def _load(path: str, digest: str, label: str | None) -> Scorer:
+    if is_local(path):
+        return _read(local_path(path), path, label)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "model.bin")
+        with open_read(path) as stream, open(copy, "wb") as target:
+            shutil.copyfileobj(stream, target)
+        return _read(copy, path, label)
 
 
-def _load_remote(path: str) -> Scorer:
-    with tempfile.NamedTemporaryFile(suffix=".bin") as copy, open_read(path) as stream:
-        shutil.copyfileobj(stream, copy)
-        copy.flush()
-        return fold_model(fasttext.load_model(copy.name), path)
+def _read(local: str, path: str, label: str | None) -> Scorer:
+    with open_read(local) as stream:
+        head = stream.read(len(HASHED_MAGIC))
+    if head == HASHED_MAGIC:
+        return read_hashed(local)
+    file = read_model_file(local)
+    if file.kind != SUPERVISED:
+        raise InputError("is a fastText model of word vectors, not a classifier", where=path,
+                         hint="train one with `curate classifier train`")
+    positive = positive_label(file.labels, label, path)
+    folded = fold_model(file, positive)
+    if folded is not None:
+        return folded
+    import fasttext
+
+    return LibraryModel(fasttext.load_model(local), positive)
+
+
+__all__ = ["KNOWN_POSITIVES", "NEGATIVE", "POSITIVE", "FoldedModel", "HashedModel", "LibraryModel", "Scorer",
+           "fold_model", "load_scorer", "positive_label"]
