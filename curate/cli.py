@@ -154,7 +154,7 @@ def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
     progress = scan(load_recipe(recipe, settings), InputScanner(Storage(".")))
     files = [f for s in progress.sources for f in s.files]
     print(f"{recipe}: well-formed; {len(progress.sources)} sources with {len(files)} files, "
-          f"{sum(f.n_bytes for f in files) / 1e6:,.1f} MB")
+          f"{sum(f.n_bytes for f in files if f.n_bytes > 0) / 1e6:,.1f} MB")
 
 
 @recipe_app.command("schema")

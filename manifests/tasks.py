@@ -12,7 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +41,8 @@ class InputRef:
 @dataclass(frozen=True, slots=True)
 class ShardTask:
     """One shard of one stage. shard: its name under the stage's folder, such as `crawl/part-x-1a2b3c4d`.
-    variables: facts of this shard that the configuration does not hold, such as a source's name or a partition."""
+    variables: facts of this shard that the configuration does not hold, such as a source's name or a partition.
+    settings: how to work, such as time-outs: no output may depend on them, so no fingerprint sees them."""
 
     stage: str
     version: int
@@ -50,6 +51,7 @@ class ShardTask:
     config_fields: Mapping[str, Any]
     inputs: Mapping[str, InputRef]
     variables: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> Identity:
@@ -74,6 +76,10 @@ class ShardWork:
     @property
     def variables(self) -> Mapping[str, Any]:
         return self.task.variables
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.task.settings
 
     def inputs(self, name: str, role: str | None = None) -> list[str]:
         """Full paths of every file of an input, in the order of the task or the stage's manifest; none if absent.

@@ -39,6 +39,12 @@ class Job:
     task: ShardTask
     function: StageFunction
 
+    @property
+    def max_connections(self) -> int | None:
+        """How many shards like this may read over the network at a time; None where it reads local files."""
+        http = self.task.settings.get("http")
+        return int(http["max_connections"]) if http else None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -130,6 +136,7 @@ class RayEngine:
         self._wanted = workers
         self._memory = memory_bytes
         self._jobs: deque[tuple[Job, int]] = deque()
+        self._remote_jobs: deque[tuple[Job, int]] = deque()  # those that read over the network
         self._running: dict[Any, tuple[Job, int]] = {}
         self.workers = workers or 1
 
@@ -158,7 +165,18 @@ class RayEngine:
         return self
 
     def submit(self, job: Job) -> None:
-        self._jobs.append((job, 1))
+        self._queue(job, 1)
+
+    def _queue(self, job: Job, tries: int) -> None:
+        (self._jobs if job.max_connections is None else self._remote_jobs).append((job, tries))
+
+    def _next(self) -> tuple[Job, int] | None:
+        """The next job that may start: one that reads over the network needs one of its connections to be free."""
+        if self._remote_jobs:
+            busy = sum(job.max_connections is not None for job, _ in self._running.values())
+            if busy < (self._remote_jobs[0][0].max_connections or 1):
+                return self._remote_jobs.popleft()
+        return self._jobs.popleft() if self._jobs else None
 
     def outcomes(self) -> Iterator[Outcome]:
         import ray
@@ -166,9 +184,9 @@ class RayEngine:
         window = 2 * self.workers  # enough that an autoscaler sees demand, few enough that memory stays bounded
         if self._wanted:
             window = self._wanted
-        while self._jobs or self._running:
-            while self._jobs and len(self._running) < window:
-                job, tries = self._jobs.popleft()
+        while self._jobs or self._remote_jobs or self._running:
+            while len(self._running) < window and (following := self._next()) is not None:
+                job, tries = following
                 name = f"{job.task.stage}:{job.task.shard}"
                 self._running[self._remote.options(name=name, **self._options).remote(self._root, job)] = (job, tries)
             done, _ = ray.wait(list(self._running), num_returns=1)
@@ -176,7 +194,7 @@ class RayEngine:
                 job, tries = self._running.pop(ref)
                 outcome = _collect(ref, job)
                 if isinstance(outcome.error, _UnexpectedError) and tries < _ATTEMPTS:
-                    self._jobs.append((job, tries + 1))
+                    self._queue(job, tries + 1)
                 else:
                     yield outcome
 

@@ -23,11 +23,14 @@ from pipelines.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard to plan: its name, what it reads, and facts of it that no configuration holds."""
+    """A shard to plan: its name, what it reads, and facts of it that no configuration holds.
+
+    settings: how to work; no output may depend on them."""
 
     name: str
     inputs: Mapping[str, InputRef]
     variables: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Stage:
         """The task of one shard, with the configuration that its record will name."""
         config = self.config(recipe)
         fields = config.model_dump(mode="json") if config is not None else {}
-        return ShardTask(self.place, self.version, shard.name, config, fields, shard.inputs, shard.variables)
+        return ShardTask(self.place, self.version, shard.name, config, fields, shard.inputs, shard.variables,
+                         shard.settings)
 
 
 @dataclass(slots=True)

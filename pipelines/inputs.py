@@ -6,19 +6,22 @@ import glob
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import xxhash
 
 from manifests.errors import RecipeError
 from manifests.storage import Storage, digest_file, is_local, local_path
+from manifests.tables import read_table, write_table
 
 _WILDCARD = re.compile(r"[*?\[]")
 _CACHE = "_records/inputs.json"
+_TABLE_ROWS = 1 << 16  # of a row group: a reader of one archive's records reads little else
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,12 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceInputs:
-    """A source of the recipe with the files it stands for."""
+    """A source of the recipe with the files it stands for. selection: the table, under the run, of the records to take
+    from them (`cc_index.RECORDS`), where that is not all."""
 
     name: str
     files: tuple[InputFile, ...]
+    selection: str | None = None
 
 
 class InputScanner:
@@ -54,6 +59,7 @@ class InputScanner:
         data = storage.read_bytes(_CACHE)
         self._known: dict[str, list[Any]] = _parse(data) if data else {}
         self._seen: dict[str, list[Any]] = {}
+        self._tables: dict[str, pa.Table] = {}
 
     def scan(self, patterns: Sequence[str], field: str) -> tuple[InputFile, ...]:
         """Files of the patterns, sorted by relative path. Raises RecipeError naming the field if one matches none."""
@@ -65,7 +71,7 @@ class InputScanner:
                                   hint="paths start at the working directory; --set NAME=VALUE sets a variable")
             for path in paths:
                 relative = path[len(root) :].lstrip("/") or PurePosixPath(path).name
-                n_bytes, digest = self._fingerprint(path)
+                n_bytes, digest = self.fingerprint(path)
                 found[path] = InputFile(path, relative, n_bytes, digest)
         files = tuple(sorted(found.values(), key=lambda f: (f.relative, f.path)))
         names = [f.relative for f in files]
@@ -78,8 +84,26 @@ class InputScanner:
     def save(self) -> None:
         """Keep what was learnt for the next run."""
         self._storage.write_bytes(_CACHE, json.dumps(self._seen, sort_keys=True).encode())
+        for name, table in self._tables.items():
+            with self._storage.staging() as folder:
+                pieces = (table.slice(start, _TABLE_ROWS) for start in range(0, len(table), _TABLE_ROWS))
+                write_table(f"{folder}/table", table.schema, pieces)
+                self._storage.publish(f"{folder}/table", name)
 
-    def _fingerprint(self, path: str) -> tuple[int, str]:
+    def remember(self, key: str, find: Callable[[], list[str]]) -> list[str]:
+        """What an earlier run learnt under a key, or what is found now and will be kept."""
+        known = self._seen.get(key) or self._known.get(key) or find()
+        self._seen[key] = list(known)
+        return [str(v) for v in known]
+
+    def remember_table(self, name: str, find: Callable[[], pa.Table]) -> pa.Table:
+        """A table that lies under this name in the run, or that is found now and will be kept there."""
+        table = read_table(self._storage.path(name)) if self._storage.exists(name) else find()
+        self._tables[name] = table
+        return table
+
+    def fingerprint(self, path: str) -> tuple[int, str]:
+        """(bytes, digest) of a file: of its content, or of an object behind a URL by its size and version."""
         if not is_local(path):
             info = fsspec.core.url_to_fs(path)[0].info(path)
             identity = [info.get("size"), info.get("ETag") or info.get("etag") or info.get("LastModified")]

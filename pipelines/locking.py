@@ -83,8 +83,10 @@ def lock_text(progress: Progress) -> bytes:
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    """sha256 of the resolved recipe, 64 hex digits: what packed manifests name."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=True, allow_unicode=True)
+    """sha256 of the resolved recipe, 64 hex digits: what packed manifests name. How files are fetched is no part of
+    it."""
+    fields = recipe.model_dump(mode="json", by_alias=True, exclude={"http"})
+    text = yaml.safe_dump(fields, sort_keys=True, allow_unicode=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

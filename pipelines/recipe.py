@@ -15,6 +15,8 @@ from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupConfig
 from curate.extract_config import ExtractConfig
 from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
+from curate.sources.commoncrawl import CommonCrawlSource
+from curate.sources.http import HttpConfig
 from tokenizer.mixture import MixtureConfig
 from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
@@ -30,13 +32,15 @@ _NAME = r"^[a-z][a-z0-9_-]*$"
 
 
 class SourceRecipe(BaseModel):
-    """One source of documents: files of its own, or the pages of another source that links match.
+    """One source of documents: files of its own, a crawl, or the pages of another source that links match.
 
     Sources are listed in order of trust: of two duplicates, the one whose source stands first stays."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     files: Patterns = Field((), description="Files, or patterns with *, ? and **; local paths or URLs. One or a list.")
+    commoncrawl: CommonCrawlSource | None = Field(
+        None, description="Instead of files: archives or pages of a crawl of Common Crawl.")
     kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
         "auto", description="What the files are; auto looks at their content.")
     curated: bool = Field(
@@ -52,8 +56,8 @@ class SourceRecipe(BaseModel):
 
     @model_validator(mode="after")
     def _files_or_from(self) -> Self:
-        if bool(self.files) == bool(self.derived_from):
-            raise ValueError("needs either `files`, or `from` naming the source it is derived from")
+        if sum(map(bool, (self.files, self.commoncrawl, self.derived_from))) != 1:
+            raise ValueError("needs either `files` or `commoncrawl`, or `from` naming the source it is derived from")
         return self
 
 
@@ -78,6 +82,8 @@ class Recipe(BaseModel):
     variables: dict[str, str] = Field(
         default_factory=dict, description=(
             "Names that `${name}` stands for elsewhere, with defaults; --set name=value changes one."))
+    http: HttpConfig = Field(
+        default_factory=HttpConfig, description="How files are fetched over HTTP; no output depends on it.")
     sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
         min_length=1, description="Sources by name, in order of trust.")
     links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")
@@ -99,8 +105,8 @@ class Recipe(BaseModel):
     def _names_exist(self) -> Self:
         for name, source in self.sources.items():
             parent = source.derived_from
-            if parent is not None and (parent not in self.sources or not self.sources[parent].files):
-                raise ValueError(f"sources.{name}.from: no source with files is called {parent!r}")
+            if parent is not None and (parent not in self.sources or self.sources[parent].derived_from):
+                raise ValueError(f"sources.{name}.from: no source with files of its own is called {parent!r}")
             if parent is not None and self.links is None:
                 raise ValueError(f"sources.{name}.from: a derived source needs `links` to match pages with")
         known = set(self.sources)

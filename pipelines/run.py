@@ -15,6 +15,7 @@ from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import MANIFEST
+from pipelines.crawls import scan_crawl
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
 from pipelines.graph import Progress, Stage
 from pipelines.inputs import InputScanner, SourceInputs
@@ -100,8 +101,9 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[St
 
 def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
-    sources = tuple(SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
-                    for name, source in recipe.sources.items() if source.files)
+    sources = tuple(scan_crawl(name, source.commoncrawl, recipe.http, scanner) if source.commoncrawl
+                    else SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
+                    for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
     return Progress(recipe, sources, others)
 

@@ -23,7 +23,7 @@ from curate.quality.samples import samples
 from curate.quality.select import select
 from curate.quality.training import classifier
 from manifests.errors import StageError
-from manifests.storage import digest_file
+from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
 from pipelines.locking import recipe_digest
@@ -46,11 +46,16 @@ def _extract(p: Progress) -> Iterator[Shard]:
         model["language_model"] = InputRef((path,), digest_file(path))
     for source in p.sources:
         recipe = p.recipe.sources[source.name]
-        facts = {"source": source.name, "kind": recipe.kind, "filter_language": recipe.filter_language,
+        kind = recipe.commoncrawl.kind if recipe.commoncrawl else recipe.kind
+        facts = {"source": source.name, "kind": kind, "filter_language": recipe.filter_language,
                  "id_column": recipe.id_column, "text_column": recipe.text_column}
+        http = {"http": p.recipe.http.model_dump(mode="json")}
         for file in source.files:
-            yield Shard(f"{source.name}/{file.part}", {"source": source_ref([file]), **model},
-                        {**facts, "origin_path": file.relative})
+            inputs = {"source": source_ref([file]), **model}
+            if source.selection is not None:
+                inputs["records"] = InputRef((source.selection,), file.digest)
+            yield Shard(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},
+                        {} if is_local(file.path) else http)
 
 
 def _no_source_is_empty(p: Progress) -> None:

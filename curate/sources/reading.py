@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
 from curate.document import ExtractReason, row_ids, rows_table, valid_text, without_nul
 from curate.extract_config import ExtractConfig
+from curate.sources.cc_index import read_places
 from curate.sources.columns import SourceFile, TextRows
+from curate.sources.http import HttpConfig
+from curate.sources.http_file import open_source
 from curate.sources.jsonl import read_jsonl
 from curate.sources.pages import read_pages
 from curate.sources.parquet import read_parquet
+from curate.sources.records import read_records
 from curate.sources.text import read_text
-from curate.sources.url_rules import hosts, url_reasons
+from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Loss
 from manifests.errors import InputError
-from manifests.storage import open_read
 from manifests.tasks import ShardWork
 
 KINDS: Final = ("warc", "wet", "jsonl", "parquet", "text")
@@ -26,13 +30,19 @@ KINDS: Final = ("warc", "wet", "jsonl", "parquet", "text")
 def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Iterator[pa.Table]:
     """Tables of `ROWS` in file order; losses are reported to the shard and records that are no pages are counted.
 
+    An input `records` of the shard names the records to read, where it is not the whole file (`cc_index.RECORDS`).
     Raises InputError where the file is missing, empty, or not of its kind."""
     if file.kind not in KINDS:
         raise InputError(f"is of unknown kind {file.kind!r}", where=file.path, hint=f"kinds are {', '.join(KINDS)}")
     if file.kind == "parquet":
         yield from _text_rows(config, work, file, read_parquet(file.path, file.columns))
         return
-    with open_read(file.path) as stream:
+    http = HttpConfig(**work.settings.get("http", {}))
+    if records := work.inputs("records"):
+        places = [p for path in records for p in read_places(path, file.origin_path)]
+        yield from read_pages(partial(read_records, file.path, places, http), config, work, file)
+        return
+    with open_source(file.path, http) as stream:
         if not stream.read(1):
             raise InputError("is an empty file", where=file.path, hint="fetch it again")
         stream.seek(0)
@@ -59,12 +69,12 @@ def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
             continue
         n_rows += len(rows)
         urls = without_nul(rows.urls)
-        host = hosts(urls)
+        host = hosts_of(urls)
         places = range(rows.first_row, rows.first_row + len(rows))
         columns = {"doc_id": row_ids(file.source, file.origin_path, places), "record_id": without_nul(rows.ids),
                    "url": urls, "host": host, "origin_offset": pa.array(places, pa.int64()),
                    "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), len(rows)), "text": without_nul(rows.text),
-                   "reason": url_reasons(urls, host, rules)}
+                   "reason": url_reasons(urls, host, rules, lists)}
         yield rows_table(columns, len(rows))
     if n_rows == 0 and work.counters["damaged"]:
         raise InputError(f"holds nothing that can be read as {file.kind}", where=file.path)

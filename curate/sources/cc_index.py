@@ -1,0 +1,170 @@
+"""Common Crawl's Parquet index: from filters to the places of records.
+
+One row of the index is one record of the crawl's archives. Its columns are read batch by batch, only those that a
+filter names and the three that say where the record lies; over HTTP, only their bytes are fetched.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate.sources.commoncrawl import IndexSelection, check_path
+from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http_file import is_http
+from manifests.errors import InputError
+from manifests.tables import open_table
+
+RECORDS: Final = pa.schema([
+    pa.field("archive", pa.string(), nullable=False),
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("length", pa.int64(), nullable=False),
+])
+"""Places of records, by archive and offset, each once."""
+
+_BATCH_ROWS: Final = 1 << 16
+_MAX_RECORD_BYTES: Final = 1 << 31
+_PLACE: Final = ("warc_filename", "warc_record_offset", "warc_record_length")
+
+
+def select_records(selection: IndexSelection, files: Sequence[str], http: HttpConfig) -> pa.Table:
+    """The places of the records that a selection takes, as a table of `RECORDS`, sorted.
+
+    Reading stops at `limit` records. Raises InputError naming the file that is no index, or lacks a column."""
+    names: dict[str, int] = {}
+    codes, offsets, lengths = [], [], []
+    left = selection.limit
+    for batch in (b for path in files for b in _matches(path, selection, http)):
+        taken = batch.slice(0, left)
+        left -= len(taken)
+        encoded = taken["warc_filename"].combine_chunks().dictionary_encode()
+        numbers = np.array([names.setdefault(n, len(names)) for n in encoded.dictionary.to_pylist()], np.int32)
+        codes.append(numbers[encoded.indices.to_numpy()])
+        offsets.append(taken["warc_record_offset"].to_numpy())
+        lengths.append(taken["warc_record_length"].to_numpy())
+        if not left:
+            break
+    return _table(names, codes, offsets, lengths)
+
+
+def _table(names: dict[str, int], codes: list[Any], offsets: list[Any], lengths: list[Any]) -> pa.Table:
+    if not names:
+        return RECORDS.empty_table()
+    ranks = np.argsort(np.argsort(np.array(list(names)))).astype(np.int32)
+    archive = ranks[np.concatenate(codes)]
+    offset, length = np.concatenate(offsets), np.concatenate(lengths)
+    order = np.lexsort((length, offset, archive))
+    archive, offset, length = archive[order], offset[order], length[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (archive[1:] != archive[:-1]) | (offset[1:] != offset[:-1])
+    column = pa.DictionaryArray.from_arrays(archive[first], pa.array(sorted(names))).cast(pa.string())
+    return pa.Table.from_arrays([column, pa.array(offset[first]), pa.array(length[first])], schema=RECORDS)
+
+
+def archives_of(records: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """(archive, its rows) of a table of `RECORDS`."""
+    runs = pc.run_end_encode(records["archive"].combine_chunks())
+    start = 0
+    for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield name, records.slice(start, end - start)
+        start = end
+
+
+def read_places(path: str, archive: str) -> list[tuple[int, int]]:
+    """(offset, length) of the records of one archive, from a file of `RECORDS`."""
+    found: list[tuple[int, int]] = []
+    with open_table(path) as file:
+        for group in range(file.num_row_groups):
+            bounds = file.metadata.row_group(group).column(0).statistics
+            if bounds is not None and not bounds.min <= archive <= bounds.max:
+                continue
+            rows = file.read_row_group(group, use_threads=False)
+            rows = rows.filter(pc.equal(rows["archive"], archive))
+            found += zip(rows["offset"].to_pylist(), rows["length"].to_pylist(), strict=True)
+    return found
+
+
+def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator[pa.Table]:
+    """Rows of one index file that every filter takes: its three columns of `_PLACE`, of sound values."""
+    filters = _filters(selection)
+    client = HttpClient(http)
+    try:
+        with pq.ParquetFile(_HttpTable(client, path)) if is_http(path) else open_table(path) as file:
+            present = set(file.schema_arrow.names)
+            for name in (*_PLACE, *filters):
+                if name not in present:
+                    raise InputError(f"has no column {name!r}", where=path,
+                                     hint="is it a file of Common Crawl's columnar index? older crawls lack languages")
+            for batch in file.iter_batches(_BATCH_ROWS, columns=sorted({*_PLACE, *filters}), use_threads=False):
+                yield _filtered(pa.Table.from_batches([batch]), filters, path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"is no readable Parquet file: {error}", where=path) from error
+    finally:
+        client.close()
+
+
+def _filters(selection: IndexSelection) -> dict[str, Any]:
+    """Column -> what it must be: a set of values, or a pattern."""
+    filters: dict[str, Any] = {}
+    if selection.statuses is not None:
+        filters["fetch_status"] = pa.array(selection.statuses, pa.int32())
+    if selection.mimes is not None:
+        filters["content_mime_detected"] = pa.array(selection.mimes, pa.string())
+    if selection.languages is not None:
+        # Common Crawl lists a page's languages in descending order of their share of the text.
+        filters["content_languages"] = f"^(?:{'|'.join(selection.languages)})(?:,|$)"
+    if selection.url_pattern is not None:
+        filters["url"] = selection.url_pattern
+    return filters
+
+
+def _filtered(rows: pa.Table, filters: dict[str, Any], path: str) -> pa.Table:
+    for name, wanted in filters.items():
+        if isinstance(wanted, str):
+            mask = pc.match_substring_regex(rows[name], wanted)
+        else:
+            mask = pc.is_in(rows[name].cast(wanted.type), wanted)
+        rows = rows.filter(mask)
+    rows = rows.select(list(_PLACE)).drop_null()
+    rows = pa.table({"warc_filename": rows["warc_filename"].cast(pa.string()),
+                     **{name: rows[name].cast(pa.int64()) for name in _PLACE[1:]}})
+    for name in pc.unique(rows["warc_filename"]).to_pylist():
+        check_path(name, path)
+    sound = pc.and_(pc.greater_equal(rows["warc_record_offset"], 0), pc.greater(rows["warc_record_length"], 0))
+    return rows.filter(pc.and_(sound, pc.less(rows["warc_record_length"], _MAX_RECORD_BYTES)))
+
+
+class _HttpTable(io.RawIOBase):
+    """A Parquet file over HTTP: every read is one ranged request, tried again where it fails."""
+
+    def __init__(self, client: HttpClient, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._length, _ = client.size_and_version(url)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        return self._position
+
+    def read(self, n: int | None = -1, /) -> bytes:
+        left = max(0, self._length - self._position)
+        n = left if n is None or n < 0 else min(n, left)
+        data = self._client.fetch(self._url, self._position, n) if n else b""
+        self._position += n
+        return data

@@ -1,0 +1,225 @@
+"""Requests over HTTP that are spaced, bounded in time, and tried again with patience.
+
+urllib3 does the protocol: connection pools, TLS with certificates checked, proxies, a time-out for every wait. Trying
+again is done here, after a pause that grows and is left partly to chance: a body that breaks must be resumed where it
+broke, which urllib3 cannot do. Nothing of this reaches an output.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import version
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import urllib3
+from pydantic import BaseModel, ConfigDict, Field
+
+from manifests.errors import InputError
+
+_READ_BYTES: Final = 1 << 18
+_PROGRESS_BYTES: Final = 1 << 20  # after so many new bytes, earlier failures are forgotten
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+# Of a server that is busy or guards itself; Common Crawl answers 403 and 503 to those who ask too fast.
+_BUSY: Final = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
+
+
+class HttpConfig(BaseModel):
+    """How files are fetched over HTTP. No output depends on it, so changing it makes no shard stale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_connections: int = Field(4, ge=1, le=4096, description=(
+        "Archives read over HTTP at a time in the whole run, each over one connection."))
+    requests_per_second: float = Field(5.0, gt=0, le=1000, description="Requests a second of one connection, at most.")
+    timeout_seconds: float = Field(30.0, gt=0, le=3600, description=(
+        "Seconds to connect, or without a byte, after which a connection is given up."))
+    min_bytes_per_second: int = Field(1024, ge=0, description=(
+        "Bytes a second, over timeout_seconds, below which a connection is given up."))
+    attempts: int = Field(10, ge=1, le=1000, description=(
+        "Failures in a row, with less than 1 MiB received in between, after which a file is given up."))
+    backoff_seconds: float = Field(1.0, ge=0, le=3600, description=(
+        "Pause after a first failure; it doubles with each further one, and half of it is left to chance."))
+    max_backoff_seconds: float = Field(120.0, ge=0, le=86400, description="Longest pause, Retry-After included.")
+    contact: str | None = Field(None, pattern=r"^[\x20-\x7e]{1,200}$", description=(
+        "An address or URL sent in User-Agent, so that those who run the server can reach you."))
+
+    @property
+    def user_agent(self) -> str:
+        """What the server is told: the program, its purpose, and whom to ask."""
+        contact = f"; {self.contact}" if self.contact else ""
+        return f"curate/{version('curate')} (web archives to training data{contact})"
+
+
+class TroubleError(Exception):
+    """One attempt failed. final: another would fail too. pause_seconds: what the server asks for."""
+
+    def __init__(self, what: str, final: bool = False, pause_seconds: float = 0.0) -> None:
+        super().__init__(what)
+        self.final = final
+        self.pause_seconds = pause_seconds
+
+
+class Patience:
+    """Counts the failures of one file, pauses after each, and gives up after the last."""
+
+    def __init__(self, config: HttpConfig, url: str) -> None:
+        self._config = config
+        self._url = url
+        self._failures = 0
+        self._progress = 0
+
+    def received(self, n_bytes: int) -> None:
+        self._progress += n_bytes
+        if self._progress >= _PROGRESS_BYTES:
+            self._failures = 0
+
+    def failed(self, trouble: TroubleError) -> None:
+        """Wait before the next attempt; raises InputError where there is none."""
+        self._failures += 1
+        self._progress = 0
+        if trouble.final:
+            raise InputError(f"cannot be fetched: {trouble}", where=self._url, hint="check the address") from trouble
+        if self._failures >= self._config.attempts:
+            raise InputError(f"cannot be fetched: {trouble}, and so {self._failures} times in a row", where=self._url,
+                             hint="run again later: what is done stays; `http:` in the recipe sets the patience"
+                             ) from trouble
+        pause = self._config.backoff_seconds * 2.0 ** min(self._failures - 1, 30)
+        # Shaken, so that many workers that failed together do not come back together.
+        pause = max(min(pause, self._config.max_backoff_seconds) * random.uniform(0.5, 1.0), trouble.pause_seconds)
+        time.sleep(min(pause, self._config.max_backoff_seconds))
+
+
+class HttpClient:
+    """One connection's worth of HTTP: requests go out one at a time, spaced, with every wait bounded."""
+
+    def __init__(self, config: HttpConfig) -> None:
+        self.config = config
+        self._timeout = urllib3.Timeout(connect=config.timeout_seconds, read=config.timeout_seconds)
+        # Retrying is ours, since a body that breaks must be resumed, not begun again; redirects are urllib3's.
+        self._retry = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+        self._headers = {"User-Agent": config.user_agent, "Accept-Encoding": "identity"}
+        self._pool: urllib3.PoolManager | None = None
+        self._next_request = 0.0
+
+    def request(self, url: str, ranged: str | None, method: str = "GET") -> urllib3.BaseHTTPResponse:
+        """The head of an answer of status 200, 206 or 416. ranged: the value of Range. Raises TroubleError."""
+        self._space_out()
+        headers = {**self._headers, **({"Range": ranged} if ranged else {})}
+        try:
+            response = self._manager(url).request(method, url, headers=headers, preload_content=False,
+                                                  decode_content=False, retries=self._retry, timeout=self._timeout)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            cause = getattr(error, "reason", None) or error
+            final = isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause)
+            raise TroubleError(f"{type(cause).__name__}: {cause}", final) from error
+        if url.startswith("https://") and (response.geturl() or "").startswith("http://"):
+            response.close()
+            raise TroubleError("the server leads away from TLS", final=True)
+        if response.status in (200, 206, 416):
+            return response
+        wait = response.headers.get("Retry-After", "")
+        response.close()
+        raise TroubleError(f"the server answers {response.status} {response.reason or ''}".rstrip(),
+                            response.status not in _BUSY, float(wait) if wait.isdecimal() else 0.0)
+
+    def fetch(self, url: str, start: int, n_bytes: int) -> bytes:
+        """Exactly n_bytes of a file from `start`; raises InputError naming it where they cannot be had."""
+        found, patience = bytearray(), Patience(self.config, url)
+        while len(found) < n_bytes:
+            try:
+                self._fetch_some(url, start, n_bytes, found, patience)
+            except TroubleError as trouble:
+                patience.failed(trouble)
+        return bytes(found)
+
+    def size_and_version(self, url: str) -> tuple[int, str | None]:
+        """(bytes, ETag or date of change) of a file, from the head of a one-byte answer; raises InputError."""
+        patience = Patience(self.config, url)
+        while True:
+            try:
+                with closing(self.request(url, "bytes=0-0")) as response:
+                    total = content_range(response)[2] if response.status == 206 else content_length(response)
+                    if total is None:
+                        raise TroubleError("the server does not tell its length", final=True)
+                    return total, version_of(response)
+            except TroubleError as trouble:
+                patience.failed(trouble)
+
+    def close(self) -> None:
+        """Close what is open; a later request opens anew."""
+        if self._pool is not None:
+            self._pool.clear()
+            self._pool = None
+
+    def _fetch_some(self, url: str, start: int, n_bytes: int, found: bytearray, patience: Patience) -> None:
+        with closing(self.request(url, f"bytes={start + len(found)}-{start + n_bytes - 1}")) as response:
+            if response.status != 206 or content_range(response)[0] != start + len(found):
+                what = "has fewer bytes" if response.status == 416 else "is on a server that gives no ranges"
+                raise TroubleError(f"bytes {start} to {start + n_bytes}: the file {what}", final=True)
+            for data in received(response, self.config):
+                found += data[: n_bytes - len(found)]
+                patience.received(len(data))
+                if len(found) >= n_bytes and response.length_remaining != 0:
+                    return  # more is sent than was asked for; else its end is read, and the connection is used again
+        if len(found) < n_bytes:
+            raise TroubleError("the answer ends early")
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        """The connection pool, through the proxy that the environment names for this address, if it does."""
+        if self._pool is None:
+            address = urlsplit(url)
+            proxy = urllib.request.getproxies_environment().get(address.scheme)
+            if proxy and not urllib.request.proxy_bypass_environment(address.netloc):  # type: ignore[attr-defined]
+                self._pool = urllib3.ProxyManager(proxy, maxsize=1)
+            else:
+                self._pool = urllib3.PoolManager(maxsize=1)
+        return self._pool
+
+    def _space_out(self) -> None:
+        now = time.monotonic()
+        if now < self._next_request:
+            time.sleep(self._next_request - now)
+        self._next_request = max(now, self._next_request) + 1 / self.config.requests_per_second
+
+
+def received(response: urllib3.BaseHTTPResponse, config: HttpConfig) -> Iterator[bytes]:
+    """The body of an answer as it comes; raises TroubleError where it breaks, stalls or crawls."""
+    waited, n_bytes = 0.0, 0
+    while True:
+        started = time.monotonic()
+        try:
+            data = cast(urllib3.HTTPResponse, response).read1(_READ_BYTES)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise TroubleError(f"the answer breaks: {type(error).__name__}: {error}") from error
+        if not data:
+            return
+        waited, n_bytes = waited + time.monotonic() - started, n_bytes + len(data)
+        if waited >= config.timeout_seconds:
+            if n_bytes < config.min_bytes_per_second * waited:
+                raise TroubleError(f"{n_bytes} bytes in {waited:.0f} seconds are too slow")
+            waited, n_bytes = 0.0, 0
+        yield data
+
+
+def content_range(response: urllib3.BaseHTTPResponse) -> tuple[int | None, int | None, int | None]:
+    """(first byte, last byte, length of the file) of an answer, as far as it tells."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if match is None:
+        return None, None, None
+    first, last, total = match.groups()
+    return int(first) if first else None, int(last) if last else None, int(total) if total != "*" else None
+
+
+def content_length(response: urllib3.BaseHTTPResponse) -> int | None:
+    value = response.headers.get("Content-Length", "").strip()
+    return int(value) if value.isdecimal() else None
+
+
+def version_of(response: urllib3.BaseHTTPResponse) -> str | None:
+    return response.headers.get("ETag") or response.headers.get("Last-Modified")

@@ -1,0 +1,74 @@
+"""Single records of an archive, fetched by their places and read as if the whole archive had been.
+
+Places that lie close together are fetched in one request: what is skipped between them costs less than asking again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http_file import is_http
+from curate.sources.warc import Loss, WarcEntry, read_warc
+from manifests.errors import InputError
+from manifests.storage import open_read
+
+_MAX_GAP_BYTES: Final = 1 << 16  # about what a server sends while a request travels to it
+_MAX_RANGE_BYTES: Final = 8 << 20  # of several records; one alone may be longer
+
+Fetch = Callable[[int, int], bytes]
+
+
+def coalesce(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """(start, end, places) of ranges that together cover ascending (offset, length) places."""
+    group: list[tuple[int, int]] = []
+    start = end = 0
+    for offset, length in places:
+        stop = max(end, offset + length)
+        if group and (offset - end > _MAX_GAP_BYTES or stop - start > _MAX_RANGE_BYTES):
+            yield start, end, group
+            group = []
+        if not group:
+            start, stop = offset, offset + length
+        group.append((offset, length))
+        end = stop
+    if group:
+        yield start, end, group
+
+
+def read_records(path: str, places: Sequence[tuple[int, int]], http: HttpConfig, wanted: frozenset[str],
+                 max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+    """The records at ascending (offset, length) places of an archive, with the offsets that reading the whole of it
+    would give. wanted, max_block_bytes: as of `read_warc`. Raises InputError where the archive cannot be had, or is
+    shorter than a place."""
+    with _fetcher(path, http) as fetch:
+        for start, end, group in coalesce(places):
+            data = memoryview(fetch(start, end - start))
+            for offset, length in group:
+                record = io.BytesIO(data[offset - start : offset - start + length])
+                for entry in read_warc(record, wanted, max_block_bytes):
+                    entry.offset += offset
+                    yield entry
+
+
+@contextmanager
+def _fetcher(path: str, http: HttpConfig) -> Iterator[Fetch]:
+    """What reads n bytes from a place of an archive, wherever that lies."""
+    if is_http(path):
+        client = HttpClient(http)
+        try:
+            yield lambda start, n: client.fetch(path, start, n)
+        finally:
+            client.close()
+        return
+    with open_read(path) as stream:
+        def fetch(start: int, n: int) -> bytes:
+            stream.seek(start)
+            data = stream.read(n)
+            if len(data) < n:
+                raise InputError(f"ends before byte {start + n}, where its index has a record", where=path)
+            return data
+        yield fetch
