@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -199,14 +201,24 @@ def _reporter() -> AbstractContextManager[Reporter]:
     return BarReporter(console) if console.is_terminal else nullcontext(LineReporter())
 
 
+class _Interrupt(BaseException):
+    """Ctrl-C. A class of our own, since the argument parser makes its own exit of KeyboardInterrupt."""
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise _Interrupt
+
+
 def main() -> None:
     """Entry point: errors that the project foresaw are a message and an exit code, never a traceback."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except CurateError as error:
         print(f"curate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except _Interrupt:
         print("curate: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 

@@ -65,12 +65,11 @@ class InputScanner:
         """Files of the patterns, sorted by relative path. Raises RecipeError naming the field if one matches none."""
         found: dict[str, InputFile] = {}
         for pattern in patterns:
-            root, paths = _expand(pattern)
-            if not paths:
+            matches = _expand(pattern)
+            if not matches:
                 raise RecipeError(f"no file matches {pattern!r}", where=field,
                                   hint="paths start at the working directory; --set NAME=VALUE sets a variable")
-            for path in paths:
-                relative = path[len(root) :].lstrip("/") or PurePosixPath(path).name
+            for path, relative in matches:
                 n_bytes, digest = self.fingerprint(path)
                 found[path] = InputFile(path, relative, n_bytes, digest)
         files = tuple(sorted(found.values(), key=lambda f: (f.relative, f.path)))
@@ -124,18 +123,18 @@ def _parse(data: bytes) -> dict[str, list[Any]]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _expand(pattern: str) -> tuple[str, list[str]]:
-    """(root, matching paths), in full: the root is the pattern up to its last folder without a wildcard."""
-    match = _WILDCARD.search(pattern)
+def _expand(pattern: str) -> list[tuple[str, str]]:
+    """(path in full, path below the root) of each match; the root is the pattern up to its last folder without a
+    wildcard."""
     if is_local(pattern):
         plain = os.path.abspath(local_path(pattern))
-        match = _WILDCARD.search(plain)
-        root = (plain[: match.start()] if match else plain).rpartition("/")[0]
-        return root, sorted(p for p in glob.glob(plain, recursive=True) if os.path.isfile(p))
+        root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
+        found = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
+        return sorted((p, p[len(root) :].lstrip("/")) for p in found)
     fs, plain = fsspec.core.url_to_fs(pattern)
-    names = fs.glob(plain) if match else ([plain] if fs.exists(plain) else [])
-    root = (pattern[: match.start()] if match else pattern).rpartition("/")[0]
-    return root, sorted(str(fs.unstrip_protocol(name)) for name in names)
+    names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
+    root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
+    return sorted((str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/")) for name in names)
 
 
 def describe(files: Sequence[InputFile]) -> list[dict[str, Any]]:

@@ -106,9 +106,11 @@ def _explain(error: dict[str, Any]) -> str:
         hint = _suggest(str(error["loc"][-1]), _fields_at(error["loc"][:-1]))
         return f"{place}: unknown field{f' ({hint})' if hint else ''}"
     message = str(error["msg"]).removeprefix("Value error, ")
+    if not place:  # a rule on the recipe as a whole, which names its fields itself
+        return message
     if error["type"] == "missing":
         return f"{place}: {message[0].lower()}{message[1:]}"
-    return f"{place or 'recipe'}: {message} (got {error.get('input')!r:.80})"
+    return f"{place}: {message} (got {error.get('input')!r:.80})"
 
 
 def _fields_at(path: Sequence[Any]) -> list[str]:

@@ -91,8 +91,9 @@ class SelectConfig(BaseModel):
     alpha: float = Field(9.0, ge=0.25, le=64, description=(
         "Exponent of the keep rule: a document stays iff u < (2 - score) ** -alpha with u uniform by its id; GPT-3's 9 "
         "keeps a page of score 0 once in 512. A multiple of 0.25, so that every machine computes it alike."))
-    filtered_sources: tuple[str, ...] = Field(("crawl",), description=(
-        "Sources, after derivation, to which the keep rule applies; the others are scored and keep all."))
+    filtered_sources: tuple[str, ...] | None = Field(None, description=(
+        "Sources, after derivation, to which the keep rule applies; the others are scored and keep all. Null means every "
+        "source with files that is not curated."))
     rules: GopherRules | None = Field(None, description=(
         "Heuristic rules, applied to every source before the keep rule; null for none."))
 

@@ -118,7 +118,7 @@ def _judge(config: SelectConfig, documents: pa.Table, labels: pa.Table | None, m
     """SELECT_MARKS of one row group: the heuristic rules first, then the keep rule on what passed them."""
     n = len(documents)
     source = (documents if labels is None else labels)["source"].combine_chunks()
-    filtered = pc.is_in(source, pa.array(list(config.filtered_sources), pa.string())).to_numpy(zero_copy_only=False)
+    filtered = pc.is_in(source, pa.array(list(config.filtered_sources or ()), pa.string())).to_numpy(zero_copy_only=False)
     if filtered.any() and not models:
         name = pc.filter(source, pa.array(filtered))[0].as_py()
         raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",

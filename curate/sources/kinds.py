@@ -12,6 +12,7 @@ import zstandard
 from curate.sources.archives import ZIP_START
 from curate.sources.framing import ARC_START
 from curate.sources.members import compression_of
+from manifests.errors import InputError
 from manifests.storage import open_read
 
 _HEAD_BYTES = 1 << 16
@@ -23,7 +24,7 @@ _OPENING = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
 def detect_kind(path: str) -> str:
     """`warc`, `wet`, `parquet`, `jsonl` or `text`, from the first 64 KiB, decompressed; ARC and WACZ files are `warc`,
     and so is what was meant as one. An empty or broken head is left to the reader of a plain text to name. Raises
-    InputError where the file cannot be opened."""
+    InputError where the file cannot be opened, or is none of these."""
     with open_read(path) as stream:
         head = _head(stream)
     if head.startswith(b"PAR1"):
@@ -32,6 +33,9 @@ def detect_kind(path: str) -> str:
         return "wet" if _CONVERSION.search(head) and not _RESPONSE.search(head) else "warc"
     if head.startswith((ARC_START, ZIP_START)) or _OPENING.match(head):
         return "warc"
+    if b"\0" in head:
+        raise InputError("is no archive, table or text that can be read", where=path,
+                         hint="say what it is with the source's `kind`, or leave it out")
     return "jsonl" if head.lstrip().startswith(b"{") else "text"
 
 

@@ -1,0 +1,59 @@
+"""A run of the demo that kills itself with SIGKILL: `python -m tests.integration.killed_run WEB OUT STAGE POINT`.
+
+POINT is where, in the first shard that the named stage makes: `start` before its function, `staged` when its files are
+written but have no name yet, `named` between the last rename and the record, `recorded` after the record.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from manifests import tasks
+from manifests.records import ShardRecord
+from manifests.storage import Storage
+from manifests.tasks import ShardTask, ShardWork
+from pipelines.loading import load_recipe
+from pipelines.run import Settings, run
+
+POINTS = ("start", "staged", "named", "recorded")
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(place: str, point: str) -> None:
+    """Make this process die at a point of the next shard of a stage's folder."""
+    init, publish, write = ShardWork.__init__, ShardWork.publish, Storage.write_bytes
+
+    def on_start(self: ShardWork, storage: Storage, task: ShardTask, staging: str) -> None:
+        init(self, storage, task, staging)
+        if task.stage == place and point == "start":
+            _die()
+
+    def on_publish(self: ShardWork) -> Any:
+        mine = self.task.stage == place
+        if mine and point == "staged":
+            _die()
+        done = publish(self)
+        if mine and point == "named":
+            _die()
+        return done
+
+    def on_write(self: Storage, name: str, data: bytes) -> None:
+        write(self, name, data)
+        if point == "recorded" and (record := ShardRecord.from_json(data)) and record.identity.stage == place:
+            _die()
+
+    tasks.ShardWork.__init__ = on_start  # type: ignore[method-assign]
+    tasks.ShardWork.publish = on_publish  # type: ignore[method-assign]
+    Storage.write_bytes = on_write  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    web, out, stage, where = sys.argv[1:]
+    arm(stage, where)
+    run(load_recipe("demo", [f"web={web}"]), out, Settings(engine="inline"))

@@ -1,0 +1,66 @@
+"""SIGKILL at the worst moments: the same command finishes, and its bytes are those of an uninterrupted run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.recipe import Recipe
+from pipelines.run import Result, Settings, run
+from pipelines.stages import STAGES
+from tests.integration.conftest import tree
+from tests.integration.killed_run import POINTS
+
+MakeRecipe = Callable[..., Recipe]
+
+
+def _killed(web: Path, out: Path, place: str, point: str) -> int:
+    words = [sys.executable, "-m", "tests.integration.killed_run", str(web), str(out), place, point]
+    return subprocess.run(words, capture_output=True, check=False, timeout=300).returncode
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("place", "point"), [("extract", "staged"), ("dedup/marks", "named"), ("packed", "recorded")])
+def test_a_killed_run_is_finished_by_the_same_command(place: str, point: str, small_demo: tuple[Path, Result],
+                                                      small_web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert _killed(small_web, out, place, point) == -signal.SIGKILL
+    result = run(recipe_of(small_web), str(out), Settings(engine="inline"))
+    assert result.made > 0
+    assert tree(out) == tree(small_demo[0])
+    assert not (out / ".tmp").exists()
+
+
+@pytest.mark.timeout(300)
+def test_an_interrupted_run_says_so(small_demo: tuple[Path, Result], small_web: Path, recipe_of: MakeRecipe,
+                                    tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "curate.cli", "run", "demo", "--set", f"web={small_web}", "--out", str(out),
+             "--engine", "inline"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "extract:" in line)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "the same command goes on from here" in said
+    run(recipe_of(small_web), str(out), Settings(engine="inline"))
+    assert tree(out) == tree(small_demo[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_kill_in_every_stage(demo: tuple[Path, Result], web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    # Stages that need nothing are made first, wherever they stand in the list.
+    places = list(dict.fromkeys(s.place for s in sorted(STAGES, key=lambda s: bool(s.needs))))
+    for number, place in enumerate(places):
+        assert _killed(web, out, place, POINTS[number % len(POINTS)]) == -signal.SIGKILL, place
+    assert len(places) >= 20
+    run(recipe_of(web), str(out), Settings(engine="inline"))
+    assert tree(out) == tree(demo[0])

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from manifests.errors import RecipeError
+from manifests.storage import Storage
+from pipelines.inputs import InputScanner, describe
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name in ("a/x.warc.gz", "b/x.warc.gz", "b/y.warc.gz"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "in"
+
+
+def test_parts_are_named_for_their_files(files: Path, tmp_path: Path) -> None:
+    found = InputScanner(Storage(str(tmp_path / "run"))).scan([f"{files}/**/*.warc.gz"], "sources.web.files")
+    assert [f.relative for f in found] == ["a/x.warc.gz", "b/x.warc.gz", "b/y.warc.gz"]
+    assert len({f.part for f in found}) == 3
+    assert all(f.part.startswith(("part-x-", "part-y-")) for f in found)
+    assert "path" not in describe(found)[0]
+
+
+def test_relative_names_do_not_depend_on_the_place(files: Path, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    scanner = InputScanner(Storage(str(tmp_path / "run")))
+    absolute = scanner.scan([f"{files}/b/*"], "f")
+    monkeypatch.chdir(files)
+    relative = scanner.scan(["b/*"], "f")
+    assert describe(absolute) == describe(relative)
+
+
+def test_objects_behind_urls(tmp_path: Path) -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe({"/bucket/c/1.warc": b"1", "/bucket/c/d/2.warc": b"22"})
+    found = InputScanner(Storage(str(tmp_path))).scan(["memory://bucket/c/**/*.warc"], "f")
+    assert [(f.relative, f.n_bytes) for f in found] == [("1.warc", 1), ("d/2.warc", 2)]
+    one = InputScanner(Storage(str(tmp_path))).scan(["memory://bucket/c/1.warc"], "f")
+    assert one[0].relative == "1.warc"
+
+
+def test_a_pattern_without_files_names_the_field(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"sources\.web\.files: no file matches"):
+        InputScanner(Storage(str(tmp_path))).scan([f"{tmp_path}/none/*"], "sources.web.files")
+
+
+def test_two_files_of_one_name_are_refused(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"share the name 'x\.warc\.gz'"):
+        InputScanner(Storage(str(tmp_path))).scan([f"{files}/a/*.gz", f"{files}/b/*.gz"], "f")
+
+
+def test_digests_are_remembered_until_the_file_changes(files: Path, tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "run"))
+    first = InputScanner(storage)
+    digest = first.scan([f"{files}/a/x.warc.gz"], "f")[0].digest
+    first.save()
+    path = files / "a/x.warc.gz"
+    state = path.stat()
+    path.write_text("a/X.warc.gz")  # the same size
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert InputScanner(storage).scan([str(path)], "f")[0].digest == digest  # known by size and time of change
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert InputScanner(storage).scan([str(path)], "f")[0].digest != digest
