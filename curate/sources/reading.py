@@ -19,7 +19,7 @@ from curate.sources.pages import read_pages
 from curate.sources.parquet import read_parquet
 from curate.sources.records import read_records
 from curate.sources.text import read_text
-from curate.sources.url_rules import load_url_lists, url_reasons
+from curate.sources.url_rules import hosts, url_reasons
 from curate.sources.warc import Loss
 from manifests.errors import InputError
 from manifests.tasks import ShardWork
@@ -69,12 +69,12 @@ def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
             continue
         n_rows += len(rows)
         urls = without_nul(rows.urls)
-        host = hosts_of(urls)
+        host = hosts(urls)
         places = range(rows.first_row, rows.first_row + len(rows))
         columns = {"doc_id": row_ids(file.source, file.origin_path, places), "record_id": without_nul(rows.ids),
                    "url": urls, "host": host, "origin_offset": pa.array(places, pa.int64()),
                    "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), len(rows)), "text": without_nul(rows.text),
-                   "reason": url_reasons(urls, host, rules, lists)}
+                   "reason": url_reasons(urls, host, rules)}
         yield rows_table(columns, len(rows))
     if n_rows == 0 and work.counters["damaged"]:
         raise InputError(f"holds nothing that can be read as {file.kind}", where=file.path)
