@@ -46,6 +46,10 @@ test-ray: $(READY) ## Tests that start Ray: clusters, jobs, killed workers
 test-slow: $(READY) ## Long tests: twenty SIGKILLs of a demo run, large inputs
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
+.PHONY: test-nightly
+test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive records
+	$(BIN)/python -m pytest -m nightly $(PYTEST_ARGS)
+
 .PHONY: bench-gpt3
 bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)

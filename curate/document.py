@@ -32,6 +32,8 @@ class ExtractReason(StrEnum):
 
     URL_SCHEME = "url_scheme"
     BLOCKED_HOST = "blocked_host"
+    BLOCKLIST = "blocklist"  # with the category after it
+    OPTED_OUT = "opted_out"
     URL_EXTENSION = "url_extension"
     HTTP_STATUS = "http_status"
     ROBOTS_HEADER = "robots_header"

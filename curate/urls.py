@@ -23,6 +23,7 @@ import numba as nb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from curate.kernels.strings import string_buffers
@@ -35,6 +36,7 @@ TRACKING_PARAMETERS: Final = (
 _HOST = r"(?:[^/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#:@\[\]\\]+)"
 _URL = rf"(?s)^(?i:https?)://{_HOST}(?::([0-9]*))?([/?][^#]*)?(?:#.*)?$"
 _HOST_OF = re.compile(rf"\s*(?i:https?)://{_HOST}(?::[0-9]*)?(?:[/?#]|\s*$)")
+_AUTHORITY: Final = r"^[A-Za-z][A-Za-z0-9+.-]*:(?://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]*))?"
 _TRACKING = rf"(?i)&(?:{'|'.join(TRACKING_PARAMETERS)})=[^&]*"
 
 
@@ -113,11 +115,23 @@ def host_of(url: str) -> str | None:
     return (_ascii_host(found[1].strip().lower().rstrip(".")) or None) if found else None
 
 
-def _hosts(raw: pl.Series) -> pl.Series:
-    hosts = raw.str.to_lowercase().str.strip_chars().str.strip_chars_end(".")
+def ascii_hosts(hosts: pl.Series) -> pl.Series:
+    """Hosts in their IDNA ASCII form, where they have one. String [n] -> String [n]."""
     foreign = hosts.filter(hosts.str.contains(r"[^\x00-\x7f]")).unique().to_list()
-    if foreign:  # rare, and only by distinct host
-        hosts = hosts.replace({host: _ascii_host(host) for host in foreign})
+    # Rare, and only by distinct host.
+    return hosts.replace({host: _ascii_host(host) for host in foreign}) if foreign else hosts
+
+
+def hosts_of(urls: pa.Array) -> pa.Array:
+    """Lower-case ASCII host of each URL of any scheme, without user, port and final dot, `www.` kept; null where there
+    is none. This is the `host` of documents. string [n] -> string [n]."""
+    host = pl.Series(pc.struct_field(pc.extract_regex(urls, _AUTHORITY), "host"), dtype=pl.String)
+    host = ascii_hosts(host.str.to_lowercase().str.strip_chars_end("."))
+    return host.to_frame("host").select(pl.when(pl.col("host") != "").then("host"))["host"].to_arrow().cast(pa.string())
+
+
+def _hosts(raw: pl.Series) -> pl.Series:
+    hosts = ascii_hosts(raw.str.to_lowercase().str.strip_chars().str.strip_chars_end("."))
     return hosts.str.replace(r"^www\.([^.]+\..+)$", "$1")
 
 

@@ -15,8 +15,10 @@ from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupConfig
 from curate.extract_config import ExtractConfig
 from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
+from curate.sources.blocklists import pattern_of
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
+from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from tokenizer.mixture import MixtureConfig
 from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
@@ -131,6 +133,10 @@ class Recipe(BaseModel):
             found["links.files"] = self.links.files
         for benchmark in self.decontaminate.benchmarks:
             found[f"decontaminate.benchmarks.{benchmark.name}"] = (benchmark.path,)
+        for i, entry in enumerate(self.extract.urls.blocklists):
+            found[f"{BLOCKLIST_INPUT}.{i}"] = (pattern_of(entry.path),)
+        for i, path in enumerate(self.extract.robots.opted_out):
+            found[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
         if self.tokenizer.path is not None:
             found["tokenizer.path"] = (self.tokenizer.path,)
         return found

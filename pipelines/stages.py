@@ -44,6 +44,9 @@ def _extract(p: Progress) -> Iterator[Shard]:
     if p.recipe.extract.identify_language:
         path = p.recipe.extract.language_model or str(lid_model_path())
         model["language_model"] = InputRef((path,), digest_file(path))
+    for name, files in p.other_inputs.items():
+        if name.startswith("extract."):
+            model[name] = source_ref(files)
     for source in p.sources:
         recipe = p.recipe.sources[source.name]
         kind = recipe.commoncrawl.kind if recipe.commoncrawl else recipe.kind
@@ -311,7 +314,7 @@ def _link_rules(recipe: Recipe) -> LinksConfig | None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 1, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
+    Stage("extract", 2, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
     Stage("classifier/links", 1, links, (), _link_rules, _links, reads_source=True),
     Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
     Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),

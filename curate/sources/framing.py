@@ -18,14 +18,16 @@ class Framing:
     """What tells records of one format apart.
 
     openings: what the first bytes of a record may be. start: matches where a record can begin inside other bytes, so
-    it asks for more than the opening. longest_start: bytes that `start` may need to see. header_end: matches the end
-    of a record's header. fields: the header's fields from its bytes, names in lower case. terminators: what closes a
-    record, the longest first."""
+    it asks for more than the opening. longest_start: bytes that `start` may need to see. nests: whether a sound header
+    may hold what looks like the start of another, as an ARC header does with a URL inside a URL. header_end: matches
+    the end of a record's header. fields: the header's fields from its bytes, names in lower case. terminators: what
+    closes a record, the longest first."""
 
     name: str
     openings: tuple[bytes, ...]
     start: re.Pattern[bytes]
     longest_start: int
+    nests: bool
     header_end: re.Pattern[bytes]
     fields: Callable[[bytes], dict[str, str]]
     terminators: tuple[bytes, ...]
@@ -43,6 +45,8 @@ def warc_fields(header: bytes) -> dict[str, str]:
         name = name.strip().lower()
         if colon:
             fields.setdefault(name, value.strip())
+        else:
+            name = ""
     return fields
 
 
@@ -64,14 +68,17 @@ def _iso_date(digits: str) -> str:
 WARC: Final = Framing(
     name="WARC", openings=(b"WARC/", b"warc/"),
     # A version line and a first field, not the mere word in a page.
-    start=re.compile(rb"(?:WARC|warc)/[01]\.[0-9]{1,2}\r?\n[A-Za-z-]+[ \t]*:"), longest_start=64,
+    start=re.compile(rb"(?:WARC|warc)/[01]\.[0-9]{1,2}\r?\n[A-Za-z-]+[ \t]*:"), longest_start=64, nests=False,
     header_end=re.compile(rb"\r?\n\r?\n"), fields=warc_fields, terminators=(b"\r\n\r\n", b"\n\n"))
 
 ARC: Final = Framing(
-    name="ARC", openings=(b"filedesc:", b"http:", b"https:", b"dns:", b"ftp:", b"whois:", b"gopher:", b"nntp:"),
-    # At the start of a line: URL, IP address, date, then words of which the last is the length.
-    start=re.compile(rb"(?<![^\n])(?:filedesc|https?|dns|ftp|whois|gopher|nntp):[^ \r\n]{1,4096} [0-9A-Fa-f.:]{1,45} "
-                     rb"[0-9]{8,20} [^ \r\n]{0,256} (?:[^ \r\n]{0,1024} ){0,6}[0-9]{1,15}\r?\n"), longest_start=1 << 13,
+    name="ARC", openings=(b"filedesc:", b"http:", b"https:", b"dns:", b"ftp:", b"whois:", b"gopher:"),
+    # Version 1: URL, IP address, date, type, length; version 2 has a result code, checksum, location, offset and file
+    # name before the length.
+    start=re.compile(
+        rb"(?:(?:filedesc|https?|ftp|gopher)://[^ \r\n]{1,4096}|(?:dns|whois):[^ /\r\n]{1,256}) [0-9A-Fa-f.:]{1,45} "
+        rb"[0-9]{8,20} [^ \r\n:]{0,256} (?:[0-9-]{1,4} [^ \r\n]{0,256} [^ \r\n]{0,4096} [0-9-]{1,16} "
+        rb"[^ \r\n]{0,1024} )?[0-9]{1,15}\r?\n"), longest_start=1 << 13, nests=True,
     header_end=re.compile(rb"\n"), fields=arc_fields, terminators=(b"\n",))
 
 ARC_START: Final = b"filedesc:"

@@ -17,8 +17,9 @@ from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
 from curate.sources.responses import HttpPage, decode_http, decode_resource
 from curate.sources.robots import robots_reason
-from curate.sources.url_rules import hosts, url_reasons
+from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Loss, WarcEntry
+from curate.urls import hosts_of
 from manifests.errors import InputError
 from manifests.tasks import ShardWork
 
@@ -72,10 +73,11 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWo
 
 
 def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: ShardWork, file: SourceFile) -> pa.Table:
+    lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
     urls = strings_array([None if e.url is None else valid_text(e.url) for e in batch]).cast(pa.string())
-    host = hosts(urls)
+    host = hosts_of(urls)
     verdicts = []
-    for entry, reason in zip(batch, url_reasons(urls, host, config.urls).to_pylist(), strict=True):
+    for entry, reason in zip(batch, url_reasons(urls, host, config.urls, lists).to_pylist(), strict=True):
         if reason is not None:
             verdicts.append(_Verdict(reason=reason))
         elif file.kind == "wet":

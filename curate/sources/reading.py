@@ -19,8 +19,9 @@ from curate.sources.pages import read_pages
 from curate.sources.parquet import read_parquet
 from curate.sources.records import read_records
 from curate.sources.text import read_text
-from curate.sources.url_rules import hosts, url_reasons
+from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Loss
+from curate.urls import hosts_of
 from manifests.errors import InputError
 from manifests.tasks import ShardWork
 
@@ -62,6 +63,7 @@ def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Ite
 def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
                found: Iterator[TextRows | Loss]) -> Iterator[pa.Table]:
     rules = config.urls.model_copy(update={"schemes": (), "blocked_extensions": ()})
+    lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
     n_rows = 0
     for rows in found:
         if isinstance(rows, Loss):
@@ -69,12 +71,12 @@ def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
             continue
         n_rows += len(rows)
         urls = without_nul(rows.urls)
-        host = hosts(urls)
+        host = hosts_of(urls)
         places = range(rows.first_row, rows.first_row + len(rows))
         columns = {"doc_id": row_ids(file.source, file.origin_path, places), "record_id": without_nul(rows.ids),
                    "url": urls, "host": host, "origin_offset": pa.array(places, pa.int64()),
                    "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), len(rows)), "text": without_nul(rows.text),
-                   "reason": url_reasons(urls, host, rules)}
+                   "reason": url_reasons(urls, host, rules, lists)}
         yield rows_table(columns, len(rows))
     if n_rows == 0 and work.counters["damaged"]:
         raise InputError(f"holds nothing that can be read as {file.kind}", where=file.path)

@@ -158,6 +158,14 @@ class _Window:
             self._records.pop(member, None)
         return next(offset for start, offset in reversed(self._members) if start <= self._start + place)
 
+    def next_member(self, end: int) -> int | None:
+        """Where in the buffer the next member begins, if it does so before buffer[end]."""
+        self.member_at(0)
+        for start, _ in self._members:
+            if start > self._start:
+                return start - self._start if start < self._start + end else None
+        return None
+
     def offset(self) -> int:
         """Where in the file one must start to read buffer[0]."""
         member = self.member_at(0)
@@ -200,6 +208,10 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
     if header_bytes is None:
         _resynchronise(window, offset, f"bytes that are no {window.framing.name} record")
         return None
+    if (inner := _next_start(window, header_bytes)) is not None:
+        window.drop(inner)
+        window.lose(offset, f"{inner} bytes of a header that runs into the next record")
+        return None
     fields = window.framing.fields(bytes(window.buffer[:header_bytes]))
     n_block_bytes = _block_length(fields)
     if n_block_bytes is None:
@@ -230,6 +242,9 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
     whole = window.ensure(end)
     window.ensure(end + framing.longest_start)
     after = bytes(window.buffer[end : end + framing.longest_start]).lstrip(b"\r\n")
+    place = window.next_member(end)
+    if place is not None and place >= header_bytes and framing.start.match(window.buffer, place):
+        return _cut_at_next(window, entry, header_bytes, place)  # its member ended before it did
     if not whole or (after and not after.startswith(framing.openings)):
         # A length that is too long, or bytes lost from the middle: the record may have swallowed the next one.
         inner = framing.start.search(window.buffer, header_bytes)
@@ -264,6 +279,15 @@ def _cut_at_next(window: _Window, entry: WarcEntry, header_bytes: int, end: int)
         entry.length = window.stored_length(entry.offset, entry.ordinal, end)
     window.drop(end)
     return entry.block is not None
+
+
+def _next_start(window: _Window, header_bytes: int) -> int | None:
+    """Where another record begins inside the header at the window's start, which is then cut short; else None."""
+    if not window.framing.nests:
+        found = window.framing.start.search(window.buffer, 1, header_bytes)
+        return found.start() if found else None
+    place = window.next_member(header_bytes)
+    return place if place is not None and window.framing.start.match(window.buffer, place) else None
 
 
 def _ends_a_record(framing: Framing, content: bytes | bytearray) -> bool:

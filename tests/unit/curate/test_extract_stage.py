@@ -19,8 +19,9 @@ from curate.extract_config import ExtractConfig
 from curate.html import decode, is_html
 from curate.models import lid_model_path
 from curate.sources.responses import decode_http
-from curate.sources.url_rules import UrlRules, hosts, url_reasons
+from curate.sources.url_rules import UrlRules, url_reasons
 from curate.sources.warc import WarcEntry, read_warc
+from curate.urls import hosts_of
 from manifests.errors import InputError
 from manifests.hashing import document_id
 from manifests.records import ShardRecord
@@ -203,10 +204,10 @@ def test_languages(tmp_path: Path) -> None:
 def test_hosts_and_url_rules() -> None:
     urls = pa.array(["https://user:pw@WWW.Ex.org:8080/p", "http://[::1]:80/x", "mailto:a@b.c", "not a url", None,
                      "http://a.b./"])
-    assert hosts(urls).to_pylist() == ["www.ex.org", "[::1]", None, None, None, "a.b"]
+    assert hosts_of(urls).to_pylist() == ["www.ex.org", "[::1]", None, None, None, "a.b"]
     urls = pa.array(["http://x.pdf", "http://x.org/a.b/c", "http://x.org/a.jpg#t", "HTTP://x.org/?f=a.pdf",
                      "http://y.x.org/", None])
-    reasons = url_reasons(urls, hosts(urls), UrlRules(blocked_hosts=("y.x.org",)))
+    reasons = url_reasons(urls, hosts_of(urls), UrlRules(blocked_hosts=("y.x.org",)))
     assert reasons.to_pylist() == [None, None, "url_extension", None, "blocked_host", None]
 
 
