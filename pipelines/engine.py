@@ -141,6 +141,10 @@ class RayEngine:
         self.workers = workers or 1
 
     def __enter__(self) -> Self:
+        if not self._address and "RAY_AUTH_MODE" not in os.environ:
+            # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
+            # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again.
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         import ray
 
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -150,10 +154,6 @@ class RayEngine:
         if self._address:
             ray.init(address=self._address, **common)
         else:
-            if "RAY_AUTH_MODE" not in os.environ:
-                # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
-                # write a lasting one into the user's home.
-                os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             cores = self._wanted or os.cpu_count() or 1
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                      _temp_dir=_ray_folder(), **common)
