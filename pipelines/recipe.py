@@ -14,7 +14,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupConfig
 from curate.extract_config import ExtractConfig
-from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
+from curate.quality.config import (
+    ClassifierConfig,
+    LabelsConfig,
+    LinksConfig,
+    OtherClassifier,
+    ScoresConfig,
+    SelectConfig,
+)
 from curate.sources.blocklists import pattern_of
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
@@ -74,6 +81,16 @@ class LinksRecipe(LinksConfig):
         return LinksConfig(**{name: getattr(self, name) for name in LinksConfig.model_fields})
 
 
+class ClassifierFile(OtherClassifier):
+    """A model that somebody else trained, whose score becomes the column `quality_<name>`."""
+
+    path: str = Field(description="fastText model of two labels or more (.bin, .ftz), or a hashed_lr of this project.")
+
+    def reading(self) -> OtherClassifier:
+        """What of this scores depend on; the file itself is an input."""
+        return OtherClassifier(label=self.label, max_bytes=self.max_bytes)
+
+
 class Recipe(BaseModel):
     """A whole pipeline, from files to packed shards. Where a group is left out, its defaults hold."""
 
@@ -94,6 +111,8 @@ class Recipe(BaseModel):
     classifier: ClassifierConfig | None = Field(
         default_factory=ClassifierConfig,
         description="The quality classifier; null for none, and then nothing is dropped by score.")
+    classifiers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ClassifierFile] = Field(
+        default_factory=dict, description="Classifiers beside the run's own: domain, education, DCLM's and the like.")
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
     dedup: DedupConfig = Field(default_factory=DedupConfig, description="Removal of duplicates.")
     decontaminate: DecontaminationConfig = Field(
@@ -114,9 +133,16 @@ class Recipe(BaseModel):
         known = set(self.sources)
         for field, names in (("mixture.weights", self.mixture.weights),
                              ("mixture.max_epochs_by_source", self.mixture.max_epochs_by_source),
-                             ("select.filtered_sources", self.select.filtered_sources)):
+                             ("select.filtered_sources", self.select.filtered_sources or ())):
             if unknown := sorted(set(names) - known):
                 raise ValueError(f"{field}: no source is called {unknown[0]!r}; sources are {', '.join(sorted(known))}")
+        scored = {*self.classifiers, *(["quality"] if self.classifier else [])}
+        for number, rule in enumerate(self.select.keep):
+            if rule.score not in scored:
+                raise ValueError(f"select.keep.{number}.score: no classifier is called {rule.score!r}; there are "
+                                 f"{', '.join(sorted(scored)) or 'none'}")
+        if {"quality", "score"} & set(self.classifiers):
+            raise ValueError("classifiers: `quality` and `score` are names of the run's own classifier")
         return self
 
     @model_validator(mode="after")
@@ -137,9 +163,23 @@ class Recipe(BaseModel):
             found[f"{BLOCKLIST_INPUT}.{i}"] = (pattern_of(entry.path),)
         for i, path in enumerate(self.extract.robots.opted_out):
             found[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
+        for name, other in self.classifiers.items():
+            found[f"classifiers.{name}.path"] = (other.path,)
         if self.tokenizer.path is not None:
             found["tokenizer.path"] = (self.tokenizer.path,)
         return found
+
+    def selection(self) -> SelectConfig:
+        """The configuration of selection, with the sources that the keep rule applies to."""
+        if self.select.filtered_sources is not None:
+            return self.select
+        crawled = tuple(name for name, s in self.sources.items() if not (s.curated or s.derived_from))
+        scored = self.classifier or self.select.keep
+        return self.select.model_copy(update={"filtered_sources": crawled if scored else ()})
+
+    def scoring(self) -> ScoresConfig:
+        """Which classifiers score documents beside the run's own, and how each is fed."""
+        return ScoresConfig(classifiers={name: other.reading() for name, other in sorted(self.classifiers.items())})
 
     def derived(self, parent: str) -> tuple[str, SourceRecipe] | None:
         """The source derived from another one, with its name, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
@@ -16,10 +17,13 @@ from curate.dedup.verify import resolve_stage, shingles_stage
 from curate.extract import extract
 from curate.models import lid_model_path
 from curate.quality.config import LinksConfig
+from curate.quality.examples import examples
+from curate.quality.keep import cutoffs, keep_rules
 from curate.quality.labels import labels
 from curate.quality.links import link_index, links
 from curate.quality.metrics import metrics
-from curate.quality.samples import samples
+from curate.quality.samples import KINDS, halvings, samples
+from curate.quality.scores import scores
 from curate.quality.select import select
 from curate.quality.training import classifier
 from manifests.errors import StageError
@@ -94,34 +98,73 @@ def _labels(p: Progress) -> Iterator[Shard]:
 def _samples(p: Progress) -> Iterator[Shard]:
     if p.recipe.classifier is None:
         return
+    shares = _sample_shares(p, p.recipe.classifier.max_documents)
     for record in p.shards("classifier/labels"):
         shard = record.identity.shard
         curated = p.recipe.sources[shard.split("/")[0]].curated
         inputs = {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))}
-        yield Shard(shard, inputs, {"seed": p.recipe.seed, "negative": not curated})
+        yield Shard(shard, inputs, {"seed": p.recipe.seed, "negative": not curated, "halvings": shares})
+
+
+def _sample_shares(p: Progress, max_documents: int) -> dict[str, int]:
+    """How often each kind's range of hashes is halved, from the counts of the whole corpus."""
+    total = dict.fromkeys((str(kind) for kind in KINDS), 0)
+    for record in p.shards("classifier/labels"):
+        counters = record.counters
+        linked = counters.get("label_url", 0) + counters.get("label_host", 0)
+        total["linked"] += linked
+        total["curated"] += counters.get("label_curated", 0)
+        if not p.recipe.sources[record.identity.shard.split("/")[0]].curated:
+            total["negative"] += counters.get("documents", 0) - linked
+    return {name: halvings(n, max_documents) for name, n in total.items()}
+
+
+def _examples(p: Progress) -> Iterator[Shard]:
+    if p.recipe.classifier is not None:
+        yield Shard("examples", {"samples": p.whole("classifier/samples", "samples")})
 
 
 def _classifier(p: Progress) -> Iterator[Shard]:
     if p.recipe.classifier is None:
         return
-    sample = p.whole("classifier/samples", "samples")
+    sample = p.output("classifier/examples", "examples", "examples")
     folds: list[int | None] = [*range(p.recipe.labels.folds), None]
     for fold in folds:
         name = MODEL_SHARD if fold is None else f"fold-{fold}"
-        yield Shard(name, {"samples": sample}, {"seed": p.recipe.seed, "fold": fold})
+        yield Shard(name, {"examples": sample}, {"seed": p.recipe.seed, "fold": fold})
 
 
 def _metrics(p: Progress) -> Iterator[Shard]:
     if p.shards("classifier"):
-        yield Shard("metrics", {"scores": p.whole("classifier", "scores")})
+        yield Shard("metrics", {"scores": p.whole("classifier", "scores"),
+                                "model": p.output("classifier", MODEL_SHARD, "model")})
 
 
-def _select(p: Progress) -> Iterator[Shard]:
+def _scores(p: Progress) -> Iterator[Shard]:
     models = {"models": p.whole("classifier", "model")} if p.shards("classifier") else {}
+    for name in p.recipe.classifiers:
+        models[f"classifier_{name}"] = source_ref(p.other_inputs[f"classifiers.{name}.path"])
+    if not models:
+        return
     for record in p.shards("classifier/labels"):
         shard = record.identity.shard
         yield Shard(shard, {"documents": p.output("extract", shard, "documents"),
-                            "labels": file_ref(record.output("labels")), **models}, {"seed": p.recipe.seed})
+                            "labels": file_ref(record.output("labels")), **models})
+
+
+def _cutoffs(p: Progress) -> Iterator[Shard]:
+    if p.shards("classifier/scores") and any(r.fraction_kept is not None for r in keep_rules(p.recipe.selection())):
+        yield Shard("cutoffs", {"histograms": p.whole("classifier/scores", "histogram")})
+
+
+def _select(p: Progress) -> Iterator[Shard]:
+    cut = {"cutoffs": p.output("select/cutoffs", "cutoffs", "cutoffs")} if p.shards("select/cutoffs") else {}
+    for record in p.shards("classifier/labels"):
+        shard = record.identity.shard
+        inputs = {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))}
+        if p.shards("classifier/scores"):
+            inputs["scores"] = p.output("classifier/scores", shard, "scores")
+        yield Shard(shard, {**inputs, **cut}, {"seed": p.recipe.seed})
 
 
 def _every_source_keeps_some(p: Progress) -> None:
@@ -318,10 +361,13 @@ STAGES: tuple[Stage, ...] = (
     Stage("classifier/links", 1, links, (), _link_rules, _links, reads_source=True),
     Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
     Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
-    Stage("classifier/samples", 1, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
-    Stage("classifier", 1, classifier, ("classifier/samples",), lambda r: r.classifier, _classifier),
-    Stage("classifier/metrics", 1, metrics, ("classifier",), lambda r: r.select, _metrics),
-    Stage("select", 1, select, ("classifier", "classifier/labels"), lambda r: r.select, _select,
+    Stage("classifier/samples", 2, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
+    Stage("classifier/examples", 1, examples, ("classifier/samples",), lambda r: r.classifier, _examples),
+    Stage("classifier", 2, classifier, ("classifier/examples",), lambda r: r.classifier, _classifier),
+    Stage("classifier/metrics", 2, metrics, ("classifier",), lambda r: r.selection(), _metrics),
+    Stage("classifier/scores", 1, scores, ("classifier", "classifier/labels"), lambda r: r.scoring(), _scores),
+    Stage("select/cutoffs", 1, cutoffs, ("classifier/scores",), lambda r: r.selection(), _cutoffs),
+    Stage("select", 2, select, ("select/cutoffs", "classifier/labels"), lambda r: r.selection(), _select,
           _every_source_keeps_some),
     Stage("dedup/signatures", 1, signatures_stage, ("select",), lambda r: r.dedup, _signatures),
     Stage("dedup/exact", 1, exact_stage, ("dedup/signatures",), lambda r: r.dedup, _exact),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.quality.card import model_card
 from curate.quality.config import SelectConfig
 from curate.quality.pareto import keep_rate
 from curate.quality.samples import KINDS, Kind
+from curate.quality.scorer import POSITIVE, load_scorer
 from curate.quality.training import SCORES
 from manifests.tables import read_table
 from manifests.tasks import ShardWork
@@ -20,18 +23,20 @@ from manifests.tasks import ShardWork
 THRESHOLD: Final = 0.5  # of precision and recall; the keep rule itself has no threshold
 _ALPHAS = (1.0, 3.0, 6.0, 9.0)
 _DIGITS = 6
+_BINS = 10
 
 Bools = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 
 
 def metrics(config: SelectConfig, work: ShardWork) -> None:
-    """Stage classifier/metrics, one shard: held-out metrics of all folds as one JSON file.
+    """Stage classifier/metrics, one shard: held-out metrics of all folds as one JSON file, and the model's card.
 
-    Input `scores` (role of classifier). Output `metrics` (`classifier/metrics/metrics.json`): `overall` (all
-    positives), `reddit` (linked pages against the same negatives), `folds` (each of the two by fold), `keep_rate`
-    (expected share that the keep rule leaves of each kind, by alpha). A figure that cannot be computed is null.
-    Counters: scored_<kind>."""
+    Inputs: `scores` (role of classifier); `model` (the one on everything; its words are left out where it is absent).
+    Outputs: `metrics` (`classifier/metrics/metrics.json`): `overall` (all positives), `reddit` (linked pages against
+    the same negatives), `folds` (each of the two by fold), `calibration` (see `calibration`), `keep_rate` (expected
+    share that the keep rule leaves of each kind, by alpha); `card` (`classifier/metrics/card.md`), the same for people,
+    with telling words and the worst errors. A figure that cannot be computed is null. Counters: scored_<kind>."""
     tables = [read_table(path) for path in work.inputs("scores", role="scores")]
     table = pa.concat_tables(tables) if tables else SCORES.empty_table()
     report = classifier_metrics(table, config.alpha)
@@ -40,6 +45,9 @@ def metrics(config: SelectConfig, work: ShardWork) -> None:
     with open(work.output("metrics", suffix=".json"), "w", encoding="utf-8") as stream:
         json.dump(report, stream, indent=1, sort_keys=True)
         stream.write("\n")
+    model = next(iter(work.inputs("model")), None)
+    with open(work.output("card", name="card.md"), "w", encoding="utf-8") as stream:
+        stream.write(model_card(report, table, None if model is None else load_scorer(model, POSITIVE)))
 
 
 def classifier_metrics(table: pa.Table, alpha: float) -> dict[str, Any]:
@@ -55,9 +63,25 @@ def classifier_metrics(table: pa.Table, alpha: float) -> dict[str, Any]:
         **{name: _figures(score[group], positive[group]) for name, group in groups.items()},
         "folds": {str(number): {name: _figures(score[group & (fold == number)], positive[group & (fold == number)])
                                 for name, group in groups.items()} for number in np.unique(fold)},
+        "calibration": calibration(score, positive),
         "keep_rate": {f"{a:g}": {str(kind): round(keep_rate(score[kinds[kind]], a), _DIGITS) for kind in KINDS}
                       for a in sorted({*_ALPHAS, alpha})},
     }
+
+
+def calibration(score: Float32, positive: Bools) -> dict[str, Any]:
+    """How far a score is a probability: ten equal bins with their n, mean score and share of positives, and `error`,
+    the mean distance of the two by documents (Guo et al. 2017, equation 3: expected calibration error)."""
+    place = np.minimum((score.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1)
+    bins, gaps = [], []
+    for number in range(_BINS):
+        inside = place == number
+        n = int(inside.sum())
+        mean = math.fsum(score[inside].tolist())
+        bins.append({"from": number / _BINS, "n": n, "mean_score": _ratio(mean, n),
+                     "positive_share": _ratio(int((inside & positive).sum()), n)})
+        gaps.append(abs(mean - int((inside & positive).sum())))
+    return {"bins": bins, "error": _ratio(math.fsum(gaps), len(score))}
 
 
 def _figures(score: Float32, positive: Bools) -> dict[str, float | int | None]:
@@ -68,7 +92,7 @@ def _figures(score: Float32, positive: Bools) -> dict[str, float | int | None]:
             "f1": _ratio(2 * hits, n_said + n_positive), "auc": auc(score, positive)}
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def _ratio(part: float, whole: int) -> float | None:
     return round(part / whole, _DIGITS) if whole else None
 
 

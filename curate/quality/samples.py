@@ -1,8 +1,10 @@
 """The training sample of the quality classifier, chosen by hash and without a look at the other parts.
 
-Each part keeps, of each kind of example, the documents with the lowest hashes, as many as the whole sample may hold.
-The lowest hashes of all parts together are then among what the parts kept, so training takes an exact uniform sample of
-the corpus, whatever the parts and their order.
+Each part keeps, of each kind of example, the documents with the lowest hashes: those below 2**-k of the range, where
+k is chosen from the counts of the whole corpus so that about twice as many as wanted are left, and never more than the
+whole sample may hold. The lowest hashes of all parts together are then among what the parts kept, so training takes a
+uniform sample of the corpus, whatever the parts and their order. k moves only when the corpus doubles, so that one more
+file does not make every part's sample stale.
 """
 
 from __future__ import annotations
@@ -60,17 +62,30 @@ def samples(config: ClassifierConfig, work: ShardWork) -> None:
     """Stage classifier/samples, one shard a source part: its candidates for the training sample, as classifier lines.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS). Variables: seed; negative (bool: documents without a
-    label are unfiltered crawl). Output `samples` (SAMPLES, documents' order, a row group for each of theirs). Counters:
-    documents, sampled_<kind>."""
+    label are unfiltered crawl); halvings: {kind: k}, see above; none where it is absent. Output `samples` (SAMPLES,
+    documents' order, a row group for each of theirs). Counters: documents, sampled_<kind>."""
     labels = read_table(work.input("labels"))
     order = keyed_hash(int(work.variables["seed"]), _PURPOSE, id_words(labels["doc_id"]))
     kind = example_kinds(labels["label"].combine_chunks(), bool(work.variables.get("negative", False)))
     taken = lowest_of_each(order, kind, dict.fromkeys(range(len(KINDS)), config.max_documents))
+    for name, n_halvings in work.variables.get("halvings", {}).items():
+        taken &= (kind != KINDS.index(Kind(name))) | (order >> np.uint64(64 - n_halvings) == 0 if n_halvings else True)
     work.count("documents", len(labels))
     for number, name in enumerate(KINDS):
         work.count(f"sampled_{name}", int((taken & (kind == number)).sum()))
     frame = labels.append_column("order", pa.array(order)).append_column("kind", pa.array(kind))
     work.write("samples", SAMPLES, _rows(config, work.input("documents"), frame, taken))
+
+
+def halvings(n_documents: int, max_documents: int) -> int:
+    """How often the range of hashes can be halved so that twice the wanted number, or all there are, stays likely.
+
+    What is left of n is expected to be 2 to 4 times max_documents; that it falls below the number itself has a chance
+    under 1e-12 from a hundred documents on."""
+    n = 0
+    while n_documents >> (n + 2) >= max_documents and n < 63:
+        n += 1
+    return n
 
 
 def example_kinds(label: pa.Array[Any], negative: bool) -> npt.NDArray[np.int8]:

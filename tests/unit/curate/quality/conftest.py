@@ -116,5 +116,5 @@ def models(sampled: list[str], run: Run) -> list[ShardRecord]:
     from curate.quality.training import classifier
 
     config = ClassifierConfig(buckets=2000, min_count=1, epochs=20)
-    return [run("classifier", name, classifier, config, {"samples": sampled}, fold=fold)
+    return [run("classifier", name, classifier, config, {"examples": sampled}, fold=fold)
             for name, fold in (("fold-0", 0), ("fold-1", 1), ("fold-2", 2), ("model", None))]

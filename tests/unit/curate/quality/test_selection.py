@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,11 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from curate.heuristics.gopher import GopherReason, GopherRules
-from curate.quality.config import SelectConfig
+from curate.quality.config import ScoresConfig, SelectConfig
+from curate.quality.keep import SelectReason
 from curate.quality.lines import classifier_lines
 from curate.quality.pareto import pareto_keeps
 from curate.quality.scorer import load_scorer
-from curate.quality.select import SelectReason, select
+from curate.quality.scores import scores
+from curate.quality.select import select
 from manifests.errors import InputError, StageError
 from manifests.hashing import id_words, uniform
 from manifests.records import ShardRecord
@@ -28,12 +29,18 @@ Run = Callable[..., ShardRecord]
 Web = dict[str, dict[str, str]]
 
 
-def _inputs(web: Web, name: str, models: list[ShardRecord], storage: Storage, tmp_path: Path) -> dict[str, object]:
+def _manifest(models: list[ShardRecord], storage: Storage) -> str:
     rows = [(r.identity.shard, o.role, o.path, o.n_bytes, o.n_rows, o.digest) for r in models for o in r.outputs]
     path = storage.path("classifier/manifest.parquet")
     columns = [list(column) for column in zip(*rows, strict=True)]
     write_table(path, STAGE_MANIFEST, [pa.table(columns, schema=STAGE_MANIFEST)])
-    return {**web[name], "models": path}
+    return path
+
+
+def _inputs(web: Web, name: str, models: list[ShardRecord], storage: Storage, run: Run) -> dict[str, str]:
+    inputs = {**web[name], "models": _manifest(models, storage)}
+    record = run("classifier/scores", name, scores, ScoresConfig(), inputs)
+    return {**web[name], "scores": storage.path(record.output("scores").path)}
 
 
 def _marks(storage: Storage, record: ShardRecord) -> pl.DataFrame:
@@ -43,8 +50,8 @@ def _marks(storage: Storage, record: ShardRecord) -> pl.DataFrame:
 
 
 def test_scores_come_from_the_model_that_has_not_seen_the_host(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    record = run("select", "crawl/one", select, SelectConfig(), _inputs(web, "crawl/one", models, storage, tmp_path))
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    record = run("select", "crawl/one", select, SelectConfig(), _inputs(web, "crawl/one", models, storage, run))
     marks = _marks(storage, record)
     labels = pl.DataFrame(read_table(web["crawl/one"]["labels"]))
     texts = read_table(web["crawl/one"]["documents"])["text"]
@@ -59,9 +66,9 @@ def test_scores_come_from_the_model_that_has_not_seen_the_host(
 
 
 def test_the_keep_rule_follows_the_stored_score(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
-    record = run("select", "crawl/one", select, SelectConfig(alpha=3.0), inputs)
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, run)
+    record = run("select", "crawl/one", select, SelectConfig(alpha=3.0, filtered_sources=("crawl",)), inputs)
     table = read_table(storage.path(record.output("marks").path))
     score = table["quality_score"].to_numpy()
     u = uniform(7, "select", id_words(table["doc_id"]))
@@ -81,8 +88,8 @@ def test_the_keep_rule_follows_the_stored_score(
 
 
 def test_other_sources_keep_all_and_are_scored(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    record = run("select", "books/one", select, SelectConfig(), _inputs(web, "books/one", models, storage, tmp_path))
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    record = run("select", "books/one", select, SelectConfig(), _inputs(web, "books/one", models, storage, run))
     marks = _marks(storage, record)
     assert marks["keep"].all()
     assert marks["quality_score"].null_count() == 0
@@ -91,21 +98,21 @@ def test_other_sources_keep_all_and_are_scored(
 
 
 def test_heuristic_rules_come_first_and_hold_for_every_source(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
     for name in ("books/one", "crawl/one"):
         table = read_table(web[name]["documents"])
         words = pa.array([10.0 if i % 3 == 0 else 100.0 for i in range(len(table))], pa.float32())
         write_table(web[name]["documents"], table.schema.append(pa.field("signal_n_words", pa.float32())),
                     [table.append_column("signal_n_words", words)])
         rules = GopherRules(**{field: None for field in GopherRules.model_fields if field != "min_words"})
-        record = run("select", name, select, SelectConfig(rules=rules), _inputs(web, name, models, storage, tmp_path))
+        record = run("select", name, select, SelectConfig(rules=rules), _inputs(web, name, models, storage, run))
         marks = _marks(storage, record)
         short = marks.with_row_index().filter(pl.col("index") % 3 == 0)
         assert set(short["reason"]) == {GopherReason.TOO_FEW_WORDS}
         assert set(short["value"]) == {10.0}
         assert set(short["threshold"]) == {50.0}
         assert record.counters["dropped_gopher_too_few_words"] == short.height
-    unsigned = _inputs(web, "crawl/two", models, storage, tmp_path)
+    unsigned = _inputs(web, "crawl/two", models, storage, run)
     with pytest.raises(InputError, match="signal_n_words"):
         run("select", "crawl/two", select, SelectConfig(rules=rules), unsigned)
 
@@ -115,32 +122,42 @@ def test_without_a_classifier_nothing_is_scored_and_filtering_is_an_error(web: W
     assert marks["keep"].all()
     assert marks["quality_score"].null_count() == marks.height
     with pytest.raises(StageError, match=r"`crawl`.*needs a trained classifier"):
-        run("select", "crawl/one", select, SelectConfig(), web["crawl/one"])
+        run("select", "crawl/one", select, SelectConfig(filtered_sources=("crawl",)), web["crawl/one"])
 
 
 def test_without_labels_the_whole_model_scores(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
-    del inputs["labels"]
-    marks = _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    inputs = {"documents": web["crawl/one"]["documents"], "models": _manifest(models, storage)}
+    record = run("classifier/scores", "crawl/one", scores, ScoresConfig(), inputs)
+    found = read_table(storage.path(record.output("scores").path))
     lines = classifier_lines(read_table(web["crawl/one"]["documents"])["text"], 2048)
     whole = load_scorer(storage.path(models[3].output("model").path)).score(lines)
-    assert marks["quality_score"].to_numpy().tolist() == whole.tolist()
+    assert found["quality_score"].to_numpy().tolist() == whole.tolist()
+    assert record.counters == {"documents": 120, "scored_folded": 120}
+    histogram = pl.DataFrame(read_table(storage.path(record.output("histogram").path)))
+    assert histogram["n"].sum() == 120
+    bits = pl.Series(whole.view(np.uint32) >> 10).value_counts(name="n").sort("")
+    assert histogram["bin"].to_list() == bits[""].to_list()
+    assert histogram["n"].to_list() == bits["n"].to_list()
 
 
-def test_labels_of_other_documents_and_missing_folds_are_refused(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    mixed = {**_inputs(web, "crawl/one", models, storage, tmp_path), "labels": web["crawl/two"]["labels"]}
+def test_labels_and_scores_of_other_documents_and_missing_folds_are_refused(
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, run)
+    others = _inputs(web, "crawl/two", models, storage, run)
+    for wrong in ("labels", "scores"):
+        with pytest.raises(StageError, match=f"{wrong} are not those"):
+            run("select", "crawl/one", select, SelectConfig(), {**inputs, wrong: others[wrong]})
     with pytest.raises(StageError, match="labels are not those"):
-        run("select", "crawl/one", select, SelectConfig(), mixed)
-    few = _inputs(web, "crawl/one", models[:1], storage, tmp_path)
+        run("classifier/scores", "crawl/one", scores, ScoresConfig(),
+            {"documents": web["crawl/one"]["documents"], "labels": web["crawl/two"]["labels"]})
     with pytest.raises(StageError, match="fold-1"):
-        run("select", "crawl/one", select, SelectConfig(), few)
+        _inputs(web, "crawl/one", models[:1], storage, run)
 
 
 def test_row_groups_do_not_matter(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage, tmp_path: Path) -> None:
-    inputs = _inputs(web, "crawl/one", models, storage, tmp_path)
+        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+    inputs = _inputs(web, "crawl/one", models, storage, run)
     before = _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
     table = read_table(web["crawl/one"]["documents"])
     write_table(web["crawl/one"]["documents"], table.schema, (table.slice(i, 9) for i in range(0, len(table), 9)))

@@ -58,16 +58,16 @@ def test_the_parts_samples_hold_the_lowest_of_the_whole(web: Web, run: Run, stor
     chosen = rows.filter(pl.col("kind") == "negative").sort("order").head(10)
     assert chosen["doc_id"].to_list() == lowest["doc_id"].to_list()
     paths = [record.output("samples").path for record in records]
-    trained = run("classifier", "model", classifier, few, {"samples": paths}, fold=None)
+    trained = run("classifier", "model", classifier, few, {"examples": paths}, fold=None)
     assert trained.counters == {"trained_linked": 10, "trained_curated": 10, "trained_negative": 10}
 
 
 def test_the_same_samples_give_the_same_bytes_in_any_order(sampled: list[str], run: Run) -> None:
-    first = run("classifier", "fold-0", classifier, SMALL, {"samples": sampled}, fold=0)
-    again = run("classifier", "again", classifier, SMALL, {"samples": sampled[::-1]}, fold=0)
+    first = run("classifier", "fold-0", classifier, SMALL, {"examples": sampled}, fold=0)
+    again = run("classifier", "again", classifier, SMALL, {"examples": sampled[::-1]}, fold=0)
     assert [o.role for o in first.outputs] == ["model", "card", "scores"]
     assert [o.digest for o in first.outputs[:2]] == [o.digest for o in again.outputs[:2]]
-    whole = run("classifier", "model", classifier, SMALL, {"samples": sampled}, fold=None)
+    whole = run("classifier", "model", classifier, SMALL, {"examples": sampled}, fold=None)
     assert whole.output("model").digest != first.output("model").digest
 
 
@@ -92,10 +92,10 @@ def test_a_fold_is_scored_by_a_model_without_it(
 
 def test_balance_limits_curated_first_and_then_the_larger_class(sampled: list[str], run: Run) -> None:
     config = ClassifierConfig(max_class_ratio=1.25, max_curated_ratio=0.25, buckets=2000, min_count=1)
-    record = run("classifier", "model", classifier, config, {"samples": sampled}, fold=None)
+    record = run("classifier", "model", classifier, config, {"examples": sampled}, fold=None)
     assert record.counters == {"trained_linked": 80, "trained_curated": 20, "trained_negative": 125}
     config = ClassifierConfig(max_class_ratio=1, max_curated_ratio=0, buckets=2000, min_count=1)
-    record = run("classifier", "model", classifier, config, {"samples": sampled}, fold=None)
+    record = run("classifier", "model", classifier, config, {"examples": sampled}, fold=None)
     assert record.counters == {"trained_linked": 80, "trained_curated": 0, "trained_negative": 80}
 
 
@@ -113,13 +113,13 @@ def test_a_missing_class_is_an_error_that_names_the_source(
     paths = _sampled(run, part, storage, curated, negative=True)
     for fold in (0, None):
         with pytest.raises(StageError, match=rf"{missing}.*`crawl`"):
-            run("classifier", "x", classifier, SMALL, {"samples": paths}, fold=fold)
+            run("classifier", "x", classifier, SMALL, {"examples": paths}, fold=fold)
 
 
 def test_no_examples_at_all_is_an_error(run: Run, part: Part, storage: Storage) -> None:
     paths = _sampled(run, part, storage, curated=False, negative=False)
     with pytest.raises(StageError, match="all are empty"):
-        run("classifier", "model", classifier, SMALL, {"samples": paths}, fold=None)
+        run("classifier", "model", classifier, SMALL, {"examples": paths}, fold=None)
 
 
 def test_a_fold_that_holds_all_positives_is_named(run: Run, part: Part, storage: Storage, web: Web) -> None:
@@ -135,8 +135,8 @@ def test_a_fold_that_holds_all_positives_is_named(run: Run, part: Part, storage:
     write_table(bad, table.schema, [table.filter(pl.Series(table["positive"]).not_().to_arrow())])
     paths = [good.output("samples").path, bad]
     with pytest.raises(StageError, match=f"all positive examples are on hosts of fold {fold}"):
-        run("classifier", f"fold-{fold}", classifier, SMALL, {"samples": paths}, fold=fold)
-    run("classifier", "model", classifier, SMALL, {"samples": paths}, fold=None)
+        run("classifier", f"fold-{fold}", classifier, SMALL, {"examples": paths}, fold=fold)
+    run("classifier", "model", classifier, SMALL, {"examples": paths}, fold=None)
 
 
 def test_metrics_of_held_out_hosts(models: list[ShardRecord], run: Run, storage: Storage) -> None:
