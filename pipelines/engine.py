@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,8 +144,11 @@ class RayEngine:
     def __enter__(self) -> Self:
         if not self._address and "RAY_AUTH_MODE" not in os.environ:
             # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
-            # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again.
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again: where
+            # somebody has imported it before us, it turns tokens on by itself, and says so.
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            if "ray" not in sys.modules:
+                os.environ["RAY_AUTH_MODE"] = "token"
         import ray
 
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
