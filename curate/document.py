@@ -49,6 +49,7 @@ class ExtractReason(StrEnum):
     TEXT_TOO_LONG = "text_too_long"
     LANGUAGE = "language"
     LANGUAGE_SCORE = "language_score"
+    MIXED_LANGUAGE = "mixed_language"
 
 
 def valid_text(text: str) -> bytes:

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from curate.document import ROWS, ExtractReason
 from curate.extract_config import ExtractConfig
 from curate.heuristics.signals import SIGNAL_FIELDS, signals
-from curate.language import identify
+from curate.language import Languages, identify
+from curate.normalise import normalise
 from curate.sources.columns import SourceFile
 from curate.sources.kinds import detect_kind
 from curate.sources.reading import read_source
@@ -37,7 +38,8 @@ def extract(config: ExtractConfig, work: ShardWork) -> None:
     """Turn one input file into documents and exclusions.
 
     Input `source`: a path or URL. Variables: source, origin_path, kind (auto, warc, wet, jsonl, parquet, text);
-    optionally filter_language (true), id_column, text_column, url_column. Outputs: `documents`, and `exclusions` at
+    optionally filter_language (true), languages (of the configuration), id_column, text_column, url_column. Inputs
+    beside it: the files of lists, by the field that names them. Outputs: `documents`, and `exclusions` at
     SOURCE/exclusions/PART.parquet. Damage is reported with its place; raises InputError for a file that cannot be
     read at all."""
     file = _source_file(config, work)
@@ -59,11 +61,10 @@ def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
 
 def _documents(config: ExtractConfig, work: ShardWork, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
     """The document tables of a file, its exclusions put aside and everything counted."""
-    filter_language = bool(work.variables.get("filter_language", True))
     for rows in _gathered(read_source(config, work, file)):
         work.count("candidates", len(rows))
-        judged = _judge_texts(rows, config)
-        judged = _judge_languages(judged, config, filter_language)
+        judged = _judge_texts(_normalised(rows, config, work), config)
+        judged = _judge_languages(judged, config, work)
         kept = judged.filter(pc.is_null(judged["reason"]))
         dropped = judged.filter(pc.is_valid(judged["reason"]))
         for item in pc.value_counts(dropped["reason"]):
@@ -121,6 +122,14 @@ def _exclude(rows: pa.Table, failed: Any, reason: ExtractReason, value: Any = No
     return rows
 
 
+def _normalised(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
+    """Rows with their texts put into one form, and how many each step changed."""
+    texts, changed = normalise(rows["text"], config.normalise)
+    for step, n in changed.items():
+        work.count(f"normalised_{step}", n)
+    return rows.set_column(rows.schema.get_field_index("text"), ROWS.field("text"), texts)
+
+
 def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:
     """Exclude documents without text, and those whose text is too short or too long."""
     size = pc.fill_null(pc.binary_length(rows["text"]), 0)
@@ -132,21 +141,28 @@ def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:
                     float(config.max_text_bytes))
 
 
-def _judge_languages(rows: pa.Table, config: ExtractConfig, filtered: bool) -> pa.Table:
+def _judge_languages(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
     """Add language and language_score, of the rows that are still there, and exclude by them where asked to."""
     texts = pc.if_else(pc.is_null(rows["reason"]), rows["text"], pa.scalar(None, pa.large_string()))
     if config.identify_language:
-        codes, scores = identify(texts, config.language_model)
+        found = identify(texts, config.language_model)
     else:
-        codes, scores = pa.nulls(len(rows), pa.string()), pa.nulls(len(rows), pa.float32())
-    rows = rows.append_column("language", codes).append_column("language_score", scores)
-    if not (filtered and config.identify_language and config.languages is not None):
+        none = pa.nulls(len(rows), pa.float32())
+        found = Languages(pa.nulls(len(rows), pa.string()), none, none)
+    rows = rows.append_column("language", found.codes).append_column("language_score", found.scores)
+    mixed = pc.less(found.shares, 1.0)
+    work.count("mixed_language", pc.sum(mixed).as_py() or 0)
+    if not (config.identify_language and work.variables.get("filter_language", True)):
         return rows
-    taken = pc.is_in(codes, pa.array(config.languages, pa.string()))
-    rows = _exclude(rows, pc.invert(taken), ExtractReason.LANGUAGE, scores)
-    # Compared as the float32 it is stored as, so that a report of value and threshold never contradicts the verdict.
-    unsure = pc.less(scores, pa.scalar(config.min_language_score, pa.float32()))
-    return _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, scores, config.min_language_score)
+    wanted = work.variables.get("languages") or config.languages
+    if wanted is not None:
+        rows = _exclude(rows, pc.invert(pc.is_in(found.codes, pa.array(wanted, pa.string()))), ExtractReason.LANGUAGE,
+                        found.scores)
+        # Compared as the float32 it is stored as: a report of value and threshold must not contradict the verdict.
+        unsure = pc.less(found.scores, pa.scalar(config.min_language_score, pa.float32()))
+        rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, found.scores, config.min_language_score)
+    foreign = pc.less(found.shares, pa.scalar(config.min_language_share, pa.float32()))
+    return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, found.shares, config.min_language_share)
 
 
 def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> pa.Table:

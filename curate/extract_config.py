@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.html import Extractor
+from curate.normalise import NormaliseConfig
 from curate.sources.columns import ColumnNames
 from curate.sources.robots import RobotsRules
 from curate.sources.url_rules import UrlRules
@@ -33,6 +34,8 @@ class ExtractConfig(BaseModel):
     urls: UrlRules = Field(default_factory=UrlRules,
                            description="Rules on addresses; text sources are held to blocked_hosts alone.")
     columns: ColumnNames = Field(default_factory=ColumnNames, description="Columns of JSONL and Parquet sources.")
+    normalise: NormaliseConfig = Field(
+        default_factory=NormaliseConfig, description="Steps that put every text into one form.")
     min_text_bytes: int = Field(default=1, ge=1, description="UTF-8 bytes of text below which a document is dropped.")
     max_text_bytes: int = Field(default=16 << 20, ge=1, le=1 << 30,
                                 description="UTF-8 bytes of text above which a document is dropped.")
@@ -43,6 +46,10 @@ class ExtractConfig(BaseModel):
     min_language_score: float = Field(
         default=0.65, ge=0, le=1,
         description="Least probability of the identified language, where languages are filtered.")
+    min_language_share: float = Field(
+        default=0, ge=0, le=1,
+        description="Least share of a text's windows that are not surely of another language than its own, where "
+                    "languages are filtered; 1 drops every page of several languages, 0 none.")
     language_model: str | None = Field(
         default=None,
         description="Path of a fastText language identification model; null takes the one in the user's cache.")

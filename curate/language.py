@@ -1,51 +1,68 @@
-"""Language identification of many texts at once, with fastText's lid.176 (Joulin et al. 2016).
+"""Language identification of many texts at once, with fastText's lid.176 or any model of its kind (Joulin et al. 2016).
 
-A text is judged by its first `WINDOW_CHARACTERS` code points with white space collapsed: fastText reads one line, its
-cost grows with the length, and a main-content extract does not change language half way often enough to pay for more.
+A text is judged by three windows of `WINDOW_CHARACTERS` from its start, middle and end, each a line with single blanks:
+fastText reads one line, and its cost grows with the length. A page's first lines are too often its menu, or the one
+English sentence of a Japanese page; and windows that disagree tell a page of several languages.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 import fasttext
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from curate.kernels.windows import cut_windows
 from curate.models import lid_model_path
 from manifests.errors import InputError
 
-WINDOW_CHARACTERS: Final = 1000
+WINDOW_CHARACTERS: Final = 400
 _LABEL: Final = "__label__"
+_SURE: Final = 0.5  # probability from which a window of another language counts against a text's own
 
 
-def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> tuple[pa.StringArray, pa.FloatArray]:
-    """(ISO 639 code, probability float32) of each text; both null where a text has no visible character.
+class Languages(NamedTuple):
+    """codes: of the model, string [n]. scores: mean probability of the code over the windows, float32 [n]. shares: part
+    of the windows that are not surely of another language, float32 [n]. All are null for a text without a visible
+    character."""
 
-    texts: string or large_string [n]. model: path of a fastText model, by default the one in the user's cache; raises
-    InputError where there is none."""
-    lines = _windows(texts)
-    places = np.flatnonzero(np.asarray(pc.greater(pc.binary_length(lines), 0)))
-    codes: list[str | None] = [None] * len(lines)
-    scores: list[float | None] = [None] * len(lines)
-    if len(places):
-        labels, probabilities = _model(model or str(lid_model_path())).predict(lines.take(pa.array(places)).to_pylist())
-        for place, label, probability in zip(places.tolist(), labels, probabilities, strict=True):
-            if len(label):
-                codes[place] = label[0].removeprefix(_LABEL)
-                scores[place] = min(1.0, float(probability[0]))  # fastText rounds up to 1.00005
-    return pa.array(codes, pa.string()), pa.array(scores, pa.float32())
+    codes: pa.StringArray
+    scores: pa.FloatArray
+    shares: pa.FloatArray
 
 
-def _windows(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """One trimmed line for each text; a null is an empty line."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)
-    head = pc.fill_null(pc.utf8_slice_codeunits(texts, 0, WINDOW_CHARACTERS), "")
-    # \pZ and the controls that RE2's \s does not hold: fastText would take NEL or a no-break space for a letter.
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(head, r"[\s\x0b\x1c-\x1f\x{85}\pZ]+", " "))
+def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Languages:
+    """The language of each text: the one whose probabilities, summed over the text's windows, are highest.
+
+    texts: string or large_string [n]. model: path of a fastText model (.bin or .ftz), by default the one in the user's
+    cache; raises InputError where there is none."""
+    lines, rows = cut_windows(texts, WINDOW_CHARACTERS)
+    found: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
+    if len(lines):
+        labels, probabilities = _model(model or str(lid_model_path())).predict(lines.to_pylist())
+        starts = [*np.unique(rows, return_index=True)[1].tolist(), len(rows)]
+        for begin, end in pairwise(starts):
+            # fastText rounds up to 1.00005.
+            windows = [(label[0], min(1.0, float(p[0]))) for label, p in
+                       zip(labels[begin:end], probabilities[begin:end], strict=True) if len(label)]
+            found[int(rows[begin])] = _verdict(windows, end - begin)
+    codes, scores, shares = zip(*found, strict=True) if found else ((), (), ())
+    return Languages(pa.array(codes, pa.string()), pa.array(scores, pa.float32()), pa.array(shares, pa.float32()))
+
+
+def _verdict(windows: list[tuple[str, float]], n: int) -> tuple[str | None, float | None, float | None]:
+    """(code, score, share) of a text from the (label, probability) of its n windows; ties go to the first window."""
+    if not windows:
+        return None, None, None
+    sums: dict[str, float] = {}
+    for label, probability in windows:
+        sums[label] = sums.get(label, 0.0) + probability
+    label = max(sums, key=sums.__getitem__)
+    foreign = sum(other != label and probability >= _SURE for other, probability in windows)
+    return label.removeprefix(_LABEL), sums[label] / n, 1 - foreign / n
 
 
 @functools.lru_cache(maxsize=2)

@@ -76,9 +76,9 @@ ARC: Final = Framing(
     # Version 1: URL, IP address, date, type, length; version 2 has a result code, checksum, location, offset and file
     # name before the length.
     start=re.compile(
-        rb"(?:(?:filedesc|https?|ftp|gopher)://[^ \r\n]{1,4096}|(?:dns|whois):[^ /\r\n]{1,256}) [0-9A-Fa-f.:]{1,45} "
-        rb"[0-9]{8,20} [^ \r\n:]{0,256} (?:[0-9-]{1,4} [^ \r\n]{0,256} [^ \r\n]{0,4096} [0-9-]{1,16} "
-        rb"[^ \r\n]{0,1024} )?[0-9]{1,15}\r?\n"), longest_start=1 << 13, nests=True,
+        rb"(?:(?:https?|ftp|gopher)://[^ \r\n]{1,4096}|filedesc://[^ /:\r\n]{1,1024}|(?:dns|whois):[^ /\r\n]{1,256}) "
+        rb"[0-9A-Fa-f.:]{1,45} [0-9]{8,20} [^ \r\n:]{0,256} (?:[0-9-]{1,4} [^ \r\n]{0,256} [^ \r\n]{0,4096} "
+        rb"[0-9-]{1,16} [^ \r\n]{0,1024} )?[0-9]{1,15}\r?\n"), longest_start=1 << 13, nests=True,
     header_end=re.compile(rb"\n"), fields=arc_fields, terminators=(b"\n",))
 
 ARC_START: Final = b"filedesc:"

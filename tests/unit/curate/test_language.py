@@ -28,7 +28,7 @@ def model() -> str:
 def test_codes_and_scores_are_fasttexts(model: str) -> None:
     texts = ["The quick brown fox jumps over the lazy dog.",
              "Der schnelle braune\n\n Fuchs\tspringt.", "こんにちは世界、お元気ですか"]
-    codes, scores = identify(pa.array(texts, pa.large_string()))
+    codes, scores, _ = identify(pa.array(texts, pa.large_string()))
     own = fasttext.load_model(model)
     for text, code, score in zip(texts, codes.to_pylist(), scores.to_pylist(), strict=True):
         ((probability, label),) = own.f.predict(" ".join(text.split()) + "\n", 1, 0.0, "strict")
@@ -38,7 +38,8 @@ def test_codes_and_scores_are_fasttexts(model: str) -> None:
 
 
 def test_texts_without_a_visible_character_have_no_language(model: str) -> None:
-    codes, scores = identify(pa.chunked_array([["", None, " \n\u00a0\t\u0085"], ["hello there, how are you today?"]]))
+    column = pa.chunked_array([["", None, " \n\u00a0\t\u0085"], ["hello there, how are you today?"]])
+    codes, scores, _ = identify(column)
     assert codes.to_pylist() == [None, None, None, "en"]
     assert scores.null_count == 3
     assert identify(pa.array([], pa.large_string()))[0].to_pylist() == []
@@ -55,7 +56,7 @@ def test_real_sentences(model: str) -> None:
     with gzip.open(SHARED / "langid/sentences.tsv.gz", "rt") as stream:
         rows = [line.rstrip("\n").split("\t", 1) for line in stream]
     wanted = [(c, t) for c, t in rows if c in ("en", "de", "fr", "ru", "ja")]
-    codes, _ = identify(pa.array([t for _, t in wanted]))
+    codes, _, _ = identify(pa.array([t for _, t in wanted]))
     right = sum(a == b for a, (b, _) in zip(codes.to_pylist(), wanted, strict=True))
     assert len(wanted) >= 240
     assert right / len(wanted) > 0.95
