@@ -54,6 +54,10 @@ test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive recor
 bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)
 
+.PHONY: bench-http
+bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk, on the pages in DATA
+	$(BIN)/python -m tests.benchmarks.http_source --data $(DATA)
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

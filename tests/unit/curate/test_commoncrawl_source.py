@@ -16,7 +16,7 @@ from curate.sources.commoncrawl import CommonCrawlSource, IndexSelection, number
 from curate.sources.http import HttpConfig
 from curate.sources.records import coalesce
 from manifests.errors import CurateError, InputError, RecipeError
-from pipelines.loading import validate
+from pipelines.loading import load_recipe, validate
 from pipelines.recipe import Recipe
 from pipelines.run import Result, Settings, dry_run, run
 from tests.unit.curate.crawl_server import CRAWL, SEGMENT, Fault, Site, crawl_files, serve, write_files
@@ -291,6 +291,15 @@ def test_one_kind_of_source_at_a_time() -> None:
     with pytest.raises(RecipeError, match="needs either `files` or `commoncrawl`"):
         recipe({})
     assert CommonCrawlSource(crawl=CRAWL, shards=[3, "5-7"]).shards == "3,5-7"  # type: ignore[arg-type]
+
+
+def test_the_packaged_recipe_reads_a_crawl(tmp_path: Path) -> None:
+    with serve(FILES) as site:
+        sets = [f"base_url={site.url}", f"crawl={CRAWL}", "shards=1-2", "extract.identify_language=false",
+                "http.backoff_seconds=0", "http.requests_per_second=1000"]
+        result = run(load_recipe("commoncrawl", sets), str(tmp_path), Settings(engine="inline", until="extract"))
+    assert {d["origin_path"] for d in documents(tmp_path)} == set(ARCHIVES[1:])
+    assert result.exit_code == 0
 
 
 def test_numbers() -> None:
