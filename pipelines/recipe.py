@@ -66,7 +66,7 @@ class SourceRecipe(BaseModel):
     @model_validator(mode="after")
     def _files_or_from(self) -> Self:
         if sum(map(bool, (self.files, self.commoncrawl, self.derived_from))) != 1:
-            raise ValueError("needs either `files` or `commoncrawl`, or `from` naming the source it is derived from")
+            raise ValueError("needs one of `files`, `commoncrawl`, or `from` naming the source it is derived from")
         return self
 
 

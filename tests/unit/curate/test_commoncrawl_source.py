@@ -286,9 +286,9 @@ def test_a_list_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_kind_of_source_at_a_time() -> None:
-    with pytest.raises(RecipeError, match="needs either `files` or `commoncrawl`"):
+    with pytest.raises(RecipeError, match="needs one of `files`"):
         recipe({**crawl("x"), "files": "*.warc"})
-    with pytest.raises(RecipeError, match="needs either `files` or `commoncrawl`"):
+    with pytest.raises(RecipeError, match="needs one of `files`"):
         recipe({})
     assert CommonCrawlSource(crawl=CRAWL, shards=[3, "5-7"]).shards == "3,5-7"  # type: ignore[arg-type]
 
