@@ -19,7 +19,6 @@ from curate.sources.members import Piece, read_pieces
 
 _MAX_HEADER_BYTES: Final = 1 << 16
 _LINE_ENDS: Final = 4  # bytes that end a record
-_CHECKED_BYTES: Final = 1 << 16  # of an unwanted record, below which its length is checked as a wanted one's is
 
 
 @dataclass(slots=True)
@@ -126,10 +125,16 @@ class _Window:
         del self.buffer[:n]
         self._start += n
 
-    def skip(self, n: int) -> bool:
-        """Pass over n bytes without holding them; false where they end before."""
+    def skip_block(self, n: int) -> bool:
+        """Pass over n bytes without holding them; false where they end before, or another record begins in them."""
+        seen = self.framing.longest_start
         while n and self.ensure(1):
-            step = min(n, len(self.buffer))
+            self.ensure(min(n, 2 * seen))
+            if found := self.framing.start.search(self.buffer, 0, n):
+                self.drop(found.start())
+                return False
+            # What could be the beginning of a start stays, to be looked at with what follows.
+            step = min(n, max(len(self.buffer) - seen, 0)) or min(n, len(self.buffer))
             self.drop(step)
             n -= step
         return n == 0
@@ -219,20 +224,21 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
         return None
     offset, ordinal = window.begin_record()
     entry = WarcEntry(offset, ordinal, -1, fields, None, n_block_bytes)
-    is_wanted = entry.kind in wanted and n_block_bytes <= max_block_bytes
-    if is_wanted or n_block_bytes <= _CHECKED_BYTES:  # a wrong length would swallow the record after it
+    if n_block_bytes <= max_block_bytes:  # of unwanted ones too: a wrong length would swallow the record after it
         if not _read_block(window, entry, header_bytes):
             return None
-        entry.block = entry.block if is_wanted else None
+        entry.block = entry.block if entry.kind in wanted else None
         return entry
     window.drop(header_bytes)
-    if not window.skip(n_block_bytes):
+    if not window.skip_block(n_block_bytes):
         if window.broken is None:
             window.lose(offset, f"record is cut short of its {n_block_bytes} bytes")
         return None
-    window.ensure(1)  # so that the end of its member is known
+    window.ensure(_LINE_ENDS)  # so that the end of its member is known
     if window.buffer or window.broken is None:
-        entry.length = window.stored_length(offset, ordinal, 0)
+        end = _terminator_length(window, 0)
+        entry.length = window.stored_length(offset, ordinal, end)
+        window.drop(end)
     return entry
 
 
@@ -262,7 +268,7 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
         window.drop(len(window.buffer))
         return False
     entry.block = bytes(memoryview(window.buffer)[header_bytes:end])
-    end += next((len(t) for t in framing.terminators if window.buffer.startswith(t, end)), 0)
+    end += _terminator_length(window, end)
     entry.length = window.stored_length(entry.offset, entry.ordinal, end)
     window.drop(end)
     return True
@@ -279,6 +285,10 @@ def _cut_at_next(window: _Window, entry: WarcEntry, header_bytes: int, end: int)
         entry.length = window.stored_length(entry.offset, entry.ordinal, end)
     window.drop(end)
     return entry.block is not None
+
+
+def _terminator_length(window: _Window, place: int) -> int:
+    return next((len(t) for t in window.framing.terminators if window.buffer.startswith(t, place)), 0)
 
 
 def _next_start(window: _Window, header_bytes: int) -> int | None:

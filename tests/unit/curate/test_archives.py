@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import brotli
@@ -182,3 +183,20 @@ def test_real_arc_and_wacz_files_give_their_pages() -> None:
     assert heritrix == [8, 8]
     assert found["q-m+scrapy-webarchive__tests__data__warc_1_1__quotes.wacz"] == 25
     assert len(found) == 17
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("kind", ["response", "metadata"])
+def test_a_length_beyond_every_limit_swallows_no_other_record(pack: Callable[[bytes], bytes], kind: str) -> None:
+    lying = warc(1, http("one " * 9000), kind).replace(b"Content-Length: ", b"Content-Length: 98765", 1)[:-2000]
+    entries, losses = read(b"".join(map(pack, (warc(0, http("zero")), lying, warc(2, http("two")), warc(3, b"x")))))
+    assert numbers(entries) == [0, 2, 3]
+    assert losses
+
+
+def test_a_long_record_is_passed_over_without_being_held() -> None:
+    long = warc(1, http("long " * 400_000))
+    entries, losses = read(warc(0, http("zero")) + long + warc(2, http("two")))
+    assert (numbers(entries), losses) == ([0, 1, 2], [])
+    assert [e.block is None for e in entries] == [False, True, False]
+    assert entries[1].length == len(long)

@@ -42,7 +42,8 @@ def test_each_step(step: str, text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "", "plain text\nwith a second line\n\nand a paragraph", "naïve façade, Ærø, Åse — “quoted”",
-    "日本語\u3000のページ", "می\u200cخواهم", "👩\u200d👩\u200d👧", "if x:\n    return 1\n\tpass", "Tiếng Việt có dấu", "עִבְרִית", "हिन्दी",
+    "日本語\u3000のページ", "می\u200cخواهم", "👩\u200d👩\u200d👧",
+    "if x:\n    return 1\n\tpass", "Tiếng Việt có dấu", "עִבְרִית", "हिन्दी",
     "Ã is a letter of Portuguese: MAÇÃ, IRMÃ", "5 Â 10 Ångström", "ÐÑ are letters"])
 def test_sound_texts_stay_as_they_are(text: str) -> None:
     text = unicodedata.normalize("NFC", text)
