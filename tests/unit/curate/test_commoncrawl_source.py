@@ -324,6 +324,7 @@ def test_ranges_cover_their_records_and_little_else(pairs: list[tuple[int, int]]
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(300)
 def test_a_run_opens_no_more_connections_than_it_may(healthy: tuple[Path, Result], tmp_path: Path) -> None:
     with serve(FILES) as site:
         for name in ARCHIVES:
