@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate.caches import kernel_cache_folder
+from curate.commands.extract import extract_command
 from manifests.errors import CurateError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ recipe_app = typer.Typer(help="Check recipes, and describe what they may say.", 
 models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
+app.command("extract")(extract_command)
 
 
 class Format(StrEnum):

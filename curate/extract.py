@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -46,8 +47,8 @@ def extract(config: ExtractConfig, work: ShardWork) -> None:
     schema = SIGNAL_DOCUMENTS if config.signals else DOCUMENTS
     with closing(_Exclusions(file)) as excluded:
         work.write("documents", schema, _documents(config, work, file, excluded))
-        folder, _, part = work.task.shard.rpartition("/")
-        work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{folder}/exclusions/{part}.parquet")
+        shard = PurePosixPath(work.task.shard)
+        work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{shard.parent}/exclusions/{shard.name}.parquet")
 
 
 def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:

@@ -251,7 +251,8 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
     place = window.next_member(end)
     if place is not None and place >= header_bytes and framing.start.match(window.buffer, place):
         return _cut_at_next(window, entry, header_bytes, place)  # its member ended before it did
-    if not whole or (after and not after.startswith(framing.openings)):
+    ends_well = after.startswith(framing.openings) if after else _terminator_length(window, end) > 0
+    if not whole or not ends_well:
         # A length that is too long, or bytes lost from the middle: the record may have swallowed the next one.
         inner = framing.start.search(window.buffer, header_bytes)
         if inner is not None and inner.start() < end:
