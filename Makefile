@@ -58,6 +58,10 @@ bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk, on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.http_source --data $(DATA)
 
+.PHONY: bench-scorer
+bench-scorer: $(READY) ## The linear scorer against fastText's predict, on the texts of RUN (default runs/gpt3)
+	$(BIN)/python -m tests.benchmarks.scorer $(or $(RUN),runs/gpt3)
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

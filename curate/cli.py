@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate.caches import kernel_cache_folder
+from curate.commands.classifier import app as classifier_app
 from curate.commands.extract import extract_command
 from manifests.errors import CurateError
 
@@ -35,6 +36,7 @@ models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_he
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.command("extract")(extract_command)
+app.add_typer(classifier_app, name="classifier")
 
 
 class Format(StrEnum):

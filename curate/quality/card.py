@@ -99,7 +99,8 @@ def _errors(table: pa.Table) -> Iterator[str]:
     ids = id_words(table["doc_id"])
     order = np.lexsort((ids[:, 1], ids[:, 0], score))
     yield "\n## Worst errors\n"
-    yield "`curate why RUN DOC_ID` tells more of a run's documents. A high-scored negative is often a good page.\n"
+    yield ("`curate why RUN DOCUMENT` tells more of a run's documents; held_out.parquet has the ids of others. A "
+           "high-scored negative is often a good page.\n")
     yield from _worst("negatives that score highest", table, order[~positive[order]][::-1], score)
     yield from _worst("positives that score lowest", table, order[positive[order]], score)
 

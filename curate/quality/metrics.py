@@ -60,8 +60,8 @@ def classifier_metrics(table: pa.Table, alpha: float) -> dict[str, Any]:
     return {
         "threshold": THRESHOLD, "alpha": alpha,
         "n_documents": {str(kind): int(kinds[kind].sum()) for kind in KINDS},
-        **{name: _figures(score[group], positive[group]) for name, group in groups.items()},
-        "folds": {str(number): {name: _figures(score[group & (fold == number)], positive[group & (fold == number)])
+        **{name: figures(score[group], positive[group]) for name, group in groups.items()},
+        "folds": {str(number): {name: figures(score[group & (fold == number)], positive[group & (fold == number)])
                                 for name, group in groups.items()} for number in np.unique(fold)},
         "calibration": calibration(score, positive),
         "keep_rate": {f"{a:g}": {str(kind): round(keep_rate(score[kinds[kind]], a), _DIGITS) for kind in KINDS}
@@ -84,7 +84,8 @@ def calibration(score: Float32, positive: Bools) -> dict[str, Any]:
     return {"bins": bins, "error": _ratio(math.fsum(gaps), len(score))}
 
 
-def _figures(score: Float32, positive: Bools) -> dict[str, float | int | None]:
+def figures(score: Float32, positive: Bools) -> dict[str, float | int | None]:
+    """Precision, recall and F1 at THRESHOLD, and AUC; None where it cannot be computed. score, positive: [n]."""
     said = score >= np.float32(THRESHOLD)
     hits, n_said, n_positive = int((said & positive).sum()), int(said.sum()), int(positive.sum())
     return {"n_positive": n_positive, "n_negative": len(score) - n_positive,

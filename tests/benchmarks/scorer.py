@@ -1,0 +1,88 @@
+"""The linear scorer against fastText's own predict, on every extracted text of a run: speed and greatest difference.
+
+    python -m tests.benchmarks.scorer RUN
+
+Trains a two-label model of dim 100 with bigrams and 2,000,000 buckets (DCLM's settings) on the run's own texts, curated
+sources against a third of the crawl. Then scores every text of the crawl with both, taking turns, on one thread. Speeds
+are text per second of the process's own CPU time, the median of the rounds, so a busy machine counts for little; the
+ratio is the median of each round's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.quality.lines import classifier_lines
+from curate.quality.scorer import NEGATIVE, POSITIVE, FoldedModel, load_scorer
+from manifests.tables import read_table
+
+REPORTED_EXCESS = 1e-5  # fastText takes log(p + 1e-5)
+ROUNDS = 5
+
+
+def texts_of(run: str, crawl: bool) -> pa.Array:
+    """Texts of the crawl, or of the other sources, as one line each."""
+    paths = sorted(p for p in Path(run, "extract").glob("*/part-*.parquet") if (p.parent.name == "crawl") == crawl)
+    chunks = [chunk for path in paths for chunk in read_table(str(path), ["text"])["text"].chunks]
+    return pc.replace_substring_regex(pa.concat_arrays(chunks), r"\s+", " ").cast(pa.large_string())
+
+
+def train(folder: str, good: pa.Array, bad: pa.Array, loss: str) -> str:
+    """Path of the model."""
+    lines = [f"{POSITIVE} {t}\n" for t in good.to_pylist()] + [f"{NEGATIVE} {t}\n" for t in bad.to_pylist()[::3]]
+    order = np.random.default_rng(0).permutation(len(lines))
+    Path(folder, "examples.txt").write_text("".join(lines[i] for i in order), encoding="utf-8")
+    model = fasttext.train_supervised(f"{folder}/examples.txt", dim=100, wordNgrams=2, bucket=2_000_000, minCount=3,
+                                      epoch=3, lr=0.1, loss=loss, thread=1, seed=1, verbose=0)
+    model.save_model(f"{folder}/{loss}.bin")
+    return f"{folder}/{loss}.bin"
+
+
+def compare(path: str, texts: pa.Array, rounds: int) -> tuple[list[float], list[float], np.ndarray]:
+    """(seconds of ours, of fastText's, absolute difference of every score)."""
+    scorer, model = load_scorer(path), fasttext.load_model(path)
+    assert isinstance(scorer, FoldedModel)
+    lines = [f"{text}\n" for text in texts.to_pylist()]
+    scorer.score(texts.slice(0, 2))  # compiled before it is timed
+    ours, theirs = [], []
+    for _ in range(rounds):
+        start = time.process_time()
+        scores = scorer.score(texts)
+        ours.append(time.process_time() - start)
+        start = time.process_time()
+        labels, chances = model.f.multilinePredict(lines, 2, -1.0, "strict")
+        theirs.append(time.process_time() - start)
+    place = [names.index(POSITIVE) for names in labels]
+    said = np.array([found[i] for i, found in zip(place, chances, strict=True)]) - REPORTED_EXCESS
+    return ours, theirs, np.abs(scores - said)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("run", help="a finished run, such as runs/gpt3")
+    run = parser.parse_args().run
+    good, bad = texts_of(run, crawl=False), texts_of(run, crawl=True)
+    print("| texts | loss | n | MB | ours MB/s | fastText MB/s | ratio | max difference | over 1e-6 |")
+    print("| --- " * 9 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        for loss, rounds in (("softmax", ROUNDS), ("hs", 1)):
+            path = train(folder, good, bad, loss)
+            for name, texts in (("whole", bad), ("lines of 2,048 bytes", classifier_lines(bad, 2048))):
+                ours, theirs, difference = compare(path, texts, rounds)
+                size = pc.sum(pc.binary_length(texts)).as_py() / 1e6
+                ratio = np.median(np.array(theirs) / np.array(ours))
+                print(f"| {name} | {loss} | {len(texts)} | {size:.1f} | {size / np.median(ours):.0f} "
+                      f"| {size / np.median(theirs):.1f} | {ratio:.1f} | {difference.max():.1e} "
+                      f"| {(difference > 1e-6).sum()} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
