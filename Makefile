@@ -62,6 +62,18 @@ bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk
 bench-scorer: $(READY) ## The linear scorer against fastText's predict, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.scorer $(or $(RUN),runs/gpt3)
 
+.PHONY: bench-archives
+bench-archives: $(READY) ## Records found in the archives of DATA beside warcio and FastWARC
+	$(BIN)/python -m tests.benchmarks.archives --data $(DATA)
+
+.PHONY: bench-language
+bench-language: $(READY) ## Accuracy of language identification on the sentences of DATA
+	$(BIN)/python -m tests.benchmarks.language --data $(DATA)
+
+.PHONY: bench-blocklists
+bench-blocklists: $(READY) ## Time to build and ask a list of five million domains
+	$(BIN)/python -m tests.benchmarks.blocklists
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

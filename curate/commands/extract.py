@@ -61,7 +61,7 @@ def extract_command(
         print(f"curate: {error}", file=sys.stderr)
     with suppress(OSError):  # the staging folder, unless another process stages there too
         os.rmdir(os.path.join(out, ".tmp"))
-    facts = {"files": len(jobs) + n_missing, "failed": [error.where for error in failures]} | dict(sorted(total.items()))
+    facts = {"files": len(jobs) + n_missing, "failed": [e.where for e in failures], **dict(sorted(total.items()))}
     print(json.dumps(facts) if form == "json" else _sentences(facts))
     raise typer.Exit(1 if failures else 0)
 

@@ -16,7 +16,7 @@ from curate.kernels.strings import Bytes, Offsets
 from curate.kernels.words import FNV_OFFSET, FNV_PRIME, fmix64, read_only, read_only_offsets
 
 Keys = npt.NDArray[np.uint64]
-Starts = npt.NDArray[np.int64]
+Starts = npt.NDArray[np.uint32]
 Categories = npt.NDArray[np.int32]
 ABSENT: Final = -1
 
@@ -52,7 +52,7 @@ def _hash_all(data, offsets, salt, keys):  # type: ignore[no-untyped-def]
 def _find(keys, starts, shift, key):  # type: ignore[no-untyped-def]
     """Place of a key, or -1: its first bits name a short run of neighbours."""
     bucket = np.int64(key >> np.uint64(shift))
-    for place in range(starts[bucket], starts[bucket + 1]):
+    for place in range(np.int64(starts[bucket]), np.int64(starts[bucket + 1])):
         if keys[place] == key:
             return place
     return -1
@@ -109,10 +109,11 @@ def hash_strings(data: Bytes, offsets: Offsets, salt: int) -> Keys:
 
 
 def index_keys(keys: Keys) -> Starts:
-    """Where the keys of each bucket start, int64 [2 ** b + 1], for ascending keys: two or so share a bucket."""
-    bits = max(1, min(28, len(keys).bit_length() - 1))
+    """Where the keys of each bucket start, uint32 [2 ** b + 1], for ascending keys: four or so, half a cache line,
+    share a bucket."""
+    bits = max(1, len(keys).bit_length() - 3)
     bounds = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
-    return np.concatenate(([0], np.searchsorted(keys, bounds), [len(keys)])).astype(np.int64)
+    return np.concatenate(([0], np.searchsorted(keys, bounds), [len(keys)])).astype(np.uint32)
 
 
 def match_domains(data: Bytes, offsets: Offsets, index: KeyIndex, domain: int, host: int) -> Categories:

@@ -46,7 +46,7 @@ from manifests.storage import digest_file, open_read
 
 Kind = Literal["domains", "hosts", "urls", "words"]
 _SALTS: Final[dict[str, int]] = {"domains": 1, "hosts": 2, "urls": 3, "words": 4}
-_FORMAT: Final = 1  # of the cache
+_FORMAT: Final = 2  # of the cache
 _MAX_CATEGORIES: Final = 1 << 16
 
 

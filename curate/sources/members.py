@@ -58,6 +58,7 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         yield from _plain(window)
         return
     codec: _Gzip | _Zstd = _Gzip() if compression == "gzip" else _Zstd()
+    last = -1  # offset of the last whole member
     while True:
         if isinstance(codec, _Zstd):
             codec.skip_frames(window)
@@ -65,14 +66,18 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         if not head:
             return
         if codec.starts(head):
+            at = window.offset
             broken = yield from _member(window, codec)
             if broken is None:
+                last = at
                 continue
             start = broken + 1
         else:
             start = window.offset
             if not _only_padding(window):
                 yield Piece(b"", start, broken="bytes that are no member")
+                if last >= 0 and not codec.checked:
+                    start = last + 1  # a zstd frame need not have a checksum: the last may have swallowed the next
         window.seek(start)
         if not _find_member(window, codec, opening):
             return
@@ -112,6 +117,7 @@ class _Window:
 
 class _Gzip:
     magic = _GZIP
+    checked = True
     step = _GZIP_STEP
 
     def starts(self, head: bytes) -> bool:
@@ -143,6 +149,7 @@ class _Gzip:
 
 class _Zstd:
     magic = _ZSTD
+    checked = False
     step = _ZSTD_STEP
 
     def __init__(self) -> None:
