@@ -19,6 +19,7 @@ import typer
 from curate.caches import kernel_cache_folder
 from curate.commands.classifier import app as classifier_app
 from curate.commands.extract import extract_command
+from curate.commands.filter import filter_command
 from manifests.errors import CurateError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
+app.command("filter")(filter_command)
 
 
 class Format(StrEnum):

@@ -86,6 +86,13 @@ DECONTAMINATION_MARKS = pa.schema([
     _field("pieces", pa.list_(SPAN), "UTF-8 byte spans of the text that stay; the whole text where nothing matched"),
 ])
 
+EDIT = pa.struct([
+    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
+    pa.field("replacement", pa.string(), nullable=True)])
+"""UTF-8 bytes start:end of a text, as they are, or with another text in their place."""
+
+EDITS = pa.list_(EDIT)
+
 CLEAN_EXTRA = [
     _field("parent_id", ID, "the extracted document this is a piece of; null where it is whole", nullable=True),
     _field("edits", pa.list_(SPAN), "UTF-8 byte spans of the extracted text that make up this text, in order"),

@@ -1,0 +1,104 @@
+"""`curate filter`: the published heuristic filters on files of one's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from manifests.errors import RecipeError
+
+if TYPE_CHECKING:
+    from curate.heuristics.config import RulesConfig
+
+
+def filter_command(
+    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
+    preset: Annotated[str, typer.Option(help="gopher, c4, fineweb, refinedweb, dclm or gpt3.")] = "gopher",
+    words: Annotated[str, typer.Option(help="paper, or datatrove for its exact counts.")] = "paper",
+    threshold: Annotated[list[str], typer.Option(metavar="REASON=VALUE", help=(
+        "Another threshold for a rule; `null` turns it off. Repeatable."))] = [],  # noqa: B006 (typer copies it)
+    rules: Annotated[str | None, typer.Option(metavar="FILE", help=(
+        "YAML with what a recipe says under select.rules, instead of --preset."))] = None,
+    language: Annotated[str, typer.Option(help="ISO 639-1 code of the texts, for the share of stop words.")] = "en",
+    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
+    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+) -> None:
+    """Keep or drop texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
+
+    Each part has the id, `keep`, `reason` (the first rule that failed; null where kept), every signal, and, where rules
+    on lines edit, the edited `text` of what is kept; rows in input order."""
+    import json
+
+    from curate.commands.texts import find_files, part_names
+    from curate.heuristics.filtering import Tally
+    from curate.heuristics.signals import Words
+
+    if form not in ("text", "json"):
+        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
+    if words not in [w.value for w in Words]:
+        raise RecipeError("is no way to count words; they are paper and datatrove", where=f"--words {words}")
+    config = _config(preset, threshold, rules)
+    paths = find_files(files)
+    tally = Tally()
+    os.makedirs(out, exist_ok=True)
+    for path, name in zip(paths, part_names(paths), strict=True):
+        _filter_file(path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally)
+    facts = tally.facts()
+    print(json.dumps(facts) if form == "json" else _sentences(facts))
+
+
+def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfig:
+    import yaml
+    from pydantic import ValidationError
+
+    from curate.heuristics.config import RulesConfig
+
+    fields: Any = {"preset": preset, "thresholds": {}}
+    for setting in thresholds:
+        reason, sign, value = setting.partition("=")
+        if not sign:
+            raise RecipeError("is not REASON=VALUE", where=f"--threshold {setting}")
+        fields["thresholds"][reason] = yaml.safe_load(value)
+    if rules is not None:
+        if not os.path.isfile(rules):
+            raise RecipeError("there is no such file", where=f"--rules {rules}")
+        with open(rules, encoding="utf-8") as stream:
+            fields = yaml.safe_load(stream)
+    try:
+        return RulesConfig.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(place) for place in first["loc"]) or "rules"
+        raise RecipeError(str(first["msg"]), where=where, hint="docs/filters.md lists presets and reasons") from error
+
+
+def _filter_file(path: str, target: str, config: RulesConfig, words: Any, language: str, columns: tuple[str, str],
+                 tally: Any) -> None:
+    from curate.commands.texts import id_column_of, read_texts
+    from curate.heuristics.filtering import filter_schema, filter_texts
+    from curate.sources.columns import ColumnNames
+    from manifests.tables import write_table
+
+    names = ColumnNames(id=columns[0], text=columns[1])
+    schema = filter_schema(config, id_column_of(path, names))
+    tables = ((rows.ids, rows.text) for rows in read_texts(path, names))
+    part = f"{target}.part"
+    try:
+        write_table(part, schema, filter_texts(config, words, language, tables, schema, tally))
+        os.replace(part, target)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
+    print(f"{path}: {tally.documents:,} documents so far, {tally.kept:,} kept", file=sys.stderr)
+
+
+def _sentences(facts: dict[str, Any]) -> str:
+    share = facts["kept"] / max(1, facts["documents"])
+    lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
+             f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
+    return "\n".join([*lines, *(f"  {reason:<40} {n:,}" for reason, n in facts["dropped"].items())])

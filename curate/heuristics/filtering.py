@@ -1,0 +1,71 @@
+"""The heuristic filters alone, on tables of texts: what `curate filter` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.heuristics.config import RulesConfig
+from curate.heuristics.signals import SIGNAL_FIELDS, Words, groups_of, signals
+from curate.heuristics.verdicts import FlatEdits, apply_rules
+
+
+@dataclass(slots=True)
+class Tally:
+    """What filtering came to: documents and UTF-8 bytes seen and kept, drops by reason, bytes that edits cut."""
+
+    documents: int = 0
+    kept: int = 0
+    bytes: int = 0
+    kept_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-ready, reasons by frequency."""
+        return {"documents": self.documents, "kept": self.kept, "bytes": self.bytes, "kept_bytes": self.kept_bytes,
+                "dropped": dict(sorted(self.dropped.items(), key=lambda item: (-item[1], item[0])))}
+
+
+def filter_schema(config: RulesConfig, id_column: str) -> pa.Schema:
+    """Columns of a filtered part: id, keep, reason, every signal, and the edited text where rules edit."""
+    head = [pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False),
+            pa.field("reason", pa.string())]
+    text = [pa.field("text", pa.large_string())] if config.editing is not None else []
+    return pa.schema([*head, *SIGNAL_FIELDS, *text])
+
+
+def filter_texts(config: RulesConfig, words: Words, language: str, tables: Iterable[tuple[pa.Array, pa.Array]],
+                 schema: pa.Schema, tally: Tally) -> Iterator[pa.Table]:
+    """Tables of `filter_schema` from (ids, texts), in order; counts into the tally.
+
+    The text of a dropped document is null; a missing text counts as empty."""
+    for ids, texts in tables:
+        texts = pc.fill_null(texts.cast(pa.large_string()), "")
+        found = signals(texts, words, pa.repeat(pa.scalar(language), len(texts)), config.c4, config.refinedweb)
+        verdicts = apply_rules(config, found.append_column("text", texts), words)
+        keep = verdicts.reason.is_null()
+        sizes = pc.binary_length(texts).to_numpy().astype("int64")
+        columns = {schema.names[0]: ids, "keep": keep, "reason": verdicts.reason,
+                   **{name: found[name] for name in found.column_names}}
+        edited = texts
+        if config.editing is not None:
+            edited = FlatEdits.of(verdicts.edits, sizes).texts(texts)
+            columns["text"] = pc.if_else(keep, edited, pa.scalar(None, pa.large_string()))
+        tally.documents += len(texts)
+        tally.kept += pc.sum(keep).as_py() or 0
+        tally.bytes += int(sizes.sum())
+        tally.kept_bytes += pc.sum(pc.if_else(keep, pc.binary_length(edited), 0)).as_py() or 0
+        tally.dropped.update(verdicts.reason.drop_null().to_pylist())
+        yield pa.table(columns).select(schema.names).cast(schema)
+
+
+def judge_texts(config: RulesConfig, words: Words, texts: pa.Array) -> pa.Array:
+    """Reasons of texts (null where kept), computing no signal that no rule reads: the shortest way to a verdict."""
+    wanted = {rule.signal for rule in config.in_force}
+    found = signals(texts, words, None, config.c4, config.refinedweb, groups_of(wanted))
+    return apply_rules(config.model_copy(update={"edit": False}), found.append_column("text", texts), words).reason

@@ -1,0 +1,73 @@
+"""Rules on stored signals: declarative predicates over columns, and the first that a document fails.
+
+No text is read: a changed threshold is judged again in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import polars as pl
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from curate.heuristics.signals import SIGNALS
+from manifests.errors import InputError
+from manifests.schema import SIGNAL_PREFIX
+
+
+class Rule(BaseModel):
+    """One rule: a document is dropped where the signal is below `at_least` or above `at_most`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the marks say of a document that it drops.")
+    signal: str = Field(description="What it reads: a signal, without `signal_` in front; docs/filters.md lists them.")
+    at_least: float | None = Field(default=None, ge=-1e9, le=1e9, description="Smallest value that passes.")
+    at_most: float | None = Field(default=None, ge=-1e9, le=1e9, description="Greatest value that passes.")
+    paper: str = Field(default="", description="Where the rule and its number come from.")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError(f"rule {self.reason}: give either at_least or at_most")
+        if self.signal not in SIGNALS:
+            raise ValueError(f"rule {self.reason}: no signal is called {self.signal!r}")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The number it compares with."""
+        return float(self.at_least if self.at_least is not None else self.at_most or 0.0)
+
+    def fails(self) -> pl.Expr:
+        """The predicate, over the signal's column. Thresholds are float32, so that 1 of 10 is not more than 0.1."""
+        column, limit = pl.col(SIGNAL_PREFIX + self.signal), pl.lit(self.threshold, pl.Float32)
+        return column < limit if self.at_least is not None else column > limit
+
+    def at(self, threshold: float) -> Rule:
+        """The same rule with another number."""
+        side = "at_least" if self.at_least is not None else "at_most"
+        return self.model_copy(update={side: threshold})
+
+
+def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """(reason string, value, threshold float64) of each row: the first rule it fails, all null where it passes.
+
+    table: has the `signal_*` columns of the rules, float32. A value equal to its threshold passes. Raises InputError
+    where a column is missing."""
+    if not rules:
+        return pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.float64()), pa.nulls(len(table), pa.float64())
+    columns = list(dict.fromkeys(SIGNAL_PREFIX + rule.signal for rule in rules))
+    for column in columns:
+        if column not in table.column_names:
+            raise InputError(f"has no column {column}", hint="extract with signals on, or turn the rules off")
+    frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
+    first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
+    value = pl.coalesce([pl.when(rule.fails()).then(pl.col(SIGNAL_PREFIX + rule.signal)) for rule in rules])
+    found = frame.select(first=first, value=value.cast(pl.Float64))
+    places = found["first"].to_arrow()
+    reasons = pa.array([rule.reason for rule in rules], pa.string()).take(places)
+    thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(places)
+    return reasons, found["value"].to_arrow(), thresholds
