@@ -67,9 +67,11 @@ SELECT_MARKS = pa.schema([
 DEDUP_MARKS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "false for duplicates and for documents that selection had dropped"),
-    _field("reason", pa.string(), "exact_duplicate or near_duplicate; not_selected; null where kept", nullable=True),
+    _field("reason", pa.string(), "url_duplicate, exact_duplicate or near_duplicate; not_selected; null where kept",
+           nullable=True),
     _field("duplicate_of", ID, "the kept document it duplicates", nullable=True),
-    _field("similarity", pa.float32(), "exact word-shingle Jaccard with duplicate_of", nullable=True),
+    _field("similarity", pa.float32(), "Jaccard of shingle sets with duplicate_of, or share of equal minima, as the "
+           "recipe verifies; null for a URL's duplicate", nullable=True),
 ])
 
 CUT = pa.struct([

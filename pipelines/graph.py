@@ -7,7 +7,7 @@ made when everything it needs is whole. The list of all stages is in `pipelines/
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -123,3 +123,10 @@ def source_ref(files: Sequence[InputFile]) -> InputRef:
 def part_of(path: str, folder: str) -> str:
     """The shard name in an output's path: `clean/crawl/part-x.parquet` in `clean` is `crawl/part-x`."""
     return str(PurePosixPath(path).relative_to(folder).with_suffix(""))
+
+
+def documents_and(p: Progress, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    """(shard, its documents and its output of a stage) for every extracted part."""
+    for record in p.shards(stage):
+        shard = record.identity.shard
+        yield shard, {"documents": p.output("extract", shard, "documents"), name: file_ref(record.output(role))}

@@ -8,12 +8,7 @@ from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
 from curate.decontamination.overlap import hits_stage, index_stage
-from curate.dedup.exact import copies_stage, exact_stage
-from curate.dedup.marks import marks_stage as dedup_marks
-from curate.dedup.marks import summary_stage
-from curate.dedup.search import bands_stage, candidates_stage, components_stage
-from curate.dedup.signing import signatures_stage
-from curate.dedup.verify import resolve_stage, shingles_stage
+from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
 from curate.extract import extract
 from curate.models import lid_model_path
 from curate.quality.config import LinksConfig
@@ -29,7 +24,8 @@ from curate.quality.training import classifier
 from manifests.errors import StageError
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
-from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
+from pipelines.dedup_stages import DEDUP_STAGES
+from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
 from pipelines.locking import recipe_digest
 from pipelines.recipe import Recipe
 from tokenizer.inventory import describe_dataset
@@ -177,67 +173,6 @@ def _every_source_keeps_some(p: Progress) -> None:
                              hint="lower select.alpha, relax the rules, or give the source no weight in the mixture")
 
 
-def _documents_and(p: Progress, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:
-    """(shard, its documents and its output of a stage) for every extracted part."""
-    for record in p.shards(stage):
-        shard = record.identity.shard
-        yield shard, {"documents": p.output("extract", shard, "documents"), name: file_ref(record.output(role))}
-
-
-def _signatures(p: Progress) -> Iterator[Shard]:
-    for shard, inputs in _documents_and(p, "select", "marks", "marks"):
-        yield Shard(shard, inputs, {"source_rank": p.recipe.source_rank()})
-
-
-def _partitions(inputs: dict[str, InputRef], n: int) -> Iterator[Shard]:
-    for partition in range(n):
-        yield Shard(f"part-{partition:05d}", inputs, {"partition": partition})
-
-
-def _exact(p: Progress) -> Iterator[Shard]:
-    yield from _partitions({"text_hashes": p.whole("dedup/signatures", "text_hashes")}, p.recipe.dedup.partitions)
-
-
-def _bands(p: Progress) -> Iterator[Shard]:
-    losers = p.whole("dedup/exact", "losers")
-    for record in p.shards("dedup/signatures"):
-        yield Shard(record.identity.shard, {"signatures": file_ref(record.output("signatures")), "losers": losers})
-
-
-def _candidates(p: Progress) -> Iterator[Shard]:
-    yield from _partitions({"bands": p.whole("dedup/bands", "bands")}, p.recipe.dedup.partitions)
-
-
-def _components(p: Progress) -> Iterator[Shard]:
-    yield Shard("components", {"pairs": p.whole("dedup/candidates", "pairs")})
-
-
-def _shingles(p: Progress) -> Iterator[Shard]:
-    members = p.whole("dedup/components", "members")
-    for shard, inputs in _documents_and(p, "dedup/signatures", "signatures", "signatures"):
-        yield Shard(shard, {**inputs, "members": members})
-
-
-def _resolve(p: Progress) -> Iterator[Shard]:
-    inputs = {"pairs": p.whole("dedup/components", "pairs"), "shingles": p.whole("dedup/shingles", "shingles")}
-    yield from _partitions(inputs, p.recipe.dedup.partitions)
-
-
-def _copies(p: Progress) -> Iterator[Shard]:
-    inputs = {"copies": p.whole("dedup/exact", "copies"), "removals": p.whole("dedup/resolve", "removals_by_id")}
-    yield from _partitions(inputs, p.recipe.dedup.partitions)
-
-
-def _dedup_marks(p: Progress) -> Iterator[Shard]:
-    removals, drops = p.whole("dedup/resolve", "removals"), p.whole("dedup/copies", "drops")
-    for shard, inputs in _documents_and(p, "select", "marks", "marks"):
-        yield Shard(shard, {**inputs, "removals": removals, "drops": drops})
-
-
-def _dedup_summary(p: Progress) -> Iterator[Shard]:
-    yield Shard("summary", {"counts": p.whole("dedup/marks", "counts")})
-
-
 def _benchmark_index(p: Progress) -> Iterator[Shard]:
     files = [f for name, found in p.other_inputs.items() if name.startswith("decontaminate.") for f in found]
     if files:
@@ -248,7 +183,7 @@ def _hits(p: Progress) -> Iterator[Shard]:
     if not p.shards("decontaminate/index"):
         return
     index = p.output("decontaminate/index", "index", "grams")
-    for shard, inputs in _documents_and(p, "dedup/marks", "marks", "marks"):
+    for shard, inputs in documents_and(p, "dedup/marks", "marks", "marks"):
         yield Shard(shard, {**inputs, "index": index})
 
 
@@ -263,13 +198,32 @@ def _decontaminate(p: Progress) -> Iterator[Shard]:
         return
     index = p.output("decontaminate/index", "index", "grams")
     frequent = p.output("decontaminate/frequent", "frequent", "frequent")
-    for shard, inputs in _documents_and(p, "dedup/marks", "marks", "marks"):
+    for shard, inputs in documents_and(p, "dedup/marks", "marks", "marks"):
         yield Shard(shard, {**inputs, "index": index, "frequent": frequent,
                             "hits": p.output("decontaminate/hits", shard, "hits")})
 
 
 def _clean(p: Progress) -> Iterator[Shard]:
-    for shard, inputs in _documents_and(p, "select", "marks", "select"):
+def _report_index(p: Progress) -> Iterator[Shard]:
+    for shard in _benchmark_index(p):
+        yield Shard("items", shard.inputs)
+
+
+def _overlaps(p: Progress) -> Iterator[Shard]:
+    if not p.shards("decontaminate/report_index"):
+        return
+    grams = p.output("decontaminate/report_index", "items", "grams")
+    for shard, inputs in documents_and(p, "decontaminate", "marks", "marks"):
+        yield Shard(shard, {**inputs, "grams": grams})
+
+
+def _overlap_report(p: Progress) -> Iterator[Shard]:
+    if p.shards("decontaminate/overlaps"):
+        yield Shard("report", {"items": p.output("decontaminate/report_index", "items", "items"),
+                               **{role: p.whole("decontaminate/overlaps", role) for role in ("matches", "counts")}})
+
+
+    for shard, inputs in documents_and(p, "select", "marks", "select"):
         source, part = shard.split("/")
         inputs["dedup"] = p.output("dedup/marks", shard, "marks")
         if p.records["decontaminate"]:
@@ -369,16 +323,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("select/cutoffs", 1, cutoffs, ("classifier/scores",), lambda r: r.selection(), _cutoffs),
     Stage("select", 2, select, ("select/cutoffs", "classifier/labels"), lambda r: r.selection(), _select,
           _every_source_keeps_some),
-    Stage("dedup/signatures", 1, signatures_stage, ("select",), lambda r: r.dedup, _signatures),
-    Stage("dedup/exact", 1, exact_stage, ("dedup/signatures",), lambda r: r.dedup, _exact),
-    Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), lambda r: r.dedup, _bands),
-    Stage("dedup/candidates", 1, candidates_stage, ("dedup/bands",), lambda r: r.dedup, _candidates),
-    Stage("dedup/components", 1, components_stage, ("dedup/candidates",), lambda r: r.dedup, _components),
-    Stage("dedup/shingles", 1, shingles_stage, ("dedup/components",), lambda r: r.dedup, _shingles),
-    Stage("dedup/resolve", 1, resolve_stage, ("dedup/shingles",), lambda r: r.dedup, _resolve),
-    Stage("dedup/copies", 1, copies_stage, ("dedup/resolve",), lambda r: r.dedup, _copies),
-    Stage("dedup/marks", 1, dedup_marks, ("dedup/copies",), lambda r: r.dedup, _dedup_marks),
-    Stage("dedup/summary", 1, summary_stage, ("dedup/marks",), lambda r: r.dedup, _dedup_summary),
+    *DEDUP_STAGES,
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
     Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/summary"), lambda r: r.decontaminate,
           _hits),

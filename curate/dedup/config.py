@@ -11,17 +11,78 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class DedupReason(StrEnum):
     """Why a document is not kept after deduplication."""
 
+    URL_DUPLICATE = "url_duplicate"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     NOT_SELECTED = "not_selected"
 
 
+class UrlRule(StrEnum):
+    """Which of the documents with one canonical URL stays."""
+
+    LATEST = "latest"
+    LONGEST = "longest"
+    FIRST = "first"
+
+
+class SurvivorKey(StrEnum):
+    """What may decide which of two duplicates stays."""
+
+    SOURCE = "source"  # the source that the recipe lists first
+    QUALITY = "quality"  # the higher score; none counts as 0
+    LENGTH = "length"  # the longer text, in UTF-8 bytes
+    DATE = "date"  # the later one; none comes last
+
+
+class ShingleUnit(StrEnum):
+    """What n-grams are made of."""
+
+    WORDS = "words"
+    CHARACTERS = "characters"
+
+
+class SignatureScheme(StrEnum):
+    """Whose MinHash signatures these are."""
+
+    AFFINE32 = "affine32"
+    DATATROVE64 = "datatrove64"
+
+
+class Verification(StrEnum):
+    """How a candidate pair is checked."""
+
+    EXACT = "exact"
+    SIGNATURES = "signatures"
+
+
 class DedupConfig(BaseModel):
-    """Exact and near-duplicate removal over all sources at once: MinHash-LSH proposes, exact Jaccard decides."""
+    """Exact and near-duplicate removal over all sources at once: MinHash-LSH proposes, a check of each pair decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ngram: int = Field(default=5, ge=1, le=64, description="Words a shingle.")
+    urls: UrlRule | None = Field(
+        default=None, description=(
+            "Keep one document of each canonical URL: the latest by date, the longest, or the first by date; of equals "
+            "that which stands first in survivor_order. Off if unset."))
+    exact: bool = Field(
+        default=True, description="Keep one of the documents that have the same words in the same order.")
+    near: bool = Field(default=True, description="Remove near-duplicates by MinHash.")
+    survivor_order: tuple[SurvivorKey, ...] = Field(
+        default=(SurvivorKey.SOURCE, SurvivorKey.QUALITY), max_length=4, description=(
+            "Which of two duplicates stays: that of the source listed first, of higher quality, of greater length, of "
+            "later date; what is still equal is settled by doc_id."))
+    shingles: ShingleUnit = Field(
+        default=ShingleUnit.WORDS, description=(
+            "What a shingle is an n-gram of: words, or the characters of those words with one space between them."))
+    ngram: int = Field(default=5, ge=1, le=64, description="Words or characters a shingle.")
+    signature: SignatureScheme = Field(
+        default=SignatureScheme.AFFINE32, description=(
+            "affine32: datasketch 2's fast scheme. datatrove64: the 64-bit signatures of datatrove, which FineWeb was "
+            "made with; several times slower."))
+    verify: Verification = Field(
+        default=Verification.EXACT, description=(
+            "How candidates are checked: exact: Jaccard similarity of the shingle sets, from the texts. signatures: "
+            "share of equal minima, without the texts; standard error sqrt(J * (1 - J) / n_permutations)."))
     n_permutations: int = Field(default=128, ge=8, le=4096, description="Permutations of the MinHash signature.")
     seed: int = Field(default=1, ge=0, le=2**32 - 1, description="Seed of the permutations, as datasketch takes it.")
     threshold: float = Field(
@@ -29,7 +90,7 @@ class DedupConfig(BaseModel):
         description="Jaccard similarity the bands are chosen for, and the one that removes.")
     verify_threshold: float | None = Field(
         default=None, gt=0.0, le=1.0,
-        description="Exact shingle-set Jaccard similarity from which a candidate is removed; the threshold if unset.")
+        description="Similarity, as verified, from which a candidate is removed; the threshold if unset.")
     false_positive_weight: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Weight of useless candidates in the choice of bands.")
     false_negative_weight: float = Field(
@@ -49,6 +110,14 @@ class DedupConfig(BaseModel):
         default=100, ge=1, description="Sources of fewer selected documents than this may lose any share of them.")
 
     @model_validator(mode="after")
+    def _schemes_fit(self) -> Self:
+        if len(set(self.survivor_order)) < len(self.survivor_order):
+            raise ValueError("survivor_order names a key twice")
+        if self.signature is SignatureScheme.DATATROVE64 and self.shingles is not ShingleUnit.WORDS:
+            raise ValueError("datatrove64 signatures are of words; set shingles: words")
+        return self
+
+    @model_validator(mode="after")
     def _bands_fit(self) -> Self:
         if (self.n_bands is None) != (self.n_band_rows is None):
             raise ValueError("n_bands and n_band_rows go together: set both or neither")
@@ -62,5 +131,5 @@ class DedupConfig(BaseModel):
 
     @property
     def similarity_threshold(self) -> float:
-        """The Jaccard similarity from which a verified candidate is removed."""
+        """The similarity from which a verified candidate is removed."""
         return self.threshold if self.verify_threshold is None else self.verify_threshold

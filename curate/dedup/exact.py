@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,7 @@ from curate.dedup.layout import (
     LOSERS,
     REMOVALS,
     TEXT_HASHES,
+    Int64,
     column,
     gather,
     id_order,
@@ -34,25 +37,37 @@ def exact_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures). Variables: partition.
 
     Outputs: `losers`, routed: documents with a better copy; `copies`, by partition of the survivor's id: each with its
-    survivor. Memory: 48 bytes a document of the partition."""
+    survivor. Memory: 56 bytes a document of the partition."""
     paths = work.inputs("text_hashes", role="text_hashes")
     table = gather(paths, TEXT_HASHES, work.variables["partition"])
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "hash_a"))))
-    ids = id_order(table["doc_id"])
-    a, b = column(table, "hash_a"), column(table, "hash_b")
-    order = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order"), b, a))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = (a[order][1:] != a[order][:-1]) | (b[order][1:] != b[order][:-1])
-    group = np.cumsum(first) - 1
-    best = order[first][group][~first]
-    losers = table.take(pa.array(order[~first]))
+    losers, best = best_first(table, (), ("hash_a", "hash_b"))
     work.count("groups", int(np.unique(best).size))
     work.count("exact_duplicates", len(losers))
     losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best)))
+    write_losers(work, losers, config.partitions)
+
+
+def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) -> tuple[pa.Table, Int64]:
+    """(losers, row of each one's survivor in the table): of rows with equal keys the first stays.
+
+    First by the preference columns, ascending, then in survivor order, then by id."""
+    ids = id_order(table["doc_id"])
+    groups = [column(table, name) for name in keys]
+    ranks = [column(table, name) for name in (*preference, "order", "order_low")]
+    order = np.lexsort((ids[:, 1], ids[:, 0], *reversed(ranks), *reversed(groups)))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = np.any([g[order][1:] != g[order][:-1] for g in groups], axis=0)
+    best = order[first][np.cumsum(first) - 1][~first]
+    return table.take(pa.array(order[~first])), best.astype(np.int64)
+
+
+def write_losers(work: ShardWork, losers: pa.Table, partitions: int) -> None:
+    """The outputs `losers`, routed to their parts, and `copies`, by partition of the survivor's id."""
     write_partitions(work.output("losers"), LOSERS, losers.select(LOSERS.names), routes(column(losers, "part")))
     path = work.output("copies", name=f"copies/{work.task.shard}.parquet")
-    write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], config.partitions))
+    write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], partitions))
 
 
 def copies_stage(config: DedupConfig, work: ShardWork) -> None:
@@ -60,8 +75,8 @@ def copies_stage(config: DedupConfig, work: ShardWork) -> None:
     Variables: partition.
 
     A copy of a representative that is itself a near-duplicate is pointed at the representative's survivor, with the
-    representative's similarity: the same words have the same shingles. Output: `drops`, routed. Memory: 80 bytes a
-    copy or removal of the partition."""
+    representative's similarity: the same words have the same shingles. Outputs: `drops`, routed; `drops_by_id`, by
+    partition of their id, where URLs are deduplicated. Memory: 80 bytes a copy or removal of the partition."""
     partition = work.variables["partition"]
     copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
     removals = gather(work.inputs("removals", role="removals_by_id"), REMOVALS, partition)
@@ -75,3 +90,6 @@ def copies_stage(config: DedupConfig, work: ShardWork) -> None:
     work.count("copies", len(drops))
     work.count("copies_of_near_duplicates", pc.sum(moved).as_py() or 0)
     write_partitions(work.output("drops"), DROPS, drops, routes(column(drops, "part")))
+    if config.urls is not None:
+        path = work.output("drops_by_id", name=f"by_id/{work.task.shard}.parquet")
+        write_partitions(path, DROPS, drops, by_id(drops["doc_id"], config.partitions))

@@ -28,13 +28,18 @@ _ROW_BITS: Final = 40
 _PART = pa.field("part", pa.uint64(), nullable=False)
 _ROW = pa.field("row", pa.int64(), nullable=False)
 _ID = pa.field("doc_id", pa.binary(16), nullable=False)
-_ORDER = pa.field("order", pa.uint64(), nullable=False)
+_ORDER = pa.field("order", pa.uint64(), nullable=False)  # first half of the place in survivor order
+_ORDER_LOW = pa.field("order_low", pa.uint64(), nullable=False)  # and its second half
 _SURVIVOR = pa.field("survivor_id", pa.binary(16), nullable=False)
 _SIMILARITY = pa.field("similarity", pa.float32(), nullable=False)
 _U64 = pa.uint64()
 
 TEXT_HASHES: Final = pa.schema([
-    pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False), _PART, _ROW, _ORDER, _ID])
+    pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False), _PART, _ROW, _ORDER,
+    _ORDER_LOW, _ID])
+URL_KEYS: Final = pa.schema([
+    pa.field("key", _U64, nullable=False), pa.field("preference", _U64, nullable=False), _PART, _ROW, _ORDER,
+    _ORDER_LOW, _ID])
 LOSERS: Final = pa.schema([_PART, _ROW])
 COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR])
 BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW, _ORDER])
@@ -43,23 +48,29 @@ PAIRS: Final = pa.schema([
     pa.field("part_b", _U64, nullable=False), pa.field("row_b", pa.int64(), nullable=False)])
 MEMBERS: Final = pa.schema([_PART, _ROW, pa.field("component_partition", pa.int32(), nullable=False)])
 SHINGLES: Final = pa.schema([
-    _PART, _ROW, _ORDER, _ID,
+    _PART, _ROW, _ORDER, _ORDER_LOW, _ID,
     pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
 REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SIMILARITY])
-DROPS: Final = REMOVALS.append(pa.field("reason", pa.string(), nullable=False))
+DROPS: Final = pa.schema([
+    _PART, _ROW, _ID, _SURVIVOR, pa.field("similarity", pa.float32()), pa.field("reason", pa.string(), nullable=False)])
 COUNTS: Final = pa.schema([
     pa.field("source", pa.string(), nullable=False), pa.field("documents", pa.int64(), nullable=False),
-    pa.field("kept", pa.int64(), nullable=False), pa.field("exact_duplicates", pa.int64(), nullable=False),
+    pa.field("kept", pa.int64(), nullable=False), pa.field("url_duplicates", pa.int64(), nullable=False),
+    pa.field("exact_duplicates", pa.int64(), nullable=False),
     pa.field("near_duplicates", pa.int64(), nullable=False)])
 
 
-def signatures_schema(n_bands: int) -> pa.Schema:
-    """One row a selected document of the part: its text hash, its place in survivor order and its band keys."""
+def signatures_schema(n_bands: int, n_minima: int = 0) -> pa.Schema:
+    """One row a selected document of the part: its text hash, its place in survivor order and its band keys.
+
+    n_minima: permutations of the signature, where it is kept to verify candidates by."""
     key = pa.field("item", pa.uint64(), nullable=False)
+    minima = [pa.field("minima", pa.list_(key, n_minima), nullable=False)] if n_minima else []
     return pa.schema([
-        _ROW, _ID, _ORDER, pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False),
+        _ROW, _ID, _ORDER, _ORDER_LOW,
+        pa.field("hash_a", _U64, nullable=False), pa.field("hash_b", _U64, nullable=False),
         pa.field("n_shingles", pa.uint32(), nullable=False),
-        pa.field("bands", pa.list_(key, n_bands), nullable=False)])
+        pa.field("bands", pa.list_(key, n_bands), nullable=False), *minima])
 
 
 def part_key(shard: str) -> int:
@@ -76,17 +87,6 @@ def id_order(ids: pa.Array | pa.ChunkedArray) -> UInt64:
     """uint64 [n, 2] that compare, word by word, as the ids do byte by byte."""
     words: UInt64 = id_words(ids).byteswap()
     return words
-
-
-def survivor_order(rank: npt.NDArray[np.int64], quality: npt.NDArray[np.float32], ids: UInt64) -> UInt64:
-    """uint64 [n], ascending from the document that survives first: source rank, then falling quality, then doc_id.
-
-    Packed as rank (16 bits), inverted quality (32), first bits of the id (16): equal values are settled by the whole
-    id, of which this is a prefix, so nothing is lost. Quality that is missing, not a number or negative is 0."""
-    score = np.where(quality > 0, quality, np.float32(0)).astype(np.float32)  # NaN compares false
-    inverted = np.uint64(0xFFFFFFFF) - score.view(np.uint32).astype(np.uint64)
-    order = (rank.astype(np.uint64) << np.uint64(48)) | (inverted << np.uint64(16)) | (ids[:, 0] >> np.uint64(48))
-    return np.asarray(order)
 
 
 def repeated(keys: UInt64) -> npt.NDArray[np.bool_]:

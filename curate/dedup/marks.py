@@ -13,12 +13,12 @@ from manifests.schema import DEDUP_MARKS
 from manifests.tables import read_table
 from manifests.tasks import ShardWork
 
-_TOTALS = ("documents", "kept", "exact_duplicates", "near_duplicates")
+_TOTALS = ("documents", "kept", "url_duplicates", "exact_duplicates", "near_duplicates")
 
 
 def marks_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/marks, a part. Inputs: documents, marks (of selection, same part), removals (manifest of dedup/resolve),
-    drops (manifest of dedup/copies).
+    drops (manifest of dedup/copies), url_drops (manifest of dedup/url_copies).
 
     Outputs: `marks`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for dedup/summary."""
     documents = read_table(work.input("documents"), ["doc_id"])
@@ -46,8 +46,8 @@ def _drops(work: ShardWork) -> pa.Table:
     near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.shard)
     reason = pa.array([DedupReason.NEAR_DUPLICATE.value]).take(pa.array(np.zeros(len(near), np.int64)))
     near = near.append_column(DROPS.field("reason"), reason)
-    exact = gather_part(work.inputs("drops", role="drops"), DROPS, work.task.shard)
-    return pa.concat_tables([near, exact])
+    others = [gather_part(work.inputs(name, role="drops"), DROPS, work.task.shard) for name in ("drops", "url_drops")]
+    return pa.concat_tables([near.cast(DROPS), *others])
 
 
 def _counts(source: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.Table:
@@ -55,7 +55,8 @@ def _counts(source: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.Table:
     word = pc.fill_null(reason, "kept")
     flags = pa.table({
         "source": source, "documents": pc.not_equal(word, DedupReason.NOT_SELECTED.value),
-        "kept": pc.equal(word, "kept"), "exact_duplicates": pc.equal(word, DedupReason.EXACT_DUPLICATE.value),
+        "kept": pc.equal(word, "kept"), "url_duplicates": pc.equal(word, DedupReason.URL_DUPLICATE.value),
+        "exact_duplicates": pc.equal(word, DedupReason.EXACT_DUPLICATE.value),
         "near_duplicates": pc.equal(word, DedupReason.NEAR_DUPLICATE.value)})
     sums = flags.group_by("source", use_threads=False).aggregate([(name, "sum") for name in _TOTALS])
     return sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names]).select(
@@ -67,6 +68,8 @@ def _count(work: ShardWork, counts: pa.Table, n_documents: int) -> None:
     work.count("documents", n_documents)
     work.count("kept", total["kept"])
     work.count("dropped_not_selected", n_documents - total["documents"])
+    if total["url_duplicates"]:
+        work.count("dropped_url_duplicate", total["url_duplicates"])
     work.count("dropped_exact_duplicate", total["exact_duplicates"])
     work.count("dropped_near_duplicate", total["near_duplicates"])
     for row in counts.to_pylist():

@@ -132,10 +132,15 @@ def _involved(paths: list[str]) -> tuple[UInt64, UInt64]:
     parts = np.empty(0, np.uint64)
     for table in _groups(paths):
         parts = np.unique(np.concatenate([parts, *(np.unique(column(table, part)) for part, _ in _SIDES)]))
-    nodes = np.empty(0, np.uint64)
+    runs: list[UInt64] = []
     for table in _groups(paths):
-        nodes = np.union1d(nodes, np.concatenate(_codes(parts, table)))
-    return parts, nodes
+        runs.append(np.unique(np.concatenate(_codes(parts, table))))
+        # Runs of like size are merged, as in merge sort, so that no document is sorted more than log(groups) times.
+        while len(runs) > 1 and len(runs[-2]) <= 2 * len(runs[-1]):
+            runs.append(np.union1d(runs.pop(), runs.pop()))
+    while len(runs) > 1:
+        runs.append(np.union1d(runs.pop(), runs.pop()))
+    return parts, runs[0] if runs else np.empty(0, np.uint64)
 
 
 def _homed(paths: list[str], parts: UInt64, nodes: UInt64, home: npt.NDArray[np.int32]) -> Iterator[pa.Table]:

@@ -2,111 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.bands import bands_of
-from curate.dedup.config import DedupConfig
+from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme, Verification
 from curate.dedup.layout import (
+    LOSERS,
     TEXT_HASHES,
-    Int64,
     check_aligned,
     column,
-    id_order,
+    gather_part,
     part_key,
     signatures_schema,
-    survivor_order,
 )
+from curate.dedup.order import order_of
+from curate.kernels.datatrove import sign64, simplify
 from curate.kernels.minhash import Signatures, band_keys, hash_texts, sign
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import hash_words
-from manifests.errors import StageError
+from curate.kernels.strings import Offsets, string_buffers
+from curate.kernels.words import Hashes, hash_characters, hash_words
 from manifests.tables import read_row_groups, read_table, write_partitions
 from manifests.tasks import ShardWork
 
-_MAX_RANK = 1 << 16
+Minima = Signatures | Hashes
 
 
-def minhash(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> Signatures:
-    """MinHash signatures of texts, uint32 [n, n_permutations]: datasketch's `affine32` over our 32-bit shingle hashes.
+def units(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> tuple[Hashes, Offsets]:
+    """Hashes of what shingles are n-grams of, words or characters: (uint64 [n], offsets int64 [n_texts + 1])."""
+    hashed = hash_characters if config.shingles is ShingleUnit.CHARACTERS else hash_words
+    return hashed(*string_buffers(texts))
+
+
+def minhash(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> Minima:
+    """MinHash signatures of texts, [n, n_permutations]: uint32 in datasketch's `affine32` over our 32-bit shingle
+    hashes, uint64 in datatrove's scheme.
 
     For use on its own, with any index; `signatures` gives what the pipeline's steps exchange."""
-    words, places = hash_words(*string_buffers(texts))
-    return sign(words, places, config.ngram, config.n_permutations, config.seed)[0]
+    return _sign(texts, config)[0]
+
+
+def _sign(texts: pa.Array | pa.ChunkedArray, config: DedupConfig,
+          words: tuple[Hashes, Offsets] | None = None) -> tuple[Minima, npt.NDArray[np.uint32]]:
+    n, n_permutations, seed = config.ngram, config.n_permutations, config.seed
+    if config.signature is SignatureScheme.DATATROVE64:
+        return sign64(*string_buffers(simplify(texts)), n, n_permutations, seed)
+    of_words = words is not None and config.shingles is ShingleUnit.WORDS
+    return sign(*(words if of_words and words else units(texts, config)), n, n_permutations, seed)
 
 
 def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Table:
-    """What near-duplicate search needs of texts: one row each of hash_a, hash_b, n_shingles and bands.
+    """What near-duplicate search needs of texts: one row each of hash_a, hash_b, n_words, n_shingles and bands.
 
-    hash_a, hash_b: uint64, equal for texts with the same words in the same order. n_shingles: uint32, 0 for a text
-    without words. bands: uint64 keys; two texts are candidates if they share one. texts: string or large_string."""
-    words, places = hash_words(*string_buffers(texts))
-    minima, n_shingles = sign(words, places, config.ngram, config.n_permutations, config.seed)
-    hashes = hash_texts(words, places)
+    hash_a, hash_b: uint64, equal for texts with the same words in the same order. n_words, n_shingles: uint32.
+    bands: uint64 keys; two texts that have a shingle are candidates if they share one. minima: uint64, the whole
+    signature, where candidates are verified by it. texts: string or large_string."""
+    words = hash_words(*string_buffers(texts))
+    minima, n_shingles = _sign(texts, config, words)
+    hashes = hash_texts(*words)
     n_bands, n_rows = bands_of(config)
+    schema = schema_of(config)
     keys = pa.array(band_keys(minima, n_bands, n_rows).ravel())
-    item = signatures_schema(n_bands).field("bands").type
-    bands = pa.FixedSizeListArray.from_arrays(keys, type=item)
-    return pa.table({"hash_a": np.ascontiguousarray(hashes[:, 0]), "hash_b": np.ascontiguousarray(hashes[:, 1]),
-                     "n_shingles": n_shingles, "bands": bands})
+    columns = {"hash_a": np.ascontiguousarray(hashes[:, 0]), "hash_b": np.ascontiguousarray(hashes[:, 1]),
+               "n_words": np.diff(words[1]).astype(np.uint32), "n_shingles": n_shingles,
+               "bands": pa.FixedSizeListArray.from_arrays(keys, type=schema.field("bands").type)}
+    if config.verify is Verification.SIGNATURES:
+        columns["minima"] = pa.FixedSizeListArray.from_arrays(
+            pa.array(minima.astype(np.uint64).ravel()), type=schema.field("minima").type)
+    return pa.table(columns)
+
+
+def schema_of(config: DedupConfig) -> pa.Schema:
+    """The schema of `signatures` files."""
+    kept = config.n_permutations if config.verify is Verification.SIGNATURES else 0
+    return signatures_schema(bands_of(config)[0], kept)
 
 
 def signatures_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/signatures, a part. Inputs: documents, marks (of selection, same part). Variables: source_rank.
+    """dedup/signatures, a part. Inputs: documents, marks (of selection, same part), losers (manifest of dedup/urls).
+    Variables: source_rank.
 
-    Outputs: `signatures`, one row a selected document; `text_hashes`, the same documents by partition of their text
-    hash, those without any word left out (they are never duplicates). Raises StageError where a source has no rank,
-    InputError where the marks belong to other documents."""
+    Outputs: `signatures`, one row a selected document that is the best of its URL; `text_hashes`, the same documents by
+    partition of their text hash, those without any word left out (they are never duplicates). Raises StageError where a
+    source has no rank, InputError where the marks belong to other documents."""
     marks = read_table(work.input("marks"), ["doc_id", "source", "quality_score", "keep"])
-    n_bands, _ = bands_of(config)
+    lost = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.shard), "row")
+    enters = marks["keep"].to_numpy().copy()
+    enters[lost] = False
     facts: list[pa.Table] = []
-    work.write("signatures", signatures_schema(n_bands), _signed(config, work, marks, facts))
-    schema = pa.schema([f for f in TEXT_HASHES if f.name != "part"])
-    found = pa.concat_tables([schema.empty_table(), *facts])
+    work.write("signatures", schema_of(config), _signed(config, work, marks, enters, facts))
+    found = pa.concat_tables([_HASHES.empty_table(), *facts])
     part = pa.array(np.full(len(found), part_key(work.task.shard), np.uint64))
     table = found.add_column(2, TEXT_HASHES.field("part"), part)
     path = work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet")
     write_partitions(path, TEXT_HASHES, table, column(found, "hash_b") % np.uint64(config.partitions))
 
 
-def _signed(config: DedupConfig, work: ShardWork, marks: pa.Table, facts: list[pa.Table]) -> Iterator[pa.Table]:
-    path = work.input("documents")
+_HASHES = pa.schema([f for f in TEXT_HASHES if f.name != "part"])
+
+
+def _signed(config: DedupConfig, work: ShardWork, marks: pa.Table, enters: npt.NDArray[np.bool_],
+            facts: list[pa.Table]) -> Iterator[pa.Table]:
     start = 0
-    for group in read_row_groups(path, ["doc_id", "text"]):
-        mine = marks.slice(start, len(group))
+    for group in read_row_groups(work.input("documents"), ["doc_id", "text", "date", "n_bytes"]):
+        mine, mask = marks.slice(start, len(group)), enters[start : start + len(group)]
         check_aligned(group["doc_id"], mine["doc_id"], work.input("marks"))
         work.count("documents", len(group))
-        kept, marked = group.filter(mine["keep"]), mine.filter(mine["keep"])
-        rows = start + np.flatnonzero(mine["keep"].to_numpy())
+        kept, marked = group.filter(pa.array(mask)), mine.filter(pa.array(mask))
+        rows = start + np.flatnonzero(mask)
         start += len(group)
         table = signatures(kept["text"], config)
         work.count("documents_signed", len(table))
         work.count("bytes_signed", pc.sum(pc.binary_length(kept["text"])).as_py() or 0)
-        order = survivor_order(_ranks(marked, work.variables["source_rank"]),
-                               pc.fill_null(marked["quality_score"], 0.0).to_numpy(), id_order(marked["doc_id"]))
+        order = order_of(config.survivor_order, kept, marked, work.variables["source_rank"])
         table = table.append_column("row", pa.array(rows, pa.int64())).append_column("doc_id", kept["doc_id"])
-        table = table.append_column("order", pa.array(order))
-        worded = table.filter(pc.greater(table["n_shingles"], 0))
+        for half, name in enumerate(("order", "order_low")):
+            table = table.append_column(name, pa.array(np.ascontiguousarray(order[:, half])))
+        worded = table.filter(pc.greater(table["n_words"], 0))
         work.count("documents_without_words", len(table) - len(worded))
-        facts.append(worded.select(["hash_a", "hash_b", "row", "order", "doc_id"]).cast(
-            pa.schema([f for f in TEXT_HASHES if f.name != "part"])))
-        yield table.select(signatures_schema(bands_of(config)[0]).names)
+        facts.append(worded.select(_HASHES.names).cast(_HASHES))
+        yield table.select(schema_of(config).names)
     check_aligned(marks["doc_id"].slice(start), marks["doc_id"].slice(len(marks)), work.input("marks"))
-
-
-def _ranks(marks: pa.Table, source_rank: Mapping[str, int]) -> Int64:
-    sources = marks["source"].combine_chunks().dictionary_encode()
-    if isinstance(sources, pa.ChunkedArray):  # no rows at all
-        return np.empty(0, np.int64)
-    names = sources.dictionary.to_pylist()
-    for name in names:
-        if not 0 <= source_rank.get(name, -1) < _MAX_RANK:
-            raise StageError(f"source {name!r} has no rank in the order of survivors",
-                             hint="list every source of the recipe, derived ones too")
-    ranks = np.array([source_rank[name] for name in names], np.int64)
-    return np.asarray(ranks[sources.indices.to_numpy()])
-
-

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.dedup.config import DedupConfig
+from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.exact import by_id
 from curate.dedup.layout import (
     MEMBERS,
@@ -24,10 +24,9 @@ from curate.dedup.layout import (
     part_key,
     routes,
 )
+from curate.dedup.signing import units
 from curate.kernels.candidates import resolve
 from curate.kernels.minhash import shingle_sets
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import hash_words
 from manifests.hashing import UInt64
 from manifests.tables import open_table, partition_schema, read_table, write_partitions
 from manifests.tasks import ShardWork
@@ -36,13 +35,28 @@ from manifests.tasks import ShardWork
 def shingles_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/shingles, a part. Inputs: documents, signatures (same part), members (manifest of dedup/components).
 
-    Output: `shingles`, by partition of the component: the sorted shingle hashes of each document that has a candidate.
-    Only row groups of text that hold one are read. 8 bytes a distinct shingle."""
+    Output: `shingles`, by partition of the component: what each document that has a candidate is compared by: its
+    sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
+    verified by signatures, its minima, and then no text is read."""
     members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.shard)
-    facts = read_table(work.input("signatures"), ["row", "doc_id", "order"])
+    minima = ["minima"] if config.verify is Verification.SIGNATURES else []
+    facts = read_table(work.input("signatures"), ["row", "doc_id", "order", "order_low", *minima])
     place = np.searchsorted(column(facts, "row"), column(members, "row"))
     facts = facts.take(pa.array(place)).append_column("home", members["component_partition"])
-    work.write("shingles", partition_schema(SHINGLES), _shingled(config, work, facts))
+    tables = _signed(work, facts) if minima else _shingled(config, work, facts)
+    work.write("shingles", partition_schema(SHINGLES), tables)
+
+
+def _signed(work: ShardWork, facts: pa.Table) -> Iterator[pa.Table]:
+    work.count("documents", len(facts))
+    for start in range(0, len(facts), _SIGNED_A_GROUP):
+        some = facts.slice(start, _SIGNED_A_GROUP)
+        lists = pa.chunked_array([c.cast(SHINGLES.field("shingles").type) for c in some["minima"].chunks],
+                                 SHINGLES.field("shingles").type)
+        yield from _by_home(work, some, lists)
+
+
+_SIGNED_A_GROUP = 1 << 16
 
 
 def _shingled(config: DedupConfig, work: ShardWork, facts: pa.Table) -> Iterator[pa.Table]:
@@ -56,18 +70,21 @@ def _shingled(config: DedupConfig, work: ShardWork, facts: pa.Table) -> Iterator
                 texts = file.read_row_group(index, columns=["text"], use_threads=False)["text"]
                 texts = texts.take(pa.array(rows[low:high] - start))
                 work.count("documents", int(high - low))
-                yield from _by_home(config, work, facts.slice(low, high - low), texts)
+                yield from _by_home(work, facts.slice(low, high - low), _shingle_lists(config, work, texts))
             start = end
 
 
-def _by_home(config: DedupConfig, work: ShardWork, facts: pa.Table, texts: pa.ChunkedArray) -> Iterator[pa.Table]:
-    values, ends = shingle_sets(*hash_words(*string_buffers(texts)), config.ngram)
+def _shingle_lists(config: DedupConfig, work: ShardWork, texts: pa.ChunkedArray) -> pa.LargeListArray:
+    values, ends = shingle_sets(*units(texts, config), config.ngram)
     work.count("shingles", len(values))
     kind = SHINGLES.field("shingles").type
-    lists = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values), type=kind)
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values), type=kind)
+
+
+def _by_home(work: ShardWork, facts: pa.Table, lists: pa.LargeListArray | pa.ChunkedArray) -> Iterator[pa.Table]:
     part = pa.array(np.full(len(facts), part_key(work.task.shard), np.uint64))
     table = pa.table({"partition": facts["home"], "part": part, "row": facts["row"], "order": facts["order"],
-                      "doc_id": facts["doc_id"], "shingles": lists})
+                      "order_low": facts["order_low"], "doc_id": facts["doc_id"], "shingles": lists})
     homes = column(facts, "home")
     for partition in np.unique(homes):
         yield table.filter(pa.array(homes == partition))
@@ -83,11 +100,12 @@ def resolve_stage(config: DedupConfig, work: ShardWork) -> None:
     table = gather(work.inputs("shingles", role="shingles"), SHINGLES, partition)
     pairs = gather(work.inputs("pairs", role="pairs"), PAIRS, partition)
     ids = id_order(table["doc_id"])
-    survivor_rank = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order")))
+    survivor_rank = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order")))
     edges = _edges(table, pairs, survivor_rank)
     values, starts, ends = _sets(table)
     survivor, similarity, checked, accepted = resolve(
-        edges, values, starts[survivor_rank], ends[survivor_rank], config.similarity_threshold)
+        edges, values, starts[survivor_rank], ends[survivor_rank], config.similarity_threshold,
+        config.verify is Verification.SIGNATURES)
     removed = np.flatnonzero(survivor >= 0)
     gone, kept = survivor_rank[removed], survivor_rank[survivor[removed]]
     work.count("documents", len(table))

@@ -93,7 +93,15 @@ def _jaccard(shingles, a, a_end, b, b_end):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _resolve(earlier, later, shingles, starts, ends, threshold, survivor, similarity):  # type: ignore[no-untyped-def]
+def _agreement(minima, a, b, n):  # type: ignore[no-untyped-def]
+    equal = 0
+    for i in range(n):
+        equal += minima[a + i] == minima[b + i]
+    return equal / n if n else 0.0
+
+
+@nb.njit(nogil=True, cache=True)
+def _resolve(earlier, later, shingles, starts, ends, aligned, threshold, survivor, similarity):  # type: ignore[no-untyped-def]
     checked = accepted = i = 0
     while i < later.size:
         node = later[i]
@@ -104,7 +112,10 @@ def _resolve(earlier, later, shingles, starts, ends, threshold, survivor, simila
             if survivor[a] >= 0:
                 continue
             checked += 1
-            s = _jaccard(shingles, starts[a], ends[a], starts[node], ends[node])
+            if aligned:
+                s = _agreement(shingles, starts[a], starts[node], ends[a] - starts[a])
+            else:
+                s = _jaccard(shingles, starts[a], ends[a], starts[node], ends[node])
             if s >= threshold:
                 accepted += 1
                 if s > best_similarity:
@@ -115,18 +126,20 @@ def _resolve(earlier, later, shingles, starts, ends, threshold, survivor, simila
 
 
 def resolve(pairs: Indices, shingles: Hashes, starts: Offsets, ends: Offsets,
-            threshold: float) -> tuple[Indices, npt.NDArray[np.float64], int, int]:
+            threshold: float, aligned: bool = False) -> tuple[Indices, npt.NDArray[np.float64], int, int]:
     """Greedy removal: (survivor int64 [n], similarity float64 [n], pairs checked, pairs accepted).
 
-    Nodes are numbered in survivor order. A node is removed if and only if the exact Jaccard similarity of its shingle
-    set with that of an *earlier node which is kept* is at least the threshold; its survivor is the most similar of
-    those (the earliest of equals), -1 where it is kept. Chains therefore never delete: if A~B and B~C but not A~C, B
-    goes and C stays. Pairs whose earlier node is gone need no check.
+    Nodes are numbered in survivor order. A node is removed if and only if its similarity with an *earlier node which
+    is kept* is at least the threshold: the exact Jaccard similarity of their shingle sets or, where `aligned`, the
+    share of equal minima of their signatures. Its survivor is the most similar of those (the earliest of equals), -1
+    where it is kept. Chains therefore never delete: if A~B and B~C but not A~C, B goes and C stays. Pairs whose earlier
+    node is gone need no check.
 
-    pairs: int64 [m, 2]. shingles[starts[i]:ends[i]]: ascending shingle hashes of node i."""
+    pairs: int64 [m, 2]. shingles[starts[i]:ends[i]]: ascending shingle hashes of node i, or its whole signature."""
     n = len(starts)
     survivor, similarity = np.full(n, -1, np.int64), np.zeros(n, np.float64)
     earlier, later = pairs.min(axis=1, initial=n), pairs.max(axis=1, initial=-1)
     order = np.lexsort((earlier, later))
-    checked, accepted = _resolve(earlier[order], later[order], shingles, starts, ends, threshold, survivor, similarity)
+    checked, accepted = _resolve(earlier[order], later[order], shingles, starts, ends, aligned, threshold,
+                                 survivor, similarity)
     return survivor, similarity, int(checked), int(accepted)

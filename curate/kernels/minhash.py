@@ -168,7 +168,7 @@ def _band_keys(signatures, n_rows, keys):  # type: ignore[no-untyped-def]
             keys[d, band] = fmix64(h)
 
 
-def band_keys(signatures: Signatures, n_bands: int, n_rows: int) -> Hashes:
+def band_keys(signatures: Signatures | Hashes, n_bands: int, n_rows: int) -> Hashes:
     """64-bit keys of each signature's bands, uint64 [n_texts, n_bands]; a key is different for each band number, so
     that keys of all bands can share one table. Permutations beyond n_bands * n_rows are unused."""
     keys = np.empty((len(signatures), n_bands), np.uint64)

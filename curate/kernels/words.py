@@ -114,6 +114,30 @@ def _hash_words(data, offsets, table, hashes, places):  # type: ignore[no-untype
     return n
 
 
+@nb.njit(nogil=True, cache=True)
+def _hash_characters(data, offsets, table, hashes, places):  # type: ignore[no-untyped-def]
+    n = 0
+    places[0] = 0
+    space = fmix64((FNV_OFFSET ^ np.uint64(32)) * FNV_PRIME)
+    for d in range(offsets.size - 1):
+        p, end, first = offsets[d], offsets[d + 1], n
+        apart = False
+        while p < end:
+            c, p = decode(data, p, end)
+            v = table[c] if c < TABLE_SIZE else np.uint32(c)
+            if v == 0:
+                apart = n > first
+                continue
+            if apart:
+                hashes[n] = space
+                n += 1
+                apart = False
+            hashes[n] = fmix64((FNV_OFFSET ^ np.uint64(v & ~ALONE)) * FNV_PRIME)
+            n += 1
+        places[d + 1] = n
+    return n
+
+
 def read_only(data: Bytes) -> Bytes:
     """A read-only view: kernels are compiled once, for read-only bytes."""
     view = np.ascontiguousarray(data).view()
@@ -130,6 +154,18 @@ def hash_words(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
     hashes = np.empty(n_bytes // 2 + len(offsets), np.uint64)
     places = np.empty(len(offsets), np.int64)
     n = _hash_words(read_only(data), read_only_offsets(offsets), WORD, hashes, places)
+    return hashes[:n], places
+
+
+def hash_characters(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
+    """Hashes of the characters of texts, to be used as `hash_words` is: (uint64 [n], offsets int64 [n_texts + 1]).
+
+    The characters are those of the text's words, lower-cased, with one space wherever others stood between two of them;
+    a letter of an unspaced script is a character like any other. 8 bytes a character."""
+    n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
+    hashes = np.empty(n_bytes + len(offsets), np.uint64)
+    places = np.empty(len(offsets), np.int64)
+    n = _hash_characters(read_only(data), read_only_offsets(offsets), WORD, hashes, places)
     return hashes[:n], places
 
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup.config import DedupConfig
-from curate.dedup.layout import repeated, survivor_order
+from curate.dedup.config import DedupConfig, SurvivorKey
+from curate.dedup.layout import repeated
+from curate.dedup.order import survivor_order
 from curate.dedup.signing import signatures
 from curate.kernels.candidates import bucket_pairs, flatten, resolve, unite
 
@@ -70,14 +71,43 @@ def test_bucket_pairs(rows: list[tuple[int, int]], pivots: int) -> None:
     assert left_out == sum(r * (r - 1) // 2 for r in rest)
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1, width=32), st.integers(0, 2**32 - 1),
+                          st.integers(0, 2**48 - 1), st.binary(min_size=16, max_size=16)), min_size=1, max_size=20),
+       st.permutations(list(SurvivorKey)), st.integers(0, 4))
+def test_survivor_order_is_the_keys_in_turn_then_the_id(rows: list[tuple[int, float, int, int, bytes]],
+                                                        keys: list[SurvivorKey], n_keys: int) -> None:
+    ids = np.frombuffer(b"".join(r[4] for r in rows), ">u8").reshape(-1, 2).astype(np.uint64)
+    source, quality, length, date = (np.array([r[i] for r in rows]) for i in range(4))
+    facts = {SurvivorKey.SOURCE: source, SurvivorKey.QUALITY: quality.astype(np.float32),
+             SurvivorKey.LENGTH: length, SurvivorKey.DATE: date}
+    order = survivor_order(keys[:n_keys], facts, ids).tolist()
+    got = sorted(range(len(rows)), key=lambda i: (*order[i], rows[i][4], i))
+    sign = {SurvivorKey.SOURCE: (0, 1), SurvivorKey.QUALITY: (1, -1), SurvivorKey.LENGTH: (2, -1),
+            SurvivorKey.DATE: (3, -1)}
+
+    def place(i: int) -> tuple[float, ...]:
+        return tuple(sign[k][1] * rows[i][sign[k][0]] for k in keys[:n_keys])
+
+    assert got == sorted(range(len(rows)), key=lambda i: (place(i), rows[i][4], i))
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1, width=32), st.binary(min_size=16, max_size=16)),
-                min_size=1, max_size=20))
-def test_survivor_order_is_rank_then_quality_then_id(rows: list[tuple[int, float, bytes]]) -> None:
-    ids = np.frombuffer(b"".join(r[2] for r in rows), ">u8").reshape(-1, 2).astype(np.uint64)
-    order = survivor_order(np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32), ids)
-    got = sorted(range(len(rows)), key=lambda i: (order[i], rows[i][2], i))
-    assert got == sorted(range(len(rows)), key=lambda i: (rows[i][0], -rows[i][1], rows[i][2], i))
+@given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=2, max_size=8))
+def test_signatures_are_verified_by_their_equal_minima(minima: list[list[int]]) -> None:
+    n = len(minima)
+    edges = np.array([(i, j) for i in range(n) for j in range(i + 1, n)], np.int64)
+    starts = np.arange(n, dtype=np.int64) * 4
+    survivor, similarity, _, _ = resolve(edges, np.array(minima, np.uint64).ravel(), starts, starts + 4, 0.5, True)
+    kept: list[int] = []
+    for i, mine in enumerate(minima):
+        equal = {k: sum(x == y for x, y in zip(minima[k], mine, strict=True)) / 4 for k in kept}
+        best = max(equal.values(), default=0.0)
+        if best < 0.5:
+            kept.append(i)
+            assert survivor[i] == -1
+        else:
+            assert (similarity[i], equal[survivor[i]]) == (best, best)
 
 
 @settings(max_examples=50, deadline=None)

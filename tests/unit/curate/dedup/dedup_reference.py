@@ -16,6 +16,7 @@ from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.marks import marks_stage, summary_stage
 from curate.dedup.search import bands_stage, candidates_stage, components_stage
 from curate.dedup.signing import signatures_stage
+from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import resolve_stage, shingles_stage
 from manifests.hashing import document_id
 from manifests.records import ShardRecord
@@ -89,6 +90,8 @@ class Doc:
     quality: float | None = None
     keep: bool = True
     doc_id: bytes = b""
+    url: str | None = None
+    date: int | None = None  # milliseconds since 1970
 
 
 @dataclass
@@ -130,8 +133,8 @@ def documents_table(docs: Sequence[Doc]) -> pa.Table:
     texts = [d.text for d in docs]
     return pa.table({
         "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)), "record_id": pa.nulls(n, pa.string()),
-        "source": pa.array([d.source for d in docs], pa.string()), "url": pa.nulls(n, pa.string()),
-        "host": pa.nulls(n, pa.string()), "date": pa.nulls(n, pa.timestamp("ms", "UTC")),
+        "source": pa.array([d.source for d in docs], pa.string()), "url": pa.array([d.url for d in docs], pa.string()),
+        "host": pa.nulls(n, pa.string()), "date": pa.array([d.date for d in docs], pa.timestamp("ms", "UTC")),
         "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
         "origin_length": pa.array([-1] * n, pa.int64()), "language": pa.nulls(n, pa.string()),
         "language_score": pa.array([0.0] * n, pa.float32()), "text": pa.array(texts, pa.large_string()),
@@ -168,6 +171,7 @@ class Run:
         self.records[name] = done
         rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in done for o in r.outputs]
+        (self.root / name).mkdir(parents=True, exist_ok=True)
         write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
                     [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
 
@@ -202,9 +206,16 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
         return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
 
     documents, marks = "extract/*.parquet", "select/*.parquet"
-    run.stage("dedup/signatures", signatures_stage, shards, of_part(documents=documents, marks=marks),
+    by_url = pieces if config.urls else []
+    run.stage("dedup/url_keys", url_keys_stage, shards if config.urls else [],
+              of_part(documents=documents, marks=marks),
               lambda shard: {"source_rank": ranks})
-    run.stage("dedup/exact", exact_stage, pieces, of_part(text_hashes="dedup/signatures/manifest.parquet"), partition)
+    run.stage("dedup/urls", urls_stage, by_url, of_part(url_keys="dedup/url_keys/manifest.parquet"), partition)
+    run.stage("dedup/signatures", signatures_stage, shards,
+              of_part(documents=documents, marks=marks, losers="dedup/urls/manifest.parquet"),
+              lambda shard: {"source_rank": ranks})
+    run.stage("dedup/exact", exact_stage, pieces if config.exact else [],
+              of_part(text_hashes="dedup/signatures/manifest.parquet"), partition)
     run.stage("dedup/bands", bands_stage, shards, of_part(
         signatures="dedup/signatures/*.parquet", losers="dedup/exact/manifest.parquet"))
     run.stage("dedup/candidates", candidates_stage, pieces, of_part(bands="dedup/bands/manifest.parquet"), partition)
@@ -215,9 +226,12 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
         pairs="dedup/components/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
     run.stage("dedup/copies", copies_stage, pieces, of_part(
         copies="dedup/exact/manifest.parquet", removals="dedup/resolve/manifest.parquet"), partition)
+    run.stage("dedup/url_copies", url_copies_stage, by_url, of_part(
+        copies="dedup/urls/manifest.parquet", removals="dedup/resolve/manifest.parquet",
+        drops="dedup/copies/manifest.parquet"), partition)
     run.stage("dedup/marks", marks_stage, shards, of_part(
         documents=documents, marks=marks, removals="dedup/resolve/manifest.parquet",
-        drops="dedup/copies/manifest.parquet"))
+        drops="dedup/copies/manifest.parquet", url_drops="dedup/url_copies/manifest.parquet"))
     run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/marks/manifest.parquet"))
     return run
 

@@ -1,0 +1,95 @@
+"""Which of two duplicates stays: the place of every document in survivor order, as two words that compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.config import SurvivorKey
+from curate.dedup.layout import Int64, id_order
+from manifests.errors import StageError
+from manifests.hashing import UInt64
+
+_WORD: Final = 64
+_BITS: Final = {SurvivorKey.SOURCE: 16, SurvivorKey.QUALITY: 32, SurvivorKey.LENGTH: 32, SurvivorKey.DATE: 48}
+"""All four fill the two words; what fewer leave is filled with the first bits of the id."""
+
+
+def survivor_order(keys: Sequence[SurvivorKey], facts: Mapping[SurvivorKey, npt.NDArray[Any]], ids: UInt64) -> UInt64:
+    """uint64 [n, 2], ascending word by word from the document that survives first; then the whole id decides.
+
+    facts: source: rank int64, 0 first; quality: float32, where missing, negative or no number is 0; length: bytes of
+    text, int64; date: milliseconds since 1970, int64, 0 where unknown. ids: as of `id_order`."""
+    words = np.zeros((len(ids), 2), np.uint64)
+    used = 0
+    for key in keys:
+        _put(words, _ascending(key, facts[key]), used, _BITS[key])
+        used += _BITS[key]
+    for half in (0, 1):
+        bits = min(_WORD, 2 * _WORD - used)
+        if bits:
+            _put(words, ids[:, half] >> np.uint64(_WORD - bits), used, bits)
+        used += bits
+    return words
+
+
+def _ascending(key: SurvivorKey, values: npt.NDArray[Any]) -> UInt64:
+    """uint64 of so many bits as the key has, smaller for what survives."""
+    top = np.uint64((1 << _BITS[key]) - 1)
+    if key is SurvivorKey.SOURCE:
+        return values.astype(np.uint64)
+    if key is SurvivorKey.QUALITY:
+        score = np.where(values > 0, values, np.float32(0)).astype(np.float32)  # NaN compares false
+        return np.asarray(top - score.view(np.uint32).astype(np.uint64))  # floats above 0 compare as their bits do
+    return np.asarray(top - np.clip(values, 0, int(top)).astype(np.uint64))
+
+
+def _put(words: UInt64, values: UInt64, start: int, bits: int) -> None:
+    """Or `bits` of each value into bits start.. of its row, counted from the most significant."""
+    end = start + bits
+    if end <= _WORD:
+        words[:, 0] |= values << np.uint64(_WORD - end)
+    elif start >= _WORD:
+        words[:, 1] |= values << np.uint64(2 * _WORD - end)
+    else:
+        words[:, 0] |= values >> np.uint64(end - _WORD)
+        words[:, 1] |= values << np.uint64(2 * _WORD - end)
+
+
+_MAX_RANK: Final = 1 << _BITS[SurvivorKey.SOURCE]
+
+
+def order_of(keys: Sequence[SurvivorKey], documents: pa.Table, marks: pa.Table,
+             source_rank: Mapping[str, int]) -> UInt64:
+    """`survivor_order` of documents. documents: date and n_bytes; marks: doc_id, source, quality_score; same rows.
+
+    Raises StageError where a source has no rank."""
+    facts: dict[SurvivorKey, npt.NDArray[Any]] = {
+        SurvivorKey.SOURCE: _ranks(marks, source_rank),
+        SurvivorKey.QUALITY: pc.fill_null(marks["quality_score"], 0.0).to_numpy(),
+        SurvivorKey.LENGTH: documents["n_bytes"].to_numpy(), SurvivorKey.DATE: dates_of(documents)}
+    return survivor_order(keys, facts, id_order(marks["doc_id"]))
+
+
+def dates_of(documents: pa.Table) -> Int64:
+    """Milliseconds since 1970 of each document's date, 0 where it has none."""
+    milliseconds = documents["date"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
+    return np.asarray(pc.fill_null(milliseconds, 0).to_numpy())
+
+
+def _ranks(marks: pa.Table, source_rank: Mapping[str, int]) -> Int64:
+    sources = marks["source"].combine_chunks().dictionary_encode()
+    if isinstance(sources, pa.ChunkedArray):  # no rows at all
+        return np.empty(0, np.int64)
+    names = sources.dictionary.to_pylist()
+    for name in names:
+        if not 0 <= source_rank.get(name, -1) < _MAX_RANK:
+            raise StageError(f"source {name!r} has no rank in the order of survivors",
+                             hint="list every source of the recipe, derived ones too")
+    ranks = np.array([source_rank[name] for name in names], np.int64)
+    return np.asarray(ranks[sources.indices.to_numpy()])
