@@ -30,6 +30,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
     progress = result.progress
     facts: dict[str, Any] = {
         "run": out, "seconds": round(result.seconds, 1), "shards_made": result.made,
+        "pages": progress.counters("extract").get("html_pages", 0),
         "failed": [{"shard": shard, "error": str(error)} for shard, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
         "funnel": [_funnel_row(stage, progress.counters(stage)) for stage in _FUNNEL if stage in progress.records],
