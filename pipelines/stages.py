@@ -8,7 +8,6 @@ from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
 from curate.decontamination.overlap import hits_stage, index_stage
-from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
 from curate.extract import extract
 from curate.models import lid_model_path
 from curate.quality.config import LinksConfig
@@ -204,25 +203,6 @@ def _decontaminate(p: Progress) -> Iterator[Shard]:
 
 
 def _clean(p: Progress) -> Iterator[Shard]:
-def _report_index(p: Progress) -> Iterator[Shard]:
-    for shard in _benchmark_index(p):
-        yield Shard("items", shard.inputs)
-
-
-def _overlaps(p: Progress) -> Iterator[Shard]:
-    if not p.shards("decontaminate/report_index"):
-        return
-    grams = p.output("decontaminate/report_index", "items", "grams")
-    for shard, inputs in documents_and(p, "decontaminate", "marks", "marks"):
-        yield Shard(shard, {**inputs, "grams": grams})
-
-
-def _overlap_report(p: Progress) -> Iterator[Shard]:
-    if p.shards("decontaminate/overlaps"):
-        yield Shard("report", {"items": p.output("decontaminate/report_index", "items", "items"),
-                               **{role: p.whole("decontaminate/overlaps", role) for role in ("matches", "counts")}})
-
-
     for shard, inputs in documents_and(p, "select", "marks", "select"):
         source, part = shard.split("/")
         inputs["dedup"] = p.output("dedup/marks", shard, "marks")
