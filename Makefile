@@ -74,6 +74,10 @@ bench-language: $(READY) ## Accuracy of language identification on the sentences
 bench-blocklists: $(READY) ## Time to build and ask a list of five million domains
 	$(BIN)/python -m tests.benchmarks.blocklists
 
+.PHONY: bench-decontamination
+bench-decontamination: $(READY) ## Decontamination and its report on the texts of RUN (default runs/gpt3), MB/s on one core
+	$(BIN)/python -m tests.benchmarks.decontamination --data $(DATA) --texts $(or $(RUN),runs/gpt3)
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

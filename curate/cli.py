@@ -18,6 +18,7 @@ import typer
 
 from curate.caches import kernel_cache_folder
 from curate.commands.classifier import app as classifier_app
+from curate.commands.decontaminate import decontaminate_command
 from curate.commands.extract import extract_command
 from curate.commands.filter import filter_command
 from manifests.errors import CurateError
@@ -37,6 +38,7 @@ models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_he
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.command("extract")(extract_command)
+app.command("decontaminate")(decontaminate_command)
 app.add_typer(classifier_app, name="classifier")
 app.command("filter")(filter_command)
 

@@ -8,6 +8,7 @@ from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
 from curate.decontamination.overlap import hits_stage, index_stage
+from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
 from curate.extract import extract
 from curate.models import lid_model_path
 from curate.quality.config import LinksConfig
@@ -202,6 +203,25 @@ def _decontaminate(p: Progress) -> Iterator[Shard]:
                             "hits": p.output("decontaminate/hits", shard, "hits")})
 
 
+def _report_index(p: Progress) -> Iterator[Shard]:
+    for shard in _benchmark_index(p):
+        yield Shard("items", shard.inputs)
+
+
+def _overlaps(p: Progress) -> Iterator[Shard]:
+    if not p.shards("decontaminate/report_index"):
+        return
+    grams = p.output("decontaminate/report_index", "items", "grams")
+    for shard, inputs in documents_and(p, "decontaminate", "marks", "marks"):
+        yield Shard(shard, {**inputs, "grams": grams})
+
+
+def _overlap_report(p: Progress) -> Iterator[Shard]:
+    if p.shards("decontaminate/overlaps"):
+        yield Shard("report", {"items": p.output("decontaminate/report_index", "items", "items"),
+                               **{role: p.whole("decontaminate/overlaps", role) for role in ("matches", "counts")}})
+
+
 def _clean(p: Progress) -> Iterator[Shard]:
     for shard, inputs in documents_and(p, "select", "marks", "select"):
         source, part = shard.split("/")
@@ -310,6 +330,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("decontaminate/frequent", 1, frequent_stage, ("decontaminate/hits",), lambda r: r.decontaminate, _frequent),
     Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate,
           _decontaminate),
+    Stage("decontaminate/report_index", 1, report_index_stage, (), lambda r: r.decontaminate, _report_index),
+    Stage("decontaminate/overlaps", 1, overlaps_stage, ("decontaminate", "decontaminate/report_index"),
+          lambda r: r.decontaminate, _overlaps),
+    Stage("decontaminate/report", 1, report_stage, ("decontaminate/overlaps",), lambda r: r.decontaminate,
+          _overlap_report),
     Stage("clean", 1, clean, ("decontaminate",), _nothing, _clean),
     Stage("tokenizer/sample", 1, sample_documents, ("clean",), lambda r: r.tokenizer, _tokenizer_sample),
     Stage("tokenizer", 1, train_tokenizer, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer),

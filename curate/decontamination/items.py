@@ -6,21 +6,30 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import zstandard
 
 from curate.decontamination.config import Benchmark
 from manifests.errors import InputError
 from manifests.storage import open_read
-from manifests.tasks import ShardWork
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW = 1 << 31
 _READ_ERRORS = (OSError, EOFError, zstandard.ZstdError)
 
 
-def read_items(benchmark: Benchmark, path: str, work: ShardWork) -> Iterator[tuple[str, str]]:
+class Account(Protocol):
+    """Who is told what was counted and what had to be skipped: a shard's work, or a command."""
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter."""
+
+    def report_damage(self, where: str, what: str) -> None:
+        """Name a piece of input that had to be skipped."""
+
+
+def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple[str, str]]:
     """(item id, text) of each line of an evaluation set; lines that are no JSON object are reported and skipped.
 
     Raises InputError if the file cannot be read, or if no line has any of the benchmark's fields: contamination that
@@ -68,9 +77,11 @@ def _plain(raw: IO[bytes]) -> IO[bytes]:
 
 
 def _field(item: dict[str, Any], name: str) -> Any:
-    """The value of a field, or of a nested one as `a.b`; None if absent."""
+    """The value of a field, or of a nested one as `a.b`, or the whole item as `*`; None if absent."""
     if name in item:
         return item[name]
+    if name == "*":
+        return item
     value: Any = item
     for key in name.split("."):
         value = value.get(key) if isinstance(value, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -30,17 +31,22 @@ def frequent_stage(config: DecontaminationConfig, work: ShardWork) -> None:
 
     Outputs: `frequent`, GRAM_COUNTS of the n-grams found in more than max_documents documents, to be ignored; `items`,
     ITEMS. Memory: 16 bytes an n-gram found, and the index."""
-    total = GRAM_COUNTS.empty_table()
-    for path in work.inputs("gram_counts", role="gram_counts"):
-        merged = pa.concat_tables([total, read_table(path)]).group_by("gram", use_threads=False)
-        total = merged.aggregate([("n_documents", "sum")]).rename_columns(GRAM_COUNTS.names).cast(GRAM_COUNTS)
-    total = total.sort_by("gram")
+    total = total_counts(map(read_table, work.inputs("gram_counts", role="gram_counts")))
     frequent = total.filter(pc.greater(total["n_documents"], config.max_documents))
     work.count("grams_found", len(total))
     work.count("grams_ignored", len(frequent))
     work.write("frequent", GRAM_COUNTS, [frequent])
     index = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
     work.write("items", ITEMS, [_items(work, index, total["gram"], frequent["gram"])], name="items.parquet")
+
+
+def total_counts(tables: Iterable[pa.Table]) -> pa.Table:
+    """GRAM_COUNTS summed over parts, by gram; holds one part's and the sum."""
+    total = GRAM_COUNTS.empty_table()
+    for table in tables:
+        merged = pa.concat_tables([total, table]).group_by("gram", use_threads=False)
+        total = merged.aggregate([("n_documents", "sum")]).rename_columns(GRAM_COUNTS.names).cast(GRAM_COUNTS)
+    return total.sort_by("gram")
 
 
 def _items(work: ShardWork, index: pa.Table, found: pa.ChunkedArray, frequent: pa.ChunkedArray) -> pa.Table:
@@ -73,16 +79,17 @@ def marks_stage(config: DecontaminationConfig, work: ShardWork) -> None:
         hits = hits.filter(pc.invert(pc.is_in(hits["gram"], value_set=common)))
     kept = selected["keep"].to_numpy()
     n_bytes = documents["n_bytes"].to_numpy()
-    reason, pieces = _pieces(config, hits, kept, n_bytes)
-    cuts = _cuts(work, hits, len(documents))
+    reason, pieces = pieces_left(config, hits, kept, n_bytes)
+    names = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
+    cuts = cuts_of(names.combine_chunks(), hits, len(documents))
     marks = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
                       "cuts": cuts, "pieces": pieces})
     work.write("marks", DECONTAMINATION_MARKS, [marks])
     _count(work, marks, kept, n_bytes)
 
 
-def _pieces(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray[np.bool_],
-            n_bytes: Int64) -> tuple[pa.Array, pa.ListArray]:
+def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray[np.bool_],
+                n_bytes: Int64) -> tuple[pa.Array, pa.ListArray]:
     """Reason and pieces of every document: the whole text where nothing was found, none where it is dropped."""
     rows, first = np.unique(hits["row"].to_numpy(), return_index=True)
     ends = np.append(first[1:], len(hits)).astype(np.int64)[: len(rows)]
@@ -114,10 +121,10 @@ def _pieces(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray[np.
         pa.array(starts), struct, type=DECONTAMINATION_MARKS.field("pieces").type)
 
 
-def _cuts(work: ShardWork, hits: pa.Table, n_documents: int) -> pa.ListArray:
-    """What matched in every document: n-grams that overlap and belong to one item are one span."""
-    index = [read_table(path) for path in work.inputs("index", role="grams")]
-    names = pa.concat_tables([GRAMS.empty_table(), *index]).combine_chunks()
+def cuts_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.ListArray:
+    """What matched in every document: n-grams that overlap and belong to one item are one span.
+
+    names: GRAMS, ascending. hits: HITS, by row and place."""
     place = np.searchsorted(names["gram"].to_numpy(), hits["gram"].to_numpy())  # the first item that has it
     owners = names.take(pa.array(place))
     key = _owner_codes(owners)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig
-from curate.decontamination.items import read_items
+from curate.decontamination.items import Account, read_items
 from curate.kernels.overlaps import gram_table, scan
 from curate.kernels.strings import string_buffers
 from curate.kernels.words import Hashes
@@ -72,8 +72,14 @@ def index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
     """decontaminate/index, once. Inputs: benchmarks, one file for each of the configuration, in its order.
 
     Output: `grams`, GRAMS. Memory: the evaluation sets."""
+    table = read_grams(config, work.inputs("benchmarks"), work)
+    work.count("grams", len(np.unique(table["gram"].to_numpy())))
+    work.write("grams", GRAMS, [table])
+
+
+def read_grams(config: DecontaminationConfig, paths: list[str], work: Account) -> pa.Table:
+    """GRAMS of all benchmarks, ascending; items are counted, and lines that cannot be read reported to the shard."""
     tables = [GRAMS.empty_table()]
-    paths = work.inputs("benchmarks")
     for benchmark, path in zip(config.benchmarks, paths, strict=True):
         ids, texts = [], []
         for item, text in read_items(benchmark, path, work):
@@ -85,9 +91,7 @@ def index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
         tables.append(pa.table({"gram": grams, "benchmark": pa.array([benchmark.name]).take(pa.array(rows * 0)),
                                 "item": pa.array(ids, pa.string()).take(pa.array(rows))}).cast(GRAMS))
     table = pa.concat_tables(tables).combine_chunks()
-    table = table.take(pa.array(np.argsort(table["gram"].to_numpy(), kind="stable")))
-    work.count("grams", len(np.unique(table["gram"].to_numpy())))
-    work.write("grams", GRAMS, [table])
+    return table.take(pa.array(np.argsort(table["gram"].to_numpy(), kind="stable")))
 
 
 def hits_stage(config: DecontaminationConfig, work: ShardWork) -> None:
