@@ -46,8 +46,8 @@ def _report(name: str, seconds: float, facts: dict[str, Any]) -> None:
     if name == "warm":
         for source in facts["dataset"]["sources"]:
             gap = source["realised_share"] - source["requested_weight"]
-            print(f"  {source['name']:<10} asked {source['requested_weight']:.4f} realised {source['realised_share']:.4f} "
-                  f"({gap:+.4f}), {source['epochs']:.3f} epochs")
+            print(f"  {source['name']:<10} asked {source['requested_weight']:.4f} realised "
+                  f"{source['realised_share']:.4f} ({gap:+.4f}), {source['epochs']:.3f} epochs")
 
 
 if __name__ == "__main__":
