@@ -51,6 +51,7 @@ def _extract(p: Progress) -> Iterator[Shard]:
         recipe = p.recipe.sources[source.name]
         kind = recipe.commoncrawl.kind if recipe.commoncrawl else recipe.kind
         facts = {"source": source.name, "kind": kind, "filter_language": recipe.filter_language,
+                 **({"languages": list(recipe.languages)} if recipe.languages is not None else {}),
                  "id_column": recipe.id_column, "text_column": recipe.text_column}
         http = {"http": p.recipe.http.model_dump(mode="json")}
         for file in source.files:
