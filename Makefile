@@ -50,6 +50,18 @@ test-slow: $(READY) ## Long tests: twenty SIGKILLs of a demo run, large inputs
 test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive records
 	$(BIN)/python -m pytest -m nightly $(PYTEST_ARGS)
 
+VENV_TORCH := .venv-torch
+
+$(VENV_TORCH)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_TORCH)
+	$(VENV_TORCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable . \
+	  torch==2.13.0 tokenizers hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-torch
+test-torch: $(VENV_TORCH)/.ready ## The loader's torch face and the example trainer, in an environment with torch
+	$(VENV_TORCH)/bin/python -m pytest -m torch tests/unit/manifests $(PYTEST_ARGS)
+
 .PHONY: bench-gpt3
 bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from manifests.dataset import Batch, PackedDataset, PackedLoader, RowDocuments, dataset_digest
+    from manifests.dataset import PackedDataset, RowDocuments, Segments, dataset_digest
     from manifests.errors import CurateError, DatasetMismatchError, InputError, RecipeError, ShardError, StageError
+    from manifests.loader import Batch, PackedLoader
     from manifests.shard import Header, open_shard, read_header, write_shard
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PackedLoader",
     "RecipeError",
     "RowDocuments",
+    "Segments",
     "ShardError",
     "StageError",
     "dataset_digest",
@@ -31,12 +33,14 @@ __all__ = [
     "write_shard",
 ]
 
-_DATASET = {"Batch", "PackedDataset", "PackedLoader", "RowDocuments", "dataset_digest"}
-_SHARD = {"Header", "open_shard", "read_header", "write_shard"}
+_MODULE_OF = {
+    **dict.fromkeys(("PackedDataset", "RowDocuments", "Segments", "dataset_digest"), "dataset"),
+    **dict.fromkeys(("Batch", "PackedLoader"), "loader"),
+    **dict.fromkeys(("Header", "open_shard", "read_header", "write_shard"), "shard"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "dataset" if name in _DATASET else "shard" if name in _SHARD else "errors"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'errors')}"), name)

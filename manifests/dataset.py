@@ -1,34 +1,38 @@
-"""What a trainer reads: rows of a packed dataset, their documents, and an endless order over them that resumes exactly.
+"""What a trainer reads: rows of a packed dataset, what to learn in them, and the documents they are made of.
 
-Opening reads the Parquet manifest alone; shards are mapped when first touched. Nothing is indexed and nothing is
-shuffled in memory: the order of an epoch is a keyed permutation, so a loader's whole state is one number.
+Opening reads the Parquet manifest alone; shards are mapped when first touched, and nothing is indexed.
+`manifests.loader` puts the rows in an order that resumes exactly.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
-from manifests.errors import DatasetMismatchError, InputError, ShardError
-from manifests.permutation import Permutation
+from manifests.errors import InputError, ShardError
 from manifests.shard import Tokens, open_shard
 from manifests.storage import digest_file
-from manifests.tables import read_table
+from manifests.tables import open_table, read_table
 
 IGNORED = -100  # the target that PyTorch's cross-entropy skips
 _COLUMNS = ["split", "shard_index", "path", "n_rows", "row_length", "packing", "payload_xxh3", "spans_path",
-            "spans_xxh3", "first_row"]
+            "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256"]
+_PHASE = "phase"  # only staged mixtures have the column
 _SPAN_COLUMNS = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
+_CHAT_COLUMNS = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
+_SPANS_BYTES = 1 << 28  # of spans that are kept in memory
+_BYTES_OF_A_SPAN = 96
 
 
 def dataset_digest(manifest: pa.Table) -> str:
@@ -46,7 +50,8 @@ class RowDocuments:
 
     cu_seqlens: int32 [k + 1], 0 to T. doc_ids, source_names: None where the segment has no document. source_ids: int32
     [k], -1 there. doc_token_offsets: int64 [k], where the segment begins in its document. epochs: int32 [k].
-    position_ids: int32 [T], counting from 0 in each segment."""
+    position_ids: int32 [T], counting from 0 in each segment. group_ids and ranks (int32 [k], 0 is preferred) say which
+    answers to one prompt were compared; None and -1 where that is not so."""
 
     cu_seqlens: npt.NDArray[np.int32]
     doc_ids: list[bytes | None]
@@ -54,6 +59,20 @@ class RowDocuments:
     source_names: list[str | None]
     doc_token_offsets: npt.NDArray[np.int64]
     epochs: npt.NDArray[np.int32]
+    position_ids: npt.NDArray[np.int32]
+    group_ids: list[bytes | None]
+    ranks: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Documents of n rows, laid end to end, as attention over packed sequences takes them.
+
+    cu_seqlens: int32 [k + 1], 0 to n * T; every row begins a segment. source_ids: int32 [k], -1 where a segment has no
+    document. position_ids: int32 [n, T], counting from 0 in each segment."""
+
+    cu_seqlens: npt.NDArray[np.int32]
+    source_ids: npt.NDArray[np.int32]
     position_ids: npt.NDArray[np.int32]
 
 
@@ -66,9 +85,8 @@ class PackedDataset:
     def __init__(self, path: str | os.PathLike[str], split: str) -> None:
         self.folder = _packed_folder(Path(path))
         self.split = split
-        self._manifest = read_table(str(self.folder / "manifest.parquet"), _COLUMNS)
-        chosen = [i for i, s in enumerate(self._manifest["split"].to_pylist()) if s == split]
-        mine: Any = self._manifest.take(pa.array(chosen, pa.int64()))
+        self._manifest = _read_manifest(str(self.folder / "manifest.parquet"))
+        mine: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
         self._paths: list[str] = mine["path"].to_pylist()
         self._spans_paths: list[str] = mine["spans_path"].to_pylist()
         self._payloads: list[str] = mine["payload_xxh3"].to_pylist()
@@ -78,8 +96,12 @@ class PackedDataset:
         first: Any = self._manifest.slice(0, 1).to_pylist()
         self.row_length = int(first[0]["row_length"]) if first else 0
         self.packing = str(first[0]["packing"]) if first else "concat"
+        self.dtype = np.dtype(first[0]["dtype"] if first else "uint16").newbyteorder("<")
+        self.tokenizer_sha256 = str(first[0]["tokenizer_sha256"]) if first else ""
+        self.phase_ends = self._ends_of_phases(mine)
         self._shard = lru_cache(maxsize=_most_open_shards())(self._open)
-        self._spans = lru_cache(maxsize=4)(self._read_spans)
+        largest = int(mine["n_spans"].to_numpy().max(initial=1))
+        self._spans = lru_cache(maxsize=max(4, _SPANS_BYTES // (_BYTES_OF_A_SPAN * largest)))(self._read_spans)
 
     def __len__(self) -> int:
         return self._n_rows
@@ -87,7 +109,8 @@ class PackedDataset:
     def __getitem__(self, row: int) -> Tokens:
         """Tokens of a row: a read-only view, uint16 or uint32 [T]."""
         shard, local = self._place(row)
-        return self._shard(shard)[local * self.row_length : (local + 1) * self.row_length]
+        tokens: Tokens = self._shard(shard)[local]
+        return tokens
 
     def __iter__(self) -> Iterator[Tokens]:
         return (self[row] for row in range(len(self)))
@@ -100,26 +123,51 @@ class PackedDataset:
     def targets(self, row: int) -> npt.NDArray[np.int64]:
         """The next token of the same shard for each token of a row, int64 [T]; -100 where there is none to learn.
 
-        That is the shard's end and, in best_fit and pad, the row's end and padding."""
-        shard, local = self._place(row)
-        targets: npt.NDArray[np.int64] = self._shard_targets(shard, np.array([local]))[0]
+        That is the shard's end and, in best_fit and pad, the row's end and padding; in dialogues, all but answers."""
+        index = row + len(self) if row < 0 else row
+        targets: npt.NDArray[np.int64] = self.batch(np.array([index]))[1][0]
         return targets
 
+    def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
+        """Tokens [n, T] of many rows, in the stored dtype."""
+        return self._gather(rows, *self._places(rows))
+
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
-        """Tokens [n, T] in the stored dtype and targets int64 [n, T] of many rows, gathered shard by shard."""
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
-        shards = np.searchsorted(self._first_rows, rows, "right") - 1
-        local = rows - self._first_rows[shards]
-        targets = np.empty((len(rows), self.row_length), np.int64)
-        tokens: Tokens | None = None
+        """Tokens [n, T] in the stored dtype and targets int64 [n, T] of many rows; -100 as in `targets`."""
+        shards, local = self._places(rows)
+        tokens = self._gather(rows, shards, local)
+        targets = np.empty(tokens.shape, np.int64)
+        targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
+        if self.packing == "concat":
+            targets[:, -1] = self._following(shards, local)
+            return tokens, targets
+        targets[:, -1] = IGNORED
         for shard in np.unique(shards).tolist():
             here = np.flatnonzero(shards == shard)
-            payload = self._shard(shard)
-            tokens = np.empty(targets.shape, payload.dtype) if tokens is None else tokens
-            tokens[here] = payload.reshape(-1, self.row_length)[local[here]]
-            targets[here] = self._shard_targets(shard, local[here])
-        return tokens if tokens is not None else np.empty((0, self.row_length), np.uint16), targets
+            learned = self._learned(shard, local[here])
+            targets[here, :-1] = np.where(learned[:, 1:], targets[here, :-1], IGNORED)
+        return tokens, targets
+
+    def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
+        """Document boundaries, sources and position ids of many rows, laid end to end, from the spans files."""
+        shards, local = self._places(rows)
+        length = self.row_length
+        begins = np.zeros(len(rows) * length, np.bool_)
+        begins[::length] = True
+        source_of = np.full(len(begins), -1, np.int32)
+        for shard in np.unique(shards).tolist():
+            here = np.flatnonzero(shards == shard)
+            spans = self._spans(shard)
+            place, which = _rows_of(spans.row, local[here])
+            start = spans.token_start[which] + (here[place] - local[here][place]) * length
+            end = start + spans.n_tokens[which]
+            begins[start] = True
+            begins[end[end < len(begins)]] = True
+            source_of[start] = spans.source_id[which]
+        bounds = np.append(np.flatnonzero(begins), len(begins))
+        positions = np.arange(len(begins)) - np.repeat(bounds[:-1], np.diff(bounds))
+        return Segments(bounds.astype(np.int32), source_of[bounds[:-1]],
+                        positions.astype(np.int32).reshape(len(rows), length))
 
     def documents(self, row: int) -> RowDocuments:
         """Which documents a row is made of, from the spans file, without scanning for separators."""
@@ -133,7 +181,7 @@ class PackedDataset:
         segment[np.searchsorted(bounds, starts)] = np.arange(where.start, where.stop)
         known, at = segment >= 0, np.maximum(segment, 0)
         source_ids = np.where(known, spans.source_id[at], -1) if known.any() else segment
-        names = self._source_names
+        names = self.source_names
         doc_ids: Any = spans.doc_id.take(pa.array(segment, mask=~known))
         zero = np.zeros(len(segment), np.int64)
         return RowDocuments(
@@ -141,10 +189,13 @@ class PackedDataset:
             source_names=[names[s] if s >= 0 else None for s in source_ids.tolist()],
             doc_token_offsets=np.where(known, spans.doc_token_offset[at], 0) if known.any() else zero,
             epochs=(np.where(known, spans.epoch[at], 0) if known.any() else zero).astype(np.int32),
-            position_ids=(np.arange(self.row_length) - np.repeat(bounds[:-1], np.diff(bounds))).astype(np.int32))
+            position_ids=(np.arange(self.row_length) - np.repeat(bounds[:-1], np.diff(bounds))).astype(np.int32),
+            group_ids=spans.group_id.take(pa.array(segment, mask=~known)).to_pylist(),
+            ranks=(np.where(known, spans.rank[at], -1) if known.any() else segment).astype(np.int32))
 
     @cached_property
-    def _source_names(self) -> dict[int, str]:
+    def source_names(self) -> dict[int, str]:
+        """Names of sources by the ids that spans and segments carry."""
         table: Any = read_table(str(self.folder / "sources.parquet"), ["source_id", "name"])
         return dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
 
@@ -156,49 +207,78 @@ class PackedDataset:
         shard = int(np.searchsorted(self._first_rows, index, "right")) - 1
         return shard, index - int(self._first_rows[shard])
 
-    def _shard_targets(self, shard: int, local: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Targets int64 [n, T] of rows of one shard."""
-        payload, length = self._shard(shard), self.row_length
-        targets = np.empty((len(local), length), np.int64)
-        targets[:, :-1] = payload.reshape(-1, length)[local, 1:]
-        if self.packing == "concat":
-            following = (local + 1) * length
-            inside = following < len(payload)
-            targets[:, -1] = np.where(inside, payload[np.where(inside, following, 0)].astype(np.int64), IGNORED)
-            return targets
-        targets[:, -1] = IGNORED
-        targets[:, :-1][~self._covered(shard, local)[:, 1:]] = IGNORED
-        return targets
+    def _places(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(shard, row within it) of many rows, int64 [n] each."""
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
+        shards = np.searchsorted(self._first_rows, rows, "right") - 1
+        return shards, rows - self._first_rows[shards]
 
-    def _covered(self, shard: int, local: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which tokens of rows belong to a document, bool [n, T]: the others are padding."""
-        spans = self._spans(shard)
-        change = np.zeros(len(self._shard(shard)) + 1, np.int8)
-        np.add.at(change, spans.token_start, 1)
-        np.add.at(change, spans.token_start + spans.n_tokens, -1)
-        covered: npt.NDArray[np.bool_] = np.cumsum(change, dtype=np.int8)[:-1].astype(bool)
-        return covered.reshape(-1, self.row_length)[local]
+    def _gather(self, rows: npt.NDArray[np.int64], shards: npt.NDArray[np.int64], local: npt.NDArray[np.int64]
+                ) -> Tokens:
+        """Tokens [n, T] of rows at places in shards: one copy from the mapped files, row by row."""
+        tokens: Tokens = np.empty((len(rows), self.row_length), self.dtype)
+        for out, shard, row in zip(tokens, shards.tolist(), local.tolist(), strict=True):
+            out[:] = self._shard(shard)[row]
+        return tokens
+
+    def _following(self, shards: npt.NDArray[np.int64], local: npt.NDArray[np.int64]) -> list[int]:
+        """The token after each row, [n]; -100 at the end of its shard."""
+        following = []
+        for shard, row in zip(shards.tolist(), local.tolist(), strict=True):
+            payload = self._shard(shard)
+            following.append(int(payload[row + 1, 0]) if row + 1 < len(payload) else IGNORED)
+        return following
+
+    def _learned(self, shard: int, local: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which tokens of rows of one shard are to be learned, bool [n, T]: all of documents, or answers alone."""
+        spans, length = self._spans(shard), self.row_length
+        place, which = _rows_of(spans.learned_row, local)
+        start = spans.learned_start[which] - local[place] * length
+        change = np.zeros((len(local), length + 1), np.int8)
+        np.add.at(change, (place, start), 1)
+        np.add.at(change, (place, start + spans.learned_n[which]), -1)
+        learned: npt.NDArray[np.bool_] = np.cumsum(change, axis=1, dtype=np.int8)[:, :-1].astype(np.bool_)
+        return learned
+
+    def _ends_of_phases(self, mine: pa.Table) -> list[int]:
+        """Where each phase of a staged mixture ends, in rows; one phase, the whole split, where there are no stages."""
+        if _PHASE not in mine.column_names or not len(mine):
+            return [len(self)]
+        last = np.flatnonzero(np.diff(mine[_PHASE].to_numpy(), append=-1))
+        ends: list[int] = (self._first_rows[last] + mine["n_rows"].to_numpy()[last]).tolist()
+        return ends
 
     def _open(self, shard: int) -> Tokens:
+        """The mapped payload of a shard, [rows, T]."""
         path = str(self.folder / self._paths[shard])
         header, tokens = open_shard(path)
         if header.payload_digest.hex() != self._payloads[shard] or header.row_length != self.row_length:
             raise ShardError("is another shard than the manifest describes", where=path,
                              hint="run `curate verify`, then fetch or pack the shard again")
-        return tokens
+        return tokens.reshape(-1, self.row_length)
 
     def _read_spans(self, shard: int) -> _Spans:
         path = str(self.folder / self._spans_paths[shard])
         if not os.path.exists(path) or digest_file(path) != self._spans_digests[shard]:
             raise ShardError("is missing, or not the spans file that the manifest describes", where=path)
-        table: Any = read_table(path, _SPAN_COLUMNS)
+        with open_table(path) as file:
+            names = [n for n in _SPAN_COLUMNS + _CHAT_COLUMNS if n in file.schema_arrow.names]
+            table: Any = file.read(columns=names, use_threads=False)
         numbers = {n: table[n].to_numpy().astype(np.int64) for n in _SPAN_COLUMNS if n != "doc_id"}
-        return _Spans(doc_id=table["doc_id"].combine_chunks(), **numbers)
+        chat = _CHAT_COLUMNS[0] in names
+        learned = _answers(table["turns"].combine_chunks(), numbers["token_start"], numbers["row"]) if chat else (
+            numbers["token_start"], numbers["n_tokens"], numbers["row"])
+        group: Any = table["group_id"].combine_chunks() if chat else pa.nulls(len(table), pa.binary(16))
+        rank = table["rank"].fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
+        return _Spans(doc_id=table["doc_id"].combine_chunks(), group_id=group, rank=rank.astype(np.int64),
+                      learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], **numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """A spans file in memory, sorted by token_start; integers as int64 [n]."""
+    """A spans file in memory, sorted by token_start; integers as int64 [n]. learned_*: the runs of tokens that targets
+    may be, int64 [m]: whole spans, or the answers in them."""
 
     token_start: npt.NDArray[np.int64]
     n_tokens: npt.NDArray[np.int64]
@@ -207,67 +287,36 @@ class _Spans:
     doc_token_offset: npt.NDArray[np.int64]
     epoch: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
+    group_id: pa.FixedSizeBinaryArray
+    rank: npt.NDArray[np.int64]
+    learned_start: npt.NDArray[np.int64]
+    learned_n: npt.NDArray[np.int64]
+    learned_row: npt.NDArray[np.int64]
 
 
-class Batch(NamedTuple):
-    """One rank's part of a step: tokens [batch_rows, T], targets int64 [batch_rows, T], rows int64 [batch_rows]."""
+def _answers(turns: Any, token_start: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
+             ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(first token in the payload, tokens, row of the shard) of every turn with loss, int64 [m] each."""
+    span = np.repeat(np.arange(len(turns)), np.diff(turns.offsets.to_numpy()))
+    flat = turns.flatten()
+    loss = flat.field("loss").to_numpy(zero_copy_only=False).astype(np.bool_)
+    start = token_start[span] + flat.field("start").to_numpy()
+    return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss]
 
-    tokens: Tokens
-    targets: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+
+def _rows_of(sorted_rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]
+             ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Entries of the wanted rows in a sorted column: (which wanted row, entry), int64 [m] each."""
+    low, high = np.searchsorted(sorted_rows, wanted), np.searchsorted(sorted_rows, wanted, "right")
+    counts = high - low
+    place = np.repeat(np.arange(len(wanted)), counts)
+    return place, np.arange(len(place)) + np.repeat(low - (np.cumsum(counts) - counts), counts)
 
 
-class PackedLoader:
-    """An endless iterator of batches, exact at any step and for any number of ranks.
-
-    The order is the concatenation of epochs without end, each a keyed permutation of all rows. A step takes the next
-    batch_rows * world_size rows of it, and rank r the r-th slice, so the global batch does not depend on the number of
-    ranks. batch_rows: rows of a batch on one rank."""
-
-    def __init__(self, dataset: PackedDataset, batch_rows: int, rank: int = 0, world_size: int = 1,
-                 seed: int = 0) -> None:
-        if batch_rows < 1 or not 0 <= rank < world_size:
-            raise ValueError(f"batch_rows {batch_rows}, rank {rank}, world_size {world_size}: "
-                             "need batch_rows >= 1 and 0 <= rank < world_size")
-        if not len(dataset):
-            raise InputError(f"split {dataset.split!r} has no rows", where=str(dataset.folder))
-        self.dataset = dataset
-        self.batch_rows, self.rank, self.world_size, self.seed = batch_rows, rank, world_size, seed
-        self._rows_handed_out = 0
-        self._epoch = lru_cache(maxsize=4)(lambda epoch: Permutation(len(dataset), seed, f"epoch-{epoch}"))
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        rows = self.rows(self._rows_handed_out + self.rank * self.batch_rows, self.batch_rows)
-        tokens, targets = self.dataset.batch(rows)
-        self._rows_handed_out += self.batch_rows * self.world_size
-        return Batch(tokens, targets, rows)
-
-    def rows(self, first: int, n: int) -> npt.NDArray[np.int64]:
-        """Row numbers at places [first, first + n) of the endless order, int64 [n]."""
-        epochs, positions = np.divmod(np.arange(first, first + n, dtype=np.int64), len(self.dataset))
-        rows = np.empty(n, np.int64)
-        for epoch in np.unique(epochs).tolist():
-            here = epochs == epoch
-            rows[here] = self._epoch(epoch)(positions[here])
-        return rows
-
-    def state_dict(self) -> dict[str, int | str]:
-        """Where the order stands, over all ranks: rows handed out, and what they were handed out of."""
-        return {"rows": self._rows_handed_out, "dataset": self.dataset.digest, "split": self.dataset.split,
-                "seed": self.seed}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken, with any number of ranks; DatasetMismatchError if it is of another order."""
-        mine = self.state_dict()
-        for name in ("dataset", "split", "seed"):
-            if state.get(name) != mine[name]:
-                raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
-                                      f"{mine[name]!r}", where=str(self.dataset.folder),
-                                      hint="open the dataset and seed that the checkpoint names")
-        self._rows_handed_out = int(state["rows"])
+def _read_manifest(path: str) -> pa.Table:
+    with open_table(path) as file:
+        columns = [*_COLUMNS, *(n for n in file.schema_arrow.names if n == _PHASE)]
+        return file.read(columns=columns, use_threads=False)
 
 
 def _packed_folder(path: Path) -> Path:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import PackedDataset, PackedLoader
-from tests.unit.manifests.test_dataset import make_dataset
+from manifests.tables import read_table
+from tests.unit.manifests.test_dataset import make_dataset, write_tables
 
 
 @cache
@@ -63,3 +66,65 @@ def test_resume_is_exact_for_any_world_size(n_rows: int, seed: int, before: int,
 def test_two_epochs_have_different_orders() -> None:
     loader = PackedLoader(dataset(20), 20, seed=1)
     assert next(loader).rows.tolist() != next(loader).rows.tolist()
+
+
+STEPS, GLOBAL_ROWS = 200, 8
+
+
+@cache
+def uninterrupted() -> tuple[PackedDataset, list[list[int]], list[str]]:
+    """200 steps of one rank, and the state after each as a checkpoint would hold it."""
+    data = dataset(500)
+    loader = PackedLoader(data, GLOBAL_ROWS, seed=11)
+    states = [json.dumps(loader.state_dict())]
+    steps = []
+    for _ in range(STEPS + 1):
+        steps.append(next(loader).rows.tolist())
+        states.append(json.dumps(loader.state_dict()))
+    return data, steps, states
+
+
+@pytest.mark.parametrize("world", [1, 2, 4, 8])
+def test_killed_at_every_step_and_resumed(world: int) -> None:
+    """Whatever step a training dies at, ranks of any number go on with the batch that was next."""
+    data, steps, states = uninterrupted()
+    for step in range(STEPS + 1):
+        rows: list[int] = []
+        for rank in range(world):
+            loader = PackedLoader(data, GLOBAL_ROWS // world, rank, world, seed=11)
+            loader.load_state_dict(json.loads(states[step]))
+            rows += loader.at(step * GLOBAL_ROWS).rows.tolist() if step % 2 else next(loader).rows.tolist()
+        assert rows == steps[step]
+    epoch = [row for rows in steps for row in rows]
+    for start in range(0, len(epoch) - 500, 500):
+        assert sorted(epoch[start : start + 500]) == list(range(500))
+
+
+def test_the_world_may_change_at_every_step() -> None:
+    data, steps, _ = uninterrupted()
+    state = PackedLoader(data, GLOBAL_ROWS, seed=11).state_dict()
+    for step in range(STEPS):
+        world = (1, 2, 4, 8)[step % 4]
+        loaders = [PackedLoader(data, GLOBAL_ROWS // world, r, world, 11) for r in range(world)]
+        for loader in loaders:
+            loader.load_state_dict(state)
+        assert [row for loader in loaders for row in next(loader).rows.tolist()] == steps[step]
+        state = loaders[0].state_dict()
+
+
+@settings(max_examples=20, deadline=None)
+@given(sizes=st.lists(st.integers(1, 7), min_size=2, max_size=4), batch_rows=st.integers(1, 5))
+def test_phases_follow_one_another(sizes: list[int], batch_rows: int) -> None:
+    """Every epoch gives all rows of a phase, in an order of their own, before any of the next phase."""
+    folder = Path(mkdtemp(prefix="phases-"))
+    make_dataset(folder, sizes)
+    manifest = read_table(str(folder / "packed/manifest.parquet"))
+    phases = [0, *(min(i, 1) for i in range(1, len(sizes)))]  # the second phase may have several shards
+    write_tables(folder / "packed", [r | {"phase": p} for r, p in zip(manifest.to_pylist(), phases, strict=True)])
+    loader = PackedLoader(PackedDataset(folder, "train"), batch_rows, seed=2)
+    n_rows = sum(sizes)
+    rows = np.concatenate([next(loader).rows for _ in range(-(-2 * n_rows // batch_rows))])
+    for epoch in range(2):
+        mine = rows[epoch * n_rows : (epoch + 1) * n_rows].tolist()
+        assert sorted(mine[: sizes[0]]) == list(range(sizes[0]))
+        assert sorted(mine[sizes[0] :]) == list(range(sizes[0], n_rows))
