@@ -1,0 +1,123 @@
+"""`curate dedup`: exact and near-duplicates among files of one's own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from manifests.errors import RecipeError
+from manifests.storage import is_local
+
+if TYPE_CHECKING:
+    from curate.dedup.config import DedupConfig
+    from curate.dedup.standalone import Outcome, Texts
+
+
+def dedup_command(
+    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
+    exact: Annotated[bool, typer.Option("--exact", help="Remove copies: the same words in the same order.")] = False,
+    minhash: Annotated[bool, typer.Option("--minhash", help=(
+        "Remove near-duplicates. Without --exact, --minhash and --urls: copies and near-duplicates."))] = False,
+    urls: Annotated[str | None, typer.Option(metavar="RULE", help=(
+        "One row of each canonical URL, from column `url`: the longest, or the first."))] = None,
+    threshold: Annotated[float, typer.Option(min=0.05, max=0.99, help="Jaccard similarity that removes.")] = 0.8,
+    shingles: Annotated[str, typer.Option(help="n-grams of words or of characters.")] = "words",
+    ngram: Annotated[int, typer.Option(min=1, max=64, help="Words or characters a shingle.")] = 5,
+    verify: Annotated[str, typer.Option(help="exact, or signatures: without comparing texts.")] = "exact",
+    survivor_order: Annotated[str, typer.Option(metavar="KEYS", help=(
+        "What stays of two duplicates: source (the file given first), length, or both with a comma. Then the first "
+        "row."))] = "source",
+    config: Annotated[str | None, typer.Option(metavar="FILE", help=(
+        "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
+    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
+    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+) -> None:
+    """Mark duplicates in files: curate dedup old.parquet new.jsonl --out marks --threshold 0.8
+
+    Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
+    input order. No row is removed but for a kept one that is as similar as the threshold asks."""
+    import json
+
+    from curate.dedup.standalone import deduplicate
+
+    if form not in ("text", "json"):
+        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
+    if not is_local(out):
+        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
+    every = not (exact or minhash or urls)
+    fields = {"exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold,
+              "shingles": shingles, "ngram": ngram, "verify": verify,
+              "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0}
+    settings = _settings(fields, config)
+    outcome = deduplicate(_texts(files, id_column, text_column), settings, out, workers, apply)
+    facts = _facts(outcome)
+    print(json.dumps(facts) if form == "json" else _sentences(facts))
+
+
+def _settings(fields: dict[str, Any], path: str | None) -> DedupConfig:
+    import os
+
+    import yaml
+    from pydantic import ValidationError
+
+    from curate.dedup.config import DedupConfig
+
+    if path is not None:
+        if not os.path.isfile(path):
+            raise RecipeError("there is no such file", where=f"--config {path}")
+        with open(path, encoding="utf-8") as stream:
+            fields = yaml.safe_load(stream)
+    try:
+        found = DedupConfig.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(place) for place in first["loc"]) or "dedup"
+        raise RecipeError(str(first["msg"]), where=where, hint="docs/recipe.md lists what dedup takes") from error
+    if found.urls == "latest" or ({"quality", "date"} & set(found.survivor_order) and path is None):
+        raise RecipeError("files of texts have no dates and no quality", where="urls or survivor_order",
+                          hint="of URLs keep the longest or the first; order by source and length")
+    return found
+
+
+def _texts(patterns: list[str], id_column: str, text_column: str) -> list[Texts]:
+    from functools import partial
+
+    from curate.commands.texts import find_files, id_column_of, part_names, read_texts
+    from curate.dedup.standalone import Texts
+    from curate.sources.columns import ColumnNames
+
+    names = ColumnNames(id=id_column, text=text_column)
+    paths = find_files(patterns)
+    return [Texts(path, part, id_column_of(path, names), partial(_told, path, partial(read_texts, path, names)))
+            for path, part in zip(paths, part_names(paths), strict=True)]
+
+
+def _told(path: str, read: Any) -> Any:
+    n = 0
+    for rows in read():
+        n += len(rows)
+        yield rows
+    print(f"{path}: {n:,} documents", file=sys.stderr)
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    return {"documents": outcome.documents, "kept": outcome.kept, "bytes": outcome.bytes,
+            "kept_bytes": outcome.kept_bytes, "dropped": dict(sorted(outcome.dropped.items())),
+            "counters": outcome.counters}
+
+
+def _sentences(facts: dict[str, Any]) -> str:
+    share = facts["kept"] / max(1, facts["documents"])
+    lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
+             f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
+    lines += [f"  {reason:<20} {n:,}" for reason, n in facts["dropped"].items()]
+    if facts["counters"].get("oversize_buckets"):
+        lines.append(f"  {facts['counters']['oversize_buckets']:,} oversize buckets, "
+                     f"{facts['counters']['pairs_left_out']:,} of their pairs not compared")
+    return "\n".join(lines)

@@ -1,0 +1,254 @@
+"""Deduplication of files of one's own: the pipeline's stages in a folder that goes, and marks by the user's own ids.
+
+Which of two duplicates stays follows the order of the files and of the rows in them, after what the configuration's
+survivor order says. Texts are written once more while it runs, into the folder that goes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.config import DedupConfig
+from curate.dedup.exact import copies_stage, exact_stage
+from curate.dedup.layout import Int64, id_order
+from curate.dedup.marks import marks_stage, summary_stage
+from curate.dedup.search import bands_stage, candidates_stage, components_stage
+from curate.dedup.signing import signatures_stage
+from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
+from curate.dedup.verify import resolve_stage, shingles_stage
+from curate.sources.columns import TextRows
+from manifests.hashing import UInt64, ids_array, keyed_hash
+from manifests.records import ShardRecord
+from manifests.schema import ID, STAGE_MANIFEST
+from manifests.storage import Storage
+from manifests.tables import read_row_groups, read_table, write_table
+from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute
+
+_ROW_BITS: Final = 40
+
+_DOCUMENTS: Final = pa.schema([
+    pa.field("doc_id", ID, nullable=False), pa.field("own_id", pa.string()), pa.field("file_row", pa.int64()),
+    pa.field("url", pa.string()), pa.field("date", pa.timestamp("ms", "UTC")), pa.field("text", pa.large_string()),
+    pa.field("n_bytes", pa.int64(), nullable=False)])
+_SELECTED: Final = pa.schema([
+    pa.field("doc_id", ID, nullable=False), pa.field("source", pa.string(), nullable=False),
+    pa.field("quality_score", pa.float32()), pa.field("keep", pa.bool_(), nullable=False)])
+
+
+def marks_schema(id_column: str) -> pa.Schema:
+    """The columns of a part of marks, with the id column named as in the input."""
+    return pa.schema([
+        pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False), pa.field("reason", pa.string()),
+        pa.field("duplicate_of", pa.string(), metadata={"comment": "id of the kept document it duplicates"}),
+        pa.field("similarity", pa.float32())])
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One file of texts. name: how messages call it. part: file name of its marks. id_column: of the marks."""
+
+    name: str
+    part: str
+    id_column: str
+    rows: Callable[[], Iterable[TextRows]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it. dropped: documents by reason. counters: of the stages, such as `oversize_buckets`."""
+
+    documents: int = 0
+    kept: int = 0
+    bytes: int = 0
+    kept_bytes: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: int = 1,
+                apply: bool = False) -> Outcome:
+    """Write one part of marks for each file into `out`, and with `apply` the kept rows into `out/kept`.
+
+    A part of `kept` has the id, the url where there is one, and the text. workers: processes. The same files in the
+    same order give the same bytes. Raises StageError where a file loses more than config.max_removed_fraction."""
+    os.makedirs(out, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".dedup-", dir=out) as folder, _Stages(folder, config, workers) as work:
+        shards = [work.part(number, texts) for number, texts in enumerate(files)]
+        work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
+        marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
+        documents = [work.storage.path(f"extract/{shard}.parquet") for shard in shards]
+        survivors = _survivor_ids(marks, documents)
+        outcome = Outcome(counters=dict(sorted(work.counters.items())))
+        for texts, mark_path, document_path in zip(files, marks, documents, strict=True):
+            table = _own_marks(texts.id_column, read_table(mark_path),
+                               read_table(document_path, ["own_id", "n_bytes"]), survivors, outcome)
+            _publish(out, texts.part, table.schema, [table])
+            if apply:
+                os.makedirs(os.path.join(out, "kept"), exist_ok=True)
+                schema = _kept_schema(texts.id_column)
+                _publish(os.path.join(out, "kept"), texts.part, schema, _kept(document_path, table["keep"], schema))
+    return outcome
+
+
+class _Stages:
+    """The stages of deduplication, each over all its shards, in a folder of their own."""
+
+    def __init__(self, folder: str, config: DedupConfig, workers: int) -> None:
+        self.storage = Storage(folder)
+        self.counters: Counter[str] = Counter()
+        self._config = config
+        # Spawned, not forked: compiled kernels and Arrow have threads that do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else None
+
+    def __enter__(self) -> _Stages:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def part(self, number: int, texts: Texts) -> str:
+        """Write a file's documents as the stages want them; returns the shard's name."""
+        shard = f"input/part-{number:05d}"
+        paths = [self.storage.path(f"{folder}/{shard}.parquet") for folder in ("extract", "select")]
+        for path in paths:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_table(paths[0], _DOCUMENTS, _documents(number, texts.rows()))
+        ids = read_table(paths[0], ["doc_id"])["doc_id"]
+        n = len(ids)
+        marks = pa.table([ids, pa.array([texts.name] * n, pa.string()), pa.nulls(n, pa.float32()),
+                          pa.array(np.ones(n, np.bool_))], schema=_SELECTED)
+        write_table(paths[1], _SELECTED, [marks])
+        return shard
+
+    def _stage(self, name: str, function: StageFunction, shards: Iterable[str], inputs: Mapping[str, str],
+               **variables: Any) -> None:
+        """inputs: paths, where `*` stands for the shard, and stages, for all their files."""
+        tasks = []
+        for shard in shards:
+            refs = {k: InputRef((v.replace("*", shard) if "*" in v else f"{v}/{MANIFEST}",), "")
+                    for k, v in inputs.items()}
+            own = {"partition": int(shard[-5:])} if shard.startswith("part-") else {}
+            tasks.append(ShardTask(name, 1, shard, self._config, {}, refs, {**variables, **own}))
+        args = ([self.storage] * len(tasks), tasks, [function] * len(tasks))
+        records: list[ShardRecord] = list(self._pool.map(execute, *args) if self._pool else map(execute, *args))
+        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+                 "xxh3": o.digest} for r in records for o in r.outputs]
+        manifest = self.storage.path(f"{name}/{MANIFEST}")
+        os.makedirs(os.path.dirname(manifest), exist_ok=True)
+        write_table(manifest, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
+        for record in records:
+            for counter, n in record.counters.items():
+                if counter in _TOLD:
+                    self.counters[counter] += n
+
+    def all(self, shards: Sequence[str], ranks: Mapping[str, int]) -> None:
+        """Every stage from documents to marks, as `pipelines` orders them."""
+        config = self._config
+        pieces = [f"part-{p:05d}" for p in range(config.partitions)]
+        by_url = pieces if config.urls is not None else ()
+        near, homes = (shards, pieces) if config.near else ((), ())
+        own = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
+        rank = {"source_rank": dict(ranks)}
+        self._stage("dedup/url_keys", url_keys_stage, shards if config.urls else (), own, **rank)
+        self._stage("dedup/urls", urls_stage, by_url, {"url_keys": "dedup/url_keys"})
+        self._stage("dedup/signatures", signatures_stage, shards, {**own, "losers": "dedup/urls"}, **rank)
+        self._stage("dedup/exact", exact_stage, pieces if config.exact else (), {"text_hashes": "dedup/signatures"})
+        signed = {"signatures": "dedup/signatures/*.parquet"}
+        self._stage("dedup/bands", bands_stage, near, {**signed, "losers": "dedup/exact"})
+        self._stage("dedup/candidates", candidates_stage, homes, {"bands": "dedup/bands"})
+        self._stage("dedup/components", components_stage, ["components"], {"pairs": "dedup/candidates"})
+        self._stage("dedup/shingles", shingles_stage, near,
+                    {"documents": own["documents"], **signed, "members": "dedup/components"})
+        self._stage("dedup/resolve", resolve_stage, homes, {"pairs": "dedup/components", "shingles": "dedup/shingles"})
+        removals = {"removals": "dedup/resolve"}
+        self._stage("dedup/copies", copies_stage, pieces, {"copies": "dedup/exact", **removals})
+        self._stage("dedup/url_copies", url_copies_stage, by_url,
+                    {"copies": "dedup/urls", "drops": "dedup/copies", **removals})
+        self._stage("dedup/marks", marks_stage, shards,
+                    {**own, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
+        self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/marks"})
+
+
+_TOLD: Final = ("oversize_buckets", "pairs_left_out", "pairs_checked", "pairs_accepted", "components",
+                "largest_component", "documents_without_words")
+
+
+def _documents(number: int, rows: Iterable[TextRows]) -> Iterator[pa.Table]:
+    row = 0
+    for some in rows:
+        n = len(some)
+        text = some.text.fill_null("")
+        yield pa.table([
+            ids_array(_id_words(number, np.arange(row, row + n))), some.ids.cast(pa.string()),
+            pa.array(np.arange(some.first_row, some.first_row + n)), some.urls.cast(pa.string()),
+            pa.nulls(n, pa.timestamp("ms", "UTC")), text, pc.binary_length(text).cast(pa.int64())], schema=_DOCUMENTS)
+        row += n
+
+
+def _id_words(number: int, rows: Int64) -> UInt64:
+    """Ids that compare as (file, row) do, byte by byte, and whose second half spreads over partitions."""
+    place = (np.uint64(number) << np.uint64(_ROW_BITS)) | rows.astype(np.uint64)
+    words = np.stack([place.byteswap(), place], axis=1)
+    words[:, 1] = keyed_hash(0, "row", words)
+    return words
+
+
+def _survivor_ids(marks: Sequence[str], documents: Sequence[str]) -> pa.Table:
+    """doc_id and own_id of every document that some mark names; the rest of the corpus is only passed over."""
+    named = [pc.unique(read_table(path, ["duplicate_of"])["duplicate_of"].drop_null()) for path in marks]
+    wanted = pc.unique(pa.concat_arrays([pa.array([], ID), *named]))
+    files = (id_order(wanted)[:, 0] >> np.uint64(_ROW_BITS)).astype(np.int64)
+    rows = (id_order(wanted)[:, 0] & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
+    found = [pa.schema([_DOCUMENTS.field(name) for name in ("doc_id", "own_id")]).empty_table()]
+    for number in np.unique(files):
+        table = read_table(documents[number], ["doc_id", "own_id"])
+        found.append(table.take(pa.array(rows[files == number])))
+    return pa.concat_tables(found)
+
+
+def _own_marks(id_column: str, marks: pa.Table, documents: pa.Table, survivors: pa.Table, outcome: Outcome) -> pa.Table:
+    place = pc.index_in(marks["duplicate_of"], value_set=survivors["doc_id"].combine_chunks())
+    table = pa.table([documents["own_id"], marks["keep"], marks["reason"], survivors["own_id"].take(place),
+                      marks["similarity"]], schema=marks_schema(id_column))
+    sizes, keep = documents["n_bytes"].to_numpy(), marks["keep"].to_numpy()
+    outcome.documents += len(table)
+    outcome.kept += int(keep.sum())
+    outcome.bytes += int(sizes.sum())
+    outcome.kept_bytes += int(sizes[keep].sum())
+    outcome.dropped.update(v for v in marks["reason"].to_pylist() if v is not None)
+    return table
+
+
+def _kept_schema(id_column: str) -> pa.Schema:
+    return pa.schema([pa.field(id_column, pa.string()), pa.field("url", pa.string()),
+                      pa.field("text", pa.large_string())])
+
+
+def _kept(path: str, keep: pa.ChunkedArray, schema: pa.Schema) -> Iterator[pa.Table]:
+    row = 0
+    for group in read_row_groups(path, ["own_id", "url", "text"]):
+        yield group.filter(keep.slice(row, len(group))).rename_columns(schema.names)
+        row += len(group)
+
+
+def _publish(folder: str, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    part = os.path.join(folder, f".{name}")
+    try:
+        write_table(part, schema, tables)
+        os.replace(part, os.path.join(folder, name))
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
