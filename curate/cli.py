@@ -19,6 +19,7 @@ import typer
 from curate.caches import kernel_cache_folder
 from curate.commands.classifier import app as classifier_app
 from curate.commands.decontaminate import decontaminate_command
+from curate.commands.dedup import dedup_command
 from curate.commands.extract import extract_command
 from curate.commands.filter import filter_command
 from manifests.errors import CurateError
@@ -41,6 +42,7 @@ app.command("extract")(extract_command)
 app.command("decontaminate")(decontaminate_command)
 app.add_typer(classifier_app, name="classifier")
 app.command("filter")(filter_command)
+app.command("dedup")(dedup_command)
 
 
 class Format(StrEnum):
