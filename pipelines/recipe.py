@@ -26,7 +26,7 @@ from curate.sources.blocklists import pattern_of
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
-from tokenizer.mixture import MixtureConfig
+from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
 from tokenizer.train import TokenizerConfig
@@ -133,7 +133,7 @@ class Recipe(BaseModel):
             if parent is not None and self.links is None:
                 raise ValueError(f"sources.{name}.from: a derived source needs `links` to match pages with")
         known = set(self.sources)
-        for field, names in (("mixture.weights", self.mixture.weights),
+        for field, names in (("mixture.weights", self.mixture.sources()),
                              ("mixture.max_epochs_by_source", self.mixture.max_epochs_by_source),
                              ("select.filtered_sources", self.select.filtered_sources or ())):
             if unknown := sorted(set(names) - known):

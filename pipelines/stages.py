@@ -166,7 +166,7 @@ def _select(p: Progress) -> Iterator[Shard]:
 
 def _every_source_keeps_some(p: Progress) -> None:
     counters = p.counters("select")
-    for source, weight in p.recipe.mixture.weights.items():
+    for source, weight in p.recipe.mixture.sources().items():
         seen, kept = counters.get(f"documents_{source}", 0), counters.get(f"kept_{source}", 0)
         if weight and not kept:
             cause = f"selection kept none of its {seen} documents" if seen else "no page matched its links"
@@ -237,7 +237,7 @@ def _clean_parts(p: Progress) -> Iterator[tuple[str, str, InputRef]]:
     for output in p.outputs("clean", "documents"):
         shard = part_of(output.path, "clean")
         source = shard.split("/")[0]
-        if output.n_rows and p.recipe.mixture.weights.get(source):
+        if output.n_rows and p.recipe.mixture.sources().get(source):
             yield shard, source, file_ref(output)
 
 
@@ -341,12 +341,12 @@ STAGES: tuple[Stage, ...] = (
     Stage("tokenizer", 1, train_tokenizer, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer),
     Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
     Stage("mix/counts", 1, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
-    Stage("mix/plan", 1, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
-    Stage("pack/shuffle", 1, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
-    Stage("pack/layout", 1, lay_out, ("pack/shuffle",), lambda r: r.pack, _layout),
+    Stage("mix/plan", 2, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
+    Stage("pack/shuffle", 2, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
+    Stage("pack/layout", 2, lay_out, ("pack/shuffle",), lambda r: r.pack, _layout),
     Stage("packed", 1, pack_shard, ("pack/layout",), lambda r: r.pack, _packed, writes_manifest=False,
           shards_of=("train/", "val/")),
-    Stage("packed/dataset", 1, describe_dataset, ("packed",), lambda r: r.pack, _dataset, writes_manifest=False,
+    Stage("packed/dataset", 2, describe_dataset, ("packed",), lambda r: r.pack, _dataset, writes_manifest=False,
           folder="packed", shards_of=("dataset",)),
 )
 """In an order in which every stage comes after what it needs; a stage starts as soon as that is whole."""

@@ -42,7 +42,7 @@ def describe_dataset(config: PackConfig, work: ShardWork) -> None:
         place = places.pop((row["split"], row["shard_index"]), None)
         if place is None or place["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
-        row |= {"first_row": place["first_row"], "dropped_tokens": place["dropped_tokens"],
+        row |= {"first_row": place["first_row"], "phase": place["phase"], "dropped_tokens": place["dropped_tokens"],
                 "seed": int(work.variables["seed"]), "recipe_sha256": str(work.variables["recipe_sha256"])}
         rows.append(row)
         packed[row["split"]] += tokens
@@ -59,23 +59,32 @@ def _describe(shard: str, spans: str, plan: Plan) -> tuple[dict[str, Any], npt.N
     """A shard's row of the manifest, and its span tokens by source id, int64 [sources]."""
     with open_read(shard) as file:
         header = Header.unpack(file.read(HEADER_BYTES), shard)
-    table: Any = read_table(spans, ["doc_id", "source_id", "n_tokens"])
+    table: Any = read_table(spans, ["doc_id", "source_id", "n_tokens", "truncated_left", "truncated_right"])
     tokens = np.zeros(len(plan.sources), np.int64)
     np.add.at(tokens, table["source_id"].to_numpy(), table["n_tokens"].to_numpy().astype(np.int64))
     folder, name = os.path.split(shard)
     split = os.path.basename(folder)
-    if len(table) != header.n_spans or int(tokens.sum()) + 1 != header.n_tokens:
+    padding = header.n_tokens - int(tokens.sum()) - (header.packing == "concat")
+    if len(table) != header.n_spans or padding < 0 or (padding and header.packing == "concat"):
         raise ShardError("spans and header disagree", where=f"{split}/{name}")
     row = {
         "split": split, "shard_index": header.shard_index, "path": f"{split}/{name}", "n_bytes": header.n_bytes,
         "dtype": header.dtype.name, "n_tokens": header.n_tokens, "n_rows": header.n_rows,
         "row_length": header.row_length, "packing": header.packing,
         "n_documents": pc.count_distinct(table["doc_id"]).as_py(), "n_spans": header.n_spans,
+        "padding_tokens": padding, "utilisation": int(tokens.sum()) / header.n_tokens,
+        "truncated_documents": _n_truncated(table),
         "eot_id": header.eot_id, "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
         "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{split}/{os.path.basename(spans)}",
         "spans_xxh3": digest_file(spans), "format_version": FORMAT_VERSION,
         "tokens_by_source": [(s.name, int(tokens[s.source_id])) for s in plan.sources if tokens[s.source_id]]}
     return row, tokens
+
+
+def _n_truncated(spans: pa.Table) -> int:
+    """Documents of a shard that some row holds only a part of."""
+    cut: Any = pc.or_(spans["truncated_left"], spans["truncated_right"])
+    return int(pc.count_distinct(spans.filter(cut)["doc_id"]).as_py())
 
 
 def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArray[np.int64]], work: ShardWork) -> None:

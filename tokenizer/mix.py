@@ -20,16 +20,8 @@ from manifests.hashing import UInt64, id_words, ids_array
 from manifests.storage import open_read
 from manifests.tables import read_row_groups, read_table
 from manifests.tasks import ShardWork
-from tokenizer.mixture import (
-    Boundary,
-    Counts,
-    MixtureConfig,
-    Plan,
-    SourcePlan,
-    epoch_order,
-    is_validation,
-    plan_budgets,
-)
+from tokenizer.mixture import Boundary, Counts, Cut, Plan, epoch_order, is_validation, plan_budgets
+from tokenizer.mixture_config import MixtureConfig
 
 SPLITS = ("train", "val")
 _BINS = 4096
@@ -70,7 +62,7 @@ def count_tokens(config: MixtureConfig, work: ShardWork) -> None:
 
 
 def plan_mixture(config: MixtureConfig, work: ShardWork) -> None:
-    """mix/plan: token budgets of all sources and, for each fractional pass, the document it ends in.
+    """mix/plan: token budgets of all sources and, where a phase ends within a pass, the document it ends in.
 
     Inputs: counts (all parts), index (all tokens parts; the folder a part lies in is its source). Variables: seed.
     Output: plan (.json, `Plan`). Counters: total_tokens, val_tokens, and selected_tokens_<source>. Raises StageError
@@ -83,10 +75,10 @@ def plan_mixture(config: MixtureConfig, work: ShardWork) -> None:
     parts: dict[str, list[str]] = {}
     for path in work.inputs("index"):
         parts.setdefault(os.path.basename(os.path.dirname(path)), []).append(path)
-    sources = tuple(
-        replace(s, boundary=_boundary(s, plan, histograms[s.name][1][0], parts.get(s.name, [])))
-        if s.partial_tokens else s for s in plan.sources)
-    plan = replace(plan, sources=sources)
+    sources = [replace(s, cuts=tuple(
+        replace(cut, boundary=_boundary(s.name, cut, plan, histograms[s.name][1][0], parts.get(s.name, [])))
+        if cut.tokens else cut for cut in s.cuts)) for s in plan.sources]
+    plan = replace(plan, sources=tuple(sources))
     with open(work.output("plan", ".json"), "w", encoding="utf-8") as file:
         file.write(plan.to_json())
     work.count("total_tokens", plan.total_tokens)
@@ -125,17 +117,17 @@ def _groups(table: pa.Table) -> list[tuple[tuple[str, str], pa.Table]]:
     return [(keys[a], table.slice(a, b - a)) for a, b in pairwise([*starts, len(keys)])]
 
 
-def _boundary(source: SourcePlan, plan: Plan, tokens: npt.NDArray[np.int64], paths: list[str]) -> Boundary:
-    """The document in which a source's fractional pass ends. tokens: int64 [bins], of the training split."""
+def _boundary(source: str, cut: Cut, plan: Plan, tokens: npt.NDArray[np.int64], paths: list[str]) -> Boundary:
+    """The document in which a cut of a source falls. tokens: int64 [bins], of the training split."""
     ends = np.cumsum(tokens)
-    chosen = int(np.searchsorted(ends, source.partial_tokens))
-    wanted = source.partial_tokens - int(ends[chosen - 1] if chosen else 0)
+    chosen = int(np.searchsorted(ends, cut.tokens))
+    wanted = cut.tokens - int(ends[chosen - 1] if chosen else 0)
     order, words, n_tokens = _documents_of_bin(plan, chosen, paths)
     ranked = np.lexsort((words[:, 1], words[:, 0], order))
     ends = np.cumsum(n_tokens[ranked] + 1)
     last = int(np.searchsorted(ends, wanted))
     if last >= len(ranked):
-        raise StageError(f"the token index of {source.name!r} holds less than was counted", where="mix/plan",
+        raise StageError(f"the token index of {source!r} holds less than was counted", where="mix/plan",
                          hint="the inputs index and counts must be of the same parts")
     row = int(ranked[last])
     kept = wanted - int(ends[last - 1] if last else 0)

@@ -10,18 +10,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import ShardError
-from manifests.hashing import id_words, ids_array
+from manifests.hashing import ids_array
 from manifests.schema import SPANS
 from manifests.shard import Header, write_shard
-from manifests.tables import open_table, read_table
+from manifests.tables import read_table
 from manifests.tasks import ShardWork
 from tokenizer.encode import Encoder, load
 from tokenizer.gather import copy_runs, read_tokens
-from tokenizer.mix import SPLITS
+from tokenizer.instances import Instances, read_instances
+from tokenizer.rows import fill_rows
 from tokenizer.shuffle import PackConfig
 
 Ints = npt.NDArray[np.int64]
-_COLUMNS = ["key", "doc_id", "source_id", "epoch", "n_tokens", "token_start", "truncated"]
 
 
 def pack_shard(config: PackConfig, work: ShardWork) -> None:
@@ -32,14 +32,19 @@ def pack_shard(config: PackConfig, work: ShardWork) -> None:
     span_tokens, rows, spans. Memory: one shard's tokens, and the index of the buckets it overlaps."""
     split, shard_index = str(work.variables["split"]), int(work.variables["shard_index"])
     encoder = load(work.input("tokenizer"))
-    first, n_tokens = _place_of(work.input("shards"), split, shard_index)
-    buckets, stream_start = _buckets_of(work.input("layout"), split, first, first + n_tokens - 1)
-    partitions = [SPLITS.index(split) * config.buckets + b for b in buckets]
-    pieces = _read_pieces(work.inputs("index"), partitions, stream_start, first, n_tokens - 1)
-    if int((pieces.end - pieces.begin).sum()) != n_tokens - 1:
+    place = _place_of(work.input("shards"), split, shard_index)
+    buckets = _buckets_of(work.input("layout"), split, place)
+    instances = read_instances(work.inputs("index"), [b["stream"] * config.buckets + b["bucket"] for b in buckets])
+    if config.packing == "concat":
+        pieces = _cut_stream(instances, buckets[0]["token_start"], place.first_token, place.n_tokens)
+        whole = int((pieces.end - pieces.begin).sum()) == place.n_tokens - 1
+    else:
+        pieces = _cut_rows(config, instances, buckets, place)
+        whole = int(instances.n_tokens.sum()) == sum(b["n_tokens"] for b in buckets)
+    if not whole:
         raise ShardError("the shuffled parts do not hold the tokens that the layout promises",
                          where=f"{split}/{shard_index:06d}", hint="make pack/shuffle and pack/layout again")
-    payload = _gather(work.inputs("tokens"), pieces, n_tokens, encoder)
+    payload = _gather(work.inputs("tokens"), pieces, place.n_tokens, encoder)
     spans = _spans(pieces, config.row_length)
     header = write_shard(work.output("shard", ".bin"), payload, Header(
         row_length=config.row_length, packing=config.packing, eot_id=encoder.eot_id, vocab_size=encoder.vocab_size,
@@ -69,58 +74,74 @@ class _Pieces:
     epoch: Ints
 
 
-def _place_of(shards: str, split: str, shard_index: int) -> tuple[int, int]:
-    """(first token in the split's stream, payload tokens) of a shard."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A shard's place in its stream: a phase of the training split, or the val split."""
+
+    phase: int
+    first_token: int
+    n_tokens: int
+    first_row: int
+    n_rows: int
+
+
+def _place_of(shards: str, split: str, shard_index: int) -> _Place:
     rows: Any = read_table(shards).to_pylist()
     (row,) = (r for r in rows if r["split"] == split and r["shard_index"] == shard_index)
-    return int(row["first_token"]), int(row["n_tokens"])
+    # first_row counts over the split; here it counts from where the phase begins.
+    start = min(r["first_row"] for r in rows if r["split"] == split and r["phase"] == row["phase"])
+    return _Place(row["phase"], row["first_token"], row["n_tokens"], row["first_row"] - start, row["n_rows"])
 
 
-def _buckets_of(layout: str, split: str, low: int, high: int) -> tuple[list[int], int]:
-    """Buckets that overlap tokens [low, high) of a split's stream, and where the first of them begins."""
+def _buckets_of(layout: str, split: str, place: _Place) -> list[dict[str, Any]]:
+    """Rows of the layout whose buckets a shard overlaps, in order."""
     table: Any = read_table(layout)
-    rows = [r for r in table.to_pylist() if r["split"] == split]
-    found = [r for r in rows if r["token_start"] < high and r["token_start"] + r["n_tokens"] > low]
-    return [int(r["bucket"]) for r in found], int(found[0]["token_start"]) if found else 0
+    rows = [r for r in table.to_pylist() if r["split"] == split and r["phase"] == place.phase]
+    if any(r["n_rows"] for r in rows):
+        low, high, start, size = place.first_row, place.first_row + place.n_rows, "row_start", "n_rows"
+    else:
+        low, high, start, size = place.first_token, place.first_token + place.n_tokens - 1, "token_start", "n_tokens"
+    found = [r for r in rows if r[start] < high and r[start] + r[size] > low]
+    if not found:
+        raise ShardError("the layout has no bucket for this shard", where=split, hint="make pack/layout again")
+    return found
 
 
-def _read_pieces(paths: list[str], partitions: list[int], stream_start: int, first: int, n_stream: int) -> _Pieces:
-    """The pieces of tokens [first, first + n_stream) of the stream, from the parts' rows of some partitions."""
-    tables, parts = [], []
-    for part, path in enumerate(paths):
-        table = _read_partitions(path, partitions)
-        if table is not None:
-            tables.append(table)
-            parts.append(np.full(len(table), part, np.int64))
-    if not tables:
-        raise ShardError("no shuffled part holds these buckets", where="pack/shuffle")
-    rows: Any = pa.concat_tables(tables)
-    words = id_words(rows["doc_id"])
-    column = {n: rows[n].to_numpy() for n in _COLUMNS if n != "doc_id"}
-    order = np.lexsort((column["epoch"], words[:, 1], words[:, 0], column["key"]))
-    n_tokens = column["n_tokens"][order]
-    ends = stream_start + np.cumsum(n_tokens)
-    here = np.flatnonzero((ends > first) & (ends - n_tokens < first + n_stream))
-    order, ends, starts = order[here], ends[here], (ends - n_tokens)[here]
-    begin, end = np.maximum(starts, first), np.minimum(ends, first + n_stream)
+def _cut_stream(instances: Instances, stream_start: int, first: int, n_tokens: int) -> _Pieces:
+    """The pieces of tokens [first, first + n_tokens - 1) of the stream: concat."""
+    ends = stream_start + np.cumsum(instances.n_tokens)
+    starts = ends - instances.n_tokens
+    high = first + n_tokens - 1
+    here = np.flatnonzero((ends > first) & (starts < high))
+    ends, starts = ends[here], starts[here]
+    begin, end = np.maximum(starts, first), np.minimum(ends, high)
     shift = 1 - first  # the payload's first token is the end-of-text that belongs to no document
+    return _pieces(instances, here, begin + shift, end - begin, begin - starts)
+
+
+def _cut_rows(config: PackConfig, instances: Instances, buckets: list[dict[str, Any]], place: _Place) -> _Pieces:
+    """The fragments in the shard's rows: best_fit and pad. Buckets are filled one by one, as the layout did."""
+    bounds = np.cumsum([0, *(b["n_tokens"] for b in buckets)])
+    edges = np.searchsorted(np.cumsum(instances.n_tokens), bounds, "right")
+    found = []
+    for bucket, low, high in zip(buckets, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        rows = fill_rows(config.packing, instances.n_tokens[low:high], config.row_length)
+        row = rows.row + (bucket["row_start"] - place.first_row)
+        here = np.flatnonzero((row >= 0) & (row < place.n_rows))
+        begin = row[here] * config.row_length + rows.place[here]
+        found.append((rows.instance[here] + low, begin, rows.n_tokens[here], rows.offset[here]))
+    chosen, begin, n_tokens, offset = (np.concatenate(column) for column in zip(*found, strict=True))
+    return _pieces(instances, chosen, begin, n_tokens, offset)
+
+
+def _pieces(instances: Instances, chosen: Ints, begin: Ints, n_tokens: Ints, offset: Ints) -> _Pieces:
+    """Pieces of chosen instances; offset: where each begins in its instance."""
+    goes_on = offset + n_tokens < instances.n_tokens[chosen]
     return _Pieces(
-        begin=begin + shift, end=end + shift, offset=begin - starts,
-        source_start=column["token_start"][order] + begin - starts, part=np.concatenate(parts)[order],
-        cut=(end < ends) | column["truncated"][order], words=words[order],
-        source_id=column["source_id"][order].astype(np.int64), epoch=column["epoch"][order].astype(np.int64))
-
-
-def _read_partitions(path: str, partitions: list[int]) -> pa.Table | None:
-    """Rows of some partitions of a shuffled part; None where it has none. The file is opened once."""
-    wanted = set(partitions)
-    with open_table(path) as file:
-        groups = []
-        for group in range(file.num_row_groups):
-            statistics: Any = file.metadata.row_group(group).column(0).statistics
-            if statistics.min in wanted:
-                groups.append(group)
-        return file.read_row_groups(groups, columns=_COLUMNS, use_threads=False) if groups else None
+        begin=begin, end=begin + n_tokens, offset=instances.doc_token_offset[chosen] + offset,
+        source_start=instances.token_start[chosen] + offset, part=instances.part[chosen],
+        cut=goes_on | instances.truncated[chosen], words=instances.words[chosen],
+        source_id=instances.source_id[chosen], epoch=instances.epoch[chosen])
 
 
 def _gather(paths: list[str], pieces: _Pieces, n_tokens: int, encoder: Encoder) -> npt.NDArray[Any]:

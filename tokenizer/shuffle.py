@@ -21,22 +21,11 @@ from manifests.tables import PARTITION, partition_schema, read_table
 from manifests.tasks import ShardWork
 from tokenizer.encode import load
 from tokenizer.gather import Places, copy_runs, read_tokens
-from tokenizer.mix import SPLITS, read_plan
-from tokenizer.mixture import Plan, SourcePlan, epoch_order, is_validation, partial_pass
+from tokenizer.instances import INSTANCES
+from tokenizer.mix import read_plan
+from tokenizer.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
 
 _BLOCK_TOKENS = 1 << 22
-
-INSTANCES = pa.schema([
-    pa.field("key", pa.uint64(), nullable=False, metadata={"comment": "shuffle hash of (document, epoch)"}),
-    pa.field("doc_id", pa.binary(16), nullable=False, metadata={"comment": "clean document"}),
-    pa.field("source_id", pa.uint16(), nullable=False, metadata={"comment": "as in sources.parquet"}),
-    pa.field("epoch", pa.uint16(), nullable=False, metadata={"comment": "pass over the source, from 0"}),
-    pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens, with the end-of-text if any"}),
-    pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "place in the .tokens file beside"}),
-    pa.field("truncated", pa.bool_(), nullable=False, metadata={"comment": "cut by the token budget: no end-of-text"}),
-])
-"""pack/shuffle: rows in stream order, one row group a partition; partition = split * buckets + bucket."""
-
 
 class PackConfig(BaseModel):
     """How documents become rows and rows become shards."""
@@ -51,8 +40,10 @@ class PackConfig(BaseModel):
     buckets: int = Field(
         64, ge=1, le=4096,
         description="Ranges of the shuffle hash; about as many as there will be shards keeps packing's reads small.")
-    packing: Literal["concat"] = Field(
-        "concat", description="How documents fill rows: concat joins them all and cuts at every row.")
+    packing: Literal["concat", "best_fit", "pad"] = Field(
+        "concat", description=(
+            "How documents fill rows: concat joins them all and cuts at every row; best_fit packs whole documents and "
+            "cuts only those longer than a row; pad gives every document rows of its own."))
 
     @model_validator(mode="after")
     def _whole_rows(self) -> PackConfig:
@@ -78,7 +69,8 @@ def shuffle_part(config: PackConfig, work: ShardWork) -> None:
 
     Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens: their ids, each with
     its end-of-text unless truncated) and index (INSTANCES behind a partition column). Counters: documents,
-    unselected_documents, truncated_documents, {train,val}_{instances,tokens}. Tokens are streamed from the mapped part;
+    unselected_documents, truncated_documents, {train,val}_{instances,tokens}. Every phase of the training split is a
+    stream of its own. Tokens are streamed from the mapped part;
     memory is that of the index."""
     plan = read_plan(work.input("plan"))
     encoder = load(work.input("tokenizer"))
@@ -88,25 +80,28 @@ def shuffle_part(config: PackConfig, work: ShardWork) -> None:
     found = _instances(plan, source, words, lengths, config.buckets)
     ends = np.cumsum(found.n_tokens)
     tokens = read_tokens(work.input("tokens"), encoder.dtype)
-    starts = index["token_start"].to_numpy()[found.document]
+    starts = index["token_start"].to_numpy()[found.document] + found.first
+    texts = lengths[found.document] - found.first
     with open(work.output("tokens", ".tokens"), "wb") as file:
-        for block in _blocks(tokens, starts, lengths[found.document], ends, encoder.eot_id):
+        for block in _blocks(tokens, starts, texts, ends, encoder.eot_id):
             file.write(block.data)
     work.write("index", partition_schema(INSTANCES), _row_groups(found, words, source.source_id, ends))
     work.count("documents", len(index))
     work.count("unselected_documents", len(index) - len(np.unique(found.document)))
     work.count("truncated_documents", int(found.truncated.sum()))
-    for split, name in enumerate(SPLITS):
-        here = found.partition // config.buckets == split
+    is_train = found.partition // config.buckets < len(plan.phases)
+    for name, here in (("train", is_train), ("val", ~is_train)):
         work.count(f"{name}_instances", int(here.sum()))
         work.count(f"{name}_tokens", int(found.n_tokens[here].sum()))
 
 
 @dataclass(frozen=True, slots=True)
 class _Instances:
-    """Instances in stream order. document: row of the part's index. n_tokens: kept, end-of-text included."""
+    """Instances in stream order. document: row of the part's index. first: its first token that is taken. n_tokens:
+    kept, end-of-text included."""
 
     document: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
     epoch: npt.NDArray[np.int64]
     key: UInt64
     n_tokens: npt.NDArray[np.int64]
@@ -114,24 +109,23 @@ class _Instances:
     partition: npt.NDArray[np.int64]
 
 
-def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: npt.NDArray[np.int64], buckets: int
-               ) -> _Instances:
-    """Every (document, pass) of a part that the plan takes, sorted by (split, key, id, epoch)."""
+def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, buckets: int) -> _Instances:
+    """Every (document, pass) of a part that the plan takes, sorted by (stream, key, id, epoch)."""
     held_out = is_validation(plan.seed, plan.validation_fraction, words)
-    taken, kept = partial_pass(source, epoch_order(plan.seed, words), words, lengths)
-    passes = [(1, 0, np.flatnonzero(held_out), lengths + 1)] if source.weight else []
-    passes += [(0, epoch, np.flatnonzero(~held_out), lengths + 1) for epoch in range(source.whole_epochs)]
-    passes += [(0, source.whole_epochs, np.flatnonzero(~held_out & taken), kept)]
-    document = np.concatenate([rows for _, _, rows, _ in passes])
-    sizes = [len(rows) for _, _, rows, _ in passes]
-    split = np.repeat([p[0] for p in passes], sizes)
-    epoch = np.repeat([p[1] for p in passes], sizes)
-    n_tokens = np.concatenate([length[rows] for _, _, rows, length in passes])
-    key = np.concatenate([shuffle_key(plan.seed, e, words[rows]) for _, e, rows, _ in passes])
-    order = np.lexsort((epoch, words[document, 1], words[document, 0], key, split))
-    partition = split * buckets + bucket_of(key, buckets)
-    truncated = n_tokens <= lengths[document]
-    return _Instances(document[order], epoch[order], key[order], n_tokens[order], truncated[order], partition[order])
+    train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out if source.weight else np.zeros_like(held_out))
+    order = epoch_order(plan.seed, words[train])
+    takes = [(len(plan.phases), 0, val, np.zeros(len(val), np.int64), lengths[val] + 1)]
+    for phase in range(len(plan.phases)):
+        for epoch, rows, first, kept in phase_passes(source.phase(phase), order, words[train], lengths[train]):
+            takes.append((phase, epoch, train[rows], first, kept))
+    sizes = [len(rows) for _, _, rows, _, _ in takes]
+    stream, epoch_of = np.repeat([t[0] for t in takes], sizes), np.repeat([t[1] for t in takes], sizes)
+    document, first, n_tokens = (np.concatenate([t[i] for t in takes]) for i in (2, 3, 4))
+    key = np.concatenate([shuffle_key(plan.seed, e, words[rows]) for _, e, rows, _, _ in takes])
+    by = np.lexsort((epoch_of, words[document, 1], words[document, 0], key, stream))
+    partition = stream * buckets + bucket_of(key, buckets)
+    truncated = first + n_tokens <= lengths[document]
+    return _Instances(document[by], first[by], epoch_of[by], key[by], n_tokens[by], truncated[by], partition[by])
 
 
 def _blocks(tokens: Any, starts: Places, lengths: Places, ends: Places, eot_id: int) -> Iterator[npt.NDArray[Any]]:
@@ -161,6 +155,7 @@ def _row_groups(found: _Instances, words: UInt64, source_id: int, ends: Places) 
         columns = {
             PARTITION: found.partition[rows].astype(np.int32), "key": found.key[rows],
             "doc_id": ids_array(words[found.document[rows]]), "source_id": np.full(b - a, source_id, np.uint16),
-            "epoch": found.epoch[rows].astype(np.uint16), "n_tokens": found.n_tokens[rows],
+            "epoch": found.epoch[rows].astype(np.uint16), "doc_token_offset": found.first[rows],
+            "n_tokens": found.n_tokens[rows],
             "token_start": ends[rows] - found.n_tokens[rows], "truncated": found.truncated[rows]}
         yield pa.table(columns, schema=schema)

@@ -7,7 +7,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer.mixture import Counts, MixtureConfig, largest_remainder, plan_budgets
+from tokenizer.mixture import Counts, largest_remainder, plan_budgets
+from tokenizer.mixture_config import MixtureConfig
 
 names = st.sampled_from(["crawl", "books", "news", "webtext", "wikipedia"])
 

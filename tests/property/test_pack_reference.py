@@ -18,7 +18,7 @@ from manifests.hashing import keyed_hash, uniform
 from manifests.shard import open_shard
 from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import EOT, Corpus, SmallRun, byte_tokenizer, corpus
-from tokenizer.mixture import MixtureConfig
+from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
 
 SEED = 7

@@ -21,7 +21,7 @@ from tokenizer.encode import byte_alphabet
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture
-from tokenizer.mixture import MixtureConfig
+from tokenizer.mixture_config import MixtureConfig
 from tokenizer.pack import pack_shard
 from tokenizer.shuffle import PackConfig, shuffle_part
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from manifests.errors import StageError
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.mix import read_plan
-from tokenizer.mixture import Counts, MixtureConfig, Plan, plan_budgets
+from tokenizer.mixture import Counts, Plan, plan_budgets
+from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
 
 GPT3 = {"crawl": 60, "webtext": 22, "books1": 8, "books2": 8, "wikipedia": 3}  # arXiv 2005.14165, table 2.2

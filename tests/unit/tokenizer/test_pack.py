@@ -17,7 +17,7 @@ from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer, corpus
 from tokenizer.gather import copy_runs, read_tokens
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import shard_sizes
-from tokenizer.mixture import MixtureConfig
+from tokenizer.mixture_config import MixtureConfig
 from tokenizer.pack import pack_shard
 from tokenizer.shuffle import PackConfig
 
