@@ -51,10 +51,12 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWo
     wanted = _WANTED[file.kind]
     batch: list[WarcEntry] = []
     n_records = n_bytes = 0
+    first_loss = ""
     read = stream if callable(stream) else partial(read_archive, stream)
     for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
         if isinstance(entry, Loss):
             work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
+            first_loss = first_loss or f": {entry.what}"
             continue
         n_records += 1
         work.count(f"records_{entry.kind if entry.kind.isalpha() else 'unknown'}")
@@ -68,7 +70,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWo
     if batch:
         yield _page_rows(batch, config, work, file)
     if n_records == 0:
-        raise InputError("holds no archive record", where=file.path,
+        raise InputError(f"holds no archive record that can be read{first_loss}", where=file.path,
                          hint="is it a WARC, ARC or WACZ file, and was it fetched whole?")
 
 
