@@ -78,6 +78,15 @@ bench-scorer: $(READY) ## The linear scorer against fastText's predict, on the t
 bench-archives: $(READY) ## Records found in the archives of DATA beside warcio and FastWARC
 	$(BIN)/python -m tests.benchmarks.archives --data $(DATA)
 
+build/trafilatura/.ready:
+	$(PYTHON) -m venv build/trafilatura
+	build/trafilatura/bin/python -m pip install --quiet trafilatura==2.3.0 lxml_html_clean
+	@touch $@
+
+.PHONY: bench-extraction
+bench-extraction: $(READY) build/trafilatura/.ready ## Extractors on pages with gold text: agreement, and speed as ratios
+	$(BIN)/python -m tests.benchmarks.extraction --data $(DATA) --trafilatura build/trafilatura/bin/python
+
 .PHONY: bench-language
 bench-language: $(READY) ## Accuracy of language identification on the sentences of DATA
 	$(BIN)/python -m tests.benchmarks.language --data $(DATA)

@@ -1,0 +1,1 @@
+"""The learned extractor: a compiled scanner cuts HTML into blocks, boosted trees choose among them."""

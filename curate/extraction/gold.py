@@ -1,0 +1,114 @@
+"""Pages with human gold text, as training data: which blocks are main content, and which pages share a site."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from curate.extraction.features import block_features
+from curate.extraction.page import B_END, B_START, Page
+from curate.extraction.scan import scan
+from curate.extraction.score import GRAM_WORDS, words_of
+from curate.extraction.vocabulary import load_vocabulary
+from curate.html import decode
+
+_LINK: Final = re.compile(
+    rb"""<link[^>]{0,200}?rel=["']?canonical["']?[^>]{0,200}?href=["']?(https?://[^"'\s>]+)"""
+    rb"""|property=["']og:url["'][^>]{0,200}?content=["'](https?://[^"'\s>]+)""", re.IGNORECASE)
+_HOST: Final = re.compile(rb"https?://([A-Za-z0-9.-]+)")
+# Hosts that pages of every site link to; a page without an address is grouped by the one it links to most otherwise.
+_EVERYWHERE: Final = frozenset((
+    "facebook.com", "twitter.com", "google.com", "addthis.com", "digg.com", "linkedin.com", "youtube.com",
+    "pinterest.com", "w3.org", "reddit.com", "stumbleupon.com", "del.icio.us", "delicious.com",
+    "feedburner.com", "googleapis.com", "doubleclick.net", "amazon.com", "wordpress.org", "gmpg.org", "wp.com",
+    "purl.org", "ogp.me", "flickr.com", "technorati.com"))
+_SECOND_LEVEL: Final = frozenset(("co", "com", "org", "net", "gov", "ac", "edu", "or", "ne"))
+
+
+@dataclass(frozen=True, slots=True)
+class GoldPage:
+    """A page, its blocks and what a person took to be its main content."""
+
+    dataset: str
+    site: str
+    features: npt.NDArray[np.float32]  # [blocks, N_FEATURES]
+    words: list[list[str]]  # [blocks]
+    gold: list[str]
+    labels: npt.NDArray[np.float64]  # [blocks]: share of a block's words that are in the gold text
+
+
+def read_gold(path: Path) -> list[GoldPage]:
+    """The pages of a Parquet file with the columns dataset, id, url, html (bytes) and gold."""
+    tables = load_vocabulary()
+    pages = []
+    for row in pq.read_table(path).to_pylist():
+        page, n = scan(decode(row["html"]).encode("utf-8", "replace"), tables)
+        texts = _block_texts(page, n)
+        words = [words_of(t) for t in texts]
+        gold = words_of(row["gold"])
+        lines = {" ".join(words_of(line)) for line in row["gold"].split("\n")}
+        pages.append(GoldPage(row["dataset"].split("-")[0], site_of(row["url"], row["html"], row["id"]),
+                              block_features(page, n, tables), words, gold, block_labels(words, gold, lines)))
+    return pages
+
+
+def _block_texts(page: Page, n: int) -> list[str]:
+    return [page.text[b[B_START] : b[B_END]].tobytes().decode() for b in page.blocks[:n]]
+
+
+def block_labels(blocks: Sequence[Sequence[str]], gold: Sequence[str], gold_lines: set[str]) -> npt.NDArray[np.float64]:
+    """The share of each block's 4-grams that the gold text has.
+
+    A block of fewer than four words is in where it is a whole line of the gold text, or as far as 4-grams across its
+    neighbours cover it."""
+    known = {tuple(gold[i : i + GRAM_WORDS]) for i in range(len(gold) - GRAM_WORDS + 1)}
+    flat = [w for words in blocks for w in words]
+    hits = np.array([tuple(flat[i : i + GRAM_WORDS]) in known for i in range(len(flat))], np.bool_)
+    covered = np.zeros(len(flat) + GRAM_WORDS, np.bool_)
+    for k in range(GRAM_WORDS):
+        covered[k : k + len(flat)] |= hits
+    labels = np.zeros(len(blocks))
+    start = 0
+    for i, words in enumerate(blocks):
+        end = start + len(words)
+        if len(words) >= GRAM_WORDS:
+            labels[i] = hits[start : end - GRAM_WORDS + 1].mean()
+        elif words:
+            labels[i] = 1.0 if " ".join(words) in gold_lines else covered[start:end].mean()
+        start = end
+    return labels
+
+
+def site_of(url: str | None, html: bytes, page_id: str) -> str:
+    """What groups the pages of a site: the registered domain of the address.
+
+    Where the address is not known it is the page's canonical one, else the domain it links to most."""
+    if not url and (link := _LINK.search(html)):
+        url = (link.group(1) or link.group(2)).decode("latin-1")
+    if url:
+        return _registered(_host(url)) or page_id
+    linked = Counter(_registered(m.decode()) for m in _HOST.findall(html))
+    return next((site for site, _ in linked.most_common() if site not in _EVERYWHERE), page_id)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _registered(host: str) -> str:
+    """The registered domain, near enough for grouping: the last two labels, three below `.co.uk` and its like."""
+    parts = host.lower().strip(".").split(".")
+    deep = len(parts) > 2 and len(parts[-1]) == 2 and parts[-2] in _SECOND_LEVEL
+    return ".".join(parts[-3 if deep else -2 :])

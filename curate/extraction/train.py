@@ -1,0 +1,141 @@
+"""Rebuild the extractor's model: `python -m curate.extraction.train GOLD.parquet OUT`.
+
+Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM, and OUT/metrics.json: agreement
+with the gold text out of fold. Folds are whole sites, and the least score of a fold's pages is chosen on the other
+folds, so no page is judged by anything that saw its site. Needs the extra `train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from curate.extraction.features import FEATURES
+from curate.extraction.gold import GoldPage, read_gold
+from curate.extraction.score import Agreement, agreement, mean_agreement
+from curate.extraction.trees import FORMAT, MODEL_FILE
+
+N_FOLDS: Final = 5
+N_TREES: Final = 250
+PARAMETERS: Final[dict[str, Any]] = {
+    "objective": "cross_entropy", "learning_rate": 0.05, "num_leaves": 28, "max_depth": 6, "min_data_in_leaf": 40,
+    "max_bin": 127, "feature_fraction": 0.4, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 2.0, "seed": 1,
+    "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1}
+_LEAST: Final = tuple(round(0.25 + 0.025 * k, 3) for k in range(11))
+"""Probabilities that are tried as the least one of a kept block."""
+_DIGITS: Final = 7  # of a leaf's value; far below what any decision turns on
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit(pages: Sequence[GoldPage]) -> lightgbm.Booster:
+    """Trees on the blocks of these pages; a block weighs the square root of its words."""
+    x = np.vstack([p.features for p in pages])
+    y = np.concatenate([p.labels for p in pages])
+    weights = np.concatenate([[math.sqrt(1 + len(w)) for w in p.words] for p in pages])
+    names = [f"f{i}" for i in range(len(FEATURES))]
+    return lightgbm.train(PARAMETERS, lightgbm.Dataset(x, y, weight=weights, feature_name=names), N_TREES)
+
+
+def scores_out_of_fold(pages: Sequence[GoldPage], folds: Sequence[int]) -> list[Floats]:
+    """Probabilities of every page's blocks by the model of the folds that its own is not among."""
+    scores: list[Floats] = [np.zeros(0) for _ in pages]
+    for fold in range(N_FOLDS):
+        model = fit([p for p, f in zip(pages, folds, strict=True) if f != fold])
+        for i, page in enumerate(pages):
+            if folds[i] == fold and len(page.words):
+                scores[i] = np.asarray(model.predict(page.features))
+    return scores
+
+
+def judge(page: GoldPage, scores: Floats, least: float) -> Agreement:
+    """How the blocks above a probability agree with the page's gold text."""
+    kept = [w for words, score in zip(page.words, scores, strict=True) if score > least for w in words]
+    return agreement(kept, page.gold)
+
+
+def best_least(results: dict[float, list[Agreement]], chosen: Sequence[int]) -> float:
+    """The probability with the best mean F1 over the chosen pages."""
+    return max(_LEAST, key=lambda least: mean_agreement([results[least][i] for i in chosen]).f1)
+
+
+def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], float]:
+    """(metrics, the least probability for the model of all pages)."""
+    folds = [xxhash.xxh3_64_intdigest(p.site.encode()) % N_FOLDS for p in pages]
+    scores = scores_out_of_fold(pages, folds)
+    results = {least: [judge(p, s, least) for p, s in zip(pages, scores, strict=True)] for least in _LEAST}
+    everyone = range(len(pages))
+    judged: list[Agreement] = [Agreement(0.0, 0.0, 0.0)] * len(pages)
+    for fold in range(N_FOLDS):
+        least = best_least(results, [i for i in everyone if folds[i] != fold])
+        for i in everyone:
+            if folds[i] == fold:
+                judged[i] = results[least][i]
+    metrics: dict[str, Any] = {"pages": len(pages), "sites": len({p.site for p in pages}), "folds": N_FOLDS}
+    groups = {"all": list(everyone)}
+    for name in sorted({p.dataset for p in pages}):
+        groups[name] = [i for i in everyone if pages[i].dataset == name]
+    for name, chosen in groups.items():
+        mean = mean_agreement([judged[i] for i in chosen])
+        metrics[name] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(chosen)}
+    return metrics, best_least(results, everyone)
+
+
+def model_of(booster: lightgbm.Booster, least: float) -> dict[str, Any]:
+    """The model file: flat arrays over all trees. Thresholds are rounded down to float32, which decides alike."""
+    trees: dict[str, list[Any]] = {k: [] for k in ("feature", "threshold", "left", "right", "value", "root")}
+    for tree in booster.dump_model()["tree_info"]:
+        trees["root"].append(_add(tree["tree_structure"], trees))
+    return {"format": FORMAT, "features": list(FEATURES), "least_score": round(math.log(least / (1 - least)), _DIGITS),
+            "trees": trees}
+
+
+def _add(node: dict[str, Any], trees: dict[str, list[Any]]) -> int:
+    """Add a node and all below it; its number, or ~number of a leaf."""
+    if "leaf_value" in node:
+        trees["value"].append(round(node["leaf_value"], _DIGITS))
+        return ~(len(trees["value"]) - 1)
+    at = len(trees["feature"])
+    trees["feature"].append(node["split_feature"])
+    trees["threshold"].append(_down(node["threshold"]))
+    trees["left"].append(0)
+    trees["right"].append(0)
+    trees["left"][at] = _add(node["left_child"], trees)
+    trees["right"][at] = _add(node["right_child"], trees)
+    return at
+
+
+def _down(value: float) -> float:
+    """The largest float32 that is not above a value: x <= value means the same for every float32 x."""
+    low = np.float32(value)
+    if low > value:
+        low = np.nextafter(low, np.float32(-np.inf))
+    return float(str(low))
+
+
+def main() -> None:
+    """Train and write both files."""
+    parser = argparse.ArgumentParser(prog="python -m curate.extraction.train", description=__doc__)
+    parser.add_argument("gold", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    pages = read_gold(arguments.gold)
+    metrics, least = cross_validate(pages)
+    model = model_of(fit(pages), least)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / MODEL_FILE).write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="ascii")
+    (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="ascii")
+    print(json.dumps(metrics, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""What the scanner knows about HTML: elements, character references, and the words of class and id attributes.
+
+Every name is found by its FNV-1a hash in an open-addressing table, so that the kernels never touch a Python string.
+Elements and their rules follow the WHATWG HTML standard, section 13.2 (parsing), as far as text needs them: which
+elements are void, hold raw text, close an open one, and which a closing tag may not reach across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html.entities import html5
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.extraction.compiled import kernel
+
+FNV_OFFSET: Final = np.uint64(0xCBF29CE484222325)
+FNV_PRIME: Final = np.uint64(0x100000001B3)
+
+# Traits of an element. The two low bits are the break that its start and its end put into the text.
+CELL, LINE, PARAGRAPH = 1, 2, 3
+BREAKS: Final = 3
+VOID: Final = 1 << 2
+RAW: Final = 1 << 3  # its content is text up to its own end tag
+SKIPPED: Final = 1 << 4  # its text is no text of the page
+CLOSES_P: Final = 1 << 5
+SPECIAL: Final = 1 << 6  # the end tag of an inline element does not reach across it
+PREFORMATTED: Final = 1 << 7
+FOREIGN: Final = 1 << 8  # SVG and MathML, where a tag may close itself
+
+# Kinds of elements, as bits: what a start tag closes, and what it does not look beyond.
+P, LI, TERM, CELLS, ROW, ROW_GROUP, LIST, TABLE, TERMS, HEADING, BUTTON = (1 << i for i in range(11))
+
+# What a block stands in, as bits of its mask; their names are names of features.
+GROUPS: Final = ("nav", "header", "footer", "aside", "article", "main", "form", "table", "list", "item", "heading",
+                 "paragraph", "preformatted", "quotation", "terms", "figure", "address", "cell", "label", "row",
+                 "heading_1", "centre")
+
+CLASS_WORDS: Final[Mapping[str, str]] = {
+    "content": "content article articlebody articletext body bodytext copy entry entrycontent hentry maincontent main "
+               "post postbody prose story storybody text paragraph permalink blogpost news detail description",
+    "title": "title headline heading subject subtitle hed",
+    "navigation": "nav navbar navigation menu submenu menubar breadcrumb breadcrumbs crumb tabs tab pager pagination "
+                  "paging skip toc dropdown sitemap pagenav index",
+    "header": "header masthead logo top branding hd head site",
+    "footer": "footer foot bottom copyright legal disclaimer ft colophon",
+    "sidebar": "sidebar side aside rail left right column col secondary sub sidecol",
+    "comment": "comment comments commentlist disqus respond reply replies discussion feedback trackback trackbacks "
+               "forum guestbook",
+    "advert": "ad ads advert advertisement adv sponsor sponsored sponsors promo promotion banner dfp adsense offer "
+              "shop store product price",
+    "share": "share sharing social facebook twitter tweet follow like email print bookmark addthis sharethis digg "
+             "toolbar tools tool subscribe newsletter rss signup button buttons icon",
+    "related": "related recommended popular trending more also recent archive archives latest similar teaser links "
+               "link blogroll widget module box list items featured",
+    "meta": "meta byline author date time timestamp published tag tags category categories posted info postmeta "
+            "credit dateline kicker source keywords",
+    "form": "form login search register signin input user account modal popup overlay cookie cookies consent dialog",
+    "media": "image img photo photos gallery video caption figure slideshow player thumb thumbnail picture media",
+    "hidden": "hidden hide sr screen offscreen invisible visuallyhidden noprint collapse",
+}
+CLASSES: Final = tuple(CLASS_WORDS)
+CLASS_SHIFT: Final = 32
+"""The bit of a mask where the classes begin; the groups are below."""
+HIDDEN: Final = 1 << (CLASS_SHIFT + CLASSES.index("hidden"))
+MIN_AFFIX: Final = 4
+"""Letters of the shortest class word that counts at the beginning or end of a longer one (`leftnavigation`)."""
+
+BOILERPLATE: Final = (
+    "copyright reserved privacy policy cookie cookies login log sign subscribe share tweet comment comments reply "
+    "permalink trackback posted related terms conditions follow print email newsletter advertisement sponsored "
+    "powered rss contact home search archive archives click next previous register sitemap menu faq help feedback "
+    "facebook twitter blog tags filed categories views")
+FUNCTION_WORDS: Final = ("the of and to a in is that for it was on with as be at by this have from or had not are but "
+                         "which you we they he she his her their")
+
+# name: (break, kinds it is, kinds it closes, kinds that closing stops at, group)
+_BLOCKS: Final[Mapping[str, tuple[int, int, int, int, str | None]]] = {
+    **dict.fromkeys(("article", "aside", "footer", "header", "main", "nav", "section", "blockquote", "figure",
+                     "hgroup", "search"), (PARAGRAPH, 0, 0, 0, None)),
+    **dict.fromkeys(("div", "address", "center", "details", "summary", "dialog", "dir", "fieldset", "figcaption",
+                     "form", "legend", "menu", "body", "html", "frameset", "marquee", "caption", "optgroup"),
+                    (LINE, 0, 0, 0, None)),
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), (PARAGRAPH, HEADING, 0, 0, "heading")),
+    "p": (PARAGRAPH, P, 0, 0, "paragraph"),
+    **dict.fromkeys(("pre", "listing", "xmp", "plaintext"), (PARAGRAPH, 0, 0, 0, "preformatted")),
+    **dict.fromkeys(("ul", "ol"), (LINE, LIST, 0, 0, "list")),
+    "li": (LINE, LI, LI, LIST | CELLS | TABLE, "item"),
+    "dl": (LINE, TERMS, 0, 0, "terms"),
+    **dict.fromkeys(("dt", "dd"), (LINE, TERM, TERM, TERMS | CELLS | TABLE, "item")),
+    "table": (PARAGRAPH, TABLE, 0, 0, "table"),
+    **dict.fromkeys(("thead", "tbody", "tfoot"), (LINE, ROW_GROUP, CELLS | ROW | ROW_GROUP, TABLE, None)),
+    "tr": (LINE, ROW, CELLS | ROW, TABLE, "row"),
+    **dict.fromkeys(("td", "th"), (CELL, CELLS, CELLS, TABLE | ROW, "cell")),
+    "hr": (PARAGRAPH, 0, 0, 0, None), "br": (LINE, 0, 0, 0, None),
+}
+_OWN_GROUP: Final = {"nav": "nav", "header": "header", "footer": "footer", "aside": "aside", "article": "article",
+                     "main": "main", "form": "form", "blockquote": "quotation", "figure": "figure",
+                     "figcaption": "figure", "address": "address", "label": "label", "h1": "heading_1",
+                     "center": "centre"}
+_VOID: Final = ("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
+                "link", "meta", "param", "source", "track", "wbr")
+_RAW: Final = ("script", "style", "iframe", "noembed", "noframes", "title", "textarea", "xmp")
+_SKIPPED: Final = ("script", "style", "iframe", "noembed", "noframes", "title", "textarea", "noscript", "template",
+                   "select", "option", "button", "object", "applet", "audio", "video", "canvas", "svg", "datalist",
+                   "annotation", "annotation-xml", "map", "rp")
+_NO_P: Final = ("td", "th", "tr", "tbody", "thead", "tfoot", "caption", "br", "body", "html", "optgroup", "frameset",
+                "marquee")
+_INLINE: Final = ("a", "b", "strong", "label", "span", "font", "math", "img", "col", "i", "em")
+NAMES: Final = ("", *dict.fromkeys((*_BLOCKS, *_VOID, *_RAW, *_SKIPPED, *_INLINE)))
+TAG: Final[Mapping[str, int]] = {name: i for i, name in enumerate(NAMES)}
+"""The number of a known element; 0 is any other."""
+
+
+class Vocabulary(NamedTuple):
+    """What the kernels are given. One table holds every kind of name: a kind has a salt that its hashes are XORed with.
+
+    Values: of a tag its number; of a reference one or two code points, the second above bit 32; of an attribute its
+    use; of a class word and a reversed class word a bit of the mask; of a word of the text 1 boilerplate, 2 function
+    word."""
+
+    keys: npt.NDArray[np.uint64]  # 0 is empty; the size is a power of two
+    values: npt.NDArray[np.int64]
+    traits: npt.NDArray[np.int64]  # [tags, 5]: traits, kind, closes, stops at, mask bits
+
+
+A_CLASS, A_HREF, A_HIDDEN, A_STYLE = 1, 2, 3, 4
+TAG_NAME, REFERENCE, ATTRIBUTE, CLASS_WORD, CLASS_SUFFIX, TEXT_WORD = (
+    np.uint64((i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) for i in range(1, 7))
+
+
+def name_hash(name: str) -> int:
+    """FNV-1a, 64 bits, of an ASCII name: what the kernels compute byte by byte."""
+    h = int(FNV_OFFSET)
+    for byte in name.encode():
+        h = ((h ^ byte) * int(FNV_PRIME)) & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+@kernel
+def find(tables, salt, h):  # type: ignore[no-untyped-def]
+    """The value of the name with this hash, or 0 where the table has none."""
+    keys, values = tables.keys, tables.values
+    h ^= salt
+    mask = np.uint64(keys.size - 1)
+    slot = h & mask
+    while keys[slot] != np.uint64(0):
+        if keys[slot] == h:
+            return values[slot]
+        slot = (slot + np.uint64(1)) & mask
+    return np.int64(0)
+
+
+Items = Iterable[tuple[str, int]]
+
+
+def _table(kinds: Mapping[np.uint64, Items]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    found: dict[int, int] = {}
+    for salt, items in kinds.items():
+        for name, value in items:
+            key = name_hash(name) ^ int(salt)
+            found[key] = found.get(key, 0) | value
+    size = 1 << (2 * len(found)).bit_length()
+    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+    for key, value in found.items():
+        slot = key % size
+        while keys[slot]:
+            slot = (slot + 1) % size
+        keys[slot], values[slot] = key, value
+    return keys, values
+
+
+def _traits() -> npt.NDArray[np.int64]:
+    table = np.zeros((len(NAMES), 5), np.int64)
+    for name, tag in TAG.items():
+        level, kind, closes, stops, group = _BLOCKS.get(name, (0, 0, 0, 0, None))
+        bits = level | (VOID if name in _VOID else 0) | (RAW if name in _RAW else 0)
+        bits |= (SKIPPED if name in _SKIPPED else 0) | (FOREIGN if name in ("svg", "math") else 0)
+        bits |= CLOSES_P if level and name not in _NO_P else 0
+        bits |= SPECIAL if level or name in _SKIPPED else 0
+        bits |= PREFORMATTED if group == "preformatted" else 0
+        groups = [g for g in (group, _OWN_GROUP.get(name)) if g]
+        table[tag] = (bits, kind | (BUTTON if name in ("button", "object", "applet") else 0), closes, stops,
+                      sum(1 << GROUPS.index(g) for g in groups))
+    return table
+
+
+def _class_items() -> Items:
+    for i, words in enumerate(CLASS_WORDS.values()):
+        for word in words.split():
+            yield word, 1 << (CLASS_SHIFT + i)
+
+
+def _references() -> Items:
+    for name, text in html5.items():
+        yield name, ord(text[0]) | (ord(text[1]) << 32 if len(text) > 1 else 0)
+
+
+def load_vocabulary() -> Vocabulary:
+    """The tables, built anew (5 ms): about 2,300 names."""
+    attributes = {"class": A_CLASS, "id": A_CLASS, "role": A_CLASS, "itemprop": A_CLASS, "href": A_HREF,
+                  "hidden": A_HIDDEN, "style": A_STYLE}
+    words = {**dict.fromkeys(FUNCTION_WORDS.split(), 2), **dict.fromkeys(BOILERPLATE.split(), 1)}
+    keys, values = _table({
+        TAG_NAME: ((n, i) for n, i in TAG.items() if n), REFERENCE: _references(), ATTRIBUTE: attributes.items(),
+        CLASS_WORD: _class_items(), CLASS_SUFFIX: ((w[::-1], bit) for w, bit in _class_items()),
+        TEXT_WORD: words.items()})
+    return Vocabulary(keys, values, _traits())

@@ -1,0 +1,105 @@
+"""Labels, scores and the trees, each against a plain reading of what they mean."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from curate.extraction.features import FEATURES, N_FEATURES, block_features
+from curate.extraction.gold import block_labels, site_of
+from curate.extraction.scan import scan
+from curate.extraction.score import agreement, mean_agreement, words_of
+from curate.extraction.trees import load_trees, tree_scores, trees_of
+from curate.extraction.vocabulary import load_vocabulary
+from manifests.errors import InputError
+
+MODEL = json.loads(files("curate.extraction").joinpath("model.json").read_text())
+
+
+def test_agreement_by_hand() -> None:
+    gold, found = words_of("The cat sat on the mat."), words_of("the CAT sat on a mat")
+    # Gold grams: the-cat-sat-on, cat-sat-on-the, sat-on-the-mat; found: the first of them and two others.
+    assert agreement(found, gold) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert agreement(gold + gold, gold).recall == 1
+    assert agreement(gold + gold, gold).precision == pytest.approx(3 / 9)
+    assert agreement(words_of("two words"), words_of("Two words")).f1 == 1
+    assert agreement([], gold) == (0, 0, 0)
+    assert mean_agreement([agreement(gold, gold), agreement([], gold)]) == (0.5, 0.5, 0.5)
+
+
+def test_labels_of_blocks() -> None:
+    gold = "Title here\nOne two three four five six seven.\nLast words of it"
+    lines = {" ".join(words_of(line)) for line in gold.split("\n")}
+    texts = ("Menu", "Title here", "one two three four", "five six", "seven eight nine ten", "it", "")
+    blocks = [words_of(b) for b in texts]
+    labels = block_labels(blocks, words_of(gold), lines)
+    assert labels.tolist() == [0, 1, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("url", "html", "site"), [
+    ("http://news.example.co.uk/a", b"", "example.co.uk"),
+    ("http://www.Example.com:8080/", b"", "example.com"),
+    (None, b"<link rel='canonical' href='https://blog.example.org/x'>", "example.org"),
+    (None, b"http://twitter.com/x http://twitter.com/y http://a.example.net/z", "example.net"),
+    (None, b"<p>none", "page-7"),
+    ("http://[broken", b"", "page-7"),
+])
+def test_pages_are_grouped_by_site(url: str | None, html: bytes, site: str) -> None:
+    assert site_of(url, html, "page-7") == site
+
+
+def test_every_feature_is_named_once_and_finite() -> None:
+    assert len(set(FEATURES)) == N_FEATURES
+    page, n = scan(b"<title>A b</title><h1>A b</h1><p>One, two. <a href=x>three</a><td>x<td>\xc2\xa9<pre>z</pre>" * 3)
+    found = block_features(page, n, load_vocabulary())
+    assert found.shape == (n, N_FEATURES)
+    assert np.isfinite(found).all()
+    facts = dict(zip(FEATURES, found[1 if n else 0], strict=True))
+    assert facts["in_paragraph"] == 1
+    assert facts["link_share"] == pytest.approx(5 / 15)
+    assert facts["repeats"] == 2
+    assert facts["log_commas"] == pytest.approx(np.log(2))
+
+
+def plain_score(row: np.ndarray) -> float:
+    trees, total = MODEL["trees"], 0.0
+    for k in trees["root"]:
+        while k >= 0:
+            side = "left" if row[trees["feature"][k]] <= np.float32(trees["threshold"][k]) else "right"
+            k = trees[side][k]
+        total += trees["value"][~k]
+    return total
+
+
+def test_compiled_trees_follow_the_model_file() -> None:
+    thresholds = np.array(MODEL["trees"]["threshold"], np.float32)
+    # Values at, just under and just over thresholds, where a wrong comparison shows.
+    n = 64
+    picked = np.resize(thresholds, n * N_FEATURES).reshape(n, N_FEATURES)
+    picked[1::3] = np.nextafter(picked[1::3], np.float32(np.inf))
+    out = np.empty(n)
+    tree_scores(load_trees(), picked, out)
+    assert out.tolist() == [plain_score(row) for row in picked]
+
+
+def test_a_model_of_other_features_is_refused() -> None:
+    with pytest.raises(InputError, match="other features"):
+        trees_of({**MODEL, "features": MODEL["features"][1:]})
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lightgbm") is None, reason="needs the extra train")
+def test_a_converted_model_scores_as_lightgbm_does() -> None:
+    import lightgbm
+
+    from curate.extraction.train import PARAMETERS, model_of
+
+    rows = np.sin(np.arange(2000 * N_FEATURES, dtype=np.float32)).reshape(2000, N_FEATURES)
+    labels = (rows[:, 3] + rows[:, 40] > 0.2).astype(np.float64)
+    booster = lightgbm.train(PARAMETERS, lightgbm.Dataset(rows, labels), 20)
+    out = np.empty(len(rows))
+    tree_scores(trees_of(model_of(booster, 0.4)), rows, out)
+    assert out == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-5)
