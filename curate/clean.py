@@ -14,9 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.kernels.spans import join_spans
+from curate.heuristics.line_rules import edits_array
+from curate.heuristics.verdicts import FlatEdits, join_replaced
+from curate.kernels.pieces import COPIED
 from manifests.hashing import piece_id
-from manifests.schema import CLEAN_EXTRA, DOCUMENTS, ID, SIGNAL_PREFIX, SPAN
+from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.tasks import ShardWork
 
@@ -54,29 +56,47 @@ def clean_schema(extracted: pa.Schema) -> pa.Schema:
 def apply_marks(table: pa.Table, marks: pa.Table, source: str, schema: pa.Schema) -> pa.Table:
     """The clean rows that extracted documents give to one source.
 
-    marks: aligned with the table: keep bool, source string, pieces list<struct<start, end>> in UTF-8 bytes."""
+    marks: aligned with the table: keep bool, source string, edits EDITS (null: the whole text), pieces
+    list<struct<start, end>> in UTF-8 bytes of the extracted text."""
     mask = pc.and_(marks["keep"], pc.equal(marks["source"], source))
     table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), marks["source"])
-    return _pieces(table.filter(mask), marks["pieces"].filter(mask), schema)
+    return _pieces(table.filter(mask), marks["pieces"].filter(mask), marks["edits"].filter(mask), schema)
 
 
-def _pieces(table: pa.Table, pieces: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
-    """One row for each piece of each document; a document that is whole stays itself."""
-    spans = pa.concat_arrays(pieces.chunks) if pieces.num_chunks else pa.array([], pa.list_(SPAN))
-    flat = spans.flatten()
-    counts = pc.list_value_length(spans).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(len(table), dtype=np.int64), counts)
+def _pieces(table: pa.Table, pieces: pa.ChunkedArray, edits: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+    """One row for each piece of each document that has something left after the edits; a document that was not cut
+    stays itself."""
+    sizes = table["n_bytes"].to_numpy()
+    cut = _flat(pieces)
+    counts = np.diff(cut.places)
+    spans, owner = FlatEdits.of(_one(edits, EDITS), sizes).within(cut)
+    bounds = np.searchsorted(owner, np.arange(len(cut.starts) + 1))
+    documents = np.repeat(np.arange(len(table), dtype=np.int64), counts)  # of each piece
+    text = join_replaced(table["text"], documents[owner], spans, bounds)
+    left = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
+    whole = (counts[documents] == 1) & (cut.starts == 0) & (cut.ends == sizes[documents])
+    out = table.take(pa.array(documents))
+    ids, parent_ids = _piece_ids(out["doc_id"], whole, documents)
+    words = pa.array(spans.replacements or [""], pa.string())
+    made = edits_array(spans.starts, spans.ends, spans.codes, bounds, words)
+    replaced = {"doc_id": ids, "text": text, "n_bytes": pc.binary_length(text).cast(pa.int64()),
+                "parent_id": parent_ids, "edits": made}
+    rows = pa.table([replaced[f.name] if f.name in replaced else out[f.name] for f in schema], schema=schema)
+    return rows.filter(left)
+
+
+def _one(array: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], kind)
+
+
+def _flat(pieces: pa.ChunkedArray) -> FlatEdits:
+    """Pieces as spans that are copied."""
+    lists = _one(pieces, pa.list_(SPAN))
+    flat = lists.flatten()
+    counts = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    places = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
     starts, ends = (flat.field(i).to_numpy().astype(np.int64) for i in (0, 1))
-    offsets = np.arange(len(rows) + 1, dtype=np.int64)
-    text = join_spans(table["text"], rows, starts, ends, offsets)
-    whole = (counts[rows] == 1) & (starts == 0) & (ends == table["n_bytes"].to_numpy()[rows])
-    out = table.take(pa.array(rows))
-    parents = out["doc_id"]
-    ids, parent_ids = _piece_ids(parents, whole, rows)
-    one_each = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), flat)
-    replaced = {"doc_id": ids, "text": text, "n_bytes": pa.array(ends - starts), "parent_id": parent_ids,
-                "edits": one_each}
-    return pa.table([replaced[f.name] if f.name in replaced else out[f.name] for f in schema], schema=schema)
+    return FlatEdits(starts, ends, np.full(len(starts), COPIED, np.int64), places, [])
 
 
 def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
@@ -90,8 +110,8 @@ def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
 
 
 def _marks(work: ShardWork) -> pa.Table:
-    """keep, source and pieces of every document of the part, from whichever stages ran."""
-    select = read_table(work.input("select"), ["doc_id", "source", "keep"])
+    """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
+    select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
     keep = select["keep"]
     for name in ("dedup", "decontaminate"):
         if work.inputs(name):
@@ -103,4 +123,4 @@ def _marks(work: ShardWork) -> pa.Table:
         starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
         flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
         pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
-    return pa.table({"source": select["source"], "keep": keep, "pieces": pieces})
+    return pa.table({"source": select["source"], "keep": keep, "edits": select["edits"], "pieces": pieces})

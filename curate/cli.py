@@ -20,8 +20,11 @@ from curate.caches import kernel_cache_folder
 from curate.commands.classifier import app as classifier_app
 from curate.commands.decontaminate import decontaminate_command
 from curate.commands.dedup import dedup_command
+from curate.commands.export import export_command
 from curate.commands.extract import extract_command
 from curate.commands.filter import filter_command
+from curate.commands.tokenizer import app as tokenizer_app
+from curate.commands.tune import tune_command
 from manifests.errors import CurateError
 
 if TYPE_CHECKING:
@@ -39,10 +42,13 @@ models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_he
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.command("extract")(extract_command)
-app.command("decontaminate")(decontaminate_command)
 app.add_typer(classifier_app, name="classifier")
+app.add_typer(tokenizer_app, name="tokenizer")
 app.command("filter")(filter_command)
+app.command("export")(export_command)
+app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)
+app.command("decontaminate")(decontaminate_command)
 
 
 class Format(StrEnum):

@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from curate.document import ROWS, ExtractReason
 from curate.extract_config import ExtractConfig
 from curate.heuristics.signals import SIGNAL_FIELDS, signals
-from curate.html import extract_text as extract_text
 from curate.language import Languages, identify
 from curate.normalise import normalise
 from curate.sources.columns import SourceFile
@@ -176,7 +175,7 @@ def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> 
     table = pa.Table.from_arrays(arrays, schema=DOCUMENTS)
     if not config.signals:
         return table
-    found = signals(rows["text"])
+    found = signals(rows["text"], config.words, rows["language"])
     for field in SIGNAL_FIELDS:
         table = table.append_column(field, found[field.name])
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.heuristics.signals import Words
 from curate.html import Extractor
 from curate.normalise import NormaliseConfig
 from curate.sources.columns import ColumnNames
@@ -17,8 +18,7 @@ class ExtractConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     extractor: Extractor = Field(
-        default=Extractor.BLOCKS,
-        description="HTML extractor that turns a page into text: blocks is the learned one of this project.")
+        default=Extractor.RESILIPARSE, description="HTML extractor that turns a page into text.")
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
     max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")
@@ -55,3 +55,5 @@ class ExtractConfig(BaseModel):
         default=None,
         description="Path of a fastText language identification model; null takes the one in the user's cache.")
     signals: bool = Field(default=True, description="Whether the heuristic signals are computed and stored.")
+    words: Words = Field(default=Words.PAPER, description=(
+        "What the signals count as words, lines and characters: as the papers do, or exactly as datatrove does."))

@@ -115,7 +115,10 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
 def _mark(stage: str, mark: dict[str, Any]) -> Decision:
     mark.pop("doc_id")
     keep = mark.pop("keep", None)
+    edits = mark.pop("edits", None)
     facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in mark.items()}
+    if edits is not None:
+        facts["edited_spans"] = len(edits)
     if mark.get("reason") == "not_selected":
         return Decision(stage, "not seen", {})
     return Decision(stage, "marked" if keep is None else "kept" if keep else "dropped", facts)

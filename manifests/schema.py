@@ -54,6 +54,13 @@ LABELS = pa.schema([
 ])
 """classifier/labels: one row a document, in the documents' order."""
 
+EDIT = pa.struct([
+    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
+    pa.field("replacement", pa.string(), nullable=True)])
+"""UTF-8 bytes start:end of a text, as they are, or with another text in their place."""
+
+EDITS = pa.list_(EDIT)
+
 SELECT_MARKS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("source", pa.string(), "source after derivation"),
@@ -62,6 +69,8 @@ SELECT_MARKS = pa.schema([
     _field("reason", pa.string(), "rule that dropped it; null where kept", nullable=True),
     _field("value", pa.float64(), "what the rule measured", nullable=True),
     _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
+    _field("edits", EDITS, "what rules on lines and personal data leave of a kept text; null: all",
+           nullable=True),
 ])
 
 DEDUP_MARKS = pa.schema([
@@ -88,16 +97,9 @@ DECONTAMINATION_MARKS = pa.schema([
     _field("pieces", pa.list_(SPAN), "UTF-8 byte spans of the text that stay; the whole text where nothing matched"),
 ])
 
-EDIT = pa.struct([
-    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
-    pa.field("replacement", pa.string(), nullable=True)])
-"""UTF-8 bytes start:end of a text, as they are, or with another text in their place."""
-
-EDITS = pa.list_(EDIT)
-
 CLEAN_EXTRA = [
     _field("parent_id", ID, "the extracted document this is a piece of; null where it is whole", nullable=True),
-    _field("edits", pa.list_(SPAN), "UTF-8 byte spans of the extracted text that make up this text, in order"),
+    _field("edits", EDITS, "UTF-8 byte spans of the extracted text that make up this text, in order"),
 ]
 """Columns that clean documents have beyond DOCUMENTS."""
 

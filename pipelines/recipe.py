@@ -167,6 +167,8 @@ class Recipe(BaseModel):
             found[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
         for name, other in self.classifiers.items():
             found[f"classifiers.{name}.path"] = (other.path,)
+        if self.select.toxic_words is not None:
+            found["select.toxic_words.files"] = self.select.toxic_words.files
         if self.tokenizer.path is not None:
             found["tokenizer.path"] = (self.tokenizer.path,)
         return found

@@ -161,7 +161,9 @@ def _select(p: Progress) -> Iterator[Shard]:
         inputs = {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))}
         if p.shards("classifier/scores"):
             inputs["scores"] = p.output("classifier/scores", shard, "scores")
-        yield Shard(shard, {**inputs, **cut}, {"seed": p.recipe.seed})
+        if listed := p.other_inputs.get("select.toxic_words.files"):
+            inputs["toxic_words"] = source_ref(listed)
+        yield Shard(shard, {**inputs, **cut}, {"seed": p.recipe.seed, "words": str(p.recipe.extract.words)})
 
 
 def _every_source_keeps_some(p: Progress) -> None:
@@ -322,7 +324,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("classifier/metrics", 2, metrics, ("classifier",), lambda r: r.selection(), _metrics),
     Stage("classifier/scores", 1, scores, ("classifier", "classifier/labels"), lambda r: r.scoring(), _scores),
     Stage("select/cutoffs", 1, cutoffs, ("classifier/scores",), lambda r: r.selection(), _cutoffs),
-    Stage("select", 2, select, ("select/cutoffs", "classifier/labels"), lambda r: r.selection(), _select,
+    Stage("select", 3, select, ("select/cutoffs", "classifier/labels"), lambda r: r.selection(), _select,
           _every_source_keeps_some),
     *DEDUP_STAGES,
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
@@ -336,7 +338,7 @@ STAGES: tuple[Stage, ...] = (
           lambda r: r.decontaminate, _overlaps),
     Stage("decontaminate/report", 1, report_stage, ("decontaminate/overlaps",), lambda r: r.decontaminate,
           _overlap_report),
-    Stage("clean", 1, clean, ("decontaminate",), _nothing, _clean),
+    Stage("clean", 2, clean, ("decontaminate",), _nothing, _clean),
     Stage("tokenizer/sample", 1, sample_documents, ("clean",), lambda r: r.tokenizer, _tokenizer_sample),
     Stage("tokenizer", 1, train_tokenizer, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer),
     Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),

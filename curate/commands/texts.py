@@ -69,10 +69,10 @@ def read_texts(path: str, columns: ColumnNames) -> Iterator[TextRows]:
     Rows without an id are numbered from 0 in the file. Raises InputError where nothing can be read."""
     kind = detect_kind(path)
     if kind == "parquet":
-        yield from _whole(path, read_parquet(path, columns))
+        yield from _whole(path, columns.text, read_parquet(path, columns))
     elif kind == "jsonl":
         with open_read(path) as stream:
-            yield from _whole(path, read_jsonl(stream, columns, MAX_LINE_BYTES))
+            yield from _whole(path, columns.text, read_jsonl(stream, columns, MAX_LINE_BYTES))
     elif kind == "text":
         with open_read(path) as stream:
             data = stream.read()
@@ -84,8 +84,8 @@ def read_texts(path: str, columns: ColumnNames) -> Iterator[TextRows]:
         raise InputError(f"is a {kind} archive, not a table of texts", where=path, hint="curate extract reads archives")
 
 
-def _whole(path: str, pieces: Iterator[TextRows | Loss]) -> Iterator[TextRows]:
-    n_rows = 0
+def _whole(path: str, text: str, pieces: Iterator[TextRows | Loss]) -> Iterator[TextRows]:
+    n_rows = n_texts = 0
     for piece in pieces:
         if isinstance(piece, Loss):
             print(f"{path}: at {piece.offset}: {piece.what}", file=sys.stderr)
@@ -93,9 +93,13 @@ def _whole(path: str, pieces: Iterator[TextRows | Loss]) -> Iterator[TextRows]:
         if not len(piece):
             continue
         n_rows += len(piece)
+        n_texts += len(piece) - piece.text.null_count
         if piece.ids.null_count:
             numbers = pa.array([str(i) for i in range(piece.first_row, piece.first_row + len(piece))])
             piece.ids = pc.coalesce(piece.ids, numbers)
         yield piece
     if not n_rows:
         raise InputError("holds no row that can be read", where=path)
+    if not n_texts:
+        raise InputError(f"has no text under {text!r} in any row", where=path,
+                         hint="name the column that holds the text")

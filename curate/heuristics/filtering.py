@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.heuristics.config import RulesConfig
+from curate.heuristics.rules import judge
 from curate.heuristics.signals import SIGNAL_FIELDS, Words, groups_of, signals
-from curate.heuristics.verdicts import FlatEdits, apply_rules
+from curate.heuristics.verdicts import FlatEdits, rule_edits
 
 
 @dataclass(slots=True)
@@ -47,20 +48,20 @@ def filter_texts(config: RulesConfig, words: Words, language: str, tables: Itera
     for ids, texts in tables:
         texts = pc.fill_null(texts.cast(pa.large_string()), "")
         found = signals(texts, words, pa.repeat(pa.scalar(language), len(texts)), config.c4, config.refinedweb)
-        verdicts = apply_rules(config, found.append_column("text", texts), words)
-        keep = verdicts.reason.is_null()
+        reason, _, _ = judge(found, config.in_force)
+        keep = reason.is_null()
         sizes = pc.binary_length(texts).to_numpy().astype("int64")
-        columns = {schema.names[0]: ids, "keep": keep, "reason": verdicts.reason,
+        columns = {schema.names[0]: ids, "keep": keep, "reason": reason,
                    **{name: found[name] for name in found.column_names}}
         edited = texts
         if config.editing is not None:
-            edited = FlatEdits.of(verdicts.edits, sizes).texts(texts)
+            edited = FlatEdits.of(rule_edits(config, texts, keep), sizes).texts(texts)
             columns["text"] = pc.if_else(keep, edited, pa.scalar(None, pa.large_string()))
         tally.documents += len(texts)
         tally.kept += pc.sum(keep).as_py() or 0
         tally.bytes += int(sizes.sum())
         tally.kept_bytes += pc.sum(pc.if_else(keep, pc.binary_length(edited), 0)).as_py() or 0
-        tally.dropped.update(verdicts.reason.drop_null().to_pylist())
+        tally.dropped.update(reason.drop_null().to_pylist())
         yield pa.table(columns).select(schema.names).cast(schema)
 
 
@@ -68,4 +69,4 @@ def judge_texts(config: RulesConfig, words: Words, texts: pa.Array) -> pa.Array:
     """Reasons of texts (null where kept), computing no signal that no rule reads: the shortest way to a verdict."""
     wanted = {rule.signal for rule in config.in_force}
     found = signals(texts, words, None, config.c4, config.refinedweb, groups_of(wanted))
-    return apply_rules(config.model_copy(update={"edit": False}), found.append_column("text", texts), words).reason
+    return judge(found, config.in_force)[0]

@@ -19,45 +19,24 @@ from curate.kernels.strings import string_buffers
 from manifests.schema import EDITS, SIGNAL_PREFIX
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """Of n documents: the first rule each fails (reason string, value and threshold float64; null where it passes), and
-    the spans that stay (EDITS; null where the text stays as it is, and where the document is dropped)."""
+def rule_verdicts(config: RulesConfig | None, documents: pa.Table, words: Words) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """(reason string, value, threshold float64) of documents: the first rule each fails, null where it passes.
 
-    reason: pa.Array
-    value: pa.Array
-    threshold: pa.Array
-    edits: pa.Array
-
-    @staticmethod
-    def none(n: int) -> Verdicts:
-        """All pass, nothing is edited."""
-        return Verdicts(pa.nulls(n, pa.string()), pa.nulls(n, pa.float64()), pa.nulls(n, pa.float64()),
-                        pa.nulls(n, EDITS))
-
-
-def needs_text(config: RulesConfig | None) -> bool:
-    """Whether the rules read texts beside stored signals: to edit them, or because their line rules are others."""
-    return config is not None and (config.editing is not None or config.own_lines)
-
-
-def apply_rules(config: RulesConfig | None, documents: pa.Table, words: Words) -> Verdicts:
-    """Judge documents by stored signals, and edit those that stay.
-
-    documents: the signals of the rules, and `text` (and `language`) where `needs_text`. words: how the signals were
-    counted."""
-    n = len(documents)
+    documents: the signals of the rules, and `text` (and `language`) where line rules are the recipe's own. words: how
+    the signals were counted."""
     if config is None:
-        return Verdicts.none(n)
-    rules = config.in_force
+        return judge(documents, ())
     if config.own_lines:
         documents = _with_own_lines(config, documents, words)
-    reason, value, threshold = judge(documents, rules)
-    if config.editing is None:
-        return Verdicts(reason, value, threshold, pa.nulls(n, EDITS))
-    texts = pc.if_else(pc.is_null(reason), documents["text"], pa.scalar(None, pa.large_string()))
-    edits = whole_as_null(line_edits(texts, config.editing, config.c4, config.refinedweb), texts)
-    return Verdicts(reason, value, threshold, edits)
+    return judge(documents, config.in_force)
+
+
+def rule_edits(config: RulesConfig | None, texts: Any, keep: pa.Array) -> pa.Array:
+    """What line rules leave of documents that are kept: EDITS, null where the text stays as it is or is dropped."""
+    if config is None or config.editing is None:
+        return pa.nulls(len(keep), EDITS)
+    kept = pc.if_else(keep, texts, pa.scalar(None, pa.large_string()))
+    return whole_as_null(line_edits(kept, config.editing, config.c4, config.refinedweb), kept)
 
 
 def _with_own_lines(config: RulesConfig, documents: pa.Table, words: Words) -> pa.Table:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from curate.heuristics.gopher import GopherRules
+from curate.heuristics.config import RulesConfig
+from curate.heuristics.listed_words import ToxicWordsConfig
+from curate.pii import PiiConfig
 
 IGNORED_HOSTS = (
     # Reddit itself: a link to it recommends a discussion, not a page.
@@ -168,8 +170,10 @@ class SelectConfig(BaseModel):
     filtered_sources: tuple[str, ...] | None = Field(None, description=(
         "Sources, after derivation, to which the keep rule applies; the others are scored and keep all. Null means "
         "every source with files that is not curated."))
-    rules: GopherRules | None = Field(None, description=(
-        "Heuristic rules, applied to every source before the keep rule; null for none."))
+    rules: RulesConfig | None = Field(None, description=(
+        "Heuristic rules, applied to every source before the keep rule: a preset, or a list of rules; null for none."))
+    toxic_words: ToxicWordsConfig | None = Field(None, description="Lists of words, asked after the rules.")
+    pii: PiiConfig | None = Field(None, description="Personal data, after the word lists; null leaves all of it.")
 
     @field_validator("alpha")
     @classmethod

@@ -6,7 +6,7 @@ Nothing is rewritten: the stage leaves one mark a document, with the reason and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.heuristics.gopher import judge
+from curate.heuristics.listed_words import WordList
+from curate.heuristics.signals import Words
+from curate.heuristics.text_rules import TextRules
 from curate.quality.config import SelectConfig
 from curate.quality.keep import SelectReason, judge_scores
 from curate.quality.scores import OWN, score_column
@@ -30,22 +32,26 @@ def select(config: SelectConfig, work: ShardWork) -> None:
     """Stage select, one shard a source part: keeps or drops every document.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
-    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them). Variables:
-    seed. Output `marks` (SELECT_MARKS, then a column for each other classifier; one row a document, in order).
-    Counters: documents, kept, dropped_<reason>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
+    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them),
+    `toxic_words` (files of words). Variables: seed; words, how the signals were counted (paper). Output `marks`
+    (SELECT_MARKS, then a column for each other classifier; one row a document, in order). Counters: documents, kept,
+    dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
     derivation; a source that keeps nothing shows there."""
     found = next((read_table(path) for path in work.inputs("scores")), None)
     extra = [] if found is None else [field for field in found.schema if field.name not in ("doc_id", _OWN_SCORE)]
     schema = pa.schema([*SELECT_MARKS, *extra], metadata=SELECT_MARKS.metadata)
-    work.write("marks", schema, _marks(config, work, found, schema))
+    listed = WordList.read(work.inputs("toxic_words")) if config.toxic_words is not None else None
+    rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")), listed)
+    work.write("marks", schema, _marks(config, rules, work, found, schema))
 
 
-def _marks(config: SelectConfig, work: ShardWork, found: pa.Table | None, schema: pa.Schema) -> Iterator[pa.Table]:
+def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Table | None, schema: pa.Schema,
+           ) -> Iterator[pa.Table]:
     path = work.input("documents")
     labels = [read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")]
     cut = next((read_table(name) for name in work.inputs("cutoffs")), None)
     with open_table(path) as file:
-        names = ["doc_id", "source", "language", "n_bytes"]
+        names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
         if config.rules is not None:
             names += [name for name in file.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
         start = 0
@@ -54,8 +60,11 @@ def _marks(config: SelectConfig, work: ShardWork, found: pa.Table | None, schema
             own = _aligned(labels[0] if labels else None, start, documents, "labels", path)
             scores = _aligned(found, start, documents, "scores", path)
             start += len(documents)
-            marks = _judge(config, documents, own, scores, cut, int(work.variables["seed"])).select(schema.names)
-            marks = marks.cast(schema)
+            marks = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
+            edits, counters = rules.edits(documents, marks["keep"].combine_chunks())
+            marks = marks.append_column("edits", edits).select(schema.names).cast(schema)
+            for name, n in counters.items():
+                work.count(name, n)
             _count(work, documents["n_bytes"].to_numpy(), marks)
             yield marks
 
@@ -70,9 +79,9 @@ def _aligned(table: pa.Table | None, start: int, documents: pa.Table, what: str,
     return rows
 
 
-def _judge(config: SelectConfig, documents: pa.Table, labels: pa.Table | None, found: pa.Table | None,
-           cut: pa.Table | None, seed: int) -> pa.Table:
-    """The marks of one row group: the heuristic rules first, then the keep rules on what passed them."""
+def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: pa.Table | None,
+           found: pa.Table | None, cut: pa.Table | None, seed: int) -> pa.Table:
+    """The marks of one row group, without edits: the heuristic rules first, then the keep rules on what passed them."""
     n = len(documents)
     source = (documents if labels is None else labels)["source"].combine_chunks()
     names = pa.array(list(config.filtered_sources or ()), pa.string())
@@ -81,7 +90,7 @@ def _judge(config: SelectConfig, documents: pa.Table, labels: pa.Table | None, f
         name = pc.filter(source, pa.array(filtered))[0].as_py()
         raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",
                          hint="set select.filtered_sources to [], or give the classifier positive examples")
-    reason, value, threshold = _ruled(config, documents)
+    reason, value, threshold = rules.verdicts(documents)
     if found is not None and filtered.any():
         verdict = judge_scores(config, documents, found, cut, seed)
         dropped = pa.array(filtered & ~verdict.keep & reason.is_null().to_numpy(zero_copy_only=False))
@@ -93,13 +102,6 @@ def _judge(config: SelectConfig, documents: pa.Table, labels: pa.Table | None, f
                "keep": reason.is_null(), "reason": reason, "value": value, "threshold": threshold}
     scores = {} if found is None else {name: found[name] for name in found.column_names if name != "doc_id"}
     return pa.table(columns | scores)
-
-
-def _ruled(config: SelectConfig, documents: pa.Table) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
-    if config.rules is not None:
-        return judge(documents, config.rules)
-    n = len(documents)
-    return pa.nulls(n, pa.string()), pa.nulls(n, pa.float64()), pa.nulls(n, pa.float64())
 
 
 def _count(work: ShardWork, n_bytes: npt.NDArray[np.int64], marks: pa.Table) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate.heuristics.gopher import GopherReason, GopherRules, judge
+from curate.heuristics.config import RulesConfig
+from curate.heuristics.reasons import RuleReason
+from curate.heuristics.rules import judge
 from curate.heuristics.signals import SIGNALS, signals
-from manifests.errors import InputError
 
 PROSE = ("When the light faded over the harbour, old fishermen hauled their nets and spoke of weather that might "
          "come. "
@@ -48,42 +49,21 @@ def test_slices_and_chunks_are_read_from_where_they_begin() -> None:
 
 @pytest.mark.parametrize(("text", "reason"), [
     (PROSE, None),
-    (" ".join(PROSE.split()[:49]), GopherReason.TOO_FEW_WORDS),
-    (" ".join(f"I am {i}" for i in range(30)), GopherReason.SHORT_WORDS),
-    (" ".join(f"interconnection{i}" for i in range(60)), GopherReason.LONG_WORDS),
-    (PROSE + " #comment" * 12, GopherReason.HASHES),
-    (PROSE + " ..." * 12, GopherReason.ELLIPSES),
-    ("\n".join("• " + w for w in PROSE.split()), GopherReason.BULLET_LINES),
-    ("\n".join(s + "..." for s in PROSE.split(".")), GopherReason.ELLIPSIS_LINES),
-    (PROSE + " 1234567" * 30, GopherReason.FEW_ALPHABETIC_WORDS),
-    (" ".join(f"parola{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(60)), GopherReason.FEW_STOP_WORDS),
-    ("\n".join([PROSE, "again", "again", "again"]), GopherReason.DUPLICATE_LINES),
-    ("\n".join([PROSE + str(i) for i in range(3)] + [PROSE + "0"]), GopherReason.DUPLICATE_LINE_CHARACTERS),
-    (PROSE + " and then he said so" * 16, GopherReason.TOP_2_GRAM),
-    (PROSE + " " + PROSE, GopherReason.DUPLICATE_5_GRAMS),
+    (" ".join(PROSE.split()[:49]), RuleReason.GOPHER_TOO_FEW_WORDS),
+    (" ".join(f"I am {i}" for i in range(30)), RuleReason.GOPHER_SHORT_WORDS),
+    (" ".join(f"interconnection{i}" for i in range(60)), RuleReason.GOPHER_LONG_WORDS),
+    (PROSE + " #comment" * 12, RuleReason.GOPHER_HASHES),
+    (PROSE + " ..." * 12, RuleReason.GOPHER_ELLIPSES),
+    ("\n".join("• " + w for w in PROSE.split()), RuleReason.GOPHER_BULLET_LINES),
+    ("\n".join(s + "..." for s in PROSE.split(".")), RuleReason.GOPHER_ELLIPSIS_LINES),
+    (PROSE + " 1234567" * 30, RuleReason.GOPHER_FEW_ALPHABETIC_WORDS),
+    (" ".join(f"parola{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(60)), RuleReason.GOPHER_FEW_STOP_WORDS),
+    ("\n".join([PROSE, "again", "again", "again"]), RuleReason.GOPHER_DUPLICATE_LINES),
+    ("\n".join([PROSE + str(i) for i in range(3)] + [PROSE + "0"]), RuleReason.GOPHER_DUPLICATE_LINE_CHARACTERS),
+    (PROSE + " and then he said so" * 16, RuleReason.GOPHER_TOP_2_GRAM),
+    (PROSE + " " + PROSE, RuleReason.GOPHER_DUPLICATE_5_GRAMS),
 ])
-def test_gopher_reasons(text: str, reason: GopherReason | None) -> None:
-    reasons, values, thresholds = judge(signals(pa.array([text])), GopherRules())
+def test_gopher_reasons(text: str, reason: RuleReason | None) -> None:
+    reasons, values, thresholds = judge(signals(pa.array([text])), RulesConfig().in_force)
     assert reasons.to_pylist() == [reason]
     assert (values[0].as_py() is None) == (thresholds[0].as_py() is None) == (reason is None)
-
-
-def test_a_rule_that_is_off_and_a_value_on_the_threshold() -> None:
-    table = signals(pa.array([PROSE + " #a" * 7, "be the word"]))  # 71 words and 7 hashes; 3 words
-    ratio = table["signal_hash_to_word_ratio"][0].as_py()
-    for limit, reason in ((ratio, None), (np.nextafter(np.float32(ratio), np.float32(0)).item(), GopherReason.HASHES)):
-        rules = GopherRules(max_hash_ratio=limit, min_words=None, max_duplicate_5_gram_fraction=None,
-                            max_duplicate_6_gram_fraction=None, max_duplicate_7_gram_fraction=None)
-        assert judge(table, rules)[0].to_pylist() == [reason, None]
-    with pytest.raises(InputError, match="signal_n_words"):
-        judge(table.drop_columns(["signal_n_words"]), GopherRules())
-
-
-def test_every_rule_has_a_threshold_and_a_reason() -> None:
-    assert len(GopherReason) == len(GopherRules.model_fields)
-    everything = {name: 0 if name.startswith("max_") and "words" not in name else None
-                  for name in GopherRules.model_fields}
-    del everything["max_mean_word_length"]
-    reasons, values, _ = judge(signals(pa.array([f"{PROSE}\n{PROSE}"])), GopherRules.model_validate(everything))
-    assert reasons.to_pylist() == [GopherReason.DUPLICATE_LINES]
-    assert values.to_pylist() == [0.5]

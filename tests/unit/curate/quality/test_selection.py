@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
-from curate.heuristics.gopher import GopherReason, GopherRules
+from curate.clean import clean
+from curate.heuristics.config import RulesConfig
+from curate.heuristics.listed_words import ToxicWordsConfig
+from curate.heuristics.reasons import RuleReason
+from curate.heuristics.signals import signals
+from curate.pii import PiiConfig
 from curate.quality.config import ScoresConfig, SelectConfig
 from curate.quality.keep import SelectReason
 from curate.quality.lines import classifier_lines
@@ -21,7 +28,7 @@ from curate.quality.select import select
 from manifests.errors import InputError, StageError
 from manifests.hashing import id_words, uniform
 from manifests.records import ShardRecord
-from manifests.schema import SELECT_MARKS, STAGE_MANIFEST
+from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
@@ -104,17 +111,54 @@ def test_heuristic_rules_come_first_and_hold_for_every_source(
         words = pa.array([10.0 if i % 3 == 0 else 100.0 for i in range(len(table))], pa.float32())
         write_table(web[name]["documents"], table.schema.append(pa.field("signal_n_words", pa.float32())),
                     [table.append_column("signal_n_words", words)])
-        rules = GopherRules(**{field: None for field in GopherRules.model_fields if field != "min_words"})
+        rules = RulesConfig(thresholds={
+            rule.reason: None for rule in RulesConfig().in_force if rule.reason != RuleReason.GOPHER_TOO_FEW_WORDS})
         record = run("select", name, select, SelectConfig(rules=rules), _inputs(web, name, models, storage, run))
         marks = _marks(storage, record)
         short = marks.with_row_index().filter(pl.col("index") % 3 == 0)
-        assert set(short["reason"]) == {GopherReason.TOO_FEW_WORDS}
+        assert set(short["reason"]) == {RuleReason.GOPHER_TOO_FEW_WORDS}
         assert set(short["value"]) == {10.0}
         assert set(short["threshold"]) == {50.0}
         assert record.counters["dropped_gopher_too_few_words"] == short.height
     unsigned = _inputs(web, "crawl/two", models, storage, run)
     with pytest.raises(InputError, match="signal_n_words"):
         run("select", "crawl/two", select, SelectConfig(rules=rules), unsigned)
+
+
+def test_texts_are_edited_by_spans_and_what_must_go_goes(web: Web, run: Run, storage: Storage) -> None:
+    part = web["crawl/one"]["documents"]
+    table = read_table(part)
+    texts = table["text"].to_pylist()
+    texts[0] = "One line stays here.\nJavaScript is needed here.\nWrite to a@b.org about it."
+    texts[1], texts[2] = "This is a vile thing to say.", "Card 4111 1111 1111 1111 was used."
+    text = pa.array(texts, pa.large_string())
+    table = table.set_column(table.column_names.index("text"), DOCUMENTS.field("text"), text)
+    table = table.set_column(table.column_names.index("n_bytes"), DOCUMENTS.field("n_bytes"), pc.binary_length(text))
+    found = signals(text)
+    write_table(part, pa.schema([*DOCUMENTS, *found.schema]), [pa.table([*table.columns, *found.columns],
+                                                                        schema=pa.schema([*DOCUMENTS, *found.schema]))])
+    words = storage.path("words.txt")
+    Path(words).write_text("# a list\nVile thing\n", "utf-8")
+    config = SelectConfig(filtered_sources=(), rules=RulesConfig(preset="fineweb", thresholds={
+        rule.reason: None for rule in RulesConfig(preset="fineweb").in_force}),
+        toxic_words=ToxicWordsConfig(files=(words,)), pii=PiiConfig(card="drop"))
+    record = run("select", "crawl/one", select, config, {**web["crawl/one"], "toxic_words": words})
+    marks = _marks(storage, record)
+    assert marks["reason"][:3].to_list() == [None, "toxic_words", "pii_card"]
+    spans = marks["edits"][0].to_list()
+    assert "".join(s["replacement"] or texts[0][s["start"] : s["end"]] for s in spans) == (
+        "One line stays here.\nWrite to email@example.com about it.")
+    assert marks["edits"][1] is None
+    assert record.counters["pii_email"] == 1
+    assert record.counters["edited"] == marks["edits"].is_not_null().sum() >= 1
+    shard = {"documents": part, "select": storage.path(record.output("marks").path)}
+    cleaned = run("clean", "crawl/one", clean, None, shard, sources=["crawl"], part="one")
+    rows = read_table(storage.path(cleaned.output("documents").path)).to_pylist()
+    assert rows[0]["text"] == "One line stays here.\nWrite to email@example.com about it."
+    assert rows[0]["parent_id"] is None
+    assert rows[0]["n_bytes"] == len(rows[0]["text"])
+    assert [s["replacement"] for s in rows[0]["edits"]].count("email@example.com") == 1
+    assert len(rows) == marks["keep"].sum()
 
 
 def test_without_a_classifier_nothing_is_scored_and_filtering_is_an_error(web: Web, run: Run, storage: Storage) -> None:

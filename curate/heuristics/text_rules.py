@@ -1,0 +1,76 @@
+"""Everything that selection does to texts before scores are asked: heuristic rules, word lists, personal data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.heuristics.config import RulesConfig
+from curate.heuristics.listed_words import ListedReason, ToxicWordsConfig, WordList
+from curate.heuristics.signals import Words
+from curate.heuristics.verdicts import FlatEdits, rule_edits, rule_verdicts, whole_as_null
+from curate.kernels.strings import string_buffers
+from curate.pii import PiiConfig, PiiReason, pii_spans
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What a recipe asks of texts. words: how the stored signals were counted. listed: the words of toxic's files."""
+
+    rules: RulesConfig | None = None
+    toxic: ToxicWordsConfig | None = None
+    pii: PiiConfig | None = None
+    words: Words = Words.PAPER
+    listed: WordList | None = None
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it needs texts, beside stored signals."""
+        own = self.rules is not None and (self.rules.editing is not None or self.rules.own_lines)
+        return own or self.toxic is not None or self.pii is not None
+
+    def verdicts(self, documents: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:
+        """(reason string, value, threshold float64) of documents, null where they pass: rules first, then toxic words,
+        then kinds of personal data that drop a document."""
+        found = rule_verdicts(self.rules, documents, self.words)
+        if self.toxic is not None and self.listed is not None:
+            share = self.listed.fractions(documents["text"])
+            failed = share > np.float32(self.toxic.max_fraction)
+            found = _next(found, failed, ListedReason.TOXIC_WORDS, share, self.toxic.max_fraction)
+        if self.pii is not None and "drop" in self.pii.actions():
+            _, counts = pii_spans(self.pii, documents["text"])
+            for kind, (reason, action) in enumerate(zip(PiiReason, self.pii.actions(), strict=True)):
+                if action == "drop":
+                    found = _next(found, counts[:, kind] > 0, reason, counts[:, kind], 0.0)
+        return found
+
+    def edits(self, documents: pa.Table, keep: pa.Array) -> tuple[pa.Array, dict[str, int]]:
+        """(EDITS of documents, counters): what of each kept text stays, null where that is all of it; `edited`, and
+        `pii_<kind>` for personal data taken out."""
+        texts = documents["text"] if self.reads_text else None
+        edits = rule_edits(self.rules, texts, keep)
+        counters: Counter[str] = Counter()
+        if self.pii is not None and texts is not None:
+            kept = pc.if_else(keep, texts, pa.scalar(None, pa.large_string()))
+            sizes = np.diff(string_buffers(kept)[1])
+            spans, counts = pii_spans(self.pii, kept)
+            if (spans.codes >= 0).any():
+                both, _ = FlatEdits.of(edits, sizes).within(spans)
+                edits = whole_as_null(both.array(), kept)
+            counters.update({f"{reason}": int(n) for reason, n in zip(PiiReason, counts.sum(axis=0), strict=True) if n})
+        counters["edited"] = len(edits) - edits.null_count
+        return edits, dict(counters)
+
+
+def _next(found: tuple[pa.Array, pa.Array, pa.Array], failed: Any, reason: str, value: Any, threshold: float,
+          ) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The verdicts, where documents that passed so far and fail this rule get its reason."""
+    mask = pc.and_(pa.array(failed), pc.is_null(found[0]))
+    return (pc.if_else(mask, pa.scalar(str(reason)), found[0]),
+            pc.if_else(mask, pa.array(np.asarray(value, np.float64)), found[1]),
+            pc.if_else(mask, pa.scalar(float(threshold)), found[2]))
