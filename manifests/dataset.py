@@ -27,7 +27,7 @@ from manifests.tables import open_table, read_table
 
 IGNORED = -100  # the target that PyTorch's cross-entropy skips
 _COLUMNS = ["split", "shard_index", "path", "n_rows", "row_length", "packing", "payload_xxh3", "spans_path",
-            "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256"]
+            "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256", "vocab_size", "eot_id"]
 _PHASE = "phase"  # only staged mixtures have the column
 _SPAN_COLUMNS = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
 _CHAT_COLUMNS = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
@@ -98,6 +98,7 @@ class PackedDataset:
         self.packing = str(first[0]["packing"]) if first else "concat"
         self.dtype = np.dtype(first[0]["dtype"] if first else "uint16").newbyteorder("<")
         self.tokenizer_sha256 = str(first[0]["tokenizer_sha256"]) if first else ""
+        self.vocab_size, self.eot_id = (int(first[0][n]) if first else 0 for n in ("vocab_size", "eot_id"))
         self.phase_ends = self._ends_of_phases(mine)
         self._shard = lru_cache(maxsize=_most_open_shards())(self._open)
         largest = int(mine["n_spans"].to_numpy().max(initial=1))
@@ -270,7 +271,7 @@ class PackedDataset:
         learned = _answers(table["turns"].combine_chunks(), numbers["token_start"], numbers["row"]) if chat else (
             numbers["token_start"], numbers["n_tokens"], numbers["row"])
         group: Any = table["group_id"].combine_chunks() if chat else pa.nulls(len(table), pa.binary(16))
-        rank = table["rank"].fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
+        rank = table["rank"].cast(pa.int64()).fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
         return _Spans(doc_id=table["doc_id"].combine_chunks(), group_id=group, rank=rank.astype(np.int64),
                       learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], **numbers)
 

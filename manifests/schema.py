@@ -121,6 +121,31 @@ SPANS = pa.schema([
     _field("truncated_right", pa.bool_(), "the document goes on after this fragment"),
 ])
 
+TURN = pa.struct([
+    pa.field("start", pa.uint32(), nullable=False), pa.field("n_tokens", pa.uint32(), nullable=False),
+    pa.field("role", pa.string(), nullable=False), pa.field("loss", pa.bool_(), nullable=False)])
+"""Tokens of a fragment, counted from its first, that one side of a dialogue says; learned where loss is true."""
+
+CHAT_SPANS = pa.schema([
+    *SPANS,
+    _field("group_id", ID, "prompt whose answers are compared; null where there is one answer", nullable=True),
+    _field("rank", pa.uint8(), "place among the answers, 0 is preferred; null where there is one", nullable=True),
+    _field("turns", pa.list_(pa.field("item", TURN, nullable=False)),
+           "who says what; the tokens of turns without loss, and of none, are no targets"),
+])
+"""Spans of dialogues (`curate tokenizer chat`), whose packing is best_fit or pad: SPANS and what to learn in them."""
+
+CHAT_DOCUMENTS = pa.schema([
+    _field("doc_id", ID, "dialogue, as in the spans"),
+    _field("record_id", pa.string(), "the line's own id, else its number"),
+    _field("source", pa.string(), "name of the source"),
+    _field("origin_path", pa.string(), "input file, relative to the inputs' common folder"),
+    _field("origin_offset", pa.int64(), "line of the file, from 0"),
+    _field("rank", pa.uint8(), "place among the answers of the line; null where there is one", nullable=True),
+    _field("split", pa.string(), "train or val"),
+])
+"""Where the dialogues of a packed dataset came from."""
+
 PACKED_MANIFEST = pa.schema([
     _field("split", pa.string(), "train or val"),
     _field("shard_index", pa.uint32(), "number of the shard in its split"),

@@ -1,0 +1,1 @@
+"""Programs that use a packed dataset as a trainer would."""
