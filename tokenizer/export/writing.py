@@ -1,0 +1,75 @@
+"""How an export is written: staged and renamed file by file, the description last; links where no byte changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from manifests.errors import OwnershipError
+from manifests.storage import Storage
+from tokenizer.export.shards import ExportDataset
+
+DESCRIPTION = "export.json"
+
+
+class Folder:
+    """The folder of an export. Files appear under their names whole or not at all."""
+
+    def __init__(self, out: str) -> None:
+        self.storage = Storage(out)
+        if self.storage.local and os.path.isdir(out) and os.listdir(out) and not self.storage.exists(DESCRIPTION):
+            raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --out")
+        self.storage.remove(DESCRIPTION)
+
+    def write(self, name: str, blocks: Iterable[npt.NDArray[Any] | bytes]) -> int:
+        """A file from blocks of bytes or arrays; returns its size in bytes."""
+        n_bytes = 0
+
+        def fill(path: str) -> None:
+            nonlocal n_bytes
+            with open(path, "wb") as file:
+                for block in blocks:
+                    data = block if isinstance(block, bytes) else np.ascontiguousarray(block).view(np.uint8).data
+                    n_bytes += len(data)
+                    file.write(data)
+
+        self.make(name, fill)
+        return n_bytes
+
+    def make(self, name: str, fill: Callable[[str], object]) -> None:
+        """A file that `fill` writes to the local path it is given."""
+        with self.storage.staging() as staging:
+            staged = os.path.join(staging, "file")
+            fill(staged)
+            self.storage.publish(staged, name)
+
+    def link(self, name: str, source: str) -> None:
+        """The file itself under another name, without a copy where the file system can."""
+
+        def fill(path: str) -> None:
+            try:
+                os.link(source, path)
+            except OSError:  # another file system
+                shutil.copyfile(source, path)
+
+        self.storage.remove(name)  # renaming a link over its own file would do nothing
+        self.make(name, fill)
+
+    def json(self, name: str, value: Any) -> None:
+        self.write(name, [json.dumps(value, sort_keys=True).encode()])
+
+    def finish(self, dataset: ExportDataset, form: str, facts: dict[str, Any]) -> dict[str, Any]:
+        """Write export.json: what was exported, and of which dataset."""
+        description = {
+            "format": form, "dataset_digest": dataset.digest, "tokenizer_sha256": dataset.tokenizer_sha256,
+            "vocab_size": dataset.vocab_size, "eot_id": dataset.eot_id, "row_length": dataset.row_length,
+            "packing": dataset.packing, "dtype": dataset.dtype.name, **facts}
+        self.storage.write_bytes(DESCRIPTION, (json.dumps(description, indent=1, sort_keys=True) + "\n").encode())
+        self.storage.clear_staging()
+        return description
