@@ -21,7 +21,6 @@ from curate.commands.classifier import app as classifier_app
 from curate.commands.decontaminate import decontaminate_command
 from curate.commands.dedup import dedup_command
 from curate.commands.export import export_command
-from curate.commands.export import export_command
 from curate.commands.extract import extract_command
 from curate.commands.filter import filter_command
 from curate.commands.tokenizer import app as tokenizer_app
@@ -46,7 +45,6 @@ app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command("filter")(filter_command)
-app.command("export")(export_command)
 app.command("export")(export_command)
 app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)
