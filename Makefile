@@ -99,6 +99,17 @@ bench-blocklists: $(READY) ## Time to build and ask a list of five million domai
 bench-decontamination: $(READY) ## Decontamination and its report on the texts of RUN (default runs/gpt3), MB/s on one core
 	$(BIN)/python -m tests.benchmarks.decontamination --data $(DATA) --texts $(or $(RUN),runs/gpt3)
 
+VENV_MEGATRON := build/venv-megatron
+
+$(VENV_MEGATRON)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV_MEGATRON)
+	$(VENV_MEGATRON)/bin/python -m pip install --quiet --editable . torch==2.13.0 megatron-core
+	@touch $@
+
+.PHONY: bench-loader
+bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from memory maps and Megatron's GPTDataset
+	$(VENV_MEGATRON)/bin/python -W ignore -m tests.benchmarks.loader
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

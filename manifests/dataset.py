@@ -131,12 +131,12 @@ class PackedDataset:
 
     def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Tokens [n, T] of many rows, in the stored dtype."""
-        return self._gather(rows, *self._places(rows))
+        return self._gather(*self._places(rows))
 
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
         """Tokens [n, T] in the stored dtype and targets int64 [n, T] of many rows; -100 as in `targets`."""
         shards, local = self._places(rows)
-        tokens = self._gather(rows, shards, local)
+        tokens = self._gather(shards, local)
         targets = np.empty(tokens.shape, np.int64)
         targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
         if self.packing == "concat":
@@ -210,17 +210,18 @@ class PackedDataset:
 
     def _places(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(shard, row within it) of many rows, int64 [n] each."""
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
-        shards = np.searchsorted(self._first_rows, rows, "right") - 1
+        numbers = rows.tolist()  # for a batch's few rows, Python's own min and max are the faster ones
+        if numbers and not (min(numbers) >= 0 and max(numbers) < self._n_rows):
+            raise IndexError(f"rows {min(numbers)} to {max(numbers)} of {len(self)}")
+        shards = self._first_rows.searchsorted(rows, "right") - 1
         return shards, rows - self._first_rows[shards]
 
-    def _gather(self, rows: npt.NDArray[np.int64], shards: npt.NDArray[np.int64], local: npt.NDArray[np.int64]
-                ) -> Tokens:
+    def _gather(self, shards: npt.NDArray[np.int64], local: npt.NDArray[np.int64]) -> Tokens:
         """Tokens [n, T] of rows at places in shards: one copy from the mapped files, row by row."""
-        tokens: Tokens = np.empty((len(rows), self.row_length), self.dtype)
-        for out, shard, row in zip(tokens, shards.tolist(), local.tolist(), strict=True):
-            out[:] = self._shard(shard)[row]
+        tokens: Tokens = np.empty((len(shards), self.row_length), self.dtype)
+        payload_of = self._shard
+        for place, (shard, row) in enumerate(zip(shards.tolist(), local.tolist(), strict=True)):
+            tokens[place] = payload_of(shard)[row]
         return tokens
 
     def _following(self, shards: npt.NDArray[np.int64], local: npt.NDArray[np.int64]) -> list[int]:
