@@ -18,6 +18,7 @@ from curate.heuristics.line_rules import edits_array
 from curate.heuristics.verdicts import FlatEdits, join_replaced
 from curate.kernels.pieces import COPIED
 from manifests.hashing import piece_id
+from manifests.removals import is_removed, removed_ids
 from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.tasks import ShardWork
@@ -27,7 +28,8 @@ def clean(config: Any, work: ShardWork) -> None:
     """Write what a part keeps, one file for each source its documents belong to.
 
     inputs: documents; select, dedup, decontaminate: marks in the documents' order (dedup and decontaminate may be
-    absent). variables: sources, the names of the sources its documents may belong to; part, the part's file name.
+    absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the sources
+    its documents may belong to; part, the part's file name.
     outputs (role documents): `<source>/<part>.parquet`, present even where it has no row."""
     path = work.input("documents")
     schema = clean_schema(open_table(path).schema_arrow)
@@ -112,7 +114,7 @@ def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
 def _marks(work: ShardWork) -> pa.Table:
     """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
     select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
-    keep = select["keep"]
+    keep = pc.and_(select["keep"], pc.invert(is_removed(select["doc_id"], removed_ids(work.inputs("removals")))))
     for name in ("dedup", "decontaminate"):
         if work.inputs(name):
             keep = pc.and_(keep, read_table(work.input(name), ["keep"])["keep"])

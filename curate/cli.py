@@ -133,6 +133,26 @@ def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
 
 
 @app.command()
+def remove(
+    run: RunFolder,
+    urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs as archived, one a line.")] = None,
+    doc_ids: Annotated[str | None, typer.Option(metavar="FILE", help="doc_ids of 32 hex digits, one a line.")] = None,
+    with_copies: Annotated[bool, typer.Option(help="Also what deduplication found to be the same documents.")] = False,
+    skip_unknown: Annotated[bool, typer.Option(help="Remove the others where some are not in the run.")] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Take documents out of a finished run, in place: curate remove runs/gpt3 --urls requests.txt"""
+    from pipelines.removal import print_removal
+    from pipelines.removal import remove as take_out
+    from pipelines.removal_request import parse_ids, read_list
+
+    done = take_out(run, read_list(urls) if urls else [], parse_ids(read_list(doc_ids)) if doc_ids else [],
+                    with_copies, skip_unknown)
+    _emit(form, done.facts(), lambda: print_removal(done))
+    raise typer.Exit(1 if done.unknown else 0)
+
+
+@app.command()
 def why(
     run: RunFolder,
     document: Annotated[str, typer.Argument(metavar="URL|DOC_ID", help="A page's URL, or 32 hex digits.")],

@@ -30,6 +30,7 @@ ROWS: Final = pa.schema([
 class ExtractReason(StrEnum):
     """Why a record with a document in it gave none, in the order in which the rules are applied."""
 
+    REMOVED_ON_REQUEST = "removed_on_request"
     URL_SCHEME = "url_scheme"
     BLOCKED_HOST = "blocked_host"
     BLOCKLIST = "blocklist"  # with the category after it

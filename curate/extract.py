@@ -24,6 +24,7 @@ from curate.normalise import normalise
 from curate.sources.columns import SourceFile
 from curate.sources.kinds import detect_kind
 from curate.sources.reading import read_source
+from manifests.removals import is_removed, removed_ids
 from manifests.schema import DOCUMENTS, EXCLUSIONS
 from manifests.tasks import ShardWork
 
@@ -62,8 +63,10 @@ def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
 
 def _documents(config: ExtractConfig, work: ShardWork, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
     """The document tables of a file, its exclusions put aside and everything counted."""
+    removed = removed_ids(work.inputs("removals"))
     for rows in _gathered(read_source(config, work, file)):
         work.count("candidates", len(rows))
+        rows = _exclude(rows, is_removed(rows["doc_id"], removed), ExtractReason.REMOVED_ON_REQUEST)
         judged = _judge_texts(_normalised(rows, config, work), config)
         judged = _judge_languages(judged, config, work)
         kept = judged.filter(pc.is_null(judged["reason"]))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import InputError
+from manifests.removals import DOCUMENTS as REMOVED
 from manifests.schema import ID
 from manifests.storage import Storage
 from manifests.tables import open_table, read_table
@@ -108,8 +109,16 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
         if storage.exists(f"{folder}/{part}.parquet"):
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
             history.decisions.append(_mark(stage, table.slice(row, 1).to_pylist()[0]))
+    history.decisions.extend(_removal(storage, doc_id))
     history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
     return history
+
+
+def _removal(storage: Storage, doc_id: bytes) -> Iterator[Decision]:
+    if storage.exists(REMOVED):
+        table = read_table(storage.path(REMOVED), ["doc_id", "request"])
+        for row in table.filter(pc.equal(table["doc_id"], pa.scalar(doc_id, ID))).to_pylist():
+            yield Decision("remove", "dropped", {"reason": "removed_on_request", "request": row["request"]})
 
 
 def _mark(stage: str, mark: dict[str, Any]) -> Decision:

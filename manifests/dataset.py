@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import InputError, ShardError
+from manifests.removals import covered
 from manifests.shard import Tokens, open_shard
 from manifests.storage import digest_file
 from manifests.tables import open_table, read_table
@@ -29,6 +30,7 @@ IGNORED = -100  # the target that PyTorch's cross-entropy skips
 _COLUMNS = ["split", "shard_index", "path", "n_rows", "row_length", "packing", "payload_xxh3", "spans_path",
             "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256", "vocab_size", "eot_id"]
 _PHASE = "phase"  # only staged mixtures have the column
+_PADDING = "padding_tokens"  # not in the oldest manifests
 _SPAN_COLUMNS = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
 _CHAT_COLUMNS = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
 _SPANS_BYTES = 1 << 28  # of spans that are kept in memory
@@ -93,6 +95,7 @@ class PackedDataset:
         self._spans_digests: list[str] = mine["spans_xxh3"].to_pylist()
         self._first_rows = mine["first_row"].to_numpy()
         self._n_rows = int(self._first_rows[-1] + mine["n_rows"][-1].as_py()) if len(mine) else 0
+        self._has_gaps = mine[_PADDING].to_numpy() > 0 if _PADDING in mine.column_names else np.zeros(len(mine), bool)
         first: Any = self._manifest.slice(0, 1).to_pylist()
         self.row_length = int(first[0]["row_length"]) if first else 0
         self.packing = str(first[0]["packing"]) if first else "concat"
@@ -124,7 +127,8 @@ class PackedDataset:
     def targets(self, row: int) -> npt.NDArray[np.int64]:
         """The next token of the same shard for each token of a row, int64 [T]; -100 where there is none to learn.
 
-        That is the shard's end and, in best_fit and pad, the row's end and padding; in dialogues, all but answers."""
+        That is the shard's end, what `curate remove` took out and, in best_fit and pad, the row's end and padding; in
+        dialogues, all but answers."""
         index = row + len(self) if row < 0 else row
         targets: npt.NDArray[np.int64] = self.batch(np.array([index]))[1][0]
         return targets
@@ -141,6 +145,9 @@ class PackedDataset:
         targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
         if self.packing == "concat":
             targets[:, -1] = self._following(shards, local)
+            for shard in np.unique(shards[self._has_gaps[shards]]).tolist():
+                here = np.flatnonzero(shards == shard)
+                targets[here] = self._without_removed(shard, local[here], targets[here])
             return tokens, targets
         targets[:, -1] = IGNORED
         for shard in np.unique(shards).tolist():
@@ -232,6 +239,13 @@ class PackedDataset:
             following.append(int(payload[row + 1, 0]) if row + 1 < len(payload) else IGNORED)
         return following
 
+    def _without_removed(self, shard: int, local: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]
+                         ) -> npt.NDArray[np.int64]:
+        """Targets [n, T] of rows of a concat shard, -100 where a token is in no span: its document was removed."""
+        spans = self._spans(shard)
+        places = local[:, None] * self.row_length + np.arange(1, self.row_length + 1)
+        return np.where(covered(places, spans.token_start, spans.n_tokens), targets, IGNORED)
+
     def _learned(self, shard: int, local: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which tokens of rows of one shard are to be learned, bool [n, T]: all of documents, or answers alone."""
         spans, length = self._spans(shard), self.row_length
@@ -317,7 +331,7 @@ def _rows_of(sorted_rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]
 
 def _read_manifest(path: str) -> pa.Table:
     with open_table(path) as file:
-        columns = [*_COLUMNS, *(n for n in file.schema_arrow.names if n == _PHASE)]
+        columns = [*_COLUMNS, *(n for n in file.schema_arrow.names if n in (_PHASE, _PADDING))]
         return file.read(columns=columns, use_threads=False)
 
 

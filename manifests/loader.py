@@ -15,6 +15,7 @@ import numpy.typing as npt
 from manifests.dataset import PackedDataset
 from manifests.errors import DatasetMismatchError, InputError
 from manifests.permutation import Permutation
+from manifests.removals import superseded
 from manifests.shard import Tokens
 
 _ROWS_AHEAD = 1024  # row numbers worked out at a time: a permutation of few numbers is all overhead
@@ -108,16 +109,23 @@ class PackedLoader:
         return {"rows": self._rows_handed_out, "dataset": self.dataset.digest, "split": self.dataset.split,
                 "seed": self.seed, "tokenizer": self.dataset.tokenizer_sha256}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
         """Go on where a state was taken, with any number of ranks; DatasetMismatchError if it is of another order.
 
-        batch_rows may have changed too: the state counts rows."""
+        batch_rows may have changed too: the state counts rows. accept_successor: a state of a dataset that this one
+        supersedes will do, for `curate remove` lets every row keep its number."""
         mine = self.state_dict()
+        before = superseded(self.dataset.folder, self.dataset.digest)
         for name in ("tokenizer", "dataset", "split", "seed"):
+            if name == "dataset" and accept_successor and state.get(name) in before:
+                continue
             if state.get(name) != mine[name]:
+                hint = f"open the dataset and {name} that the checkpoint names"
+                if name == "dataset" and state.get(name) in before:
+                    hint = "documents were removed since; accept_successor=True goes on without them"
                 raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
                                            f"{mine[name]!r}", where=str(self.dataset.folder),
-                                           hint=f"open the dataset and {name} that the checkpoint names")
+                                           hint=hint)
         if not isinstance(state.get("rows"), int) or state["rows"] < 0:
             raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
                                        where=str(self.dataset.folder), hint="it is no state of a PackedLoader")

@@ -195,3 +195,33 @@ STAGE_MANIFEST = pa.schema([
     _field("xxh3", pa.string(), "xxh3-128 of its bytes"),
 ])
 """STAGE/manifest.parquet: every file of a whole stage, by shard."""
+
+REMOVALS = pa.schema([
+    _field("doc_id", ID, "extracted document, or page that extraction had excluded"),
+    _field("source", pa.string(), "name of the recipe's source it was extracted from"),
+    _field("url", pa.string(), "target URL as archived", nullable=True),
+    _field("request", pa.uint32(), "number of the removal that took it out, from 1"),
+    _field("clean_ids", pa.list_(ID), "clean documents that were made of it: itself, or its pieces"),
+])
+"""removals/documents.parquet: what `curate remove` took out of a run, and what no stage brings back."""
+
+REMOVAL_CHANGES = pa.schema([
+    _field("request", pa.uint32(), "number of the removal, from 1"),
+    _field("path", pa.string(), "file that was rewritten, relative to the run"),
+    _field("change", pa.string(), "text_blanked, documents_removed, tokens_overwritten or spans_removed"),
+    _field("n_documents", pa.int64(), "removed documents that it held"),
+    _field("n_tokens", pa.int64(), "tokens that became the end-of-text token; 0 where it holds none"),
+])
+"""removals/changes.parquet: every file that a removal rewrote, beside records and manifests."""
+
+SUCCESSION = pa.schema([
+    _field("request", pa.uint32(), "number of the removal, from 1"),
+    _field("dataset", pa.string(), "digest of the dataset after it"),
+    _field("supersedes", pa.string(), "digest of the dataset before it"),
+    _field("split", pa.string(), "train or val"),
+    _field("shard_index", pa.uint32(), "shard that was rewritten"),
+    _field("rows", pa.list_(pa.uint32()), "rows of the shard that lost tokens; all others are as they were"),
+    _field("n_tokens", pa.int64(), "tokens that lost their span and became the end-of-text token"),
+])
+"""packed/succession.parquet: one row a rewritten shard. The rows of a dataset keep their numbers, so a checkpoint of
+the superseded one may go on with its successor."""

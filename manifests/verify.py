@@ -12,6 +12,7 @@ import xxhash
 
 from manifests.errors import CurateError, InputError
 from manifests.records import RECORDS_FOLDER, ShardRecord
+from manifests.removals import DOCUMENTS, PENDING, covered, is_removed, removed_ids, removed_tokens
 from manifests.shard import open_shard
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table
@@ -33,7 +34,7 @@ def verify(run: str) -> Iterator[Finding]:
 
     Yields a finding for each check, in a fixed order. Raises InputError where there is no run."""
     storage = Storage(run)
-    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
+    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
     if not names:
         raise InputError("holds no shard records: it is not a run", where=run)
     for name in names:
@@ -43,6 +44,8 @@ def verify(run: str) -> Iterator[Finding]:
             continue
         for output in record.outputs:
             yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))
+    if storage.exists(PENDING):
+        yield Finding(PENDING, "removal", "was interrupted: `curate remove RUN` finishes it")
     if storage.exists(PACKED_MANIFEST):
         yield from verify_packed(storage)
 
@@ -50,10 +53,12 @@ def verify(run: str) -> Iterator[Finding]:
 def verify_packed(storage: Storage) -> Iterator[Finding]:
     """Check headers, payloads, spans and the sums of a packed dataset against its manifest."""
     manifest = read_table(storage.path(PACKED_MANIFEST))
+    removed = removed_ids([storage.path(DOCUMENTS)] if storage.exists(DOCUMENTS) else [])
+    lost = removed_tokens(storage.path("packed"))
     for row in manifest.to_pylist():
         path = f"packed/{row['path']}"
         try:
-            yield from _verify_shard(storage, path, row)
+            yield from _verify_shard(storage, path, row, lost.get((row["split"], row["shard_index"]), 0), removed)
         except (CurateError, pa.ArrowException, OSError) as error:
             yield Finding(path, "shard", str(error))
     for split in sorted(set(manifest["split"].to_pylist())):
@@ -65,7 +70,8 @@ def verify_packed(storage: Storage) -> Iterator[Finding]:
                       None if same else "first_row or shard_index skips or repeats")
 
 
-def _verify_shard(storage: Storage, path: str, row: dict[str, object]) -> Iterator[Finding]:
+def _verify_shard(storage: Storage, path: str, row: dict[str, object], n_removed: int,
+                  removed: pa.Array) -> Iterator[Finding]:
     header, tokens = open_shard(storage.path(path))
     digest = xxhash.xxh3_128_hexdigest(tokens.view(np.uint8).data)
     yield Finding(path, "payload digest", _differs(digest, row["payload_xxh3"]) or _differs(
@@ -79,12 +85,16 @@ def _verify_shard(storage: Storage, path: str, row: dict[str, object]) -> Iterat
                   None if int(tokens.max()) < header.vocab_size else f"id {int(tokens.max())}")
     spans_path = f"packed/{row['spans_path']}"
     yield Finding(spans_path, "content", _differs(digest_file(storage.path(spans_path)), row["spans_xxh3"]))
-    spans = read_table(storage.path(spans_path), ["token_start", "n_tokens", "row", "truncated_right"])
+    spans = read_table(storage.path(spans_path), ["doc_id", "token_start", "n_tokens", "row", "truncated_right"])
     yield Finding(spans_path, "spans", _spans_problem(spans, np.asarray(tokens), header.row_length, header.eot_id,
-                                                      header.packing))
+                                                      header.packing, n_removed))
+    if len(removed):
+        n = pc.sum(is_removed(spans["doc_id"], removed)).as_py() or 0
+        yield Finding(spans_path, "removed documents are gone", f"{n} spans name one" if n else None)
 
 
-def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id: int, packing: str) -> str | None:
+def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id: int, packing: str,
+                   n_removed: int = 0) -> str | None:
     start = spans["token_start"].to_numpy().astype(np.int64)
     end = start + spans["n_tokens"].to_numpy()
     rows = spans["row"].to_numpy()
@@ -92,8 +102,10 @@ def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id:
         return "a span crosses its row"
     if (start[1:] < end[:-1]).any():
         return "spans overlap"
-    if packing == "concat" and (start[0] != 1 or (start[1:] != end[:-1]).any() or end[-1] != len(tokens)):
+    if packing == "concat" and int((end - start).sum()) + 1 + n_removed != len(tokens):
         return "spans leave a gap"
+    if n_removed and (tokens[1:][~covered(np.arange(1, len(tokens)), start, end - start)] != eot_id).any():
+        return "a removed document has left tokens"
     whole = ~spans["truncated_right"].to_numpy(zero_copy_only=False)
     return None if (tokens[end[whole] - 1] == eot_id).all() else "a document that ends here has no end-of-text token"
 

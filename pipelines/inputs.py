@@ -80,6 +80,13 @@ class InputScanner:
                                   hint="name them by one pattern with a common root, or make two sources")
         return files
 
+    def own_file(self, name: str) -> InputFile | None:
+        """A file of the run itself that is an input too, if it is there."""
+        if not self._storage.exists(name):
+            return None
+        path = self._storage.path(name)
+        return InputFile(path, name, self._storage.size(name) or 0, digest_file(path))
+
     def save(self) -> None:
         """Keep what was learnt for the next run."""
         self._storage.write_bytes(_CACHE, json.dumps(self._seen, sort_keys=True).encode())

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import OwnershipError
+from manifests.removals import DOCUMENTS, FOLDER
 from manifests.storage import Storage
 from pipelines.graph import Progress
 from pipelines.inputs import describe
@@ -48,7 +49,7 @@ def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
     data = storage.read_bytes(LOCK_FILE)
     if data is None:
         # A run killed before it wrote its lock file has left nothing but records and staged files.
-        if any(not name.startswith(("_records/", ".tmp/", "logs/")) for name in storage.list("")):
+        if any(not name.startswith(("_records/", ".tmp/", "logs/", FOLDER)) for name in storage.list("")):
             raise OwnershipError("the folder holds files but no recipe.lock.yaml: it is not a run", where=storage.root,
                                  hint="choose another --out")
         return
@@ -59,9 +60,9 @@ def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
 
 
 def empty(storage: Storage) -> None:
-    """Delete a run's files, but not the lock that this process holds. The lock file goes last: a folder half emptied
-    is still known as a run."""
-    names = [n for n in storage.list("") if n not in (_PROCESS_LOCK, LOCK_FILE)]
+    """Delete a run's files, but not the lock that this process holds, nor the list of documents that were removed. The
+    lock file goes last: a folder half emptied is still known as a run."""
+    names = [n for n in storage.list("") if n not in (_PROCESS_LOCK, LOCK_FILE, DOCUMENTS)]
     for name in [*names, LOCK_FILE]:
         storage.remove(name)
     if storage.local:

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from manifests.errors import CurateError, RecipeError, StageError
 from manifests.records import RECORDS_FOLDER, Damage, ShardRecord, record_name
+from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
+from manifests.removals import FOLDER as REMOVALS_FOLDER
 from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import write_table
@@ -19,11 +21,12 @@ from pipelines.crawls import scan_crawl
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
 from pipelines.graph import Progress, Stage
 from pipelines.inputs import InputScanner, SourceInputs
+from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
 from pipelines.planning import StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.recipe import Recipe
-from pipelines.stages import STAGES
+from pipelines.stages import REMOVALS_INPUT, STAGES
 
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 
@@ -71,6 +74,9 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     settings = settings or Settings()
     storage = Storage(out)
     stages = _until(settings.until)
+    if storage.exists(PENDING):
+        with exclusive(storage):
+            finish_pending(storage)
     scanner = InputScanner(storage)
     progress = scan(recipe, scanner)
     check_owner(storage, recipe, settings.fresh)
@@ -105,6 +111,8 @@ def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
                     else SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
+    if (removals := scanner.own_file(DOCUMENTS)) is not None:
+        others[REMOVALS_INPUT] = (removals,)
     return Progress(recipe, sources, others)
 
 
@@ -218,7 +226,7 @@ class _Run:
     def _remove_orphans(self) -> None:
         """Remove shards of finished stages that the recipe no longer asks for, so that a run resumed after a file
         went away, or with other partitions, holds what a fresh one would."""
-        keep: set[str] = {LOCK_FILE}
+        keep: set[str] = {LOCK_FILE, SUCCESSION}
         for name, shards in self._progress.records.items():
             place = next(s.place for s in STAGES if s.name == name)
             keep.add(f"{place}/{MANIFEST}")
@@ -228,7 +236,8 @@ class _Run:
         if not self._complete:
             return
         for found in self._storage.list(""):
-            if found not in keep and not found.startswith((f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/")):
+            kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/", REMOVALS_FOLDER)
+            if found not in keep and not found.startswith(kept_folders):
                 self._storage.remove(found)
 
 

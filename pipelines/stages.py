@@ -37,6 +37,13 @@ from tokenizer.tokens import encode_documents
 from tokenizer.train import sample_documents, train_tokenizer
 
 MODEL_SHARD = "model"
+REMOVALS_INPUT = "removals"
+
+
+def _removals(p: Progress) -> dict[str, InputRef]:
+    """The list of documents that were taken out of this run, for the stages that would bring them back."""
+    files = p.other_inputs.get(REMOVALS_INPUT, ())
+    return {"removals": source_ref(files)} if files else {}
 
 
 def _extract(p: Progress) -> Iterator[Shard]:
@@ -55,7 +62,7 @@ def _extract(p: Progress) -> Iterator[Shard]:
                  "id_column": recipe.id_column, "text_column": recipe.text_column}
         http = {"http": p.recipe.http.model_dump(mode="json")}
         for file in source.files:
-            inputs = {"source": source_ref([file]), **model}
+            inputs = {"source": source_ref([file]), **model, **_removals(p)}
             if source.selection is not None:
                 inputs["records"] = InputRef((source.selection,), file.digest)
             yield Shard(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},
@@ -231,7 +238,7 @@ def _clean(p: Progress) -> Iterator[Shard]:
         inputs["dedup"] = p.output("dedup/marks", shard, "marks")
         if p.records["decontaminate"]:
             inputs["decontaminate"] = p.output("decontaminate", shard, "marks")
-        yield Shard(shard, inputs, {"sources": p.recipe.effective_sources(source), "part": part})
+        yield Shard(shard, {**inputs, **_removals(p)}, {"sources": p.recipe.effective_sources(source), "part": part})
 
 
 def _clean_parts(p: Progress) -> Iterator[tuple[str, str, InputRef]]:
@@ -293,7 +300,7 @@ def _packed(p: Progress) -> Iterator[Shard]:
     counters = p.counters("pack/layout")
     for split in ("train", "val"):
         for index in range(counters.get(f"{split}_shards", 0)):
-            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **_tokenizer_file(p)},
+            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **_tokenizer_file(p), **_removals(p)},
                         {"split": split, "shard_index": index})
 
 
@@ -301,7 +308,7 @@ def _dataset(p: Progress) -> Iterator[Shard]:
     inputs = {role: InputRef(tuple(o.path for o in p.outputs("packed", role)), p.whole("packed", role).digest)
               for role in ("shard", "spans")}
     yield Shard("dataset", {**inputs, "shards": p.output("pack/layout", "layout", "shards"),
-                            "plan": p.output("mix/plan", "plan", "plan")},
+                            "plan": p.output("mix/plan", "plan", "plan"), **_removals(p)},
                 {"seed": p.recipe.seed, "recipe_sha256": recipe_digest(p.recipe)})
 
 

@@ -1,6 +1,6 @@
 """The last stage: packed/manifest.parquet and packed/sources.parquet, and the account of every selected token.
 
-    selected by the mixture = packed in spans + dropped at the end of the split
+    selected by the mixture = packed in spans + dropped at the end of the split + taken out by `curate remove`
 
 must hold for both splits, or there is no dataset.
 """
@@ -29,8 +29,9 @@ from tokenizer.shuffle import PackConfig
 def describe_dataset(config: PackConfig, work: ShardWork) -> None:
     """packed, shard `dataset`: one row for every shard, one for every source.
 
-    Inputs: shard and spans (all packed shards, in one order), shards (of pack/layout), plan. Variables: seed,
-    recipe_sha256. Outputs: manifest (packed/manifest.parquet), sources (packed/sources.parquet). Counters:
+    Inputs: shard and spans (all packed shards, in one order), shards (of pack/layout), plan; removals, if any.
+    Variables: seed, recipe_sha256. Outputs: manifest (packed/manifest.parquet), sources (packed/sources.parquet).
+    Counters: {train,val}_removed_tokens where there are any, and
     {train,val}_{selected,packed,dropped}_tokens. Raises ShardError where they do not add up."""
     plan = read_plan(work.input("plan"))
     layout: Any = read_table(work.input("shards"))
@@ -38,7 +39,7 @@ def describe_dataset(config: PackConfig, work: ShardWork) -> None:
     rows: list[dict[str, Any]] = []
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
     for shard, spans in zip(work.inputs("shard"), work.inputs("spans"), strict=True):
-        row, tokens = _describe(shard, spans, plan)
+        row, tokens = _describe(shard, spans, plan, bool(work.inputs("removals")))
         place = places.pop((row["split"], row["shard_index"]), None)
         if place is None or place["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
@@ -55,7 +56,7 @@ def describe_dataset(config: PackConfig, work: ShardWork) -> None:
     work.write("sources", SOURCES, [_sources(plan, packed["train"])], name="sources.parquet")
 
 
-def _describe(shard: str, spans: str, plan: Plan) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
+def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
     """A shard's row of the manifest, and its span tokens by source id, int64 [sources]."""
     with open_read(shard) as file:
         header = Header.unpack(file.read(HEADER_BYTES), shard)
@@ -65,7 +66,7 @@ def _describe(shard: str, spans: str, plan: Plan) -> tuple[dict[str, Any], npt.N
     folder, name = os.path.split(shard)
     split = os.path.basename(folder)
     padding = header.n_tokens - int(tokens.sum()) - (header.packing == "concat")
-    if len(table) != header.n_spans or padding < 0 or (padding and header.packing == "concat"):
+    if len(table) != header.n_spans or padding < 0 or (padding and header.packing == "concat" and not removals):
         raise ShardError("spans and header disagree", where=f"{split}/{name}")
     row = {
         "split": split, "shard_index": header.shard_index, "path": f"{split}/{name}", "n_bytes": header.n_bytes,
@@ -99,7 +100,10 @@ def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArr
         work.count(f"{split}_selected_tokens", selected[split])
         work.count(f"{split}_packed_tokens", n_packed)
         work.count(f"{split}_dropped_tokens", n_dropped)
-        if selected[split] != n_packed + n_dropped:
+        n_removed = selected[split] - n_packed - n_dropped if work.inputs("removals") else 0
+        if n_removed:
+            work.count(f"{split}_removed_tokens", n_removed)
+        if n_removed < 0 or selected[split] != n_packed + n_dropped + n_removed:
             raise ShardError(f"{selected[split]} tokens were selected, but {n_packed} packed and {n_dropped} dropped",
                              where=f"packed/{split}")
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from manifests.errors import ShardError
 from manifests.hashing import ids_array
+from manifests.removals import removed_ids
 from manifests.schema import SPANS
 from manifests.shard import Header, write_shard
 from manifests.tables import read_table
@@ -18,6 +19,7 @@ from manifests.tasks import ShardWork
 from tokenizer.encode import Encoder, load
 from tokenizer.gather import copy_runs, read_tokens
 from tokenizer.instances import Instances, read_instances
+from tokenizer.removed import take_out
 from tokenizer.rows import fill_rows
 from tokenizer.shuffle import PackConfig
 
@@ -46,6 +48,7 @@ def pack_shard(config: PackConfig, work: ShardWork) -> None:
                          where=f"{split}/{shard_index:06d}", hint="make pack/shuffle and pack/layout again")
     payload = _gather(work.inputs("tokens"), pieces, place.n_tokens, encoder)
     spans = _spans(pieces, config.row_length)
+    payload, spans = take_out(payload, spans, removed_ids(work.inputs("removals")), encoder.eot_id)
     header = write_shard(work.output("shard", ".bin"), payload, Header(
         row_length=config.row_length, packing=config.packing, eot_id=encoder.eot_id, vocab_size=encoder.vocab_size,
         tokenizer_sha256=encoder.sha256, shard_index=shard_index, n_spans=len(spans)))
