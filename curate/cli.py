@@ -23,6 +23,8 @@ from curate.commands.dedup import dedup_command
 from curate.commands.export import export_command
 from curate.commands.extract import extract_command
 from curate.commands.filter import filter_command
+from curate.commands.mix import mix_command
+from curate.commands.pack import pack_command
 from curate.commands.tokenizer import app as tokenizer_app
 from curate.commands.tune import tune_command
 from manifests.errors import CurateError
@@ -45,6 +47,8 @@ app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command("filter")(filter_command)
+app.command("mix")(mix_command)
+app.command("pack")(pack_command)
 app.command("export")(export_command)
 app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)

@@ -31,7 +31,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(fields, dict):
         raise RecipeError("must be a mapping of fields", where=name, hint="see `curate recipe schema`")
     for override in overrides:
-        _override(fields, override)
+        override_field(fields, override)
     return validate(_substitute(fields, _variables(fields)), name)
 
 
@@ -60,7 +60,8 @@ def _read(name: str) -> str:
                       hint=_suggest(name, known) or f"a file's path, or one of: {', '.join(known)}")
 
 
-def _override(fields: dict[str, Any], override: str) -> None:
+def override_field(fields: dict[str, Any], override: str) -> None:
+    """Set one field of a recipe, in place: `key=value` as in `load_recipe`."""
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override!r} has no '='", where=key, hint="write --set select.alpha=3")

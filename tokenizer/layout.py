@@ -2,8 +2,8 @@
 
 So shards can be packed in any order, by any number of workers. A stream is a phase of the training split, or the val
 split: its instances in order of (bucket, key, id, epoch). In `concat`, a shard's payload is one end-of-text token and
-the next N - 1 tokens of the stream, and only one tail per stream fills no row. In `best_fit` and `pad`, every bucket is
-packed into rows of its own and a shard is a run of the stream's rows; nothing is dropped.
+the next N - 1 tokens of the stream, and only one tail per stream fills no row. In `best_fit` and `pad`, buckets that
+make about a shard are packed into rows together, and a shard is a run of the stream's rows; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ LAYOUT = pa.schema([
     pa.field("split", pa.string(), nullable=False, metadata={"comment": "train or val"}),
     pa.field("phase", pa.int32(), nullable=False, metadata={"comment": "phase of the training split, from 0"}),
     pa.field("stream", pa.int32(), nullable=False, metadata={"comment": "number of (split, phase) in the plan"}),
-    pa.field("bucket", pa.int32(), nullable=False, metadata={"comment": "range of the shuffle hash"}),
+    pa.field("bucket", pa.int32(), nullable=False, metadata={"comment": "first range of the shuffle hash"}),
+    pa.field("n_buckets", pa.int32(), nullable=False, metadata={"comment": "ranges that are packed together"}),
     pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "first token in the stream"}),
-    pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens of the bucket, over all parts"}),
+    pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens of the buckets, over all parts"}),
     pa.field("row_start", pa.int64(), nullable=False, metadata={"comment": "first row in the stream; 0 in concat"}),
-    pa.field("n_rows", pa.int64(), nullable=False, metadata={"comment": "rows of the bucket; 0 in concat"}),
+    pa.field("n_rows", pa.int64(), nullable=False, metadata={"comment": "rows of the buckets; 0 in concat"}),
 ])
 
 SHARDS = pa.schema([
@@ -51,7 +52,7 @@ def lay_out(config: PackConfig, work: ShardWork) -> None:
     """pack/layout: prefix sums of the buckets, and the shards that they fill.
 
     Inputs: index (all of pack/shuffle), plan. Outputs: layout (LAYOUT) and shards (SHARDS, shards.parquet). Counters:
-    {train,val}_{tokens,shards,rows,dropped_tokens}. Memory: in best_fit and pad, the index of one bucket. Raises
+    {train,val}_{tokens,shards,rows,dropped_tokens}. Memory: in best_fit and pad, the index of about one shard. Raises
     StageError where a stream that should have rows has none."""
     plan = read_plan(work.input("plan"))
     sizes = np.zeros(len(plan.streams) * config.buckets, np.int64)
@@ -60,24 +61,32 @@ def lay_out(config: PackConfig, work: ShardWork) -> None:
             np.add.at(sizes, group[PARTITION].to_numpy(), group["n_tokens"].to_numpy())
     by_stream = sizes.reshape(len(plan.streams), config.buckets)
     _check_totals(plan, by_stream.sum(axis=1).tolist())
-    rows = np.zeros_like(sizes) if config.packing == "concat" else _bucket_rows(config, work.inputs("index"), sizes)
-    rows_by_stream = rows.reshape(by_stream.shape)
-    work.write("layout", LAYOUT, [_bucket_table(plan, stream, by_stream[stream], rows_by_stream[stream])
-                                  for stream in range(len(plan.streams))])
-    shards = [_shard_table(config, plan, stream, int(by_stream[stream].sum()), int(rows_by_stream[stream].sum()))
+    tables = [_bucket_table(config, plan, stream, by_stream[stream], work.inputs("index"))
+              for stream in range(len(plan.streams))]
+    work.write("layout", LAYOUT, tables)
+    n_rows = [int(table["n_rows"].to_numpy().sum()) for table in tables]
+    shards = [_shard_table(config, plan, stream, int(by_stream[stream].sum()), n_rows[stream])
               for stream in range(len(plan.streams))]
     joined = _number(pa.concat_tables(shards))
     work.write("shards", SHARDS, [joined], name="shards.parquet")
     _count(plan, by_stream.sum(axis=1), joined, work)
 
 
-def _bucket_rows(config: PackConfig, index: list[str], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Rows that every partition's documents fill, int64 [partitions]: packing with lengths alone."""
-    rows = np.zeros_like(sizes)
-    for partition in np.flatnonzero(sizes).tolist():
-        lengths = read_instances(index, [partition]).n_tokens
-        rows[partition] = fill_rows(config.packing, lengths, config.row_length).n_rows
-    return rows
+def _groups(config: PackConfig, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """First buckets of the groups that are packed together, int64 [n].
+
+    In best_fit and pad a group is about a shard's tokens: best fit needs many documents to fill rows with, and memory
+    has to hold no more than that. In concat every bucket is a group."""
+    if config.packing == "concat":
+        return np.arange(len(sizes))
+    begins = np.cumsum(sizes) - sizes
+    return np.flatnonzero(np.diff(begins // config.shard_tokens, prepend=-1))
+
+
+def _group_rows(config: PackConfig, index: list[str], partitions: range) -> int:
+    """Rows that the documents of a group fill: packing with lengths alone."""
+    lengths = read_instances(index, partitions).n_tokens
+    return fill_rows(config.packing, lengths, config.row_length).n_rows
 
 
 def _count(plan: Plan, tokens: npt.NDArray[np.int64], shards: pa.Table, work: ShardWork) -> None:
@@ -118,12 +127,24 @@ def shard_sizes(n_stream: int, shard_tokens: int, row_length: int) -> tuple[npt.
     return np.array([shard_tokens] * full + ([last] if last else []), np.int64), dropped
 
 
-def _bucket_table(plan: Plan, stream: int, sizes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> pa.Table:
+def _bucket_table(config: PackConfig, plan: Plan, stream: int, sizes: npt.NDArray[np.int64], index: list[str]
+                  ) -> pa.Table:
+    """LAYOUT of one stream. sizes: tokens of its buckets, int64 [buckets]."""
     split, phase = plan.streams[stream]
-    n = len(sizes)
+    first = _groups(config, sizes)
+    counts = np.diff(first, append=len(sizes))
+    tokens = np.add.reduceat(sizes, first)
+    rows = np.zeros(len(first), np.int64)
+    if config.packing != "concat":
+        start = stream * config.buckets
+        for group in np.flatnonzero(tokens).tolist():
+            low = start + int(first[group])
+            rows[group] = _group_rows(config, index, range(low, low + int(counts[group])))
+    n = len(first)
     columns: list[Any] = [
         pa.array([split] * n, pa.string()), np.full(n, phase, np.int32), np.full(n, stream, np.int32),
-        np.arange(n, dtype=np.int32), np.cumsum(sizes) - sizes, sizes, np.cumsum(rows) - rows, rows]
+        first.astype(np.int32), counts.astype(np.int32), np.cumsum(tokens) - tokens, tokens,
+        np.cumsum(rows) - rows, rows]
     return pa.table(columns, schema=LAYOUT)
 
 

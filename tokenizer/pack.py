@@ -36,7 +36,8 @@ def pack_shard(config: PackConfig, work: ShardWork) -> None:
     encoder = load(work.input("tokenizer"))
     place = _place_of(work.input("shards"), split, shard_index)
     buckets = _buckets_of(work.input("layout"), split, place)
-    instances = read_instances(work.inputs("index"), [b["stream"] * config.buckets + b["bucket"] for b in buckets])
+    partitions = [b["stream"] * config.buckets + b["bucket"] + i for b in buckets for i in range(b["n_buckets"])]
+    instances = read_instances(work.inputs("index"), partitions)
     if config.packing == "concat":
         pieces = _cut_stream(instances, buckets[0]["token_start"], place.first_token, place.n_tokens)
         whole = int((pieces.end - pieces.begin).sum()) == place.n_tokens - 1
@@ -123,7 +124,7 @@ def _cut_stream(instances: Instances, stream_start: int, first: int, n_tokens: i
 
 
 def _cut_rows(config: PackConfig, instances: Instances, buckets: list[dict[str, Any]], place: _Place) -> _Pieces:
-    """The fragments in the shard's rows: best_fit and pad. Buckets are filled one by one, as the layout did."""
+    """The fragments in the shard's rows: best_fit and pad. Groups of buckets are filled one by one, as laid out."""
     bounds = np.cumsum([0, *(b["n_tokens"] for b in buckets)])
     edges = np.searchsorted(np.cumsum(instances.n_tokens), bounds, "right")
     found = []
