@@ -92,7 +92,7 @@ def components_stage(config: DedupConfig, work: ShardWork) -> None:
 
     Union-find over all candidate pairs, so that everything that can decide about a document meets in one partition.
     Outputs: `members`, routed: the partition of each document in a pair; `pairs`, by that partition. Pairs are
-    streamed; memory is 16 bytes a document that has a candidate."""
+    streamed; memory is about 200 bytes a document that has a candidate (docs/deduplication.md)."""
     paths = work.inputs("pairs", role="pairs")
     parts, nodes = _involved(paths)
     parent = np.arange(len(nodes), dtype=np.int64)
@@ -117,9 +117,9 @@ def _home(part: UInt64, row: Int64, partitions: int) -> npt.NDArray[np.int32]:
     return (keyed_hash(0, "component", words) % np.uint64(partitions)).astype(np.int32)
 
 
-def _groups(paths: list[str]) -> Iterator[pa.Table]:
+def _groups(paths: list[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
     for path in paths:
-        yield from read_row_groups(path)
+        yield from read_row_groups(path, columns)
 
 
 def _codes(parts: UInt64, table: pa.Table) -> tuple[UInt64, UInt64]:
@@ -130,7 +130,7 @@ def _codes(parts: UInt64, table: pa.Table) -> tuple[UInt64, UInt64]:
 def _involved(paths: list[str]) -> tuple[UInt64, UInt64]:
     """(every part, every document as a key), both ascending."""
     parts = np.empty(0, np.uint64)
-    for table in _groups(paths):
+    for table in _groups(paths, [part for part, _ in _SIDES]):
         parts = np.unique(np.concatenate([parts, *(np.unique(column(table, part)) for part, _ in _SIDES)]))
     runs: list[UInt64] = []
     for table in _groups(paths):

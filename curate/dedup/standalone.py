@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -83,7 +84,7 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
     A part of `kept` has the id, the url where there is one, and the text. workers: processes. The same files in the
     same order give the same bytes. Raises StageError where a file loses more than config.max_removed_fraction."""
     os.makedirs(out, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".dedup-", dir=out) as folder, _Stages(folder, config, workers) as work:
+    with tempfile.TemporaryDirectory(prefix=".dedup-", dir=out) as folder, Stages(folder, config, workers) as work:
         shards = [work.part(number, texts) for number, texts in enumerate(files)]
         work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
         marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
@@ -101,18 +102,34 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
     return outcome
 
 
-class _Stages:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a stage took. seconds: by the clock. cpu_seconds: of all processes. peak_bytes: of any of them so far."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def _timed(storage: Storage, task: ShardTask, function: StageFunction) -> tuple[ShardRecord, float]:
+    started = time.process_time()
+    return execute(storage, task, function), time.process_time() - started
+
+
+class Stages:
     """The stages of deduplication, each over all its shards, in a folder of their own."""
 
     def __init__(self, folder: str, config: DedupConfig, workers: int) -> None:
         self.storage = Storage(folder)
         self.counters: Counter[str] = Counter()
+        self.costs: dict[str, Cost] = {}
         self._config = config
+        self._pieces = [f"part-{p:05d}" for p in range(config.partitions)]
         # Spawned, not forked: compiled kernels and Arrow have threads that do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else None
 
-    def __enter__(self) -> _Stages:
+    def __enter__(self) -> Stages:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -139,11 +156,15 @@ class _Stages:
         tasks = []
         for shard in shards:
             refs = {k: InputRef((v.replace("*", shard) if "*" in v else f"{v}/{MANIFEST}",), "")
-                    for k, v in inputs.items()}
+                    for k, v in inputs.items() if "*" in v or v in self.costs}
             own = {"partition": int(shard[-5:])} if shard.startswith("part-") else {}
             tasks.append(ShardTask(name, 1, shard, self._config, {}, refs, {**variables, **own}))
+        started = time.monotonic()
         args = ([self.storage] * len(tasks), tasks, [function] * len(tasks))
-        records: list[ShardRecord] = list(self._pool.map(execute, *args) if self._pool else map(execute, *args))
+        done = list(self._pool.map(_timed, *args) if self._pool else map(_timed, *args))
+        records = [record for record, _ in done]
+        self.costs[name] = Cost(time.monotonic() - started, sum(seconds for _, seconds in done),
+                                max((r.peak_memory_bytes for r in records), default=0))
         rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in records for o in r.outputs]
         manifest = self.storage.path(f"{name}/{MANIFEST}")
@@ -156,32 +177,40 @@ class _Stages:
 
     def all(self, shards: Sequence[str], ranks: Mapping[str, int]) -> None:
         """Every stage from documents to marks, as `pipelines` orders them."""
-        config = self._config
-        pieces = [f"part-{p:05d}" for p in range(config.partitions)]
-        by_url = pieces if config.urls is not None else ()
-        near, homes = (shards, pieces) if config.near else ((), ())
-        own = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
-        rank = {"source_rank": dict(ranks)}
-        self._stage("dedup/url_keys", url_keys_stage, shards if config.urls else (), own, **rank)
+        config, rank = self._config, {"source_rank": dict(ranks)}
+        by_url = self._pieces if config.urls is not None else ()
+        self._stage("dedup/url_keys", url_keys_stage, shards if config.urls else (), _OWN, **rank)
         self._stage("dedup/urls", urls_stage, by_url, {"url_keys": "dedup/url_keys"})
-        self._stage("dedup/signatures", signatures_stage, shards, {**own, "losers": "dedup/urls"}, **rank)
-        self._stage("dedup/exact", exact_stage, pieces if config.exact else (), {"text_hashes": "dedup/signatures"})
+        self._stage("dedup/signatures", signatures_stage, shards, {**_OWN, "losers": "dedup/urls"}, **rank)
+        exact = self._pieces if config.exact else ()
+        self._stage("dedup/exact", exact_stage, exact, {"text_hashes": "dedup/signatures"})
+        self.search(shards if config.near else ())
+        self.settle(shards)
+
+    def search(self, shards: Sequence[str]) -> None:
+        """From signatures to the removal of near-duplicates; nothing where there is no shard."""
+        pieces = self._pieces if shards else ()
         signed = {"signatures": "dedup/signatures/*.parquet"}
-        self._stage("dedup/bands", bands_stage, near, {**signed, "losers": "dedup/exact"})
-        self._stage("dedup/candidates", candidates_stage, homes, {"bands": "dedup/bands"})
+        self._stage("dedup/bands", bands_stage, shards, {**signed, "losers": "dedup/exact"})
+        self._stage("dedup/candidates", candidates_stage, pieces, {"bands": "dedup/bands"})
         self._stage("dedup/components", components_stage, ["components"], {"pairs": "dedup/candidates"})
-        self._stage("dedup/shingles", shingles_stage, near,
-                    {"documents": own["documents"], **signed, "members": "dedup/components"})
-        self._stage("dedup/resolve", resolve_stage, homes, {"pairs": "dedup/components", "shingles": "dedup/shingles"})
+        self._stage("dedup/shingles", shingles_stage, shards,
+                    {"documents": _OWN["documents"], **signed, "members": "dedup/components"})
+        self._stage("dedup/resolve", resolve_stage, pieces, {"pairs": "dedup/components", "shingles": "dedup/shingles"})
+
+    def settle(self, shards: Sequence[str]) -> None:
+        """From what each step removed to the marks of every part."""
+        by_url = self._pieces if self._config.urls is not None else ()
         removals = {"removals": "dedup/resolve"}
-        self._stage("dedup/copies", copies_stage, pieces, {"copies": "dedup/exact", **removals})
+        self._stage("dedup/copies", copies_stage, self._pieces, {"copies": "dedup/exact", **removals})
         self._stage("dedup/url_copies", url_copies_stage, by_url,
                     {"copies": "dedup/urls", "drops": "dedup/copies", **removals})
         self._stage("dedup/marks", marks_stage, shards,
-                    {**own, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
+                    {**_OWN, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
         self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/marks"})
 
 
+_OWN: Final = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
 _TOLD: Final = ("oversize_buckets", "pairs_left_out", "pairs_checked", "pairs_accepted", "components",
                 "largest_component", "documents_without_words")
 
