@@ -87,6 +87,23 @@ build/trafilatura/.ready:
 bench-extraction: $(READY) build/trafilatura/.ready ## Extractors on pages with gold text: agreement, and speed as ratios
 	$(BIN)/python -m tests.benchmarks.extraction --data $(DATA) --trafilatura build/trafilatura/bin/python
 
+build/datatrove/.ready:
+	$(PYTHON) -m venv build/datatrove
+	build/datatrove/bin/python -m pip install --quiet 'datatrove[io,processing]==0.10.1' 'spacy>=3.8,<4'
+	@touch $@
+
+.PHONY: bench-minhash
+bench-minhash: $(READY) build/datatrove/.ready ## MinHash signatures beside datatrove's stage, on the texts of RUN (default runs/gpt3)
+	$(BIN)/python -m tests.benchmarks.minhash $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python
+
+.PHONY: bench-dedup-truth
+bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the texts of RUN (default runs/gpt3): found and wrong
+	$(BIN)/python -m tests.benchmarks.dedup_truth $(or $(RUN),runs/gpt3)
+
+.PHONY: bench-dedup-scale
+bench-dedup-scale: $(READY) ## From bands to marks over N documents (default 1000000): time, memory, disk
+	$(BIN)/python -m tests.benchmarks.dedup_scale --documents $(or $(N),1000000)
+
 .PHONY: bench-language
 bench-language: $(READY) ## Accuracy of language identification on the sentences of DATA
 	$(BIN)/python -m tests.benchmarks.language --data $(DATA)
