@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from curate.decontamination.config import OverlapReportConfig
 from curate.decontamination.overlap import GramIndex, index_of
-from curate.kernels.overlaps import Int64, scan
+from curate.kernels.overlaps import Int64, match_words, scan, split_words
 from curate.kernels.strings import string_buffers
 from curate.kernels.words import Hashes
 
@@ -88,7 +88,7 @@ class _OneLength:
 
 
 class ItemIndex:
-    """The items' n-grams by N: texts are scanned once for every N that a benchmark has."""
+    """The items' n-grams by N: texts are read once, and their words searched once for every N that a benchmark has."""
 
     def __init__(self, grams: pa.Table) -> None:
         """grams: ITEM_GRAMS, sorted."""
@@ -101,12 +101,13 @@ class ItemIndex:
     def find(self, texts: pa.Array | pa.ChunkedArray) -> pa.Table:
         """FOUND of texts (string or large_string), by N, text and place."""
         tables = [FOUND.empty_table()]
-        buffers = string_buffers(texts)
+        if not self._lengths:
+            return FOUND.empty_table()
+        words = split_words(*string_buffers(texts))
         for ngram, one in self._lengths.items():
-            grams, rows, places, _ = scan(*buffers, ngram, one.index.table, -1)
-            tables.append(pa.table({
-                "row": rows, "ngram": np.full(len(rows), ngram, np.uint8), "gram": grams,
-                "start": np.ascontiguousarray(places[:, 0]), "end": np.ascontiguousarray(places[:, 1])}, schema=FOUND))
+            grams, rows, starts, ends = match_words(words, ngram, one.index.table)
+            tables.append(pa.table({"row": rows, "ngram": np.full(len(rows), ngram, np.uint8), "gram": grams,
+                                    "start": starts, "end": ends}, schema=FOUND))
         return pa.concat_tables(tables)
 
     def touches(self, found: pa.Table, pieces: pa.ListArray) -> pa.Table:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.decontamination.overlap import build_index, find
-from curate.kernels.overlaps import cut
+from curate.kernels.overlaps import cut, match_words, split_words
+from curate.kernels.strings import string_buffers
 
 LEAK = "alpha beta gamma delta"
 TEXTS = st.lists(st.lists(st.one_of(st.text(max_size=12), st.just(f" {LEAK} ")), max_size=8).map("".join), max_size=6)
@@ -42,3 +43,15 @@ def test_hits_do_not_depend_on_case_spacing_or_neighbours(text: str) -> None:
     mine = beside.filter(pa.compute.equal(beside["row"], 1))
     assert len(alone) == 1
     assert mine.drop_columns("row") == alone.drop_columns("row")
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.integers(1, 5), st.integers(0, 2))
+def test_words_once_or_grams_at_once(texts: list[str], ngram: int, first: int) -> None:
+    """N-grams found among words already split are those that one pass over the text finds."""
+    index = build_index([f"{LEAK} {LEAK}", *texts[:1]], ngram)
+    array = pa.array(texts, pa.large_string()).slice(first)
+    hits = find(array, index, 0)
+    grams, rows, starts, ends = match_words(split_words(*string_buffers(array)), ngram, index.table)
+    wanted = [hits[name].to_pylist() for name in ("gram", "row", "byte_start", "byte_end")]
+    assert [grams.tolist(), rows.tolist(), starts.tolist(), ends.tolist()] == wanted
