@@ -50,6 +50,17 @@ test-slow: $(READY) ## Long tests: twenty SIGKILLs of a demo run, large inputs
 test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive records
 	$(BIN)/python -m pytest -m nightly $(PYTEST_ARGS)
 
+EXPORTS := build/exports-venv
+$(EXPORTS)/.ready: tests/exports/readers.txt tests/exports/dependencies.txt
+	$(PYTHON) -m venv $(EXPORTS)
+	$(EXPORTS)/bin/python -m pip install --quiet --no-deps --requirement tests/exports/readers.txt
+	$(EXPORTS)/bin/python -m pip install --quiet --requirement tests/exports/dependencies.txt
+	@touch $@
+
+.PHONY: test-exports
+test-exports: $(READY) $(EXPORTS)/.ready ## Every export read back by its format's official reader
+	$(BIN)/python -m pytest -m exports $(PYTEST_ARGS)
+
 VENV_TORCH := .venv-torch
 
 $(VENV_TORCH)/.ready: pyproject.toml constraints.txt
@@ -126,6 +137,10 @@ $(VENV_MEGATRON)/.ready: pyproject.toml
 .PHONY: bench-loader
 bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from memory maps and Megatron's GPTDataset
 	$(VENV_MEGATRON)/bin/python -W ignore -m tests.benchmarks.loader
+
+.PHONY: bench-pack
+bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
+	$(BIN)/python -m tests.benchmarks.pack
 
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -58,6 +60,10 @@ def datatrove(folder: Path, row_length: int, token_bytes: int) -> Any:
 
 
 def mds(folder: Path, row_length: int, token_bytes: int) -> Any:
+    # The library imports torchvision for its image data sets, and no build of it goes with every build of torch.
+    for name in ("torchvision", "torchvision.datasets", "torchvision.datasets.folder", "torchvision.transforms",
+                 "torchvision.transforms.functional"):
+        sys.modules[name] = MagicMock(__spec__=ModuleSpec(name, None), VisionDataset=object)
     from streaming import StreamingDataset
 
     found = {}
