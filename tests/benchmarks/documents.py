@@ -4,7 +4,7 @@
 
 Ours is the whole stage `extract` on crawl/part-00000.warc.gz: read, decode, extract, identify the language, compute
 every signal, write Parquet. datatrove 0.10.1 (PYTHON: an interpreter that has it) reads the same archive, extracts with
-Trafilatura and runs its Gopher, C4 and FineWeb filters on its first pages; it writes nothing and identifies no language.
+Trafilatura and runs its Gopher, C4 and FineWeb filters on its first pages; it writes nothing and knows no language.
 Speeds are pages a second of CPU time in one process; the ratio is the median of the rounds'.
 """
 

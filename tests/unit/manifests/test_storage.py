@@ -38,10 +38,17 @@ def test_publishing_replaces_whole_files(storage: Storage) -> None:
 
 def test_staging_is_removed_when_the_work_fails(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    with pytest.raises(RuntimeError), storage.staging() as folder:
-        Path(folder, "half").write_bytes(b"x")
-        raise RuntimeError
-    assert not os.path.exists(folder)
+    seen: list[str] = []
+
+    def fail() -> None:
+        with storage.staging() as folder:
+            seen.append(folder)
+            Path(folder, "half").write_bytes(b"x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not os.path.exists(seen[0])
     assert storage.list("") == []
 
 
