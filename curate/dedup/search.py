@@ -18,6 +18,7 @@ from curate.dedup.layout import (
     Int64,
     column,
     decode_keys,
+    distinct,
     encode_keys,
     gather,
     gather_part,
@@ -70,12 +71,12 @@ def candidates_stage(config: DedupConfig, work: ShardWork) -> None:
     work.count("bands", len(table))
     table = table.filter(pa.array(repeated(column(table, "key"))))
     part, row, keys = column(table, "part"), column(table, "row"), column(table, "key")
-    parts = np.unique(part)
+    parts = distinct(part)
     codes = encode_keys(parts, part, row)
     order = np.lexsort((codes, column(table, "order"), keys))
     documents, nodes = np.unique(codes, return_inverse=True)
     pairs, oversize, left_out = bucket_pairs(keys[order], nodes[order].astype(np.int64), config.bucket_pivots)
-    work.count("buckets", int(np.unique(keys).size))
+    work.count("buckets", len(distinct(keys)))
     work.count("oversize_buckets", oversize)
     work.count("pairs_left_out", left_out)
     work.count("pairs", len(pairs))
@@ -131,15 +132,15 @@ def _involved(paths: list[str]) -> tuple[UInt64, UInt64]:
     """(every part, every document as a key), both ascending."""
     parts = np.empty(0, np.uint64)
     for table in _groups(paths, [part for part, _ in _SIDES]):
-        parts = np.unique(np.concatenate([parts, *(np.unique(column(table, part)) for part, _ in _SIDES)]))
+        parts = distinct(np.concatenate([parts, *(distinct(column(table, part)) for part, _ in _SIDES)]))
     runs: list[UInt64] = []
     for table in _groups(paths):
-        runs.append(np.unique(np.concatenate(_codes(parts, table))))
+        runs.append(distinct(np.concatenate(_codes(parts, table))))
         # Runs of like size are merged, as in merge sort, so that no document is sorted more than log(groups) times.
         while len(runs) > 1 and len(runs[-2]) <= 2 * len(runs[-1]):
-            runs.append(np.union1d(runs.pop(), runs.pop()))
+            runs.append(distinct(np.concatenate([runs.pop(), runs.pop()])))
     while len(runs) > 1:
-        runs.append(np.union1d(runs.pop(), runs.pop()))
+        runs.append(distinct(np.concatenate([runs.pop(), runs.pop()])))
     return parts, runs[0] if runs else np.empty(0, np.uint64)
 
 

@@ -142,13 +142,13 @@ def documents_table(docs: Sequence[Doc]) -> pa.Table:
 
 
 def marks_table(docs: Sequence[Doc]) -> pa.Table:
-    n = len(docs)
-    return pa.table({
+    known = {
         "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)),
         "source": pa.array([d.source for d in docs], pa.string()),
         "quality_score": pa.array([d.quality for d in docs], pa.float32()),
-        "keep": pa.array([d.keep for d in docs], pa.bool_()), "reason": pa.nulls(n, pa.string()),
-        "value": pa.nulls(n, pa.float64()), "threshold": pa.nulls(n, pa.float64())}, schema=SELECT_MARKS)
+        "keep": pa.array([d.keep for d in docs], pa.bool_())}
+    columns = [known[f.name] if f.name in known else pa.nulls(len(docs), f.type) for f in SELECT_MARKS]
+    return pa.table(columns, schema=SELECT_MARKS)
 
 
 @dataclass
