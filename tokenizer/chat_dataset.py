@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import zstandard
 
 from manifests.errors import InputError, StageError
@@ -115,9 +116,9 @@ class _Table:
     """A Parquet file that is written as its rows come."""
 
     def __init__(self, path: str, schema: pa.Schema) -> None:
-        self._schema, self._path = schema, path
+        self._schema = schema
         self._rows: list[dict[str, Any]] = []
-        self._tables: list[pa.Table] = []
+        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
@@ -126,11 +127,11 @@ class _Table:
 
     def close(self) -> None:
         self._flush()
-        write_table(self._path, self._schema, self._tables)
+        self._file.close()
 
     def _flush(self) -> None:
         if self._rows:
-            self._tables.append(pa.Table.from_pylist(self._rows, self._schema))
+            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema))
             self._rows = []
 
 
