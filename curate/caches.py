@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import xxhash
+
 
 def cache_folder() -> Path:
     """`$CURATE_CACHE`, else `$XDG_CACHE_HOME/curate`, else `~/.cache/curate`; not created here."""
@@ -17,9 +19,19 @@ def cache_folder() -> Path:
 
 
 def kernel_cache_folder() -> Path:
-    """Where numba keeps compiled kernels: one folder for each version of Python, numba and this project, since a
-    job's working directory changes its name with every package. `$NUMBA_CACHE_DIR` wins."""
+    """Where numba keeps compiled kernels: one folder for each version of Python, numba and the kernels' own sources,
+    since a job's working directory changes its name with every package, and numba does not look whether a kernel that
+    another one calls has changed. `$NUMBA_CACHE_DIR` wins."""
     if own := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(own)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache_folder() / "kernels" / f"{version('curate')}-python{python}-numba{version('numba')}"
+    return cache_folder() / "kernels" / f"{version('curate')}-{_digest()}-python{python}-numba{version('numba')}"
+
+
+def _digest() -> str:
+    """Of the sources of all kernels."""
+    found = xxhash.xxh3_64()
+    here = Path(__file__).parent
+    for path in sorted([*here.glob("kernels/*.py"), *here.glob("extraction/*.py")]):
+        found.update(path.read_bytes())
+    return found.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -65,9 +66,11 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
             raise InputError(f"has no column {column}", hint="extract with signals on, or turn the rules off")
     frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
     first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
-    value = pl.coalesce([pl.when(rule.fails()).then(pl.col(SIGNAL_PREFIX + rule.signal)) for rule in rules])
-    found = frame.select(first=first, value=value.cast(pl.Float64))
-    places = found["first"].to_arrow()
+    found = frame.select(first=first)["first"]
+    places = found.to_arrow()
     reasons = pa.array([rule.reason for rule in rules], pa.string()).take(places)
     thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(places)
-    return reasons, found["value"].to_arrow(), thresholds
+    passed = found.is_null().to_numpy()
+    signal = np.array([columns.index(SIGNAL_PREFIX + rule.signal) for rule in rules])[found.fill_null(0).to_numpy()]
+    values = frame.to_numpy()[np.arange(len(frame)), signal] if len(frame) else np.zeros(0)
+    return reasons, pa.array(values.astype(np.float64), mask=passed), thresholds

@@ -55,6 +55,7 @@ _UNITS: Final = (  # noqa: SIM905
 _LONGEST_UNIT: Final = max(map(len, _UNITS))
 UNIT_KEYS, UNIT_VALUES = hash_table({word_hash(unit): 1 for unit in _UNITS})
 _PLAIN: Final = np.uint32(PLAIN << ENGLISH_SHIFT)
+_SIMPLE: Final = np.uint32((PLAIN | DIGIT_09) << ENGLISH_SHIFT)
 _BLANK: Final = np.uint32(BLANK << ENGLISH_SHIFT)
 _DOT, _ELLIPSIS, _APOSTROPHE, _CURLY, _DEGREE = 0x2E, 0x2026, 0x27, 0x2019, 0xB0
 _HYPHEN, _EN_DASH, _EM_DASH, _TILDE, _PLUS = 0x2D, 0x2013, 0x2014, 0x7E, 0x2B
@@ -359,6 +360,20 @@ def _rejoin(codes, kinds, tables, words, chars, flags, first, n):  # type: ignor
 
 
 @nb.njit(nogil=True, cache=True)
+def _ends_plainly(codes, kinds, m):  # type: ignore[no-untyped-def]
+    """Whether the last mark of a run of letters comes off by itself."""
+    if codes[m - 1] == _DOT:
+        return _is(kinds, m - 2, BEFORE_STOP)
+    return _is(kinds, m - 1, AFFIX)
+
+
+@nb.njit(nogil=True, cache=True)
+def _known(stem, key, m, keys, pieces):  # type: ignore[no-untyped-def]
+    """Whether a run, or the run without its last mark, is a special word."""
+    return m <= LONGEST_SPECIAL + 1 and (look_up(key, keys, pieces) or look_up(stem, keys, pieces)) != 0
+
+
+@nb.njit(nogil=True, cache=True)
 def english_words(data, start, end, properties, tables, scratch, words, chars, flags, lines):  # type: ignore[no-untyped-def]
     """Number of words of data[start:end]; fills their hashes, code points, flags, and lines as of splitlines().
 
@@ -369,6 +384,7 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
     n, m, p = 0, 0, start
     gap, gap_char, line = 0, np.int64(0), 0
     h, some, every = FNV_OFFSET, np.uint32(0), np.uint32(0xFFFFFFFF)
+    odd, stem, stem_some, stem_every = 0, h, some, every  # of the run: marks, and what comes before the last of them
     while p <= end:
         if p < end:
             c = np.int64(data[p])
@@ -380,6 +396,8 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
         else:
             c, p, kind = np.int64(0), p + 1, _BLANK
         if not kind & _BLANK:
+            if not kind & _PLAIN:
+                odd, stem, stem_some, stem_every = odd + 1, h, some, every
             h = (h ^ np.uint64(c)) * FNV_PRIME
             some |= kind
             every &= kind
@@ -389,9 +407,13 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
         if m:
             first = n
             key = fmix64(h)
-            if every & _PLAIN and (m > LONGEST_SPECIAL or not look_up(key, keys, pieces)):
+            if every & _SIMPLE and (m > LONGEST_SPECIAL or not look_up(key, keys, pieces)):
                 words[n], chars[n], flags[n] = key, m, word_flags(some, every, m)
                 n += 1
+            elif (odd == 1 and m > 1 and not kinds[m - 1] & _PLAIN and _ends_plainly(codes, kinds, m)
+                  and not _known(fmix64(stem), key, m, keys, pieces)):  # a word and one mark behind it
+                words[n], chars[n], flags[n] = fmix64(stem), m - 1, word_flags(stem_some, stem_every, m - 1)
+                n = _emit(codes, kinds, m - 1, m, words, chars, flags, n + 1)
             else:
                 n = _split(codes, kinds, m, tables, ends, words, chars, flags, n)
                 if n > first + 1:
@@ -400,7 +422,7 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
                 flags[first] |= AFTER_GAP
             lines[first:n] = line
             m, gap = 0, 0
-            h, some, every = FNV_OFFSET, np.uint32(0), np.uint32(0xFFFFFFFF)
+            h, some, every, odd = FNV_OFFSET, np.uint32(0), np.uint32(0xFFFFFFFF), 0
         line += kind & BREAK != 0 and not (gap and gap_char == 0x0D and c == 0x0A)
         gap, gap_char = gap + 1, c
     return n

@@ -5,6 +5,8 @@ The verdicts in datatrove's mode were read off datatrove 0.10.1.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,6 +16,7 @@ from curate.heuristics.config import RulesConfig
 from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import PRESETS, Preset
 from curate.heuristics.reasons import RuleReason
+from curate.heuristics.reference import preset_table, signal_table
 from curate.heuristics.rules import Rule, judge
 from curate.heuristics.signals import SIGNALS, Words, signals
 from manifests.errors import InputError
@@ -128,3 +131,10 @@ def test_every_preset_reads_known_signals_and_every_reason_has_a_rule() -> None:
     assert {rule.signal for rule in rules} <= set(SIGNALS)
     assert {rule.reason for rule in rules} == {str(reason) for reason in RuleReason}
     assert all(rule.paper for rule in rules)
+
+
+def test_the_page_on_filters_has_the_tables_that_the_code_has() -> None:
+    page = (Path(__file__).parents[3] / "docs/filters.md").read_text("utf-8")
+    for preset in (Preset.GOPHER, Preset.C4, Preset.FINEWEB, Preset.REFINEDWEB):
+        assert preset_table(preset) in page, f"{preset}: see python -m curate.heuristics.reference"
+    assert signal_table() in page
