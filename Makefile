@@ -107,6 +107,10 @@ build/datatrove/.ready:
 bench-minhash: $(READY) build/datatrove/.ready ## MinHash signatures beside datatrove's stage, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.minhash $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python
 
+.PHONY: bench-filters
+bench-filters: $(READY) build/datatrove/.ready ## The fineweb preset beside datatrove's filters, on the texts of RUN (default runs/gpt3)
+	$(BIN)/python -m tests.benchmarks.filters $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python
+
 .PHONY: bench-dedup-truth
 bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the texts of RUN (default runs/gpt3): found and wrong
 	$(BIN)/python -m tests.benchmarks.dedup_truth $(or $(RUN),runs/gpt3)
