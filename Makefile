@@ -77,6 +77,10 @@ test-torch: $(VENV_TORCH)/.ready ## The loader's torch face and the example trai
 bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)
 
+.PHONY: bench-documents
+bench-documents: $(READY) build/datatrove/.ready ## From an archive to documents, beside datatrove, on the pages in DATA
+	$(BIN)/python -m tests.benchmarks.documents --data $(DATA) --datatrove build/datatrove/bin/python
+
 .PHONY: bench-http
 bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk, on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.http_source --data $(DATA)
@@ -84,6 +88,10 @@ bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk
 .PHONY: bench-scorer
 bench-scorer: $(READY) ## The linear scorer against fastText's predict, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.scorer $(or $(RUN),runs/gpt3)
+
+.PHONY: bench-decontamination
+bench-decontamination: $(READY) ## Decontamination and its report on the texts of RUN (default runs/gpt3), MB/s on one core
+	$(BIN)/python -m tests.benchmarks.decontamination --data $(DATA) --texts $(or $(RUN),runs/gpt3)
 
 .PHONY: bench-archives
 bench-archives: $(READY) ## Records found in the archives of DATA beside warcio and FastWARC
@@ -126,10 +134,6 @@ bench-language: $(READY) ## Accuracy of language identification on the sentences
 .PHONY: bench-blocklists
 bench-blocklists: $(READY) ## Time to build and ask a list of five million domains
 	$(BIN)/python -m tests.benchmarks.blocklists
-
-.PHONY: bench-decontamination
-bench-decontamination: $(READY) ## Decontamination and its report on the texts of RUN (default runs/gpt3), MB/s on one core
-	$(BIN)/python -m tests.benchmarks.decontamination --data $(DATA) --texts $(or $(RUN),runs/gpt3)
 
 VENV_MEGATRON := build/venv-megatron
 
