@@ -16,7 +16,7 @@ def extractor(name: str) -> Callable[[bytes], str]:
         from trafilatura import extract
 
         fast = name.endswith("fast")
-        return lambda html: extract(html, fast=fast) or ""
+        return lambda html: extract(html, include_comments=False, fast=fast) or ""
     from curate.html import Extractor, decode
     from curate.html import extractor as own
 
