@@ -26,7 +26,6 @@ from curate.kernels.characters import (
     DIGIT_09,
     ENGLISH_SHIFT,
     ICON,
-    LABEL,
     LETTER,
     LOWER,
     ONLY_PUNCTUATION,
@@ -39,6 +38,7 @@ from curate.kernels.characters import (
 )
 from curate.kernels.contractions import LONGEST_SPECIAL, hash_table, word_hash
 from curate.kernels.unicode import TABLE_SIZE, decode
+from curate.kernels.url_shapes import has_class, is_url
 from curate.kernels.words import FNV_OFFSET, FNV_PRIME, fmix64
 
 # What is known of a word, as bits.
@@ -110,11 +110,6 @@ def _emit(codes, kinds, a, b, words, chars, flags, n):  # type: ignore[no-untype
     return n + 1
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
-def _is(kinds, i, english):  # type: ignore[no-untyped-def]
-    return (kinds[i] >> np.uint32(ENGLISH_SHIFT)) & np.uint32(english) != 0
-
-
 @nb.njit(nogil=True, cache=True)
 def _special(codes, a, b, keys, pieces):  # type: ignore[no-untyped-def]
     if b <= a or b - a > LONGEST_SPECIAL:
@@ -126,10 +121,10 @@ def _special(codes, a, b, keys, pieces):  # type: ignore[no-untyped-def]
 def _prefix(codes, kinds, a, b):  # type: ignore[no-untyped-def]
     """Code points that come off the start of codes[a:b]."""
     c = codes[a]
-    if _is(kinds, a, AFFIX | PREFIX):
+    if has_class(kinds, a, AFFIX | PREFIX):
         return 1
     if c == _PLUS:
-        return 0 if a + 1 < b and _is(kinds, a + 1, DIGIT_09) else 1
+        return 0 if a + 1 < b and has_class(kinds, a + 1, DIGIT_09) else 1
     if c == _DOT:
         n = 1
         while a + n < b and codes[a + n] == _DOT:
@@ -151,18 +146,18 @@ def _suffix(codes, kinds, a, b, unit_keys, unit_values):  # type: ignore[no-unty
     if (c == 0x73 or c == 0x53) and b - a >= 2 and (codes[b - 2] == _APOSTROPHE or codes[b - 2] == _CURLY):
         return 2
     for n in range(min(_LONGEST_UNIT, b - a - 1), 0, -1):
-        if _is(kinds, b - n - 1, DIGIT_09) and look_up(_hash(codes, b - n, b), unit_keys, unit_values):
+        if has_class(kinds, b - n - 1, DIGIT_09) and look_up(_hash(codes, b - n, b), unit_keys, unit_values):
             return n
     if c == _ELLIPSIS and b - a >= 2 and codes[b - 2] == _ELLIPSIS:
         return 2
-    if c == 0x24 and b - a >= 2 and _is(kinds, b - 2, ALPHA):  # 5US$
+    if c == 0x24 and b - a >= 2 and has_class(kinds, b - 2, ALPHA):  # 5US$
         for n in (3, 2):
-            if b - a > n and _is(kinds, b - n - 1, DIGIT_09) and _prefix(codes, kinds, b - n, b) == n:
+            if b - a > n and has_class(kinds, b - n - 1, DIGIT_09) and _prefix(codes, kinds, b - n, b) == n:
                 return n
-    if _is(kinds, b - 1, AFFIX):
+    if has_class(kinds, b - 1, AFFIX):
         return 1
-    before = b - a >= 2 and _is(kinds, b - 2, DIGIT_09)
-    return 1 if before and (c == _PLUS or _is(kinds, b - 1, CURRENCY)) else 0
+    before = b - a >= 2 and has_class(kinds, b - 2, DIGIT_09)
+    return 1 if before and (c == _PLUS or has_class(kinds, b - 1, CURRENCY)) else 0
 
 
 @nb.njit(nogil=True, cache=True)
@@ -174,9 +169,9 @@ def _stop_suffix(codes, kinds, a, b):  # type: ignore[no-untyped-def]
         return n
     if b - a < 2:
         return 0
-    if _is(kinds, b - 2, BEFORE_STOP):
+    if has_class(kinds, b - 2, BEFORE_STOP):
         return 1
-    if b - a >= 3 and _is(kinds, b - 2, ALPHA_UPPER) and _is(kinds, b - 3, ALPHA_UPPER):
+    if b - a >= 3 and has_class(kinds, b - 2, ALPHA_UPPER) and has_class(kinds, b - 3, ALPHA_UPPER):
         return 1
     degrees = b - a >= 3 and codes[b - 3] == _DEGREE
     return 1 if degrees and (codes[b - 2] | 0x20) in (0x63, 0x66, 0x6B) else 0
@@ -192,77 +187,28 @@ def _infix(codes, kinds, i, a, b):  # type: ignore[no-untyped-def]
             n += 1
         if n > 1:
             return n
-        inside = i > a and i + 1 < b and _is(kinds, i - 1, ALPHA_LOWER | QUOTE)
-        return 1 if inside and _is(kinds, i + 1, ALPHA_UPPER | QUOTE) else 0
-    if c == _ELLIPSIS or _is(kinds, i, ICON):
+        inside = i > a and i + 1 < b and has_class(kinds, i - 1, ALPHA_LOWER | QUOTE)
+        return 1 if inside and has_class(kinds, i + 1, ALPHA_UPPER | QUOTE) else 0
+    if c == _ELLIPSIS or has_class(kinds, i, ICON):
         return 1
     if i == a or i + 1 >= b:
         return 0
-    after_letter, after_digit = _is(kinds, i - 1, ALPHA), _is(kinds, i - 1, DIGIT_09)
-    if after_digit and c in (_PLUS, _HYPHEN, 0x2A, 0x5E) and (_is(kinds, i + 1, DIGIT_09) or codes[i + 1] == _HYPHEN):
+    after_letter, after_digit = has_class(kinds, i - 1, ALPHA), has_class(kinds, i - 1, DIGIT_09)
+    if after_digit and c in (_PLUS, _HYPHEN, 0x2A, 0x5E) and (has_class(kinds, i + 1, DIGIT_09) or codes[i + 1] == _HYPHEN):
         return 1
     if c == 0x2C:
-        return 1 if after_letter and _is(kinds, i + 1, ALPHA) else 0
+        return 1 if after_letter and has_class(kinds, i + 1, ALPHA) else 0
     if not (after_letter or after_digit):
         return 0
     if c in (0x3A, 0x3C, 0x3E, 0x3D, 0x2F):
-        return 1 if _is(kinds, i + 1, ALPHA) else 0
+        return 1 if has_class(kinds, i + 1, ALPHA) else 0
     if c in (_HYPHEN, _EN_DASH, _EM_DASH, _TILDE):
         n = 1
         longest = 3 if c == _HYPHEN else 2 if c == _EM_DASH else 1
         while n < longest and i + n < b and codes[i + n] == c:
             n += 1
-        return n if i + n < b and _is(kinds, i + n, ALPHA) else 0
+        return n if i + n < b and has_class(kinds, i + n, ALPHA) else 0
     return 0
-
-
-@nb.njit(nogil=True, cache=True)
-def _is_host(codes, kinds, a, b):  # type: ignore[no-untyped-def]
-    """Whether codes[a:b] is a host name with a top-level domain, and perhaps a port and a path."""
-    q, dot, label_start, n_labels = a, -1, a, 0
-    while q < b:
-        c = codes[q]
-        if c == _DOT:
-            n = q - label_start
-            if n < 1 or n > 64 or not (_is(kinds, label_start, LABEL) and _is(kinds, q - 1, LABEL)):
-                return False
-            dot, label_start, n_labels = q, q + 1, n_labels + 1
-        elif not (_is(kinds, q, LABEL) or c == _HYPHEN or c == 0x5F):
-            break
-        q += 1
-    if n_labels == 0 or q - dot - 1 < 2 or q - dot - 1 > 63:
-        return False
-    for i in range(dot + 1, q):
-        if not _is(kinds, i, ALPHA_LOWER):
-            return False
-    if q < b and codes[q] == 0x3A:
-        digits = 0
-        while q + 1 + digits < b and 0x30 <= codes[q + 1 + digits] <= 0x39:
-            digits += 1
-        if digits < 2 or digits > 5:
-            return False
-        q += 1 + digits
-    return q == b or codes[q] in (0x2F, 0x3F, 0x23)
-
-
-@nb.njit(nogil=True, cache=True)
-def _is_url(codes, kinds, a, b):  # type: ignore[no-untyped-def]
-    """Whether codes[a:b] is a URL, an e-mail address or a host name, by the shape that spaCy asks for."""
-    has_dot, start, scheme = False, a, True
-    for i in range(a, b):
-        c = codes[i]
-        has_dot |= c == _DOT
-        if scheme and c == 0x3A and i + 2 < b and codes[i + 1] == 0x2F and codes[i + 2] == 0x2F:
-            start, scheme = (i + 3 if i - a >= 2 else a), False
-        scheme &= _is(kinds, i, ALPHA | DIGIT_09) or c in (_PLUS, _HYPHEN, _DOT, 0x5F)
-    if not has_dot:
-        return False
-    if _is_host(codes, kinds, start, b) or (start != a and _is_host(codes, kinds, a, b)):
-        return True
-    for i in range(start + 1, b - 1):  # noqa: SIM110 (a kernel)
-        if codes[i] == 0x40 and _is_host(codes, kinds, i + 1, b):
-            return True
-    return False
 
 
 @nb.njit(nogil=True, cache=True)
@@ -285,7 +231,7 @@ def _middle(codes, kinds, a, b, keys, pieces, words, chars, flags, n):  # type: 
             i += 1
             continue
         if url < 0:  # looked at only where there is something to split
-            url = 1 if _is_url(codes, kinds, a, b) else 0
+            url = 1 if is_url(codes, kinds, a, b) else 0
         if url:
             break
         if i > start:
@@ -363,8 +309,8 @@ def _rejoin(codes, kinds, tables, words, chars, flags, first, n):  # type: ignor
 def _ends_plainly(codes, kinds, m):  # type: ignore[no-untyped-def]
     """Whether the last mark of a run of letters comes off by itself."""
     if codes[m - 1] == _DOT:
-        return _is(kinds, m - 2, BEFORE_STOP)
-    return _is(kinds, m - 1, AFFIX)
+        return has_class(kinds, m - 2, BEFORE_STOP)
+    return has_class(kinds, m - 1, AFFIX)
 
 
 @nb.njit(nogil=True, cache=True)
