@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from curate.document import ROWS, ExtractReason
 from curate.extract_config import ExtractConfig
 from curate.heuristics.signals import SIGNAL_FIELDS, signals
+from curate.html import extract_text as extract_text
 from curate.language import Languages, identify
 from curate.normalise import normalise
 from curate.sources.columns import SourceFile

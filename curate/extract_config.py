@@ -18,7 +18,8 @@ class ExtractConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     extractor: Extractor = Field(
-        default=Extractor.RESILIPARSE, description="HTML extractor that turns a page into text.")
+        default=Extractor.BLOCKS,
+        description="HTML extractor that turns a page into text: blocks is the learned one of this project.")
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
     max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Iterator
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -80,6 +80,8 @@ def _default(field: FieldInfo) -> str:
 def _type(annotation: Any) -> str:
     if annotation is type(None):
         return "none"
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(_type(a) for a in get_args(annotation))
     if get_origin(annotation) in (list, tuple):

@@ -18,7 +18,7 @@ EXTRACT = """
 import json, resource, sys
 from curate.commands.extract import _Job, _extract_file
 from curate.extract_config import ExtractConfig
-config = ExtractConfig(identify_language=False, signals=False, extractor="resiliparse")
+config = ExtractConfig(identify_language=False, signals=False)
 report = _extract_file(_Job(sys.argv[1], sys.argv[2], "part-0", "in", "s", ("id", "text"), config))
 print(json.dumps([report.counters, str(report.error), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
