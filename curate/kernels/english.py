@@ -194,7 +194,8 @@ def _infix(codes, kinds, i, a, b):  # type: ignore[no-untyped-def]
     if i == a or i + 1 >= b:
         return 0
     after_letter, after_digit = has_class(kinds, i - 1, ALPHA), has_class(kinds, i - 1, DIGIT_09)
-    if after_digit and c in (_PLUS, _HYPHEN, 0x2A, 0x5E) and (has_class(kinds, i + 1, DIGIT_09) or codes[i + 1] == _HYPHEN):
+    before_digit = has_class(kinds, i + 1, DIGIT_09) or codes[i + 1] == _HYPHEN
+    if after_digit and before_digit and c in (_PLUS, _HYPHEN, 0x2A, 0x5E):
         return 1
     if c == 0x2C:
         return 1 if after_letter and has_class(kinds, i + 1, ALPHA) else 0
