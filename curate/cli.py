@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 # Before anything imports numba: it reads the variable once.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
 
-app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True, add_completion=True,
-                  pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
+                  add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 recipe_app = typer.Typer(help="Check recipes, and describe what they may say.", no_args_is_help=True)
 models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")

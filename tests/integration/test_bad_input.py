@@ -114,7 +114,8 @@ def test_an_empty_source_is_named(tmp_path: Path) -> None:
 
 def test_a_source_that_keeps_nothing_is_named(tmp_path: Path) -> None:
     _texts(tmp_path / "notes.jsonl", 8)
-    done = _run(_recipe(tmp_path, select={"filtered_sources": [], "rules": {"thresholds": {"gopher_too_few_words": 10_000}}}), tmp_path / "run")
+    rules = {"thresholds": {"gopher_too_few_words": 10_000}}
+    done = _run(_recipe(tmp_path, select={"filtered_sources": [], "rules": rules}), tmp_path / "run")
     assert done.returncode == 1
     assert "source 'notes'" in done.stderr
     assert "kept none of its 8 documents" in done.stderr
