@@ -139,6 +139,15 @@ def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
     return [path for path, r in rows if role is None or r == role]
 
 
+def peak_memory_bytes() -> int:
+    """Most memory this process has held. Linux's ru_maxrss would count its parent's, from before the program started."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as stream:
+            return next(int(line.split()[1]) * 1024 for line in stream if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def execute(storage: Storage, task: ShardTask, function: StageFunction) -> ShardRecord:
     """Run one shard and commit it: outputs first, its record last. The old record goes before the first new byte,
     so that no record ever stands beside files it does not describe."""
@@ -151,7 +160,7 @@ def execute(storage: Storage, task: ShardTask, function: StageFunction) -> Shard
     record = ShardRecord(
         identity=task.identity, outputs=outputs, counters=dict(sorted(work.counters.items())),
         damage=tuple(work.damage), seconds=round(time.monotonic() - started, 3),
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_memory_bytes(),
         host=socket.gethostname(), finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=task.identity.fingerprint)
     storage.write_bytes(record_name(task.stage, task.shard), record.to_json())

@@ -15,12 +15,13 @@ PAGE = f"<html><body><article>{'<p>The harbour was quiet, and nobody spoke of it
 MAX_PEAK_BYTES = 1_500_000_000
 
 EXTRACT = """
-import json, resource, sys
+import json, sys
 from curate.commands.extract import _Job, _extract_file
 from curate.extract_config import ExtractConfig
+from manifests.tasks import peak_memory_bytes
 config = ExtractConfig(identify_language=False, signals=False)
 report = _extract_file(_Job(sys.argv[1], sys.argv[2], "part-0", "in", "s", ("id", "text"), config))
-print(json.dumps([report.counters, str(report.error), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+print(json.dumps([report.counters, str(report.error), peak_memory_bytes()]))
 """
 
 
