@@ -140,7 +140,7 @@ def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory this process has held. Linux's ru_maxrss would count its parent's, from before the program started."""
+    """Most memory this process has held; Linux's ru_maxrss would count its parent's, from before the program began."""
     try:
         with open("/proc/self/status", encoding="ascii") as stream:
             return next(int(line.split()[1]) * 1024 for line in stream if line.startswith("VmHWM"))
