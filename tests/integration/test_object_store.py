@@ -18,7 +18,8 @@ def test_a_run_behind_a_url_has_the_bytes_of_a_local_one(tmp_path: Path) -> None
     recipe = validate({
         "name": "tiny", "sources": {"notes": {"files": str(tmp_path / "notes.jsonl"), "curated": True}},
         "classifier": None, "dedup": {"partitions": 1, "max_removed_fraction": 1}, "tokenizer": {"vocab_size": 300},
-        "mixture": {"weights": {"notes": 1}, "validation_fraction": 0}, "pack": {"row_length": 16, "shard_tokens": 1024}})
+        "mixture": {"weights": {"notes": 1}, "validation_fraction": 0},
+        "pack": {"row_length": 16, "shard_tokens": 1024}})
     url = f"memory://{tmp_path.name}/run"
     assert run(recipe, url, Settings(engine="inline")).made > 20
     assert run(recipe, url, Settings(engine="inline")).made == 0
