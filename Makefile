@@ -35,8 +35,8 @@ lint: $(READY) ## Style, types and layers
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: $(READY) lint ## The tests that CI runs
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(READY) lint ## The tests that CI runs, file by file over up to four processes
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-ray
 test-ray: $(READY) ## Tests that start Ray: clusters, jobs, killed workers
@@ -47,8 +47,9 @@ test-slow: $(READY) ## Long tests: twenty SIGKILLs of a demo run, large inputs
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 .PHONY: test-nightly
-test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive records
+test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive records, new examples for every property
 	$(BIN)/python -m pytest -m nightly $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest tests/property tests/unit/curate $(PYTEST_ARGS)
 
 EXPORTS := build/exports-venv
 $(EXPORTS)/.ready: tests/exports/readers.txt tests/exports/dependencies.txt

@@ -251,7 +251,7 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
         if n_cuts:
             terminal = _is_terminal(out, 0, size)
             h = _line(out, 0, size, properties, facts)
-            if size and out[size - 1] == 0x20:
+            if facts[_LAST] < size:
                 facts[_TAIL] = 0x20  # C4 does not strip again
         else:
             terminal = _is_terminal(data, first, last)

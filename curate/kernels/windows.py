@@ -82,7 +82,7 @@ def _cut(data, offsets, size, kinds, out, ends, rows):  # type: ignore[no-untype
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
         length = _n_characters(data, start, end)
-        pieces = N_WINDOWS if length >= N_WINDOWS * size // 2 else 1
+        pieces = N_WINDOWS if 2 * length >= N_WINDOWS * size else 1
         width = min(size, length // pieces) if pieces > 1 else length
         p, at = start, 0  # byte and character of the window's start
         last = start

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
@@ -155,6 +155,7 @@ pages = st.lists(st.tuples(c4_words, c4_breaks), max_size=50).map(lambda pairs: 
 
 
 @settings(max_examples=80, deadline=None)
+@example(["one two.\t[edit] "])
 @given(st.lists(pages, max_size=5))
 def test_c4_edits_are_what_a_line_by_line_reading_leaves(texts: list[str]) -> None:
     rules = C4Lines(max_word_characters=12)

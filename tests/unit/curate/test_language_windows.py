@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.kernels.windows import cut_windows
@@ -53,6 +53,7 @@ def test_short_and_blank_texts() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example(["   a"], 3)
 @given(st.lists(st.text(st.sampled_from("ab é日\U0001f600\n\u3000\x85")), max_size=5), st.integers(1, 12))
 def test_windows_are_parts_of_their_text_in_order(texts: list[str], size: int) -> None:
     lines, rows = cut_windows(pa.array(texts, pa.large_string()), size)
