@@ -27,8 +27,8 @@ from manifests.tasks import ShardWork
 def clean(config: Any, work: ShardWork) -> None:
     """Write what a part keeps, one file for each source its documents belong to.
 
-    inputs: documents; select, dedup, decontaminate: marks in the documents' order (dedup and decontaminate may be
-    absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the sources
+    inputs: documents; select, dedup, substrings, decontaminate: marks in the documents' order (all but select may
+    be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the sources
     its documents may belong to; part, the part's file name.
     outputs (role documents): `<source>/<part>.parquet`, present even where it has no row."""
     path = work.input("documents")
@@ -115,9 +115,11 @@ def _marks(work: ShardWork) -> pa.Table:
     """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
     select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
     keep = pc.and_(select["keep"], pc.invert(is_removed(select["doc_id"], removed_ids(work.inputs("removals")))))
-    for name in ("dedup", "decontaminate"):
+    for name in ("dedup", "substrings", "decontaminate"):
         if work.inputs(name):
             keep = pc.and_(keep, read_table(work.input(name), ["keep"])["keep"])
+    # What cut repeated passages out of edited texts has selection's edits in its own.
+    edits = read_table(work.input("substrings"), ["edits"])["edits"] if work.inputs("substrings") else select["edits"]
     if work.inputs("decontaminate"):
         pieces = read_table(work.input("decontaminate"), ["pieces"])["pieces"].cast(pa.list_(SPAN))
     else:
@@ -125,4 +127,4 @@ def _marks(work: ShardWork) -> pa.Table:
         starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
         flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
         pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
-    return pa.table({"source": select["source"], "keep": keep, "edits": select["edits"], "pieces": pieces})
+    return pa.table({"source": select["source"], "keep": keep, "edits": edits, "pieces": pieces})

@@ -20,6 +20,7 @@ from manifests.tables import open_table, read_table
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _PLACE = ["doc_id", "source", "url", "origin_path", "origin_offset"]
 _MARKS = (("classifier/labels", "classifier/labels"), ("select", "select"), ("dedup", "dedup/marks"),
+          ("dedup/substrings", "dedup/substrings"),
           ("decontaminate", "decontaminate"))
 
 
@@ -125,7 +126,12 @@ def _mark(stage: str, mark: dict[str, Any]) -> Decision:
     mark.pop("doc_id")
     keep = mark.pop("keep", None)
     edits = mark.pop("edits", None)
+    repeats = mark.pop("repeats", None)
     facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in mark.items()}
+    if repeats:
+        facts["repeated_passages"] = len(repeats)
+        facts["repeated_bytes"] = sum(r["end"] - r["start"] for r in repeats)
+        facts["first_in"] = sorted({r["duplicate_of"].hex() for r in repeats if r["duplicate_of"]})
     if edits is not None:
         facts["edited_spans"] = len(edits)
     if mark.get("reason") == "not_selected":

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from curate.dedup.config import DedupConfig
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.marks import marks_stage, summary_stage
 from curate.dedup.search import bands_stage, candidates_stage, components_stage
 from curate.dedup.signing import signatures_stage
+from curate.dedup.substring_config import SubstringConfig
+from curate.dedup.substring_marks import substring_marks_stage
+from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import resolve_stage, shingles_stage
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref
+from pipelines.recipe import Recipe
+
+
+def _of_documents(recipe: Recipe) -> DedupConfig:
+    return recipe.dedup.documents()
+
+
+def _of_substrings(recipe: Recipe) -> SubstringConfig | None:
+    return recipe.dedup.substrings
 
 
 def _partitions(inputs: dict[str, InputRef], n: int) -> Iterator[Shard]:
@@ -90,19 +103,64 @@ def _summary(p: Progress) -> Iterator[Shard]:
     yield Shard("summary", {"counts": p.whole("dedup/marks", "counts")})
 
 
+def _searched(p: Progress) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    """Every part with what the search for repeated passages reads of it; none where it is off."""
+    if p.recipe.dedup.substrings is not None:
+        for shard, inputs in documents_and(p, "select", "marks", "select"):
+            yield shard, {**inputs, "marks": p.output("dedup/marks", shard, "marks")}
+
+
+def _anchors(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _searched(p):
+        yield Shard(shard, inputs)
+
+
+def _repeated(p: Progress) -> Iterator[Shard]:
+    if p.recipe.dedup.substrings is not None:
+        yield from _partitions({"anchors": p.whole("dedup/anchors", "anchors")},
+                               p.recipe.dedup.substrings.partitions)
+
+
+def _contexts(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _searched(p):
+        yield Shard(shard, {**inputs, "signatures": p.output("dedup/signatures", shard, "signatures"),
+                            "repeated": p.whole("dedup/repeated", "repeated")})
+
+
+def _repeats(p: Progress) -> Iterator[Shard]:
+    if p.recipe.dedup.substrings is not None:
+        yield from _partitions({"contexts": p.whole("dedup/contexts", "contexts")},
+                               p.recipe.dedup.substrings.partitions)
+
+
+def _substrings(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _searched(p):
+        yield Shard(shard, {**inputs, "runs": p.whole("dedup/repeats", "runs")})
+
+
+def last_marks(p: Progress) -> str:
+    """The stage whose marks say which documents deduplication leaves."""
+    return "dedup/substrings" if p.records.get("dedup/substrings") else "dedup/marks"
+
+
 DEDUP_STAGES: tuple[Stage, ...] = (
-    Stage("dedup/url_keys", 1, url_keys_stage, ("select",), lambda r: r.dedup, _url_keys),
-    Stage("dedup/urls", 1, urls_stage, ("dedup/url_keys",), lambda r: r.dedup, _urls),
-    Stage("dedup/signatures", 2, signatures_stage, ("dedup/urls",), lambda r: r.dedup, _signatures),
-    Stage("dedup/exact", 2, exact_stage, ("dedup/signatures",), lambda r: r.dedup, _exact),
-    Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), lambda r: r.dedup, _bands),
-    Stage("dedup/candidates", 1, candidates_stage, ("dedup/bands",), lambda r: r.dedup, _candidates),
-    Stage("dedup/components", 1, components_stage, ("dedup/candidates",), lambda r: r.dedup, _components),
-    Stage("dedup/shingles", 2, shingles_stage, ("dedup/components",), lambda r: r.dedup, _shingles),
-    Stage("dedup/resolve", 1, resolve_stage, ("dedup/shingles",), lambda r: r.dedup, _resolve),
-    Stage("dedup/copies", 2, copies_stage, ("dedup/resolve",), lambda r: r.dedup, _copies),
-    Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), lambda r: r.dedup, _url_copies),
-    Stage("dedup/marks", 2, marks_stage, ("dedup/url_copies",), lambda r: r.dedup, _marks),
-    Stage("dedup/summary", 2, summary_stage, ("dedup/marks",), lambda r: r.dedup, _summary),
+    Stage("dedup/url_keys", 1, url_keys_stage, ("select",), _of_documents, _url_keys),
+    Stage("dedup/urls", 1, urls_stage, ("dedup/url_keys",), _of_documents, _urls),
+    Stage("dedup/signatures", 2, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
+    Stage("dedup/exact", 2, exact_stage, ("dedup/signatures",), _of_documents, _exact),
+    Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), _of_documents, _bands),
+    Stage("dedup/candidates", 1, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
+    Stage("dedup/components", 1, components_stage, ("dedup/candidates",), _of_documents, _components),
+    Stage("dedup/shingles", 2, shingles_stage, ("dedup/components",), _of_documents, _shingles),
+    Stage("dedup/resolve", 1, resolve_stage, ("dedup/shingles",), _of_documents, _resolve),
+    Stage("dedup/copies", 2, copies_stage, ("dedup/resolve",), _of_documents, _copies),
+    Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), _of_documents, _url_copies),
+    Stage("dedup/marks", 2, marks_stage, ("dedup/url_copies",), _of_documents, _marks),
+    Stage("dedup/summary", 2, summary_stage, ("dedup/marks",), _of_documents, _summary),
+    Stage("dedup/anchors", 1, anchors_stage, ("dedup/summary",), _of_substrings, _anchors),
+    Stage("dedup/repeated", 1, repeated_stage, ("dedup/anchors",), _of_substrings, _repeated),
+    Stage("dedup/contexts", 1, contexts_stage, ("dedup/repeated",), _of_substrings, _contexts),
+    Stage("dedup/repeats", 1, repeats_stage, ("dedup/contexts",), _of_substrings, _repeats),
+    Stage("dedup/substrings", 1, substring_marks_stage, ("dedup/repeats",), _of_substrings, _substrings),
 )
 """From selection's marks to deduplication's."""

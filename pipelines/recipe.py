@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.decontamination.config import DecontaminationConfig
-from curate.dedup.config import DedupConfig
+from curate.dedup.config import DedupRecipe
 from curate.extract_config import ExtractConfig
 from curate.quality.config import (
     ClassifierConfig,
@@ -116,7 +116,7 @@ class Recipe(BaseModel):
     classifiers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ClassifierFile] = Field(
         default_factory=dict, description="Classifiers beside the run's own: domain, education, DCLM's and the like.")
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
-    dedup: DedupConfig = Field(default_factory=DedupConfig, description="Removal of duplicates.")
+    dedup: DedupRecipe = Field(default_factory=DedupRecipe, description="Removal of duplicates.")
     decontaminate: DecontaminationConfig = Field(
         default_factory=DecontaminationConfig, description="How benchmark text is cut out.")
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="The tokenizer.")

@@ -24,7 +24,7 @@ from curate.quality.training import classifier
 from manifests.errors import StageError
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
-from pipelines.dedup_stages import DEDUP_STAGES
+from pipelines.dedup_stages import DEDUP_STAGES, last_marks
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
 from pipelines.locking import recipe_digest
 from pipelines.recipe import Recipe
@@ -193,7 +193,7 @@ def _hits(p: Progress) -> Iterator[Shard]:
     if not p.shards("decontaminate/index"):
         return
     index = p.output("decontaminate/index", "index", "grams")
-    for shard, inputs in documents_and(p, "dedup/marks", "marks", "marks"):
+    for shard, inputs in documents_and(p, last_marks(p), "marks", "marks"):
         yield Shard(shard, {**inputs, "index": index})
 
 
@@ -208,7 +208,7 @@ def _decontaminate(p: Progress) -> Iterator[Shard]:
         return
     index = p.output("decontaminate/index", "index", "grams")
     frequent = p.output("decontaminate/frequent", "frequent", "frequent")
-    for shard, inputs in documents_and(p, "dedup/marks", "marks", "marks"):
+    for shard, inputs in documents_and(p, last_marks(p), "marks", "marks"):
         yield Shard(shard, {**inputs, "index": index, "frequent": frequent,
                             "hits": p.output("decontaminate/hits", shard, "hits")})
 
@@ -236,6 +236,8 @@ def _clean(p: Progress) -> Iterator[Shard]:
     for shard, inputs in documents_and(p, "select", "marks", "select"):
         source, part = shard.split("/")
         inputs["dedup"] = p.output("dedup/marks", shard, "marks")
+        if p.records["dedup/substrings"]:
+            inputs["substrings"] = p.output("dedup/substrings", shard, "marks")
         if p.records["decontaminate"]:
             inputs["decontaminate"] = p.output("decontaminate", shard, "marks")
         yield Shard(shard, {**inputs, **_removals(p)}, {"sources": p.recipe.effective_sources(source), "part": part})
@@ -335,7 +337,7 @@ STAGES: tuple[Stage, ...] = (
           _every_source_keeps_some),
     *DEDUP_STAGES,
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
-    Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/summary"), lambda r: r.decontaminate,
+    Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/substrings"), lambda r: r.decontaminate,
           _hits),
     Stage("decontaminate/frequent", 1, frequent_stage, ("decontaminate/hits",), lambda r: r.decontaminate, _frequent),
     Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate,

@@ -11,7 +11,7 @@ from manifests.errors import RecipeError
 from manifests.storage import is_local
 
 if TYPE_CHECKING:
-    from curate.dedup.config import DedupConfig
+    from curate.dedup.config import DedupRecipe
     from curate.dedup.standalone import Outcome, Texts
 
 
@@ -20,9 +20,14 @@ def dedup_command(
     out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
     exact: Annotated[bool, typer.Option("--exact", help="Remove copies: the same words in the same order.")] = False,
     minhash: Annotated[bool, typer.Option("--minhash", help=(
-        "Remove near-duplicates. Without --exact, --minhash and --urls: copies and near-duplicates."))] = False,
+        "Remove near-duplicates. Without any of --exact, --minhash, --urls and --substrings: copies and "
+        "near-duplicates."))] = False,
     urls: Annotated[str | None, typer.Option(metavar="RULE", help=(
         "One row of each canonical URL, from column `url`: the longest, or the first."))] = None,
+    substrings: Annotated[bool, typer.Option("--substrings", help=(
+        "Cut passages that stand elsewhere too, byte for byte; all but the first."))] = False,
+    min_bytes: Annotated[int, typer.Option(min=16, max=100_000, help="Shortest passage, in UTF-8 bytes.")] = 100,
+    cut: Annotated[str, typer.Option(help="repeats: the first of equal passages stays; all: none does.")] = "repeats",
     threshold: Annotated[float, typer.Option(min=0.05, max=0.99, help="Jaccard similarity that removes.")] = 0.8,
     shingles: Annotated[str, typer.Option(help="n-grams of words or of characters.")] = "words",
     ngram: Annotated[int, typer.Option(min=1, max=64, help="Words or characters a shingle.")] = 5,
@@ -41,7 +46,8 @@ def dedup_command(
     """Mark duplicates in files: curate dedup old.parquet new.jsonl --out marks --threshold 0.8
 
     Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
-    input order. No row is removed but for a kept one that is as similar as the threshold asks."""
+    input order. --substrings adds `cuts`: start, end (UTF-8 bytes) and the row that has the passage
+    first. No row is removed but for a kept one that is as similar as the threshold asks."""
     import json
 
     from curate.dedup.standalone import deduplicate
@@ -50,23 +56,24 @@ def dedup_command(
         raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
-    every = not (exact or minhash or urls)
+    every = not (exact or minhash or urls or substrings)
     fields = {"exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold,
               "shingles": shingles, "ngram": ngram, "verify": verify,
-              "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0}
+              "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0,
+              "substrings": {"min_bytes": min_bytes, "cut": cut} if substrings else None}
     settings = _settings(fields, config)
     outcome = deduplicate(_texts(files, id_column, text_column), settings, out, workers, apply)
     facts = _facts(outcome)
     print(json.dumps(facts) if form == "json" else _sentences(facts))
 
 
-def _settings(fields: dict[str, Any], path: str | None) -> DedupConfig:
+def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
     import os
 
     import yaml
     from pydantic import ValidationError
 
-    from curate.dedup.config import DedupConfig
+    from curate.dedup.config import DedupRecipe
 
     if path is not None:
         if not os.path.isfile(path):
@@ -74,7 +81,7 @@ def _settings(fields: dict[str, Any], path: str | None) -> DedupConfig:
         with open(path, encoding="utf-8") as stream:
             fields = yaml.safe_load(stream)
     try:
-        found = DedupConfig.model_validate(fields)
+        found = DedupRecipe.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(place) for place in first["loc"]) or "dedup"
@@ -117,6 +124,10 @@ def _sentences(facts: dict[str, Any]) -> str:
     lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
              f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
     lines += [f"  {reason:<20} {n:,}" for reason, n in facts["dropped"].items()]
+    if "bytes_cut" in facts["counters"]:
+        told = {name: f"{facts['counters'][name]:,}" for name in ("cuts", "documents_cut", "bytes_cut")}
+        lines.append(f"  {told['cuts']} repeated passages cut out of {told['documents_cut']} documents: "
+                     f"{told['bytes_cut']} bytes")
     if facts["counters"].get("oversize_buckets"):
         lines.append(f"  {facts['counters']['oversize_buckets']:,} oversize buckets, "
                      f"{facts['counters']['pairs_left_out']:,} of their pairs not compared")

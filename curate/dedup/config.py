@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from curate.dedup.substring_config import SubstringConfig
+
 
 class DedupReason(StrEnum):
     """Why a document is not kept after deduplication."""
@@ -133,3 +135,14 @@ class DedupConfig(BaseModel):
     def similarity_threshold(self) -> float:
         """The similarity from which a verified candidate is removed."""
         return self.threshold if self.verify_threshold is None else self.verify_threshold
+
+
+class DedupRecipe(DedupConfig):
+    """Removal of duplicates: whole documents first, then what is repeated within those that stay."""
+
+    substrings: SubstringConfig | None = Field(
+        default=None, description="Cut passages that also stand elsewhere, byte for byte; off if unset.")
+
+    def documents(self) -> DedupConfig:
+        """What the steps that compare whole documents depend on: a rule on passages makes none of them again."""
+        return DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})

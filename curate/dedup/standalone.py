@@ -20,18 +20,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.dedup.config import DedupConfig
+from curate.dedup.config import DedupConfig, DedupRecipe
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.layout import Int64, id_order
 from curate.dedup.marks import marks_stage, summary_stage
+from curate.dedup.own_cuts import CUTS, cut_bytes, left_texts, named_documents, own_cuts
 from curate.dedup.search import bands_stage, candidates_stage, components_stage
 from curate.dedup.signing import signatures_stage
+from curate.dedup.substring_marks import substring_marks_stage
+from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import resolve_stage, shingles_stage
 from curate.sources.columns import TextRows
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.records import ShardRecord
-from manifests.schema import ID, STAGE_MANIFEST
+from manifests.schema import EDITS, ID, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_row_groups, read_table, write_table
 from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute
@@ -44,15 +47,17 @@ _DOCUMENTS: Final = pa.schema([
     pa.field("n_bytes", pa.int64(), nullable=False)])
 _SELECTED: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("source", pa.string(), nullable=False),
-    pa.field("quality_score", pa.float32()), pa.field("keep", pa.bool_(), nullable=False)])
+    pa.field("quality_score", pa.float32()), pa.field("keep", pa.bool_(), nullable=False), pa.field("edits", EDITS)])
 
 
-def marks_schema(id_column: str) -> pa.Schema:
-    """The columns of a part of marks, with the id column named as in the input."""
+def marks_schema(id_column: str, cuts: bool = False) -> pa.Schema:
+    """The columns of a part of marks, with the id column named as in the input; cuts: whether passages are cut."""
     return pa.schema([
         pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False), pa.field("reason", pa.string()),
         pa.field("duplicate_of", pa.string(), metadata={"comment": "id of the kept document it duplicates"}),
-        pa.field("similarity", pa.float32())])
+        pa.field("similarity", pa.float32()),
+        *([pa.field("cuts", CUTS, metadata={"comment": "UTF-8 bytes of the text that stand elsewhere too"})]
+          if cuts else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,19 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
         shards = [work.part(number, texts) for number, texts in enumerate(files)]
         work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
         marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
+        cuts = [work.storage.path(f"dedup/substrings/{s}.parquet") for s in (shards if work.cuts else ())]
         documents = [work.storage.path(f"extract/{shard}.parquet") for shard in shards]
-        survivors = _survivor_ids(marks, documents)
+        survivors = _survivor_ids(marks, documents, named_documents(cuts))
         outcome = Outcome(counters=dict(sorted(work.counters.items())))
-        for texts, mark_path, document_path in zip(files, marks, documents, strict=True):
-            table = _own_marks(texts.id_column, read_table(mark_path),
-                               read_table(document_path, ["own_id", "n_bytes"]), survivors, outcome)
+        for number, texts in enumerate(files):
+            found = _with_cuts(read_table(marks[number]), cuts[number] if cuts else None)
+            table = _own_marks(texts.id_column, found, read_table(documents[number], ["own_id", "n_bytes"]), survivors,
+                               outcome)
             _publish(out, texts.part, table.schema, [table])
             if apply:
                 os.makedirs(os.path.join(out, "kept"), exist_ok=True)
                 schema = _kept_schema(texts.id_column)
-                _publish(os.path.join(out, "kept"), texts.part, schema, _kept(document_path, table["keep"], schema))
+                _publish(os.path.join(out, "kept"), texts.part, schema, _kept(documents[number], found, schema))
     return outcome
 
 
@@ -123,11 +130,17 @@ class Stages:
         self.storage = Storage(folder)
         self.counters: Counter[str] = Counter()
         self.costs: dict[str, Cost] = {}
-        self._config = config
+        self._recipe = config if isinstance(config, DedupRecipe) else DedupRecipe(**dict(config))
+        self._config = self._recipe.documents()
         self._pieces = [f"part-{p:05d}" for p in range(config.partitions)]
         # Spawned, not forked: compiled kernels and Arrow have threads that do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else None
+
+    @property
+    def cuts(self) -> bool:
+        """Whether passages are cut out of the documents that stay."""
+        return self._recipe.substrings is not None
 
     def __enter__(self) -> Stages:
         return self
@@ -146,7 +159,7 @@ class Stages:
         ids = read_table(paths[0], ["doc_id"])["doc_id"]
         n = len(ids)
         marks = pa.table([ids, pa.array([texts.name] * n, pa.string()), pa.nulls(n, pa.float32()),
-                          pa.array(np.ones(n, np.bool_))], schema=_SELECTED)
+                          pa.array(np.ones(n, np.bool_)), pa.nulls(n, EDITS)], schema=_SELECTED)
         write_table(paths[1], _SELECTED, [marks])
         return shard
 
@@ -158,7 +171,8 @@ class Stages:
             refs = {k: InputRef((v.replace("*", shard) if "*" in v else f"{v}/{MANIFEST}",), "")
                     for k, v in inputs.items() if "*" in v or v in self.costs}
             own = {"partition": int(shard[-5:])} if shard.startswith("part-") else {}
-            tasks.append(ShardTask(name, 1, shard, self._config, {}, refs, {**variables, **own}))
+            rules = self._recipe.substrings if function in _OF_SUBSTRINGS else self._config
+            tasks.append(ShardTask(name, 1, shard, rules, {}, refs, {**variables, **own}))
         started = time.monotonic()
         args = ([self.storage] * len(tasks), tasks, [function] * len(tasks))
         done = list(self._pool.map(_timed, *args) if self._pool else map(_timed, *args))
@@ -208,10 +222,24 @@ class Stages:
         self._stage("dedup/marks", marks_stage, shards,
                     {**_OWN, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
         self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/marks"})
+        if self._recipe.substrings is not None:
+            self.cut(shards, [f"part-{p:05d}" for p in range(self._recipe.substrings.partitions)])
+
+    def cut(self, shards: Sequence[str], pieces: Sequence[str]) -> None:
+        """Passages of the documents that are left which stand elsewhere too."""
+        mine = {"documents": _OWN["documents"], "select": _OWN["marks"], "marks": "dedup/marks/*.parquet"}
+        self._stage("dedup/anchors", anchors_stage, shards, mine)
+        self._stage("dedup/repeated", repeated_stage, pieces, {"anchors": "dedup/anchors"})
+        self._stage("dedup/contexts", contexts_stage, shards,
+                    {**mine, "signatures": "dedup/signatures/*.parquet", "repeated": "dedup/repeated"})
+        self._stage("dedup/repeats", repeats_stage, pieces, {"contexts": "dedup/contexts"})
+        self._stage("dedup/substrings", substring_marks_stage, shards, {**mine, "runs": "dedup/repeats"})
 
 
 _OWN: Final = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
-_TOLD: Final = ("oversize_buckets", "pairs_left_out", "pairs_checked", "pairs_accepted", "components",
+_OF_SUBSTRINGS: Final = (anchors_stage, repeated_stage, contexts_stage, repeats_stage, substring_marks_stage)
+_TOLD: Final = ("documents_cut", "cuts", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",
+                "pairs_accepted", "components",
                 "largest_component", "documents_without_words")
 
 
@@ -235,10 +263,10 @@ def _id_words(number: int, rows: Int64) -> UInt64:
     return words
 
 
-def _survivor_ids(marks: Sequence[str], documents: Sequence[str]) -> pa.Table:
+def _survivor_ids(marks: Sequence[str], documents: Sequence[str], others: Sequence[pa.Array]) -> pa.Table:
     """doc_id and own_id of every document that some mark names; the rest of the corpus is only passed over."""
     named = [pc.unique(read_table(path, ["duplicate_of"])["duplicate_of"].drop_null()) for path in marks]
-    wanted = pc.unique(pa.concat_arrays([pa.array([], ID), *named]))
+    wanted = pc.unique(pa.concat_arrays([pa.array([], ID), *named, *others]))
     files = (id_order(wanted)[:, 0] >> np.uint64(_ROW_BITS)).astype(np.int64)
     rows = (id_order(wanted)[:, 0] & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
     found = [pa.schema([_DOCUMENTS.field(name) for name in ("doc_id", "own_id")]).empty_table()]
@@ -248,15 +276,30 @@ def _survivor_ids(marks: Sequence[str], documents: Sequence[str]) -> pa.Table:
     return pa.concat_tables(found)
 
 
+def _with_cuts(marks: pa.Table, path: str | None) -> pa.Table:
+    """Marks, with those of the search for repeated passages over them."""
+    if path is None:
+        return marks
+    cut = read_table(path, ["keep", "reason", "edits", "repeats"])
+    reason = pc.if_else(marks["keep"], cut["reason"], marks["reason"])
+    return pa.table({"doc_id": marks["doc_id"], "keep": cut["keep"], "reason": reason,
+                     "duplicate_of": marks["duplicate_of"], "similarity": marks["similarity"], "edits": cut["edits"],
+                     "repeats": cut["repeats"]})
+
+
 def _own_marks(id_column: str, marks: pa.Table, documents: pa.Table, survivors: pa.Table, outcome: Outcome) -> pa.Table:
+    cuts = "repeats" in marks.column_names
     place = pc.index_in(marks["duplicate_of"], value_set=survivors["doc_id"].combine_chunks())
-    table = pa.table([documents["own_id"], marks["keep"], marks["reason"], survivors["own_id"].take(place),
-                      marks["similarity"]], schema=marks_schema(id_column))
+    columns = [documents["own_id"], marks["keep"], marks["reason"], survivors["own_id"].take(place),
+               marks["similarity"]]
+    if cuts:
+        columns.append(own_cuts(marks["repeats"], survivors))
+    table = pa.table(columns, schema=marks_schema(id_column, cuts))
     sizes, keep = documents["n_bytes"].to_numpy(), marks["keep"].to_numpy()
     outcome.documents += len(table)
     outcome.kept += int(keep.sum())
     outcome.bytes += int(sizes.sum())
-    outcome.kept_bytes += int(sizes[keep].sum())
+    outcome.kept_bytes += int(sizes[keep].sum()) - (cut_bytes(marks) if cuts else 0)
     outcome.dropped.update(v for v in marks["reason"].to_pylist() if v is not None)
     return table
 
@@ -266,11 +309,15 @@ def _kept_schema(id_column: str) -> pa.Schema:
                       pa.field("text", pa.large_string())])
 
 
-def _kept(path: str, keep: pa.ChunkedArray, schema: pa.Schema) -> Iterator[pa.Table]:
+def _kept(path: str, marks: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
     row = 0
-    for group in read_row_groups(path, ["own_id", "url", "text"]):
-        yield group.filter(keep.slice(row, len(group))).rename_columns(schema.names)
+    for group in read_row_groups(path, ["own_id", "url", "text", "n_bytes"]):
+        mine = marks.slice(row, len(group))
         row += len(group)
+        if "edits" in mine.column_names:
+            text = left_texts(group["text"], mine["edits"], group["n_bytes"].to_numpy())
+            group = group.set_column(2, "text", text)
+        yield group.filter(mine["keep"]).drop_columns(["n_bytes"]).rename_columns(schema.names)
 
 
 def _publish(folder: str, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:

@@ -1,0 +1,45 @@
+"""What the search for repeated passages can be told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Occurrences(StrEnum):
+    """Which occurrences of a passage that stands more than once are cut."""
+
+    REPEATS = "repeats"  # all but the first, in survivor order
+    ALL = "all"  # all of them, as google-research/deduplicate-text-datasets does
+
+
+class SubstringReason(StrEnum):
+    """Why a document is not kept after its repeated passages were cut."""
+
+    REPEATED_TEXT = "repeated_text"  # too little of it stands nowhere else
+    NOT_SELECTED = "not_selected"
+
+
+class SubstringConfig(BaseModel):
+    """Exact substrings (Lee et al. 2022, ExactSubstr): a byte is cut where it lies in a run of `min_bytes` bytes of one
+    document that also stands elsewhere in the kept documents."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_bytes: int = Field(default=100, ge=16, le=100_000, description=(
+        "Shortest run of UTF-8 bytes that counts as a repeat; the paper takes 50 tokens, its tool's example 100 bytes."))
+    cut: Occurrences = Field(default=Occurrences.REPEATS, description=(
+        "repeats: the first occurrence in survivor order stays, so nothing is lost. all: none stays, as in the paper's "
+        "tool."))
+    min_left_bytes: int = Field(default=0, ge=0, le=1_000_000, description=(
+        "A document that was cut is dropped if it has fewer bytes left than this; one with nothing left always is."))
+    partitions: int = Field(default=16, ge=1, le=4096, description=(
+        "Into how many pieces the search is cut; memory falls with it."))
+
+    @model_validator(mode="after")
+    def _leaves_first_occurrences(self) -> Self:
+        if self.min_left_bytes > self.min_bytes:
+            raise ValueError("min_left_bytes must not exceed min_bytes: the first occurrence of a passage could go")
+        return self
