@@ -98,8 +98,8 @@ SUBSTRING_MARKS = pa.schema([
     _field("keep", pa.bool_(), "whether enough of it is left; false as well where an earlier stage dropped it"),
     _field("reason", pa.string(), "repeated_text; not_selected; null where kept", nullable=True),
     _field("edits", EDITS, "what is left of the text, selection's edits included; null: all of it", nullable=True),
-    _field("repeats", pa.list_(REPEAT), "what was cut: UTF-8 byte span of the extracted text, and the document that has "
-           "its first run of bytes first; null where nothing was", nullable=True),
+    _field("repeats", pa.list_(REPEAT), "what was cut: UTF-8 byte span of the extracted text, and the document that "
+           "has its first run of bytes first; null where nothing was", nullable=True),
 ])
 
 DECONTAMINATION_MARKS = pa.schema([

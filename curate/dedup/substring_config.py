@@ -29,10 +29,9 @@ class SubstringConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_bytes: int = Field(default=100, ge=16, le=100_000, description=(
-        "Shortest run of UTF-8 bytes that counts as a repeat; the paper takes 50 tokens, its tool's example 100 bytes."))
+        "Shortest run of UTF-8 bytes that counts as a repeat; the paper takes 50 tokens, its tool 100 bytes."))
     cut: Occurrences = Field(default=Occurrences.REPEATS, description=(
-        "repeats: the first occurrence in survivor order stays, so nothing is lost. all: none stays, as in the paper's "
-        "tool."))
+        "repeats: the first occurrence in survivor order stays. all: none does, as in the paper's tool."))
     min_left_bytes: int = Field(default=0, ge=0, le=1_000_000, description=(
         "A document that was cut is dropped if it has fewer bytes left than this; one with nothing left always is."))
     partitions: int = Field(default=16, ge=1, le=4096, description=(

@@ -160,7 +160,8 @@ def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts:
         home = (anchors.hashes % np.uint64(config.partitions)).astype(np.int32)
         table = pa.table({
             "partition": home, "gram": anchors.hashes, "row": owner,
-            "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"],
+            "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "start": anchors.firsts,
+            "order": mine["order"], "order_low": mine["order_low"],
             "doc_id": mine["doc_id"], "bytes": found.view(pa.large_binary())}, schema=partition_schema(CONTEXTS))
         for partition in np.unique(home):
             yield table.filter(pa.array(home == partition))
