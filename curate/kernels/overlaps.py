@@ -97,94 +97,47 @@ def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _scan(data, offsets, tokens, n, table, bits, window, grams, texts, places, n_chars):  # type: ignore[no-untyped-def]
-    """Write each n-gram that the table holds, or every one if the table is empty; returns how many there are.
+def _places(data, offsets, texts, first_bytes, last_bytes, window, places, n_chars):  # type: ignore[no-untyped-def]
+    """Spans of n-grams, by text and place: code points are counted only in texts that have one, once each."""
+    text, p, char = np.int64(-1), np.int64(0), np.int64(0)
+    for i in range(texts.size):
+        if texts[i] != text:
+            text, p, char = texts[i], offsets[texts[i]], np.int64(0)
+            n_chars[text] = _characters(data, p, offsets[text + 1])
+        start, end = offsets[text], offsets[text + 1]
+        first, last = start + first_bytes[i], start + last_bytes[i]
+        char += _characters(data, p, first)
+        p = first
+        places[i, 0], places[i, 1] = first_bytes[i], last_bytes[i]
+        places[i, 2], places[i, 3] = char, char + _characters(data, first, last)
+        if window >= 0:
+            places[i, 4] = _back(data, first, start, window) - start
+            places[i, 5] = _forward(data, last, end, window) - start
 
-    What does not fit in the output arrays is counted but not written."""
-    power = gram_power(n)
-    ring = np.zeros(n, np.uint64)  # hashes of the last n words, and where each began
-    byte_ring, char_ring = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    found = 0
-    for d in range(offsets.size - 1):
-        start, end = offsets[d], offsets[d + 1]
-        p, char, n_words, rolling = start, np.int64(0), np.int64(0), np.uint64(0)
-        h, inside = FNV_OFFSET, False
-        first_byte = first_char = last_byte = last_char = np.int64(0)
-        while p < end or inside:
-            if p < end:
-                at = p
-                c = np.int64(data[p])
-                if c < 0x80:
-                    p += 1
-                else:
-                    c, p = decode(data, p, end)
-                v = tokens[c] if c < TABLE_SIZE else np.uint32(c)
-                char += 1
-                if v != BREAK:
-                    if v != 0:
-                        if not inside:
-                            first_byte, first_char, inside = at, char - 1, True
-                        h = (h ^ np.uint64(v)) * FNV_PRIME
-                        last_byte, last_char = p, char
-                    continue
-                if not inside:
-                    continue
-            word = fmix64(h)
-            h, inside = FNV_OFFSET, False
-            slot = n_words % n
-            rolling = rolling * GRAM_BASE + word - ring[slot] * power if n_words >= n else rolling * GRAM_BASE + word
-            ring[slot], byte_ring[slot], char_ring[slot] = word, first_byte, first_char
-            n_words += 1
-            if n_words < n:
-                continue
-            gram = max(fmix64(rolling), np.uint64(1))
-            if table.size and not _contains(table, bits, gram):
-                continue
-            if found < grams.size:
-                slot = n_words % n
-                grams[found], texts[found] = gram, d
-                places[found, 0], places[found, 1] = byte_ring[slot] - start, last_byte - start
-                places[found, 2], places[found, 3] = char_ring[slot], last_char
-                if window >= 0:
-                    places[found, 4] = _back(data, byte_ring[slot], start, window) - start
-                    places[found, 5] = _forward(data, last_byte, end, window) - start
-            found += 1
-        n_chars[d] = char
-    return found
+
+@nb.njit(nogil=True, cache=True)
+def _characters(data, p, end):  # type: ignore[no-untyped-def]
+    n = np.int64(0)
+    for i in range(p, end):
+        n += (data[i] & 0xC0) != 0x80
+    return n
 
 
 def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes] | None,
          window: int) -> tuple[Hashes, Int64, Int64, Int64]:
     """N-grams of texts in reading order: (hashes uint64 [m], text int64 [m], places int64 [m, 6], characters [n]).
 
-    table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides.
-    places: byte start and end of the n-gram in its text, then its start and end in characters, then byte start and end
-    with the window. A text of fewer than ngram words has none. Characters are Unicode code points."""
+    table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides; -1
+    for none. places: byte start and end of the n-gram in its text, then its start and end in characters, then byte
+    start and end with the window. characters: code points of each text that has an n-gram reported, else 0. A text of
+    fewer than ngram words has none."""
+    n_chars = np.zeros(len(offsets) - 1, np.int64)
     if table is not None and not table[1].any():
-        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), _lengths(data, offsets)
-    slots, bits = table or (np.empty(0, np.uint64), np.empty(0, np.uint64))
-    room = 1024 if table is not None else max(1, int(offsets[-1] - offsets[0]) // 2 + len(offsets))
-    while True:
-        grams, texts = np.empty(room, np.uint64), np.empty(room, np.int64)
-        places, n_chars = np.empty((room, N_PLACES), np.int64), np.zeros(len(offsets) - 1, np.int64)
-        found = _scan(read_only(data), read_only_offsets(offsets), TOKEN, ngram, slots, bits, window, grams, texts,
-                      places, n_chars)
-        if found <= room:
-            return grams[:found], texts[:found], places[:found], n_chars
-        room = found
-
-
-@nb.njit(nogil=True, cache=True)
-def _count_characters(data, offsets, out):  # type: ignore[no-untyped-def]
-    for d in range(offsets.size - 1):
-        for p in range(offsets[d], offsets[d + 1]):
-            out[d] += (data[p] & 0xC0) != 0x80
-
-
-def _lengths(data: Bytes, offsets: Offsets) -> Int64:
-    out = np.zeros(len(offsets) - 1, np.int64)
-    _count_characters(read_only(data), read_only_offsets(offsets), out)
-    return out
+        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), n_chars
+    grams, texts, first, last = match_words(split_words(data, offsets), ngram, table)
+    places = np.zeros((len(grams), N_PLACES), np.int64)
+    _places(read_only(data), read_only_offsets(offsets), texts, first, last, window, places, n_chars)
+    return grams, texts, places, n_chars
 
 
 @nb.njit(nogil=True, cache=True)
@@ -223,34 +176,37 @@ def cut(places: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
 
 
 @nb.njit(nogil=True, cache=True)
-def _words(data, offsets, tokens, hashes, starts, ends, bounds):  # type: ignore[no-untyped-def]
+def _words(data, offsets, tokens, ascii_tokens, hashes, starts, ends, bounds):  # type: ignore[no-untyped-def]
     n = 0
     for d in range(offsets.size - 1):
-        p, end, h, inside = offsets[d], offsets[d + 1], FNV_OFFSET, False
-        first = last = np.int64(0)
-        while p < end or inside:
-            if p < end:
+        begin, end = offsets[d], offsets[d + 1]
+        p = begin
+        while p < end:
+            h, first, last = FNV_OFFSET, np.int64(-1), np.int64(0)
+            while p < end:
                 at = p
-                c = np.int64(data[p])
+                c = data[p]
                 if c < 0x80:
+                    v = ascii_tokens[c]
                     p += 1
                 else:
-                    c, p = decode(data, p, end)
-                v = tokens[c] if c < TABLE_SIZE else np.uint32(c)
-                if v != BREAK:
-                    if v != 0:
-                        if not inside:
-                            first, inside = at, True
-                        h = (h ^ np.uint64(v)) * FNV_PRIME
-                        last = p
-                    continue
-                if not inside:
-                    continue
-            hashes[n], starts[n], ends[n] = fmix64(h), first - offsets[d], last - offsets[d]
-            n += 1
-            h, inside = FNV_OFFSET, False
+                    wide, p = decode(data, p, end)
+                    v = tokens[wide] if wide < TABLE_SIZE else np.uint32(wide)
+                if v == BREAK:
+                    break
+                if v != 0:
+                    if first < 0:
+                        first = at
+                    h = (h ^ np.uint64(v)) * FNV_PRIME
+                    last = p
+            if first >= 0:
+                hashes[n], starts[n], ends[n] = fmix64(h), first - begin, last - begin
+                n += 1
         bounds[d + 1] = n
     return n
+
+
+_ASCII: Final = np.ascontiguousarray(TOKEN[:0x80])  # stays in the processor's nearest cache
 
 
 class Words(NamedTuple):
@@ -269,12 +225,13 @@ def split_words(data: Bytes, offsets: Offsets) -> Words:
     room = int(offsets[-1] - offsets[0]) // 2 + len(offsets)
     hashes, starts, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     bounds = np.zeros(len(offsets), np.int64)
-    n = _words(read_only(data), read_only_offsets(offsets), TOKEN, hashes, starts, ends, bounds)
+    n = _words(read_only(data), read_only_offsets(offsets), TOKEN, _ASCII, hashes, starts, ends, bounds)
     return Words(hashes[:n], starts[:n], ends[:n], bounds)
 
 
 @nb.njit(nogil=True, cache=True)
 def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: ignore[no-untyped-def]
+    """What does not fit in the output arrays is counted but not written. An empty table holds every n-gram."""
     power, found = gram_power(n), 0
     for d in range(bounds.size - 1):
         rolling = np.uint64(0)
@@ -285,7 +242,7 @@ def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: i
             if i - bounds[d] < n - 1:
                 continue
             gram = max(fmix64(rolling), np.uint64(1))
-            if not _contains(table, bits, gram):
+            if table.size and not _contains(table, bits, gram):
                 continue
             if found < grams.size:
                 grams[found], texts[found], last_words[found] = gram, d, i
@@ -293,12 +250,14 @@ def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: i
     return found
 
 
-def match_words(words: Words, ngram: int, table: tuple[Hashes, Hashes]) -> tuple[Hashes, Int64, Int64, Int64]:
-    """N-grams of a table in words, in reading order: (hashes uint64, text, first byte, byte after the last)."""
-    room = 1024
+def match_words(words: Words, ngram: int,
+                table: tuple[Hashes, Hashes] | None) -> tuple[Hashes, Int64, Int64, Int64]:
+    """N-grams of a table, or all if None, in reading order: (hashes uint64, text, first byte, byte after the last)."""
+    room = 1024 if table is not None else len(words.hashes)
+    slots, bits = table or (np.empty(0, np.uint64), np.empty(0, np.uint64))
     while True:
         grams, texts, last = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-        found = _match(words.hashes, words.bounds, ngram, *table, grams, texts, last)
+        found = _match(words.hashes, words.bounds, ngram, slots, bits, grams, texts, last)
         if found <= room:
             last = last[:found]
             return grams[:found], texts[:found], words.starts[last - (ngram - 1)], words.ends[last]
