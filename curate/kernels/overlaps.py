@@ -97,13 +97,12 @@ def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _places(data, offsets, texts, first_bytes, last_bytes, window, places, n_chars):  # type: ignore[no-untyped-def]
-    """Spans of n-grams, by text and place: code points are counted only in texts that have one, once each."""
+def _places(data, offsets, texts, first_bytes, last_bytes, window, places):  # type: ignore[no-untyped-def]
+    """Spans of n-grams, by text and place: code points before them are counted once, in texts that have one."""
     text, p, char = np.int64(-1), np.int64(0), np.int64(0)
     for i in range(texts.size):
         if texts[i] != text:
             text, p, char = texts[i], offsets[texts[i]], np.int64(0)
-            n_chars[text] = _characters(data, p, offsets[text + 1])
         start, end = offsets[text], offsets[text + 1]
         first, last = start + first_bytes[i], start + last_bytes[i]
         char += _characters(data, p, first)
@@ -113,6 +112,12 @@ def _places(data, offsets, texts, first_bytes, last_bytes, window, places, n_cha
         if window >= 0:
             places[i, 4] = _back(data, first, start, window) - start
             places[i, 5] = _forward(data, last, end, window) - start
+
+
+@nb.njit(nogil=True, cache=True)
+def _lengths(data, offsets, n_chars):  # type: ignore[no-untyped-def]
+    for d in range(n_chars.size):
+        n_chars[d] = _characters(data, offsets[d], offsets[d + 1])
 
 
 @nb.njit(nogil=True, cache=True)
@@ -129,14 +134,15 @@ def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes]
 
     table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides; -1
     for none. places: byte start and end of the n-gram in its text, then its start and end in characters, then byte
-    start and end with the window. characters: code points of each text that has an n-gram reported, else 0. A text of
-    fewer than ngram words has none."""
-    n_chars = np.zeros(len(offsets) - 1, np.int64)
+    start and end with the window. characters: Unicode code points of each text. A text of fewer than ngram words has no
+    n-gram."""
+    n_chars = np.empty(len(offsets) - 1, np.int64)
+    _lengths(read_only(data), read_only_offsets(offsets), n_chars)
     if table is not None and not table[1].any():
         return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), n_chars
     grams, texts, first, last = match_words(split_words(data, offsets), ngram, table)
     places = np.zeros((len(grams), N_PLACES), np.int64)
-    _places(read_only(data), read_only_offsets(offsets), texts, first, last, window, places, n_chars)
+    _places(read_only(data), read_only_offsets(offsets), texts, first, last, window, places)
     return grams, texts, places, n_chars
 
 
