@@ -24,9 +24,10 @@ class PiiReason(StrEnum):
     PHONE = "pii_phone"
     IBAN = "pii_iban"
     CARD = "pii_card"
+    IPV6 = "pii_ipv6"
 
 
-_KINDS: Final = ("email", "ip", "phone", "iban", "card")
+_KINDS: Final = ("email", "ip", "phone", "iban", "card", "ipv6")
 
 
 class PiiConfig(BaseModel):
@@ -40,11 +41,14 @@ class PiiConfig(BaseModel):
         "Phone numbers after `+`, and North American ones; they have no checksum, so some are not what they seem."))
     iban: Action = Field(default="replace", description="International bank account numbers with a right checksum.")
     card: Action = Field(default="replace", description="Payment card numbers with a right checksum.")
+    ipv6: Action = Field(default="replace", description="Public IPv6 addresses; private and reserved ones stay.")
     email_text: str = Field(default="email@example.com", max_length=200, description="What replaces an e-mail address.")
     ip_text: str = Field(default="192.0.2.1", max_length=200, description="What replaces an IP address (RFC 5737).")
     phone_text: str = Field(default="+1 555 0100", max_length=200, description="What replaces a phone number.")
     iban_text: str = Field(default="IBAN", max_length=200, description="What replaces an IBAN.")
     card_text: str = Field(default="CARD", max_length=200, description="What replaces a card number.")
+    ipv6_text: str = Field(default="2001:db8::1", max_length=200, description=(
+        "What replaces an IPv6 address (RFC 3849)."))
 
     def actions(self) -> list[Action]:
         """What to do, in the kernels' order of kinds."""
@@ -56,7 +60,7 @@ class PiiConfig(BaseModel):
 
 
 def pii_spans(config: PiiConfig, texts: Any) -> tuple[FlatEdits, np.ndarray]:
-    """(edits that take personal data out of texts, counts int64 [n, 5] by kind).
+    """(edits that take personal data out of texts, counts int64 [n, 6] by kind).
 
     texts: string or large_string [n]; a null counts as empty. Kinds that are kept are not counted, kinds that drop a
     document are counted and left in place."""

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.extract_config import ExtractConfig
+from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.perplexity.config import PerplexityCuts, PerplexityReading
 from curate.quality.config import (
     ClassifierConfig,
     LabelsConfig,
@@ -37,6 +39,7 @@ def _as_list(value: Any) -> Any:
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+TOXIC_INPUT = "select.toxic_words"
 _NAME = r"^[a-z][a-z0-9_-]*$"
 
 
@@ -93,6 +96,30 @@ class ClassifierFile(OtherClassifier):
         return OtherClassifier(label=self.label, max_bytes=self.max_bytes)
 
 
+class PerplexityRecipe(PerplexityReading, PerplexityCuts):
+    """Language models of the user's own, under which documents get the signal `perplexity`."""
+
+    models: dict[str, str] = Field(min_length=1, description=(
+        "N-gram models by ISO 639-1 code: .arpa, .arpa.gz, or KenLM's binary form (needs the extra `kenlm`)."))
+    pieces: dict[str, str] = Field(default_factory=dict, description=(
+        "SentencePiece models by ISO 639-1 code, for language models over pieces, such as CCNet's (needs the extra "
+        "`sentencepiece`)."))
+
+    @model_validator(mode="after")
+    def _pieces_of_models(self) -> Self:
+        if unknown := sorted({*self.pieces, *self.cutoffs} - set(self.models)):
+            raise ValueError(f"perplexity: no language model for {unknown[0]!r}")
+        return self
+
+    def reading(self) -> PerplexityReading:
+        """What the signal depends on; the files themselves are inputs."""
+        return PerplexityReading(**{name: getattr(self, name) for name in PerplexityReading.model_fields})
+
+    def cuts(self) -> PerplexityCuts:
+        """What head, middle and tail depend on."""
+        return PerplexityCuts(**{name: getattr(self, name) for name in PerplexityCuts.model_fields})
+
+
 class Recipe(BaseModel):
     """A whole pipeline, from files to packed shards. Where a group is left out, its defaults hold."""
 
@@ -115,6 +142,8 @@ class Recipe(BaseModel):
         description="The quality classifier; null for none, and then nothing is dropped by score.")
     classifiers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ClassifierFile] = Field(
         default_factory=dict, description="Classifiers beside the run's own: domain, education, DCLM's and the like.")
+    perplexity: PerplexityRecipe | None = Field(None, description=(
+        "Perplexity under language models, and CCNet's head, middle and tail; null for none."))
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
     dedup: DedupRecipe = Field(default_factory=DedupRecipe, description="Removal of duplicates.")
     decontaminate: DecontaminationConfig = Field(
@@ -148,6 +177,18 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _signals_exist(self) -> Self:
+        made = {*(["perplexity"] if self.perplexity else []),
+                *(["toxic_word_fraction"] if self.select.toxic_words else [])}
+        for rule in self.select.rules.rules if self.select.rules else ():
+            if rule.signal in GIVEN_SIGNALS and rule.signal not in made:
+                raise ValueError(f"select.rules.{rule.reason}: the signal {rule.signal!r} needs `perplexity` or "
+                                 "`select.toxic_words`")
+        if self.select.perplexity_buckets is not None and self.perplexity is None:
+            raise ValueError("select.perplexity_buckets: needs `perplexity` with a language model")
+        return self
+
+    @model_validator(mode="after")
     def _positives_exist(self) -> Self:
         if self.classifier is not None and self.links is None and not any(s.curated for s in self.sources.values()):
             raise ValueError("classifier: no positive examples: give `links`, mark a source `curated: true`, or set "
@@ -168,7 +209,11 @@ class Recipe(BaseModel):
         for name, other in self.classifiers.items():
             found[f"classifiers.{name}.path"] = (other.path,)
         if self.select.toxic_words is not None:
-            found["select.toxic_words.files"] = self.select.toxic_words.files
+            found |= {TOXIC_INPUT + ("." + language if language else ""): files for language, files in (
+                ("", self.select.toxic_words.files), *sorted(self.select.toxic_words.by_language.items())) if files}
+        if self.perplexity is not None:
+            for field, files_of in (("models", self.perplexity.models), ("pieces", self.perplexity.pieces)):
+                found |= {f"perplexity.{field}.{language}": (path,) for language, path in sorted(files_of.items())}
         if self.tokenizer.path is not None:
             found["tokenizer.path"] = (self.tokenizer.path,)
         return found

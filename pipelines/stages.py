@@ -10,7 +10,9 @@ from curate.decontamination.marks import marks_stage as decontamination_marks
 from curate.decontamination.overlap import hits_stage, index_stage
 from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
 from curate.extract import extract
+from curate.heuristics.given import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT, given_signals
 from curate.models import lid_model_path
+from curate.perplexity.buckets import cutoffs as perplexity_cutoffs
 from curate.quality.config import LinksConfig
 from curate.quality.examples import examples
 from curate.quality.keep import cutoffs, keep_rules
@@ -27,7 +29,7 @@ from manifests.tasks import InputRef
 from pipelines.dedup_stages import DEDUP_STAGES, last_marks
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
 from pipelines.locking import recipe_digest
-from pipelines.recipe import Recipe
+from pipelines.recipe import TOXIC_INPUT, Recipe
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture
@@ -156,6 +158,23 @@ def _scores(p: Progress) -> Iterator[Shard]:
                             "labels": file_ref(record.output("labels")), **models})
 
 
+def _signals(p: Progress) -> Iterator[Shard]:
+    given = {"perplexity.models.": MODEL_INPUT, "perplexity.pieces.": PIECES_INPUT,
+             f"{TOXIC_INPUT}.": f"{WORDS_INPUT}_"}
+    inputs = {name.replace(field, mine, 1): source_ref(files) for field, mine in given.items()
+              for name, files in p.other_inputs.items() if name.startswith(field)}
+    if listed := p.other_inputs.get(TOXIC_INPUT):
+        inputs[WORDS_INPUT] = source_ref(listed)
+    for record in p.shards("extract") if inputs else ():
+        yield Shard(record.identity.shard, {"documents": file_ref(record.output("documents")), **inputs})
+
+
+def _perplexity_cutoffs(p: Progress) -> Iterator[Shard]:
+    if p.recipe.perplexity is not None:
+        crawled = [name for name, source in p.recipe.sources.items() if not (source.curated or source.derived_from)]
+        yield Shard("cutoffs", {"histograms": p.whole("signals", "histogram")}, {"sources": crawled})
+
+
 def _cutoffs(p: Progress) -> Iterator[Shard]:
     if p.shards("classifier/scores") and any(r.fraction_kept is not None for r in keep_rules(p.recipe.selection())):
         yield Shard("cutoffs", {"histograms": p.whole("classifier/scores", "histogram")})
@@ -168,8 +187,10 @@ def _select(p: Progress) -> Iterator[Shard]:
         inputs = {"documents": p.output("extract", shard, "documents"), "labels": file_ref(record.output("labels"))}
         if p.shards("classifier/scores"):
             inputs["scores"] = p.output("classifier/scores", shard, "scores")
-        if listed := p.other_inputs.get("select.toxic_words.files"):
-            inputs["toxic_words"] = source_ref(listed)
+        if p.shards("signals"):
+            inputs["signals"] = p.output("signals", shard, "signals")
+        if p.shards("signals/cutoffs"):
+            inputs["perplexity_cutoffs"] = p.output("signals/cutoffs", "cutoffs", "cutoffs")
         yield Shard(shard, {**inputs, **cut}, {"seed": p.recipe.seed, "words": str(p.recipe.extract.words)})
 
 
@@ -332,9 +353,12 @@ STAGES: tuple[Stage, ...] = (
     Stage("classifier", 2, classifier, ("classifier/examples",), lambda r: r.classifier, _classifier),
     Stage("classifier/metrics", 2, metrics, ("classifier",), lambda r: r.selection(), _metrics),
     Stage("classifier/scores", 1, scores, ("classifier", "classifier/labels"), lambda r: r.scoring(), _scores),
+    Stage("signals", 1, given_signals, ("extract",), lambda r: r.perplexity and r.perplexity.reading(), _signals),
+    Stage("signals/cutoffs", 1, perplexity_cutoffs, ("signals",), lambda r: r.perplexity and r.perplexity.cuts(),
+          _perplexity_cutoffs),
     Stage("select/cutoffs", 1, cutoffs, ("classifier/scores",), lambda r: r.selection(), _cutoffs),
-    Stage("select", 3, select, ("select/cutoffs", "classifier/labels"), lambda r: r.selection(), _select,
-          _every_source_keeps_some),
+    Stage("select", 4, select, ("select/cutoffs", "signals/cutoffs", "classifier/labels"), lambda r: r.selection(),
+          _select, _every_source_keeps_some),
     *DEDUP_STAGES,
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),
     Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/substrings"), lambda r: r.decontaminate,

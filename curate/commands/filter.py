@@ -12,6 +12,7 @@ from manifests.errors import RecipeError
 
 if TYPE_CHECKING:
     from curate.heuristics.config import RulesConfig
+    from curate.heuristics.given import Given
 
 
 def filter_command(
@@ -24,6 +25,12 @@ def filter_command(
     rules: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with what a recipe says under select.rules, instead of --preset."))] = None,
     language: Annotated[str, typer.Option(help="ISO 639-1 code of the texts, for the share of stop words.")] = "en",
+    toxic_words: Annotated[list[str], typer.Option("--toxic-words", metavar="FILE", help=(
+        "Words and phrases, one a line, for the signal toxic_word_fraction; repeatable."))] = [],  # noqa: B006
+    perplexity_model: Annotated[str | None, typer.Option(metavar="FILE", help=(
+        "N-gram model (.arpa, .arpa.gz, KenLM's binary form) for the signal perplexity."))] = None,
+    pieces: Annotated[str | None, typer.Option(metavar="FILE", help="The model's SentencePiece model.")] = None,
+    normalise: Annotated[bool, typer.Option(help="Whether the model is fed text in CCNet's normal form.")] = True,
     id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
     text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
     form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
@@ -44,12 +51,30 @@ def filter_command(
         raise RecipeError("is no way to count words; they are paper and datatrove", where=f"--words {words}")
     config = _config(preset, threshold, rules)
     paths = find_files(files)
+    given = _given(language, toxic_words, perplexity_model, pieces, normalise)
     tally = Tally()
     os.makedirs(out, exist_ok=True)
     for path, name in zip(paths, part_names(paths), strict=True):
-        _filter_file(path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally)
+        _filter_file(path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally,
+                     given)
     facts = tally.facts()
     print(json.dumps(facts) if form == "json" else _sentences(facts))
+
+
+def _given(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool) -> Given:
+    from curate.heuristics.given import Given
+    from curate.heuristics.listed_words import WordLists
+    from curate.perplexity.config import PerplexityReading
+    from curate.perplexity.models import load_language_model, load_pieces
+
+    if pieces is not None and model is None:
+        raise RecipeError("needs --perplexity-model", where="--pieces")
+    if model is not None:  # a broken model is told before the first output
+        load_language_model(model)
+    if pieces is not None:
+        load_pieces(pieces)
+    return Given(PerplexityReading(normalise=normalise), {language: model} if model else {},
+                 {language: pieces} if pieces else {}, WordLists.read({None: toxic_words}) if toxic_words else None)
 
 
 def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfig:
@@ -78,18 +103,18 @@ def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfi
 
 
 def _filter_file(path: str, target: str, config: RulesConfig, words: Any, language: str, columns: tuple[str, str],
-                 tally: Any) -> None:
+                 tally: Any, given: Given) -> None:
     from curate.commands.texts import id_column_of, read_texts
     from curate.heuristics.filtering import filter_schema, filter_texts
     from curate.sources.columns import ColumnNames
     from manifests.tables import write_table
 
     names = ColumnNames(id=columns[0], text=columns[1])
-    schema = filter_schema(config, id_column_of(path, names))
+    schema = filter_schema(config, id_column_of(path, names), given)
     tables = ((rows.ids, rows.text) for rows in read_texts(path, names))
     part = f"{target}.part"
     try:
-        write_table(part, schema, filter_texts(config, words, language, tables, schema, tally))
+        write_table(part, schema, filter_texts(config, words, language, tables, schema, tally, given))
         os.replace(part, target)
     finally:
         if os.path.exists(part):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.heuristics.config import RulesConfig
+from curate.heuristics.given import Given
 from curate.heuristics.rules import judge
 from curate.heuristics.signals import SIGNAL_FIELDS, Words, groups_of, signals
 from curate.heuristics.verdicts import FlatEdits, rule_edits
@@ -32,22 +33,26 @@ class Tally:
                 "dropped": dict(sorted(self.dropped.items(), key=lambda item: (-item[1], item[0])))}
 
 
-def filter_schema(config: RulesConfig, id_column: str) -> pa.Schema:
-    """Columns of a filtered part: id, keep, reason, every signal, and the edited text where rules edit."""
+def filter_schema(config: RulesConfig, id_column: str, given: Given | None = None) -> pa.Schema:
+    """Columns of a filtered part: id, keep, reason, every signal (those of `given` last), the text where rules edit."""
     head = [pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False),
             pa.field("reason", pa.string())]
     text = [pa.field("text", pa.large_string())] if config.editing is not None else []
-    return pa.schema([*head, *SIGNAL_FIELDS, *text])
+    return pa.schema([*head, *SIGNAL_FIELDS, *(given.fields if given else []), *text])
 
 
 def filter_texts(config: RulesConfig, words: Words, language: str, tables: Iterable[tuple[pa.Array, pa.Array]],
-                 schema: pa.Schema, tally: Tally) -> Iterator[pa.Table]:
+                 schema: pa.Schema, tally: Tally, given: Given | None = None) -> Iterator[pa.Table]:
     """Tables of `filter_schema` from (ids, texts), in order; counts into the tally.
 
-    The text of a dropped document is null; a missing text counts as empty."""
+    The text of a dropped document is null; a missing text counts as empty. given: signals that need models or lists."""
     for ids, texts in tables:
         texts = pc.fill_null(texts.cast(pa.large_string()), "")
-        found = signals(texts, words, pa.repeat(pa.scalar(language), len(texts)), config.c4, config.refinedweb)
+        texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        spoken = pa.repeat(pa.scalar(language), len(texts))
+        found = signals(texts, words, spoken, config.c4, config.refinedweb)
+        for field_, values in zip(given.fields, given.columns(texts, spoken), strict=True) if given else ():
+            found = found.append_column(field_, values)
         reason, _, _ = judge(found, config.in_force)
         keep = reason.is_null()
         sizes = pc.binary_length(texts).to_numpy().astype("int64")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.kernels.strings import string_buffers
-from curate.kernels.words import GRAM_BASE, hash_words
+from curate.kernels.words import GRAM_BASE, folded_table, hash_words
 from manifests.errors import InputError
 from manifests.storage import open_read
 
@@ -28,41 +30,44 @@ class ToxicWordsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    files: tuple[str, ...] = Field(min_length=1, description=(
-        "Text files with a word or a phrase a line; case and punctuation do not matter."))
+    files: tuple[str, ...] = Field(default=(), description=(
+        "Text files with a word or a phrase a line, for all documents; case and punctuation do not matter."))
+    by_language: dict[str, tuple[str, ...]] = Field(default_factory=dict, description=(
+        "Further such files for documents of one language, by ISO 639-1 code."))
     max_fraction: float = Field(default=0.0, ge=0, le=1, description=(
         "Greatest share of a document's words that stand in listed words and phrases."))
 
+    @model_validator(mode="after")
+    def _some_list(self) -> Self:
+        if not self.files and not any(self.by_language.values()):
+            raise ValueError("toxic_words: give files, or files by_language")
+        return self
+
+
+@lru_cache(maxsize=1)
+def _folded() -> npt.NDArray[np.uint32]:
+    return folded_table()
+
+
+def _hashes(texts: Any) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    return hash_words(*string_buffers(texts), _folded())
+
 
 class WordList:
-    """Words and phrases by the hashes of their words, as deduplication sees words: letters and digits, lower-cased."""
+    """Words and phrases by the hashes of their words, as deduplication sees words: runs of letters and digits, with
+    cases folded; a letter of a script written without spaces is a word."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
-        hashes, places = hash_words(*string_buffers(pa.array(phrases, pa.large_string())))
+        hashes, places = _hashes(pa.array(phrases, pa.large_string()))
         self._keys: dict[int, npt.NDArray[np.uint64]] = {}
         lengths = np.diff(places)
         for length in sorted(set(lengths.tolist()) - {0}):
             first = places[:-1][lengths == length]
             self._keys[length] = np.unique(_grams(hashes, first, length))
 
-    @staticmethod
-    def read(paths: Sequence[str]) -> WordList:
-        """From files; raises InputError naming one that is no UTF-8 text or holds no word."""
-        phrases: list[str] = []
-        for path in paths:
-            with open_read(path) as stream:
-                try:
-                    lines = [line.strip() for line in stream.read().decode("utf-8").splitlines() if line.strip()]
-                except UnicodeDecodeError as error:
-                    raise InputError(f"is no UTF-8 text: {error}", where=path) from error
-            if not lines:
-                raise InputError("holds no word", where=path)
-            phrases += lines
-        return WordList(phrases)
-
     def fractions(self, texts: Any) -> npt.NDArray[np.float32]:
         """Share of each text's words that stand in listed words and phrases: float32 [n]."""
-        hashes, places = hash_words(*string_buffers(texts))
+        hashes, places = _hashes(texts)
         listed = np.zeros(len(hashes), bool)
         owner = np.repeat(np.arange(len(places) - 1), np.diff(places))
         for length, keys in self._keys.items():
@@ -75,6 +80,43 @@ class WordList:
                 listed[hits + step] = True
         counts = np.bincount(owner, weights=listed, minlength=len(places) - 1)
         return (counts / np.maximum(1, np.diff(places))).astype(np.float32)
+
+
+class WordLists:
+    """Lists for all documents and for those of one language."""
+
+    def __init__(self, phrases: Mapping[str | None, Sequence[str]]) -> None:
+        common = list(phrases.get(None, ()))
+        self._common = WordList(common)
+        self._own = {language: WordList([*common, *own]) for language, own in phrases.items() if language is not None}
+
+    @staticmethod
+    def read(paths: Mapping[str | None, Sequence[str]]) -> WordLists:
+        """From files by language, None for all; raises InputError naming one that is no UTF-8 text or holds no word."""
+        return WordLists({language: [phrase for path in files for phrase in _phrases(path)]
+                          for language, files in paths.items()})
+
+    def fractions(self, texts: Any, languages: Any) -> npt.NDArray[np.float32]:
+        """Share of each text's words that stand in listed words and phrases: float32 [n]. languages: string [n]."""
+        found = np.zeros(len(texts), np.float32)
+        left = np.ones(len(texts), np.bool_)
+        for language, words in self._own.items():
+            mine = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
+            left &= ~mine
+            found[mine] = words.fractions(texts.take(pa.array(np.flatnonzero(mine))))
+        found[left] = self._common.fractions(texts if left.all() else texts.take(pa.array(np.flatnonzero(left))))
+        return found
+
+
+def _phrases(path: str) -> list[str]:
+    with open_read(path) as stream:
+        try:
+            lines = [line.strip() for line in stream.read().decode("utf-8-sig").splitlines() if line.strip()]
+        except UnicodeDecodeError as error:
+            raise InputError(f"is no UTF-8 text: {error}", where=path) from error
+    if not lines:
+        raise InputError("holds no word", where=path)
+    return lines
 
 
 def _grams(hashes: npt.NDArray[np.uint64], first: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.uint64]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from curate.heuristics.presets import PRESETS, Preset
-from curate.heuristics.signals import SIGNALS
+from curate.heuristics.signals import GIVEN_SIGNALS, SIGNALS
 
 
 def preset_table(preset: Preset) -> str:
@@ -20,7 +20,8 @@ def preset_table(preset: Preset) -> str:
 
 def signal_table() -> str:
     """Markdown: every signal, as the mode `paper` means it."""
-    return "\n".join(["| signal | what it is |", "|---|---|", *(f"| `{n}` | {what} |" for n, what in SIGNALS.items())])
+    every = (SIGNALS | GIVEN_SIGNALS).items()
+    return "\n".join(["| signal | what it is |", "|---|---|", *(f"| `{n}` | {what} |" for n, what in every)])
 
 
 def main() -> None:

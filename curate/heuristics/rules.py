@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.heuristics.signals import SIGNALS
+from curate.heuristics.signals import GIVEN_SIGNALS, SIGNALS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 
@@ -33,7 +33,7 @@ class Rule(BaseModel):
     def _one_side(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(f"rule {self.reason}: give either at_least or at_most")
-        if self.signal not in SIGNALS:
+        if self.signal not in SIGNALS and self.signal not in GIVEN_SIGNALS:
             raise ValueError(f"rule {self.reason}: no signal is called {self.signal!r}")
         return self
 
@@ -63,7 +63,8 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
     columns = list(dict.fromkeys(SIGNAL_PREFIX + rule.signal for rule in rules))
     for column in columns:
         if column not in table.column_names:
-            raise InputError(f"has no column {column}", hint="extract with signals on, or turn the rules off")
+            hint = "extract with signals on, give the model or the list that it needs, or turn the rule off"
+            raise InputError(f"has no column {column}", hint=hint)
     frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
     first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
     found = frame.select(first=first)["first"]

@@ -90,6 +90,12 @@ SIGNALS: Final[dict[str, str]] = {
 }
 """Each signal and what it is; the columns of the document table are these with `signal_` in front."""
 
+GIVEN_SIGNALS: Final[dict[str, str]] = {
+    "perplexity": "perplexity under the language model that the recipe gives for the document's language; null without",
+    "toxic_word_fraction": "words that stand in the recipe's lists of toxic words and phrases",
+}
+"""Signals that need models or lists of the user's own; columns of the stage `signals`, named alike."""
+
 SIGNAL_FIELDS: Final = tuple(
     pa.field(SIGNAL_PREFIX + name, pa.float32(), nullable=False, metadata={"comment": SIGNALS[name]})
     for name in COLUMNS)

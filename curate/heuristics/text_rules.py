@@ -11,37 +11,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.listed_words import ListedReason, ToxicWordsConfig, WordList
+from curate.heuristics.given import PERPLEXITY, TOXIC
+from curate.heuristics.listed_words import ListedReason, ToxicWordsConfig
 from curate.heuristics.signals import Words
 from curate.heuristics.verdicts import FlatEdits, rule_edits, rule_verdicts, whole_as_null
 from curate.kernels.strings import string_buffers
+from curate.perplexity.buckets import unwanted
+from curate.perplexity.config import Bucket
 from curate.pii import PiiConfig, PiiReason, pii_spans
+from manifests.schema import SIGNAL_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """What a recipe asks of texts. words: how the stored signals were counted. listed: the words of toxic's files."""
+    """What a recipe asks of texts. words: how the stored signals were counted. buckets: which of head, middle and tail
+    stay; None for all. cut: CUTOFFS of perplexity."""
 
     rules: RulesConfig | None = None
     toxic: ToxicWordsConfig | None = None
     pii: PiiConfig | None = None
     words: Words = Words.PAPER
-    listed: WordList | None = None
+    buckets: tuple[Bucket, ...] | None = None
+    cut: pa.Table | None = None
 
     @property
     def reads_text(self) -> bool:
         """Whether it needs texts, beside stored signals."""
         own = self.rules is not None and (self.rules.editing is not None or self.rules.own_lines)
-        return own or self.toxic is not None or self.pii is not None
+        return own or self.pii is not None
 
     def verdicts(self, documents: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:
         """(reason string, value, threshold float64) of documents, null where they pass: rules first, then toxic words,
-        then kinds of personal data that drop a document."""
+        then buckets of perplexity, then kinds of personal data that drop a document."""
         found = rule_verdicts(self.rules, documents, self.words)
-        if self.toxic is not None and self.listed is not None:
-            share = self.listed.fractions(documents["text"])
+        if self.toxic is not None:
+            share = documents[SIGNAL_PREFIX + TOXIC].to_numpy()
             failed = share > np.float32(self.toxic.max_fraction)
             found = _next(found, failed, ListedReason.TOXIC_WORDS, share, self.toxic.max_fraction)
+        if self.buckets is not None and self.cut is not None:
+            values = given_values(documents, PERPLEXITY)
+            said, edge = unwanted(values, documents["language"], self.cut, self.buckets)
+            first = pc.and_(pc.is_valid(said), pc.is_null(found[0]))
+            new = (said, pa.array(values.astype(np.float64)), pa.array(edge))
+            found = (pc.if_else(first, new[0], found[0]), pc.if_else(first, new[1], found[1]),
+                     pc.if_else(first, new[2], found[2]))
         if self.pii is not None and "drop" in self.pii.actions():
             _, counts = pii_spans(self.pii, documents["text"])
             for kind, (reason, action) in enumerate(zip(PiiReason, self.pii.actions(), strict=True)):
@@ -65,6 +78,11 @@ class TextRules:
             counters.update({f"{reason}": int(n) for reason, n in zip(PiiReason, counts.sum(axis=0), strict=True) if n})
         counters["edited"] = len(edits) - edits.null_count
         return edits, dict(counters)
+
+
+def given_values(documents: pa.Table, name: str) -> np.ndarray:
+    """A signal that may be null, as float32 [n] with NaN there."""
+    return np.asarray(documents[SIGNAL_PREFIX + name].to_numpy(), np.float32)
 
 
 def _next(found: tuple[pa.Array, pa.Array, pa.Array], failed: Any, reason: str, value: Any, threshold: float,

@@ -1,4 +1,4 @@
-"""Personal data in texts: e-mail addresses, public IPv4 addresses, phone numbers, IBANs and card numbers.
+"""Personal data in texts: e-mail addresses, public IP addresses, phone numbers, IBANs and card numbers.
 
 What can be checked is checked: octets and private ranges, ISO 7064 mod 97-10 for IBANs with their countries' lengths,
 Luhn for cards with their issuers' prefixes. Phone numbers have no checksum: a country code after `+`, or North
@@ -15,7 +15,7 @@ import numpy as np
 from curate.kernels.strings import Bytes, Offsets
 from curate.kernels.words import read_only, read_only_offsets
 
-EMAIL, IP, PHONE, IBAN, CARD = range(5)
+EMAIL, IP, PHONE, IBAN, CARD, IPV6 = range(6)
 _FIRST_ROOM: Final = 1024
 _IBAN_LENGTHS: Final = (  # noqa: SIM905
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 "
@@ -102,6 +102,95 @@ def _ip(data, p, end):  # type: ignore[no-untyped-def]
     if p + 1 < end and data[p] == 0x2E and _digit(data[p + 1]):
         return 0
     return p if _is_public(octets[0], octets[1], octets[2]) else 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _hex(byte):  # type: ignore[no-untyped-def]
+    return 0x30 <= byte <= 0x39 or 0x41 <= byte & 0xDF <= 0x46
+
+
+@nb.njit(nogil=True, cache=True)
+def _is_public_v6(groups):  # type: ignore[no-untyped-def]
+    """Whether the address is one of the public internet: global unicast (RFC 4291) without what RFC 6890 and its registry
+    set apart (2001::/23), documentation (RFC 3849, RFC 9637), and public IPv4 addresses mapped into IPv6."""
+    a, b = groups[0], groups[1]
+    if 0x2000 <= a <= 0x3FFF:
+        return not ((a == 0x2001 and (b < 0x200 or b == 0xDB8)) or (a == 0x3FFF and b < 0x1000))
+    for i in range(5):
+        if groups[i]:
+            return False
+    return groups[5] == 0xFFFF and _is_public(groups[6] >> 8, groups[6] & 255, groups[7] >> 8)
+
+
+@nb.njit(nogil=True, cache=True)
+def _ipv4_tail(data, p, end, groups, n):  # type: ignore[no-untyped-def]
+    """End of the dotted IPv4 address at p, put into groups n and n + 1; 0 for none."""
+    for i in range(4):
+        octet, digits = np.int64(0), 0
+        while p < end and digits < 4 and _digit(data[p]):
+            octet, p, digits = octet * 10 + data[p] - 0x30, p + 1, digits + 1
+        if not 1 <= digits <= 3 or octet > 255 or (digits > 1 and data[p - digits] == 0x30):
+            return 0
+        groups[n + i // 2] = groups[n + i // 2] << 8 | octet if i % 2 else octet
+        if i < 3:
+            if p >= end or data[p] != 0x2E:
+                return 0
+            p += 1
+    return p
+
+
+@nb.njit(nogil=True, cache=True)
+def _ipv6(data, p, end, groups):  # type: ignore[no-untyped-def]
+    """End of the public IPv6 address at p (RFC 4291, 2.2); 0 for none. groups: room for its eight numbers."""
+    n, gap = 0, -1
+    if p + 1 < end and data[p] == 0x3A:
+        if data[p + 1] != 0x3A:
+            return 0
+        gap, p = 0, p + 2
+    while n < 8:
+        start, value = p, np.int64(0)
+        while p < end and p < start + 5 and _hex(data[p]):
+            digit = np.int64(data[p]) - 0x30 if data[p] <= 0x39 else (np.int64(data[p]) & 0xDF) - 55
+            value, p = value << 4 | digit, p + 1
+        if p == start:
+            break  # after `::`, or nothing at all
+        if p > start + 4:
+            return 0
+        if p + 1 < end and data[p] == 0x2E and _digit(data[p + 1]) and n <= 6:
+            p = _ipv4_tail(data, start, end, groups, n)
+            if p == 0:
+                return 0
+            n += 2
+            break
+        groups[n] = value
+        n += 1
+        if p + 1 < end and data[p] == 0x3A and data[p + 1] == 0x3A and gap < 0:
+            gap, p = n, p + 2
+        elif n < 8 and p + 1 < end and data[p] == 0x3A and _hex(data[p + 1]):
+            p += 1
+        else:
+            break
+    if (n < 8 and gap < 0) or (n == 8 and gap >= 0) or (p < end and (_alnum(data[p]) or data[p] == 0x3A)):
+        return 0
+    if p + 1 < end and data[p] == 0x2E and _digit(data[p + 1]):
+        return 0
+    if gap >= 0:
+        for k in range(n - 1, gap - 1, -1):
+            groups[8 - n + k] = groups[k]
+        groups[gap : 8 - n + gap] = 0
+    return p if _is_public_v6(groups) else 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _ipv6_around(data, start, end, colon, groups):  # type: ignore[no-untyped-def]
+    """(first, last) of the public IPv6 address whose first colon is at this place; (0, 0) for none."""
+    a = colon
+    while a > start and colon - a < 5 and _hex(data[a - 1]):
+        a -= 1
+    if colon - a > 4 or (a > start and (_alnum(data[a - 1]) or data[a - 1] in (0x3A, 0x2E))):
+        return 0, 0
+    b = _ipv6(data, a, end, groups)
+    return (a, b) if b else (0, 0)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -250,6 +339,7 @@ def _at(data, p, end, before, lengths):  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True)
 def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
     out, places, size = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(len(offsets), np.int64), 0
+    groups = np.zeros(9, np.int64)
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
         p, free = start, start  # nothing found reaches beyond `free`
@@ -259,6 +349,10 @@ def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
             if byte == 0x40:
                 if wanted[EMAIL]:
                     a, b = _email(data, free, end, p)
+            elif byte == 0x3A:
+                if wanted[IPV6] and p + 2 < end:
+                    a, b = _ipv6_around(data, free, end, p, groups)
+                    kind = IPV6
             elif _digit(byte) or 0x41 <= byte <= 0x5A or byte in (0x2B, 0x28):
                 b, kind = _at(data, p, end, data[p - 1] if p > start else 0, lengths)
             if b == 0 or not wanted[kind]:
@@ -277,6 +371,6 @@ def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
 def find_pii(data: Bytes, offsets: Offsets, wanted: Any) -> tuple[Any, Any, Any, Any]:
     """(starts, ends, kinds, places) of personal data, bytes within each text, in order and apart; int64.
 
-    wanted: bool [5], which kinds to look for. places: int64 [n + 1]."""
+    wanted: bool [6], which kinds to look for. places: int64 [n + 1]."""
     out, places = _find(read_only(data), read_only_offsets(offsets), np.asarray(wanted, np.bool_), IBAN_LENGTHS)
     return out[0].copy(), out[1].copy(), out[2].copy(), places

@@ -54,6 +54,17 @@ def _token_table() -> npt.NDArray[np.uint32]:
 WORD: Final = _word_table()
 """uint32 by code point, for deduplication: 0 separates, else the lower-case code point, perhaps with ALONE."""
 
+def folded_table() -> npt.NDArray[np.uint32]:
+    """WORD with simple case folding instead of lower case: a final sigma and a long s are letters like others."""
+    table = WORD.copy()
+    letters = np.flatnonzero((table != 0) & (table < ALONE))
+    for c in letters.tolist():
+        folded = chr(c).casefold()
+        if len(folded) == 1:
+            table[c] = ord(folded)
+    return table
+
+
 TOKEN: Final = _token_table()
 """uint32 by code point, for decontamination: BREAK is white space, 0 punctuation, else the lower-case code point."""
 
@@ -145,15 +156,15 @@ def read_only(data: Bytes) -> Bytes:
     return view
 
 
-def hash_words(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
+def hash_words(data: Bytes, offsets: Offsets, table: npt.NDArray[np.uint32] = WORD) -> tuple[Hashes, Offsets]:
     """Word hashes of texts for deduplication: (uint64 [n_words], offsets int64 [n_texts + 1]), in reading order.
 
-    data, offsets: UTF-8 texts as of `string_buffers`. The result takes 8 bytes a word."""
+    data, offsets: UTF-8 texts as of `string_buffers`. table: another one than WORD. The result takes 8 bytes a word."""
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
     # Unused pages of this bound are never touched; a word and its separator take two bytes or more.
     hashes = np.empty(n_bytes // 2 + len(offsets), np.uint64)
     places = np.empty(len(offsets), np.int64)
-    n = _hash_words(read_only(data), read_only_offsets(offsets), WORD, hashes, places)
+    n = _hash_words(read_only(data), read_only_offsets(offsets), table, hashes, places)
     return hashes[:n], places
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.listed_words import ToxicWordsConfig
+from curate.perplexity.config import Bucket
 from curate.pii import PiiConfig
 
 IGNORED_HOSTS = (
@@ -173,6 +174,9 @@ class SelectConfig(BaseModel):
     rules: RulesConfig | None = Field(None, description=(
         "Heuristic rules, applied to every source before the keep rule: a preset, or a list of rules; null for none."))
     toxic_words: ToxicWordsConfig | None = Field(None, description="Lists of words, asked after the rules.")
+    perplexity_buckets: tuple[Bucket, ...] | None = Field(None, min_length=1, description=(
+        "Which of head, middle and tail stay, where the recipe gives language models (`perplexity`); null keeps all. A "
+        "document whose language has no model stays."))
     pii: PiiConfig | None = Field(None, description="Personal data, after the word lists; null leaves all of it.")
 
     @field_validator("alpha")

@@ -14,9 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.heuristics.listed_words import WordList
+from curate.heuristics.given import PERPLEXITY
 from curate.heuristics.signals import Words
-from curate.heuristics.text_rules import TextRules
+from curate.heuristics.text_rules import TextRules, given_values
+from curate.perplexity.buckets import buckets
 from curate.quality.config import SelectConfig
 from curate.quality.keep import SelectReason, judge_scores
 from curate.quality.scores import OWN, score_column
@@ -26,22 +27,26 @@ from manifests.tables import open_table, read_table
 from manifests.tasks import ShardWork
 
 _OWN_SCORE: Final = score_column(OWN)
+_BUCKET: Final = pa.field("perplexity_bucket", pa.string(), metadata={
+    "comment": "head, middle or tail of its language by perplexity; null where no model speaks it"})
 
 
 def select(config: SelectConfig, work: ShardWork) -> None:
     """Stage select, one shard a source part: keeps or drops every document.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
-    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them),
-    `toxic_words` (files of words). Variables: seed; words, how the signals were counted (paper). Output `marks`
-    (SELECT_MARKS, then a column for each other classifier; one row a document, in order). Counters: documents, kept,
+    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
+    (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
+    words, how the signals were counted (paper). Output `marks` (SELECT_MARKS, then a column for each other classifier,
+    and `perplexity_bucket` where there are language models; one row a document, in order). Counters: documents, kept,
     dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
     derivation; a source that keeps nothing shows there."""
     found = next((read_table(path) for path in work.inputs("scores")), None)
     extra = [] if found is None else [field for field in found.schema if field.name not in ("doc_id", _OWN_SCORE)]
-    schema = pa.schema([*SELECT_MARKS, *extra], metadata=SELECT_MARKS.metadata)
-    listed = WordList.read(work.inputs("toxic_words")) if config.toxic_words is not None else None
-    rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")), listed)
+    cut = next((read_table(name) for name in work.inputs("perplexity_cutoffs")), None)
+    schema = pa.schema([*SELECT_MARKS, *extra, *([_BUCKET] if cut is not None else [])], metadata=SELECT_MARKS.metadata)
+    rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
+                      config.perplexity_buckets, cut)
     work.write("marks", schema, _marks(config, rules, work, found, schema))
 
 
@@ -50,6 +55,7 @@ def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Ta
     path = work.input("documents")
     labels = [read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")]
     cut = next((read_table(name) for name in work.inputs("cutoffs")), None)
+    given = next((read_table(name) for name in work.inputs("signals")), None)
     with open_table(path) as file:
         names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
         if config.rules is not None:
@@ -59,9 +65,16 @@ def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Ta
             documents = file.read_row_group(group, columns=names, use_threads=False)
             own = _aligned(labels[0] if labels else None, start, documents, "labels", path)
             scores = _aligned(found, start, documents, "scores", path)
+            more = _aligned(given, start, documents, "signals", path)
             start += len(documents)
+            if more is not None:
+                documents = pa.table([*documents.columns, *more.columns[1:]],
+                                     [*documents.column_names, *more.column_names[1:]])
             marks = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
             edits, counters = rules.edits(documents, marks["keep"].combine_chunks())
+            if rules.cut is not None:
+                found_bucket = buckets(given_values(documents, PERPLEXITY), documents["language"], rules.cut)[0]
+                marks = marks.append_column(_BUCKET, found_bucket)
             marks = marks.append_column("edits", edits).select(schema.names).cast(schema)
             for name, n in counters.items():
                 work.count(name, n)

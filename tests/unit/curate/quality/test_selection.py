@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from curate.clean import clean
 from curate.heuristics.config import RulesConfig
+from curate.heuristics.given import given_signals
 from curate.heuristics.listed_words import ToxicWordsConfig
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.signals import signals
@@ -142,7 +143,9 @@ def test_texts_are_edited_by_spans_and_what_must_go_goes(web: Web, run: Run, sto
     config = SelectConfig(filtered_sources=(), rules=RulesConfig(preset="fineweb", thresholds={
         rule.reason: None for rule in RulesConfig(preset="fineweb").in_force}),
         toxic_words=ToxicWordsConfig(files=(words,)), pii=PiiConfig(card="drop"))
-    record = run("select", "crawl/one", select, config, {**web["crawl/one"], "toxic_words": words})
+    given = run("signals", "crawl/one", given_signals, None, {"documents": part, "toxic_words": words})
+    record = run("select", "crawl/one", select, config,
+                 {**web["crawl/one"], "signals": storage.path(given.output("signals").path)})
     marks = _marks(storage, record)
     assert marks["reason"][:3].to_list() == [None, "toxic_words", "pii_card"]
     spans = marks["edits"][0].to_list()

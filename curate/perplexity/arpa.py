@@ -1,0 +1,188 @@
+"""ARPA language models, read without any library: compiled once a machine, then mapped by every process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import mmap
+import os
+import re
+import tempfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.caches import cache_folder
+from curate.kernels.arpa import MAX_ORDER, fill_grams, find_word, read_grams, read_words, score_texts
+from curate.kernels.strings import string_buffers
+from curate.kernels.words import read_only, read_only_offsets
+from manifests.errors import InputError
+from manifests.storage import digest_file, open_read
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_FORMAT: Final = 1  # of the compiled files; raise it when they change
+_COUNT: Final = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
+_UNKNOWN_MISSING: Final = -100.0  # KenLM's log10 probability of unknown words for a model without <unk>
+_ARRAYS: Final = ("vocabulary", "words", "grams")
+_MAX_HEADER: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ArpaModel:
+    """An n-gram model as tables. vocabulary, grams: uint64 [a power of two, 2]; words: uint32 [n + 1, 2], bits of
+    float32. start, end: numbers of `<s>` and `</s>`. closed: whether the model has every
+    n-gram's last words as n-grams too."""
+
+    vocabulary: npt.NDArray[np.uint64]
+    words: npt.NDArray[np.uint32]
+    grams: npt.NDArray[np.uint64]
+    order: int
+    start: int
+    end: int
+    closed: bool
+
+    @property
+    def way(self) -> str:
+        return "arpa"
+
+    def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n].
+
+        by_line: each line that holds a word is a sentence; else each text is one. Words are parted by ASCII white
+        space."""
+        data, offsets = string_buffers(texts)
+        n = len(offsets) - 1
+        sums, counts = np.zeros(n), np.zeros(n, np.int64)
+        score_texts(read_only(data), read_only_offsets(offsets), by_line, _frozen(self.vocabulary), _frozen(self.words),
+                    _frozen(self.grams), self.order, self.closed, self.start, self.end, sums, counts)
+        return sums, counts
+
+
+def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A plain read-only view, for which kernels are compiled once, mapped or not."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+@lru_cache(maxsize=8)
+def load_arpa(path: str) -> ArpaModel:
+    """The model in a local .arpa or .arpa.gz file, through the cache; raises InputError naming a line that is wrong."""
+    folder = cache_folder() / "language-models" / f"{digest_file(path)}-{_FORMAT}"
+    if not (folder / "facts.json").exists():
+        _publish(read_arpa(path), folder)
+    facts = json.loads((folder / "facts.json").read_text())
+    vocabulary, words, grams = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
+    return ArpaModel(vocabulary, words, grams, facts["order"], facts["start"], facts["end"], facts["closed"])
+
+
+def _publish(model: ArpaModel, folder: Path) -> None:
+    """Write a compiled model and give its folder its name in one step; another process may have been first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
+    for name in _ARRAYS:
+        np.save(staged / f"{name}.npy", getattr(model, name))
+    (staged / "facts.json").write_text(json.dumps({
+        "order": model.order, "start": model.start, "end": model.end, "closed": model.closed}))
+    try:
+        os.rename(staged, folder)
+    except OSError:
+        for path in staged.iterdir():
+            path.unlink()
+        staged.rmdir()
+
+
+def read_arpa(path: str) -> ArpaModel:
+    """The model in a file, read now. Memory: the file where it is compressed, and 24 to 48 bytes an n-gram."""
+    data = _bytes_of(path)
+    counts, place = _header(data, path)
+    order, closed = len(counts), True
+    vocabulary = np.zeros((_room(counts[0]), 2), np.uint64)
+    values = np.zeros((counts[0] + 1, 2), np.float32)
+    values[0, 0] = _UNKNOWN_MISSING
+    place = _section(data, place, 1, path)
+    place = _checked(read_words(data, place, counts[0], vocabulary, values), data, path)
+    grams = np.zeros((_room(sum(counts[1:])), 2), np.uint64)
+    for n, count in enumerate(counts[1:], 2):
+        keys, found = np.zeros(count, np.uint64), np.zeros((count, 2), np.float32)
+        place = _section(data, place, n, path)
+        place, whole = read_grams(data, place, count, n, vocabulary, grams, keys, found)
+        place, closed = _checked(place, data, path), closed and whole
+        if not fill_grams(keys, found.view(np.uint32), grams):
+            raise InputError(f"lists a {n}-gram twice", where=path)
+    if not bytes(data[place : place + _MAX_HEADER]).lstrip().startswith(b"\\end\\"):
+        raise InputError(f"goes on where its {order}-grams should end", where=f"{path}:{_line_of(data, place)}",
+                         hint=r"the counts under \data\ are not those of its sections")
+    start, end = (find_word(np.frombuffer(word, np.uint8), vocabulary) for word in (b"<s>", b"</s>"))
+    if min(start, end) < 0:
+        raise InputError("has no <s> or no </s>", where=path, hint="estimate it with sentence boundaries")
+    return ArpaModel(vocabulary, values.view(np.uint32), grams, order, start, end, closed)
+
+
+def _bytes_of(path: str) -> npt.NDArray[np.uint8]:
+    with open_read(path) as stream:
+        if stream.read(2) == GZIP_MAGIC:
+            stream.seek(0)
+            try:
+                return np.frombuffer(gzip.decompress(stream.read()), np.uint8)
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"is damaged: {error}", where=path, hint="fetch it again") from error
+        try:
+            return np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: {error}", where=path) from error
+
+
+def _header(data: npt.NDArray[np.uint8], path: str) -> tuple[list[int], int]:
+    r"""(n-grams of each order, where the sections begin) from `\data\`."""
+    head = bytes(data[:_MAX_HEADER])
+    place, counts = head.find(b"\\data\\"), list[int]()
+    if place < 0:
+        raise InputError(r"is no ARPA model: it has no \data\ section", where=path)
+    place = head.find(b"\n", place) + 1
+    while place:
+        stop = head.find(b"\n", place)
+        line = head[place : stop if stop >= 0 else len(head)]
+        found = _COUNT.fullmatch(line.strip())
+        if found and int(found[1]) == len(counts) + 1:
+            counts.append(int(found[2]))
+        elif line.strip():
+            break
+        place = stop + 1
+    if not counts or len(counts) > MAX_ORDER or max(counts) > len(data):
+        raise InputError(rf"has no counts of 1- to {MAX_ORDER}-grams under \data\ that can be", where=path)
+    return counts, place
+
+
+def _section(data: npt.NDArray[np.uint8], place: int, order: int, path: str) -> int:
+    """Where the entries of an order begin."""
+    title = rb"\%d-grams:" % order
+    head = bytes(data[place : place + _MAX_HEADER])
+    blank = len(head) - len(head.lstrip())
+    if not head[blank:].startswith(title):
+        raise InputError(f"does not begin its {order}-grams where the counts say", hint="the file is damaged",
+                         where=f"{path}:{_line_of(data, place + blank)}")
+    stop = head.find(b"\n", blank)
+    return place + (stop + 1 if stop >= 0 else len(head))
+
+
+def _checked(place: int, data: npt.NDArray[np.uint8], path: str) -> int:
+    if place < 0:
+        raise InputError("is no entry of an n-gram model (log10 probability, known words, perhaps a back-off weight), "
+                         "or is there twice", where=f"{path}:{_line_of(data, -1 - place)}")
+    return place
+
+
+def _line_of(data: npt.NDArray[np.uint8], place: int) -> int:
+    return int((data[:place] == 0x0A).sum()) + 1
+
+
+def _room(n: int) -> int:
+    """Places of a table that n entries fill to two thirds at most."""
+    return 1 << max(4, (n + n // 2).bit_length())
+

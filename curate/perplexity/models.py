@@ -1,0 +1,144 @@
+"""Language models by file: ARPA through our own tables, KenLM's binary form through its library, and SentencePiece."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curate.kernels.ccnet import normalise_texts
+from curate.perplexity.arpa import GZIP_MAGIC, load_arpa
+from curate.perplexity.config import PerplexityReading
+from manifests.errors import InputError
+from manifests.storage import digest_file, is_local, local_path, open_read
+
+KENLM_MAGIC: Final = b"mmap lm http://kheafield.com/code"
+
+
+class LanguageModel(Protocol):
+    """What scores texts. way: `arpa` or `kenlm`, as counters name it."""
+
+    @property
+    def way(self) -> str: ...
+
+    def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KenlmModel:
+    """A model in KenLM's binary form, asked through its library, a text at a time."""
+
+    model: Any
+
+    @property
+    def way(self) -> str:
+        return "kenlm"
+
+    def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """As `LanguageModel.score`."""
+        sums, counts = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
+        for row, text in enumerate(texts.to_pylist()):
+            whole = (text or "").encode()
+            for sentence in whole.split(b"\n") if by_line else (whole,):
+                n_words = len(sentence.split())
+                if n_words:
+                    sums[row] += self.model.score(sentence)
+                    counts[row] += n_words + 1
+        return sums, counts
+
+
+def perplexities(model: LanguageModel, pieces: Any, reading: PerplexityReading, texts: Any) -> npt.NDArray[np.float32]:
+    """10 ** (- sum of log10 probabilities / (words and sentence ends)) of texts, float32 [n]; NaN where no word is.
+
+    pieces: what SentencePiece makes of a text comes between, where it is not None."""
+    by_line = reading.sentence == "line"
+    if reading.normalise:
+        texts = normalise_texts(texts, by_line)
+    if pieces is not None:
+        texts = _in_pieces(pieces, texts, by_line)
+    sums, counts = model.score(texts, by_line)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return (10.0 ** (-sums / counts)).astype(np.float32)
+
+
+def _in_pieces(pieces: Any, texts: Any, by_line: bool) -> pa.Array:
+    """Texts with their pieces apart, each line for itself."""
+    found = []
+    for text in texts.to_pylist():
+        parts = (text or "").split("\n") if by_line else [text or ""]
+        found.append("\n".join(" ".join(line) for line in pieces.encode(parts, out_type=str)))
+    return pa.array(found, pa.large_string())
+
+
+def load_language_model(path: str) -> LanguageModel:
+    """The model of a file, local or a URL: .arpa, .arpa.gz, or KenLM's binary form.
+
+    Raises InputError where it is none of them, and where KenLM's library is needed and missing."""
+    return _load(path, digest_file(path))
+
+
+@lru_cache(maxsize=64)
+def _load(path: str, digest: str) -> LanguageModel:
+    with open_read(path) as stream:
+        head = stream.read(1 << 16)
+    with _local(path) as local:
+        if head.startswith(KENLM_MAGIC):
+            return _kenlm(local, path)
+        if head.startswith(GZIP_MAGIC) or b"\\data\\" in head:
+            return load_arpa(local)
+    raise InputError("is no language model: neither ARPA nor KenLM's binary form", where=path)
+
+
+def _kenlm(local: str, path: str) -> KenlmModel:
+    try:
+        import kenlm
+    except ImportError as error:
+        raise InputError("is in KenLM's binary form, which needs its library", where=path,
+                         hint="pip install 'curate[kenlm]' (it builds with cmake), or give the .arpa file") from error
+    try:
+        return KenlmModel(kenlm.Model(local))
+    except OSError as error:
+        raise InputError(f"KenLM cannot read it: {error}", where=path) from error
+
+
+def load_pieces(path: str) -> Any:
+    """The SentencePiece model of a file; raises InputError where it is none, or its library is missing."""
+    return _load_pieces(path, digest_file(path))
+
+
+@lru_cache(maxsize=64)
+def _load_pieces(path: str, digest: str) -> Any:
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise InputError("is a SentencePiece model, which needs its library", where=path,
+                         hint="pip install 'curate[sentencepiece]'") from error
+    with _local(path) as local:
+        try:
+            return sentencepiece.SentencePieceProcessor(model_file=local)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"is no SentencePiece model: {error}", where=path) from error
+
+
+@contextmanager
+def _local(path: str) -> Iterator[str]:
+    """A local copy of a file for as long as it is loaded; the file itself where it is local."""
+    if is_local(path):
+        yield local_path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "model")
+        with open_read(path) as stream, open(copy, "wb") as target:
+            shutil.copyfileobj(stream, target)
+        yield copy
