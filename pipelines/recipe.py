@@ -222,9 +222,8 @@ class Recipe(BaseModel):
         """The configuration of selection, with the sources that the keep rule applies to."""
         if self.select.filtered_sources is not None:
             return self.select
-        crawled = tuple(name for name, s in self.sources.items() if not (s.curated or s.derived_from))
         scored = self.classifier or self.select.keep
-        return self.select.model_copy(update={"filtered_sources": crawled if scored else ()})
+        return self.select.model_copy(update={"filtered_sources": tuple(self.crawled()) if scored else ()})
 
     def scoring(self) -> ScoresConfig:
         """Which classifiers score documents beside the run's own, and how each is fed."""
@@ -238,6 +237,10 @@ class Recipe(BaseModel):
         """Names that documents of a source with files may bear: its own, and its derived source's."""
         derived = self.derived(parent)
         return [parent, derived[0]] if derived else [parent]
+
+    def crawled(self) -> list[str]:
+        """Sources with files of their own that nobody has chosen."""
+        return [name for name, s in self.sources.items() if not (s.curated or s.derived_from)]
 
     def source_rank(self) -> dict[str, int]:
         """Order of trust: 0 for the source that stands first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from curate.clean import clean
 from curate.decontamination.marks import frequent_stage
@@ -171,8 +172,7 @@ def _signals(p: Progress) -> Iterator[Shard]:
 
 def _perplexity_cutoffs(p: Progress) -> Iterator[Shard]:
     if p.recipe.perplexity is not None:
-        crawled = [name for name, source in p.recipe.sources.items() if not (source.curated or source.derived_from)]
-        yield Shard("cutoffs", {"histograms": p.whole("signals", "histogram")}, {"sources": crawled})
+        yield Shard("cutoffs", {"histograms": p.whole("signals", "histogram")}, {"sources": p.recipe.crawled()})
 
 
 def _cutoffs(p: Progress) -> Iterator[Shard]:
@@ -189,9 +189,11 @@ def _select(p: Progress) -> Iterator[Shard]:
             inputs["scores"] = p.output("classifier/scores", shard, "scores")
         if p.shards("signals"):
             inputs["signals"] = p.output("signals", shard, "signals")
+        facts: dict[str, Any] = {"seed": p.recipe.seed, "words": str(p.recipe.extract.words)}
         if p.shards("signals/cutoffs"):
             inputs["perplexity_cutoffs"] = p.output("signals/cutoffs", "cutoffs", "cutoffs")
-        yield Shard(shard, {**inputs, **cut}, {"seed": p.recipe.seed, "words": str(p.recipe.extract.words)})
+            facts["crawled"] = p.recipe.crawled()
+        yield Shard(shard, {**inputs, **cut}, facts)
 
 
 def _every_source_keeps_some(p: Progress) -> None:

@@ -25,13 +25,14 @@ from manifests.schema import SIGNAL_PREFIX
 @dataclass(frozen=True, slots=True)
 class TextRules:
     """What a recipe asks of texts. words: how the stored signals were counted. buckets: which of head, middle and tail
-    stay; None for all. cut: CUTOFFS of perplexity."""
+    stay of the sources `crawled` (before derivation); None for all. cut: CUTOFFS of perplexity."""
 
     rules: RulesConfig | None = None
     toxic: ToxicWordsConfig | None = None
     pii: PiiConfig | None = None
     words: Words = Words.PAPER
     buckets: tuple[Bucket, ...] | None = None
+    crawled: tuple[str, ...] = ()
     cut: pa.Table | None = None
 
     @property
@@ -51,7 +52,8 @@ class TextRules:
         if self.buckets is not None and self.cut is not None:
             values = given_values(documents, PERPLEXITY)
             said, edge = unwanted(values, documents["language"], self.cut, self.buckets)
-            first = pc.and_(pc.is_valid(said), pc.is_null(found[0]))
+            mine = pc.is_in(documents["source"], pa.array(self.crawled, pa.string()))
+            first = pc.and_(pc.and_(mine, pc.is_valid(said)), pc.is_null(found[0]))
             new = (said, pa.array(values.astype(np.float64)), pa.array(edge))
             found = (pc.if_else(first, new[0], found[0]), pc.if_else(first, new[1], found[1]),
                      pc.if_else(first, new[2], found[2]))

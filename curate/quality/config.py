@@ -176,7 +176,7 @@ class SelectConfig(BaseModel):
     toxic_words: ToxicWordsConfig | None = Field(None, description="Lists of words, asked after the rules.")
     perplexity_buckets: tuple[Bucket, ...] | None = Field(None, min_length=1, description=(
         "Which of head, middle and tail stay, where the recipe gives language models (`perplexity`); null keeps all. A "
-        "document whose language has no model stays."))
+        "document stays whose language has no model, or whose source is curated."))
     pii: PiiConfig | None = Field(None, description="Personal data, after the word lists; null leaves all of it.")
 
     @field_validator("alpha")

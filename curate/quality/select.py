@@ -37,7 +37,7 @@ def select(config: SelectConfig, work: ShardWork) -> None:
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
     (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
     (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
-    words, how the signals were counted (paper). Output `marks` (SELECT_MARKS, then a column for each other classifier,
+    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `marks` (SELECT_MARKS, then a column for each other classifier,
     and `perplexity_bucket` where there are language models; one row a document, in order). Counters: documents, kept,
     dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
     derivation; a source that keeps nothing shows there."""
@@ -46,7 +46,7 @@ def select(config: SelectConfig, work: ShardWork) -> None:
     cut = next((read_table(name) for name in work.inputs("perplexity_cutoffs")), None)
     schema = pa.schema([*SELECT_MARKS, *extra, *([_BUCKET] if cut is not None else [])], metadata=SELECT_MARKS.metadata)
     rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
-                      config.perplexity_buckets, cut)
+                      config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut)
     work.write("marks", schema, _marks(config, rules, work, found, schema))
 
 

@@ -199,7 +199,7 @@ def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path,
     inputs = {"documents": documents, "signals": storage.path(made.output("signals").path),
               "perplexity_cutoffs": storage.path(cut.output("cutoffs").path)}
     marks = execute(storage, ShardTask("select", 1, "crawl/part-one", config, {}, {
-        name: InputRef((path,), "") for name, path in inputs.items()}, {"seed": 0}), select)
+        name: InputRef((path,), "") for name, path in inputs.items()}, {"seed": 0, "crawled": ["crawl"]}), select)
     rows = read_table(storage.path(marks.output("marks").path)).to_pylist()
     assert [r["perplexity_bucket"] for r in rows] == ["head"] * 3 + ["middle"] * 3 + ["tail"] * 4 + [None] * 3
     assert [r["reason"] for r in rows] == [None] * 6 + ["perplexity_tail"] * 4 + [None] * 3
