@@ -27,6 +27,7 @@ _MARKS: Final = {
     "–": "-", "—": " - ", "．": ". ", "～": "~", "’": "'", "…": "...", "━": "-", "〈": "<", "〉": ">", "【": "[",
     "】": "]", "％": "%", "►": "-"}
 _SIZE: Final = 0x30000  # the planes in which letters decompose
+_FIRST_SELECTOR, _LAST_SELECTOR = 0xE0100, 0xE01EF  # the only combining marks above them: variation selectors
 _GROWTH: Final = 3  # bytes written for a byte read, at most: a syllable of hangul becomes three letters
 
 
@@ -81,6 +82,8 @@ def _write(data, p, end, forms, places, out, q):  # type: ignore[no-untyped-def]
         if c >= 0x80:
             before = p
             c, p = decode(data, p, end)
+            if _FIRST_SELECTOR <= c <= _LAST_SELECTOR:
+                continue
             if c >= _SIZE:
                 for k in range(before, p):
                     out[q] = data[k]

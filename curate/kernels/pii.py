@@ -111,8 +111,8 @@ def _hex(byte):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _is_public_v6(groups):  # type: ignore[no-untyped-def]
-    """Whether the address is one of the public internet: global unicast (RFC 4291) without 2001::/23 (RFC 6890) and what
-    is for documentation (RFC 3849, RFC 9637), or a public IPv4 address mapped into IPv6."""
+    """Whether the address is one of the public internet: global unicast (RFC 4291) without 2001::/23 (RFC 6890) and
+    what is for documentation (RFC 3849, RFC 9637), or a public IPv4 address mapped into IPv6."""
     a, b = groups[0], groups[1]
     if 0x2000 <= a <= 0x3FFF:
         return not ((a == 0x2001 and (b < 0x200 or b == 0xDB8)) or (a == 0x3FFF and b < 0x1000))

@@ -37,8 +37,9 @@ def select(config: SelectConfig, work: ShardWork) -> None:
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
     (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
     (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
-    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `marks` (SELECT_MARKS, then a column for each other classifier,
-    and `perplexity_bucket` where there are language models; one row a document, in order). Counters: documents, kept,
+    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `marks` (SELECT_MARKS,
+    a column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
+    order). Counters: documents, kept,
     dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
     derivation; a source that keeps nothing shows there."""
     found = next((read_table(path) for path in work.inputs("scores")), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -145,6 +145,7 @@ _CHARS = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters="Σ")
     lambda c: not unicodedata.combining(c) or unicodedata.category(c) == "Mn")
 
 
+@example(["\U000e0100x\U000e01ef"])
 @given(st.lists(st.text(_CHARS | st.sampled_from("É—…\n\t \u00a0가각１٣«»"), max_size=40), max_size=5))
 def test_the_normal_form_is_ccnets(texts: list[str]) -> None:
     array = pa.array(texts, pa.large_string())
