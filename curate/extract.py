@@ -23,6 +23,7 @@ from curate.html import extract_text as extract_text
 from curate.language import Languages, identify
 from curate.normalise import normalise
 from curate.sources.columns import SourceFile
+from curate.sources.http import HttpConfig
 from curate.sources.kinds import detect_kind
 from curate.sources.reading import read_source
 from manifests.removals import is_removed, removed_ids
@@ -58,8 +59,9 @@ def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
     named = {use: facts[f"{use}_column"] for use in ("id", "text", "url") if facts.get(f"{use}_column")}
     columns = config.columns.model_copy(update=named)
     path = work.input("source")
+    http = HttpConfig(**work.settings.get("http", {}))
     return SourceFile(path=path, source=facts["source"], origin_path=facts["origin_path"],
-                      kind=detect_kind(path) if facts["kind"] == "auto" else facts["kind"], columns=columns)
+                      kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns)
 
 
 def _documents(config: ExtractConfig, work: ShardWork, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:

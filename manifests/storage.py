@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
 import xxhash
 
 from manifests.errors import InputError
+from manifests.object_stores import filesystem, open_remote, store_errors
 
 _CHUNK = 1 << 20
 _TMP = ".tmp"
@@ -43,10 +43,10 @@ def join(root: str, relative: str) -> str:
 
 def open_read(path: str) -> IO[bytes]:
     """Open any local path or fsspec URL for reading bytes; raises InputError with the path when it cannot be."""
+    if not is_local(path):
+        return open_remote(path)
     try:
-        if is_local(path):
-            return open(local_path(path), "rb")
-        return fsspec.open(path, "rb").open()  # type: ignore[no-any-return]
+        return open(local_path(path), "rb")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error
 
@@ -66,7 +66,7 @@ class Storage:
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(local_path(root)) if is_local(root) else root.rstrip("/")
         self.local = is_local(root)
-        self._fs: Any = None if self.local else fsspec.core.url_to_fs(self.root)[0]
+        self._fs: Any = None if self.local else filesystem(self.root)[0]
 
     def __reduce__(self) -> tuple[type[Storage], tuple[str]]:
         return Storage, (self.root,)
@@ -76,19 +76,28 @@ class Storage:
         return join(self.root, name)
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(self.path(name)) if self.local else bool(self._fs.exists(self.path(name)))
+        if self.local:
+            return os.path.exists(self.path(name))
+        with store_errors(self.path(name)):
+            return bool(self._fs.exists(self.path(name)))
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, or None where there is none."""
         try:
-            return os.path.getsize(self.path(name)) if self.local else int(self._fs.info(self.path(name))["size"])
+            if self.local:
+                return os.path.getsize(self.path(name))
+            with store_errors(self.path(name), may_be_absent=True):
+                return int(self._fs.info(self.path(name))["size"])
         except FileNotFoundError:
             return None
 
     def read_bytes(self, name: str) -> bytes | None:
         """The bytes of a file, or None where there is none."""
         try:
-            return Path(self.path(name)).read_bytes() if self.local else bytes(self._fs.cat_file(self.path(name)))
+            if self.local:
+                return Path(self.path(name)).read_bytes()
+            with store_errors(self.path(name), may_be_absent=True):
+                return bytes(self._fs.cat_file(self.path(name)))
         except FileNotFoundError:
             return None
 
@@ -99,12 +108,17 @@ class Storage:
             found = [os.path.join(d, f) for d, _, files in os.walk(base) for f in files]
             return sorted(os.path.relpath(f, self.root) for f in found)
         root = self._fs._strip_protocol(self.root)
-        return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
+        with store_errors(base):
+            return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
 
     def remove(self, name: str) -> None:
         """Remove a file; it is no error when there is none."""
         try:
-            os.remove(self.path(name)) if self.local else self._fs.rm_file(self.path(name))
+            if self.local:
+                os.remove(self.path(name))
+                return
+            with store_errors(self.path(name), may_be_absent=True):
+                self._fs.rm_file(self.path(name))
         except FileNotFoundError:
             return
 
@@ -135,7 +149,8 @@ class Storage:
         """Flush a staged local file to disk and give it its name, in one rename or one PUT."""
         target = self.path(name)
         if not self.local:
-            self._fs.put_file(staged, target)
+            with store_errors(target):
+                self._fs.put_file(staged, target)
             return
         with open(staged, "rb+") as stream:
             os.fsync(stream.fileno())

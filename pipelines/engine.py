@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 from curate.caches import cache_folder, kernel_cache_folder
 from manifests.errors import CurateError, StageError
+from manifests.object_stores import S3Access, use_s3
 from manifests.records import ShardRecord
 from manifests.storage import Storage
 from manifests.tasks import ShardTask, StageFunction, execute
@@ -71,11 +72,12 @@ class Engine(Protocol):
                  trace: TracebackType | None) -> None: ...
 
 
-def attempt(root: str, job: Job) -> ShardRecord:
+def attempt(root: str, access: S3Access, job: Job) -> ShardRecord:
     """Make one shard, with any failure as a CurateError that names the shard."""
     import pyarrow as pa
 
     pa.set_cpu_count(1)
+    use_s3(access)
     try:
         return execute(Storage(root), job.task, job.function)
     except CurateError:
@@ -97,8 +99,9 @@ class InlineEngine:
 
     workers = 1
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, access: S3Access) -> None:
         self._root = root
+        self._access = access
         self._jobs: deque[Job] = deque()
 
     def submit(self, job: Job) -> None:
@@ -108,7 +111,7 @@ class InlineEngine:
         while self._jobs:
             job = self._jobs.popleft()
             try:
-                yield Outcome(job, attempt(self._root, job))
+                yield Outcome(job, attempt(self._root, self._access, job))
             except CurateError as error:
                 if isinstance(error, _UnexpectedError) and error.__cause__ is not None:
                     error.__cause__.add_note(f"while making {error.where}")
@@ -130,9 +133,10 @@ class RayEngine:
     every core. memory_bytes: what a task reserves, so that Ray never packs more tasks on a node than it can hold.
     """
 
-    def __init__(self, root: str, address: str | None = None, workers: int | None = None,
+    def __init__(self, root: str, access: S3Access, address: str | None = None, workers: int | None = None,
                  memory_bytes: int | None = None) -> None:
         self._root = root
+        self._access = access
         self._address = address
         self._wanted = workers
         self._memory = memory_bytes
@@ -192,7 +196,8 @@ class RayEngine:
             while len(self._running) < window and (following := self._next()) is not None:
                 job, tries = following
                 name = f"{job.task.stage}:{job.task.shard}"
-                self._running[self._remote.options(name=name, **self._options).remote(self._root, job)] = (job, tries)
+                remote = self._remote.options(name=name, **self._options)
+                self._running[remote.remote(self._root, self._access, job)] = (job, tries)
             done, _ = ray.wait(list(self._running), num_returns=1)
             for ref in done:
                 job, tries = self._running.pop(ref)

@@ -7,15 +7,19 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
-import fsspec
 import pyarrow as pa
 import xxhash
 
+from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
+from manifests.object_stores import filesystem, store_errors
 from manifests.storage import Storage, digest_file, is_local, local_path
 from manifests.tables import read_table, write_table
 
@@ -54,8 +58,9 @@ class InputScanner:
     """Finds the files of a pattern. Digests of local files are kept with the run's records, by size and time of
     change, so that resuming does not read everything again; objects behind URLs are known by size and ETag."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, http: HttpConfig | None = None) -> None:
         self._storage = storage
+        self._http = http or HttpConfig()
         data = storage.read_bytes(_CACHE)
         self._known: dict[str, list[Any]] = _parse(data) if data else {}
         self._seen: dict[str, list[Any]] = {}
@@ -110,8 +115,13 @@ class InputScanner:
 
     def fingerprint(self, path: str) -> tuple[int, str]:
         """(bytes, digest) of a file: of its content, or of an object behind a URL by its size and version."""
+        if is_http(path):
+            with closing(HttpClient(self._http)) as client:
+                n_bytes, version = client.size_and_version(path)
+            return n_bytes, xxhash.xxh3_128_hexdigest(json.dumps([n_bytes, version]).encode())
         if not is_local(path):
-            info = fsspec.core.url_to_fs(path)[0].info(path)
+            with store_errors(path):
+                info = filesystem(path)[0].info(path)
             identity = [info.get("size"), info.get("ETag") or info.get("etag") or info.get("LastModified")]
             return int(info.get("size") or -1), xxhash.xxh3_128_hexdigest(json.dumps(identity, default=str).encode())
         state = os.stat(local_path(path))
@@ -133,13 +143,21 @@ def _parse(data: bytes) -> dict[str, list[Any]]:
 def _expand(pattern: str) -> list[tuple[str, str]]:
     """(path in full, path below the root) of each match; the root is the pattern up to its last folder without a
     wildcard."""
+    if is_http(pattern):
+        if "*" in pattern:
+            raise RecipeError("a web server lists no files, so an address takes no pattern", where=pattern,
+                              hint="name each file, or take `commoncrawl:` for a crawl")
+        address = urlsplit(pattern)
+        name = address.path.rpartition("/")[2] or "index"
+        return [(pattern, f"{name}?{address.query}" if address.query else name)]
     if is_local(pattern):
         plain = os.path.abspath(local_path(pattern))
         root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
         found = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
         return sorted((p, p[len(root) :].lstrip("/")) for p in found)
-    fs, plain = fsspec.core.url_to_fs(pattern)
-    names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
+    fs, plain = filesystem(pattern)
+    with store_errors(pattern):
+        names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
     root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
     return sorted((str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/")) for name in names)
 

@@ -86,7 +86,7 @@ def lock_text(progress: Progress) -> bytes:
 def recipe_digest(recipe: Recipe) -> str:
     """sha256 of the resolved recipe, 64 hex digits: what packed manifests name. How files are fetched is no part of
     it."""
-    fields = recipe.model_dump(mode="json", by_alias=True, exclude={"http"})
+    fields = recipe.model_dump(mode="json", by_alias=True, exclude={"http", "s3"})
     text = yaml.safe_dump(fields, sort_keys=True, allow_unicode=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -27,6 +27,7 @@ from curate.quality.config import (
 from curate.sources.blocklists import pattern_of
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
+from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
@@ -132,6 +133,7 @@ class Recipe(BaseModel):
             "Names that `${name}` stands for elsewhere, with defaults; --set name=value changes one."))
     http: HttpConfig = Field(
         default_factory=HttpConfig, description="How files are fetched over HTTP; no output depends on it.")
+    s3: S3Config = Field(default_factory=S3Config, description="How s3:// is reached; no output depends on it.")
     sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
         min_length=1, description="Sources by name, in order of trust.")
     links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from manifests.errors import CurateError, RecipeError, StageError
+from manifests.object_stores import use_s3
 from manifests.records import RECORDS_FOLDER, Damage, ShardRecord, record_name
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
 from manifests.removals import FOLDER as REMOVALS_FOLDER
@@ -72,12 +73,13 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
     folder is in use or another run's."""
     settings = settings or Settings()
+    use_s3(recipe.s3.access())
     storage = Storage(out)
     stages = _until(settings.until)
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
-    scanner = InputScanner(storage)
+    scanner = InputScanner(storage, recipe.http)
     progress = scan(recipe, scanner)
     check_owner(storage, recipe, settings.fresh)
     with exclusive(storage):
@@ -94,8 +96,9 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
 
 def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[Stage, StagePlan | None]]:
     """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be made."""
+    use_s3(recipe.s3.access())
     storage = Storage(out)
-    progress = scan(recipe, InputScanner(storage))
+    progress = scan(recipe, InputScanner(storage, recipe.http))
     plans: list[tuple[Stage, StagePlan | None]] = []
     for stage in _until(until):
         plan = plan_stage(stage, progress, storage) if can_plan(stage, progress) else None
@@ -177,10 +180,10 @@ class _Run:
         return self._result
 
     def _engine(self) -> AbstractContextManager[Engine]:
-        s = self._settings
+        s, access = self._settings, self._progress.recipe.s3.access()
         if s.engine == "inline":
-            return InlineEngine(self._storage.root)
-        return RayEngine(self._storage.root, s.address, s.workers, s.worker_memory)
+            return InlineEngine(self._storage.root, access)
+        return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory)
 
     def _start_ready(self, submit: Callable[[Job], None]) -> None:
         """Plan every stage that can be; a stage with nothing to make is whole at once and may free others."""

@@ -6,18 +6,16 @@ filter names and the three that say where the record lies; over HTTP, only their
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.sources.commoncrawl import IndexSelection, check_path
-from curate.sources.http import HttpClient, HttpConfig
-from curate.sources.http_file import is_http
+from curate.sources.http import HttpConfig
+from curate.sources.http_table import open_source_table
 from manifests.errors import InputError
 from manifests.tables import open_table
 
@@ -93,9 +91,8 @@ def read_places(path: str, archive: str) -> list[tuple[int, int]]:
 def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator[pa.Table]:
     """Rows of one index file that every filter takes: its three columns of `_PLACE`, of sound values."""
     filters = _filters(selection)
-    client = HttpClient(http)
     try:
-        with pq.ParquetFile(_HttpTable(client, path)) if is_http(path) else open_table(path) as file:
+        with open_source_table(path, http) as file:
             present = set(file.schema_arrow.names)
             for name in (*_PLACE, *filters):
                 if name not in present:
@@ -105,8 +102,6 @@ def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator
                 yield _filtered(pa.Table.from_batches([batch]), filters, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"is no readable Parquet file: {error}", where=path) from error
-    finally:
-        client.close()
 
 
 def _filters(selection: IndexSelection) -> dict[str, Any]:
@@ -138,33 +133,3 @@ def _filtered(rows: pa.Table, filters: dict[str, Any], path: str) -> pa.Table:
         check_path(name, path)
     sound = pc.and_(pc.greater_equal(rows["warc_record_offset"], 0), pc.greater(rows["warc_record_length"], 0))
     return rows.filter(pc.and_(sound, pc.less(rows["warc_record_length"], _MAX_RECORD_BYTES)))
-
-
-class _HttpTable(io.RawIOBase):
-    """A Parquet file over HTTP: every read is one ranged request, tried again where it fails."""
-
-    def __init__(self, client: HttpClient, url: str) -> None:
-        self._client = client
-        self._url = url
-        self._length, _ = client.size_and_version(url)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        return self._position
-
-    def read(self, n: int | None = -1, /) -> bytes:
-        left = max(0, self._length - self._position)
-        n = left if n is None or n < 0 else min(n, left)
-        data = self._client.fetch(self._url, self._position, n) if n else b""
-        self._position += n
-        return data

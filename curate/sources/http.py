@@ -13,6 +13,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -123,10 +125,10 @@ class HttpClient:
             raise TroubleError("the server leads away from TLS", final=True)
         if response.status in (200, 206, 416):
             return response
-        wait = response.headers.get("Retry-After", "")
+        pause = _retry_after(response)
         response.close()
         raise TroubleError(f"the server answers {response.status} {response.reason or ''}".rstrip(),
-                            response.status not in _BUSY, float(wait) if wait.isdecimal() else 0.0)
+                            response.status not in _BUSY, pause)
 
     def fetch(self, url: str, start: int, n_bytes: int) -> bytes:
         """Exactly n_bytes of a file from `start`; raises InputError naming it where they cannot be had."""
@@ -205,6 +207,23 @@ def received(response: urllib3.BaseHTTPResponse, config: HttpConfig) -> Iterator
                 raise TroubleError(f"{n_bytes} bytes in {waited:.0f} seconds are too slow")
             waited, n_bytes = 0.0, 0
         yield data
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float:
+    """Seconds that the server asks to wait for: given as such, or as a date (RFC 9110, 10.2.3) by its own clock."""
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isdecimal():
+        return float(asked[:9])
+    until, now = _date(asked), _date(response.headers.get("Date", ""))
+    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds()) if until else 0.0
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date
 
 
 def content_range(response: urllib3.BaseHTTPResponse) -> tuple[int | None, int | None, int | None]:

@@ -11,9 +11,10 @@ import zstandard
 
 from curate.sources.archives import ZIP_START
 from curate.sources.framing import ARC_START
+from curate.sources.http import HttpConfig
+from curate.sources.http_file import open_source
 from curate.sources.members import compression_of
 from manifests.errors import InputError
-from manifests.storage import open_read
 
 _HEAD_BYTES = 1 << 16
 _CONVERSION = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
@@ -21,11 +22,11 @@ _RESPONSE = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)
 _OPENING = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
 
 
-def detect_kind(path: str) -> str:
+def detect_kind(path: str, http: HttpConfig | None = None) -> str:
     """`warc`, `wet`, `parquet`, `jsonl` or `text`, from the first 64 KiB, decompressed; ARC and WACZ files are `warc`,
     and so is what was meant as one. An empty or broken head is left to the reader of a plain text to name. Raises
     InputError where the file cannot be opened, or is none of these."""
-    with open_read(path) as stream:
+    with open_source(path, http) as stream:
         head = _head(stream)
     if head.startswith(b"PAR1"):
         return "parquet"

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.sources.columns import ColumnNames, TextRows, pick_columns
+from curate.sources.http import HttpConfig
+from curate.sources.http_table import open_source_table
 from curate.sources.warc import Loss
-from manifests.tables import open_table
 
 _BATCH_ROWS = 1024
 
 
-def read_parquet(path: str, names: ColumnNames) -> Iterator[TextRows | Loss]:
+def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Loss]:
     """The rows of a Parquet file in batches of about a thousand; `first_row` counts within the file.
 
     An unreadable row group is a loss and the others are read. Raises InputError where the file is no Parquet at all,
     or has no text column."""
-    with open_table(path) as file:
+    with open_source_table(path, http or HttpConfig()) as file:
         wanted = pick_columns(file.schema_arrow.names, names, path)
         row = 0
         for group in range(file.num_row_groups):

@@ -35,10 +35,10 @@ def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Ite
     Raises InputError where the file is missing, empty, or not of its kind."""
     if file.kind not in KINDS:
         raise InputError(f"is of unknown kind {file.kind!r}", where=file.path, hint=f"kinds are {', '.join(KINDS)}")
-    if file.kind == "parquet":
-        yield from _text_rows(config, work, file, read_parquet(file.path, file.columns))
-        return
     http = HttpConfig(**work.settings.get("http", {}))
+    if file.kind == "parquet":
+        yield from _text_rows(config, work, file, read_parquet(file.path, file.columns, http))
+        return
     if records := work.inputs("records"):
         places = [p for path in records for p in read_places(path, file.origin_path)]
         yield from read_pages(partial(read_records, file.path, places, http), config, work, file)

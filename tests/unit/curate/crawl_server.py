@@ -180,6 +180,14 @@ class _Handler(BaseHTTPRequestHandler):
             with site.lock:
                 site.open_now -= 1
 
+    def do_HEAD(self) -> None:
+        path = self.path.lstrip("/")
+        data = self.site.files.get(path)
+        self.send_response(404 if data is None else 200)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.send_header("ETag", self.site.versions.get(path, '"1"'))
+        self.end_headers()
+
     def _answer(self, path: str, fault: Fault) -> None:
         data = self.site.files.get(path)
         if fault.status is not None or data is None:

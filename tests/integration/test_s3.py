@@ -1,0 +1,187 @@
+"""Crawls and runs in a bucket: a real S3 protocol server on loopback, and one that fails on demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests.errors import InputError, RecipeError
+from manifests.object_stores import S3Access, use_s3
+from manifests.storage import Storage, open_read
+from pipelines.loading import validate
+from pipelines.locking import recipe_digest
+from pipelines.recipe import Recipe
+from pipelines.run import Result, Settings, run
+from tests.unit.curate.crawl_server import CRAWL, SEGMENT, Fault, crawl_files, serve, write_files
+
+s3fs = pytest.importorskip("s3fs", reason="needs the extra s3")
+moto_server = pytest.importorskip("moto.server", reason="needs moto")
+
+FILES = crawl_files()
+TEXT = "The library keeps a record of every book that was lent, and of the people who have taken it home with them. "
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A bucket `commoncrawl` with a crawl in it, and an empty one, `work`, at the server's address."""
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    fs = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=url, skip_instance_cache=True)
+    fs.mkdir("commoncrawl", acl="public-read")
+    fs.mkdir("work")
+    for name, data in FILES.items():
+        fs.pipe_file(f"commoncrawl/{name}", data, ACL="public-read")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Keys in the environment, where AWS's own tools look, and nothing of the machine's."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": str(tmp_path / "home"),
+                        "AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    use_s3(S3Access())
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def recipe(base_url: str, endpoint: str, source: dict[str, Any] | None = None, **s3: Any) -> Recipe:
+    crawl = {"crawl": CRAWL, "base_url": base_url, **(source or {"shards": "all"})}
+    return validate({
+        "name": "crawl", "sources": {"crawl": {"commoncrawl": crawl}}, "classifier": None,
+        "http": {"backoff_seconds": 0.001, "requests_per_second": 1000},
+        "s3": {"endpoint_url": endpoint, **s3},
+        "extract": {"identify_language": False}, "mixture": {"weights": {"crawl": 1}}})
+
+
+def made(recipe: Recipe, out: Path | str) -> Result:
+    return run(recipe, str(out), Settings(engine="inline", until="extract"))
+
+
+def outputs(result: Result) -> list[tuple[str, str]]:
+    return sorted((o.path, o.digest) for r in result.progress.shards("extract") for o in r.outputs)
+
+
+@pytest.fixture(scope="module")
+def from_disk(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    folder = tmp_path_factory.mktemp("disk")
+    write_files(folder / "mirror", FILES)
+    return outputs(made(recipe(str(folder / "mirror"), "http://127.0.0.1:1"), folder / "run"))
+
+
+def test_a_bucket_a_web_server_and_a_disk_give_the_same_documents(endpoint: str, from_disk: list[tuple[str, str]],
+                                                                  tmp_path: Path) -> None:
+    bucket = made(recipe("s3://commoncrawl/", endpoint), tmp_path / "s3")
+    assert bucket.exit_code == 0
+    assert len(from_disk) == 6
+    assert outputs(bucket) == from_disk
+    with serve(FILES) as site:
+        assert outputs(made(recipe(site.url, endpoint), tmp_path / "http")) == from_disk
+
+
+def test_pages_chosen_by_an_index_in_a_bucket(endpoint: str, tmp_path: Path) -> None:
+    chosen = {"index": {"parts": "all", "languages": ["eng"]}}
+    write_files(tmp_path / "mirror", FILES)
+    local = made(recipe(str(tmp_path / "mirror"), endpoint, chosen), tmp_path / "local")
+    bucket = made(recipe("s3://commoncrawl", endpoint, chosen), tmp_path / "s3")
+    assert bucket.progress.counters("extract")["documents"] > 5
+    assert outputs(bucket) == outputs(local)
+
+
+def test_a_public_bucket_needs_no_keys_where_the_recipe_says_so(endpoint: str, from_disk: list[tuple[str, str]],
+                                                                tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(InputError, match="[Cc]redentials") as caught:
+        made(recipe("s3://commoncrawl/", endpoint), tmp_path / "refused")
+    assert "anonymous_buckets" in (caught.value.hint or "")
+    public = recipe("s3://commoncrawl/", endpoint, anonymous_buckets=["commoncrawl"])
+    assert outputs(made(public, tmp_path / "public")) == from_disk
+
+
+def test_how_a_bucket_is_reached_makes_nothing_stale(endpoint: str, tmp_path: Path) -> None:
+    first = recipe("s3://commoncrawl/", endpoint)
+    assert made(first, tmp_path / "run").made == 3
+    other = recipe("s3://commoncrawl/", endpoint, anonymous_buckets=["commoncrawl"], attempts=3, region="us-west-2")
+    assert recipe_digest(other) == recipe_digest(first)
+    assert made(other, tmp_path / "run").made == 0
+
+
+@pytest.mark.parametrize("faults", [
+    [Fault(status=503), Fault(status=500)],
+    [Fault(cut=9_000, how="reset"), Fault(cut=7_000)],
+], ids=["busy", "broken"])
+def test_a_failing_store_gives_the_documents_of_a_healthy_one(faults: list[Fault], from_disk: list[tuple[str, str]],
+                                                               tmp_path: Path) -> None:
+    with serve({f"commoncrawl/{name}": data for name, data in FILES.items()}) as site:
+        for name in FILES:
+            if name.startswith(f"{SEGMENT}/warc/"):
+                site.faults[f"commoncrawl/{name}"] = list(faults)
+        result = made(recipe("s3://commoncrawl", site.url), tmp_path)
+        assert not any(site.faults.values())
+    assert result.exit_code == 0
+    assert outputs(result) == from_disk
+
+
+def small(notes: str, endpoint: str) -> Recipe:
+    return validate({
+        "name": "tiny", "sources": {"notes": {"files": notes, "curated": True}}, "s3": {"endpoint_url": endpoint},
+        "classifier": None, "dedup": {"partitions": 1, "max_removed_fraction": 1}, "tokenizer": {"vocab_size": 300},
+        "extract": {"identify_language": False}, "mixture": {"weights": {"notes": 1}, "validation_fraction": 0},
+        "pack": {"row_length": 16, "shard_tokens": 1024}})
+
+
+@pytest.fixture
+def notes(tmp_path: Path, endpoint: str) -> tuple[str, str]:
+    """The same file on disk and in a bucket."""
+    lines = (json.dumps({"id": str(n), "text": f"Number {n}. {TEXT * 4} note {n * 7919}"}) for n in range(8))
+    data = "\n".join(lines)
+    (tmp_path / "notes.jsonl").write_text(data)
+    fs = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=endpoint, skip_instance_cache=True)
+    fs.pipe_file("work/in/notes.jsonl", data.encode())
+    return str(tmp_path / "notes.jsonl"), "s3://work/in/*.jsonl"
+
+
+def same_as_local(out: str, local: Path) -> None:
+    remote, here = Storage(out), Storage(str(local))
+    names = [n for n in here.list("") if "_records/" not in n and n != "recipe.lock.yaml"]
+    assert [n for n in remote.list("") if "_records/" not in n and n != "recipe.lock.yaml"] == names
+    assert [n for n in names if remote.read_bytes(n) != here.read_bytes(n)] == []
+
+
+def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
+    on_disk, in_bucket = notes
+    out = "s3://work/inline/run"
+    assert run(small(in_bucket, endpoint), out, Settings(engine="inline")).made > 20
+    assert run(small(in_bucket, endpoint), out, Settings(engine="inline")).made == 0
+    run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
+    same_as_local(out, tmp_path / "run")
+
+
+@pytest.mark.ray
+def test_ray_workers_reach_the_bucket_as_the_recipe_says(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
+    on_disk, in_bucket = notes
+    run(small(in_bucket, endpoint), "s3://work/ray/run", Settings(workers=2))
+    run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
+    same_as_local("s3://work/ray/run", tmp_path / "run")
+
+
+def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
+    on_disk, _ = notes
+    with pytest.raises(InputError, match="is not there") as caught:
+        run(small(on_disk, endpoint), "s3://nobody-has-this/run", Settings(engine="inline"))
+    assert str(caught.value.where).startswith("s3://nobody-has-this/run/")
+    with pytest.raises(RecipeError, match="no file matches"):
+        run(small("s3://work/none/*.jsonl", endpoint), str(tmp_path / "run"), Settings(engine="inline"))
+    use_s3(S3Access(endpoint_url="http://127.0.0.1:1", attempts=2))
+    with pytest.raises(InputError, match="cannot be reached"):
+        open_read("s3://work/in/notes.jsonl")
