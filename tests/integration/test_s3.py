@@ -97,11 +97,11 @@ def test_pages_chosen_by_an_index_in_a_bucket(endpoint: str, tmp_path: Path) -> 
     assert outputs(bucket) == outputs(local)
 
 
-def test_a_public_bucket_needs_no_keys_where_the_recipe_says_so(endpoint: str, from_disk: list[tuple[str, str]],
-                                                                tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_bucket_needs_no_keys(endpoint: str, from_disk: list[tuple[str, str]], tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(InputError, match="[Cc]redentials") as caught:
+    with pytest.raises(InputError, match="NoCredentials") as caught:
         made(recipe("s3://commoncrawl/", endpoint), tmp_path / "refused")
     assert "anonymous_buckets" in (caught.value.hint or "")
     public = recipe("s3://commoncrawl/", endpoint, anonymous_buckets=["commoncrawl"])
@@ -151,18 +151,18 @@ def notes(tmp_path: Path, endpoint: str) -> tuple[str, str]:
     return str(tmp_path / "notes.jsonl"), "s3://work/in/*.jsonl"
 
 
-def same_as_local(out: str, local: Path) -> None:
+def same_as_local(out: str, local: Path, differing: frozenset[str] = frozenset()) -> None:
     remote, here = Storage(out), Storage(str(local))
-    names = [n for n in here.list("") if "_records/" not in n and n != "recipe.lock.yaml"]
-    assert [n for n in remote.list("") if "_records/" not in n and n != "recipe.lock.yaml"] == names
-    assert [n for n in names if remote.read_bytes(n) != here.read_bytes(n)] == []
+    names = [n for n in here.list("") if "_records/" not in n]
+    assert [n for n in remote.list("") if "_records/" not in n] == names
+    assert {n for n in names if remote.read_bytes(n) != here.read_bytes(n)} == differing
 
 
 def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
-    on_disk, in_bucket = notes
+    on_disk, _ = notes
     out = "s3://work/inline/run"
-    assert run(small(in_bucket, endpoint), out, Settings(engine="inline")).made > 20
-    assert run(small(in_bucket, endpoint), out, Settings(engine="inline")).made == 0
+    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made > 20
+    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made == 0
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
     same_as_local(out, tmp_path / "run")
 
@@ -172,7 +172,8 @@ def test_ray_workers_reach_the_bucket_as_the_recipe_says(endpoint: str, notes: t
     on_disk, in_bucket = notes
     run(small(in_bucket, endpoint), "s3://work/ray/run", Settings(workers=2))
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
-    same_as_local("s3://work/ray/run", tmp_path / "run")
+    # These name the recipe, which names its sources by other addresses; a store's fingerprint is no file's digest.
+    same_as_local("s3://work/ray/run", tmp_path / "run", frozenset({"recipe.lock.yaml", "packed/manifest.parquet"}))
 
 
 def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class Site:
     requests: list[tuple[str, str | None, str]] = field(default_factory=list)  # path, Range, User-Agent
     ranges: bool = True
     chunked: bool = False
+    date: str | None = None  # of its clock, instead of now
     open_now: int = 0
     most_open: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
@@ -156,6 +157,9 @@ def serve(files: dict[str, bytes], certificate: Path | None = None) -> Iterator[
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: Site
+
+    def date_time_string(self, timestamp: float | None = None) -> str:  # type: ignore[override]
+        return self.site.date or super().date_time_string(timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

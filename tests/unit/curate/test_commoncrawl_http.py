@@ -234,3 +234,20 @@ def _self_signed(folder: Path) -> Path:
                                        serialization.NoEncryption())
                      + certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+@pytest.mark.parametrize(("asked", "pause"), [
+    ("7", 7.0),
+    ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+    ("Wed, 21 Oct 2026 07:27:00 GMT", 0.0),
+    ("soon", 0.0),
+])
+def test_a_server_says_how_long_to_wait_in_seconds_or_by_its_own_clock(asked: str, pause: float) -> None:
+    with serve({"file": DATA}) as site:
+        site.date = "Wed, 21 Oct 2026 07:28:00 GMT"
+        site.faults["file"] = [Fault(status=503, retry_after=asked)]
+        client = HttpClient(FAST)
+        with pytest.raises(TroubleError) as caught:
+            client.request(f"{site.url}/file", None)
+        client.close()
+    assert caught.value.pause_seconds == pause

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from manifests.errors import CurateError, InputError, RecipeError
 from pipelines.loading import load_recipe, validate
 from pipelines.recipe import Recipe
 from pipelines.run import Result, Settings, dry_run, run
-from tests.unit.curate.crawl_server import CRAWL, SEGMENT, Fault, Site, crawl_files, serve, write_files
+from tests.unit.curate.crawl_server import CRAWL, SEGMENT, Fault, Site, crawl_files, page, serve, write_files
 
 FILES = crawl_files()
 FAST = {"backoff_seconds": 0.001, "max_backoff_seconds": 0.01, "timeout_seconds": 0.3, "requests_per_second": 1000,
@@ -102,6 +103,32 @@ def test_a_failing_server_gives_the_documents_of_a_healthy_one(faults: list[Faul
     assert result.exit_code == 0
     assert not result.damage
     assert outputs(result) == outputs(healthy[1])
+
+
+@pytest.mark.parametrize("kind", ["auto", "warc"])
+def test_files_named_by_address_are_fetched_with_the_same_patience(kind: str, tmp_path: Path) -> None:
+    import json
+
+    table = pa.table({"id": ["a", "b"], "text": [page("a"), page("b")]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    files = {"x/pages.warc.gz": FILES[ARCHIVES[0]]}
+    if kind == "auto":
+        files |= {"x/table.parquet": sink.getvalue().to_pybytes(),
+                  "x/lines.jsonl": "\n".join(map(json.dumps, table.to_pylist())).encode()}
+    write_files(tmp_path / "mirror", files)
+    local = made(tmp_path / "local", {"files": f"{tmp_path}/mirror/x/*", "kind": kind})
+    with serve(files) as site:
+        for name in files:
+            site.faults[name] = [Fault(status=503), Fault(cut=100, how="reset"), Fault(status=429)]
+        source = {"files": [f"{site.url}/{name}" for name in files], "kind": kind}
+        found = made(tmp_path / "run", source)
+        assert not any(site.faults.values())
+        assert all(agent.startswith("curate/") for _, _, agent in site.requests)
+        with pytest.raises(RecipeError, match="lists no files"):
+            made(tmp_path / "none", {"files": f"{site.url}/x/*.warc.gz"})
+    assert outputs(found) == outputs(local)
+    assert found.exit_code == 0
 
 
 def test_an_archive_that_cannot_be_had_is_set_aside_and_named(healthy: tuple[Path, Result], tmp_path: Path) -> None:
@@ -232,8 +259,6 @@ def test_an_index_that_points_beyond_the_archive_sets_it_aside(tmp_path: Path) -
 
 
 def test_an_index_that_points_into_a_record_costs_that_record(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     write_files(tmp_path / "mirror", FILES)
     (index,) = (tmp_path / "mirror").rglob("part-00000.c000*")
     table = pq.read_table(index)
