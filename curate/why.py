@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
 from manifests.errors import InputError
 from manifests.removals import DOCUMENTS as REMOVED
@@ -108,10 +109,25 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
     for stage, folder in _MARKS:
         if storage.exists(f"{folder}/{part}.parquet"):
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
-            history.decisions.append(_mark(stage, table.slice(row, 1).to_pylist()[0]))
+            mark = table.slice(row, 1).to_pylist()[0]
+            if stage == "dedup" and mark["duplicate_of"] is not None:
+                mark |= _earlier_run(storage, mark["duplicate_of"])
+            history.decisions.append(_mark(stage, mark))
     history.decisions.extend(_removal(storage, doc_id))
     history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
     return history
+
+
+def _earlier_run(storage: Storage, survivor: bytes) -> dict[str, str]:
+    """The earlier run that a survivor is of, as the recipe names it, where it is of one."""
+    for path in storage.list("dedup/against"):
+        parts = PurePosixPath(path).parts
+        if not parts[2].isdigit() or not path.endswith(".parquet"):
+            continue
+        if _places(read_table(storage.path(path), ["doc_id"])["doc_id"], survivor, ID):
+            lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"") or {}
+            return {"of_run": lock["recipe"]["dedup"]["against"][int(parts[2])]}
+    return {}
 
 
 def _removal(storage: Storage, doc_id: bytes) -> Iterator[Decision]:

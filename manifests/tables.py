@@ -75,9 +75,16 @@ def write_partitions(path: str, schema: pa.Schema, table: pa.Table, partition: A
 def read_partition(path: str, partition: int, columns: Sequence[str]) -> pa.Table:
     """The rows of one partition of a partitioned table, without the partition column."""
     with open_table(path) as file:
-        groups = []
-        for index in range(file.num_row_groups):
-            statistics = file.metadata.row_group(index).column(0).statistics
-            if statistics.min == partition:
-                groups.append(index)
-        return file.read_row_groups(groups, columns=list(columns), use_threads=False)
+        return file.read_row_groups(_groups_of(file, partition), columns=list(columns), use_threads=False)
+
+
+def partition_groups(path: str, partition: int, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The same, one row group after another, for rows that must not be held at once."""
+    with open_table(path) as file:
+        for index in _groups_of(file, partition):
+            yield file.read_row_group(index, columns=list(columns), use_threads=False)
+
+
+def _groups_of(file: pq.ParquetFile, partition: int) -> list[int]:
+    metadata = file.metadata
+    return [i for i in range(file.num_row_groups) if metadata.row_group(i).column(0).statistics.min == partition]

@@ -104,6 +104,10 @@ class ShardWork:
         self._outputs.append((role, final, staged, -1))
         return staged
 
+    def scratch(self, name: str) -> str:
+        """A local path for what only this task needs to keep; it goes when the task ends, however it ends."""
+        return os.path.join(self._staging, f"scratch-{name}")
+
     def write(self, role: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.RecordBatch],
               name: str | None = None) -> int:
         """Write one Parquet output; returns its number of rows."""

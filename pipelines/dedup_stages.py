@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
 from curate.dedup.exact import copies_stage, exact_stage
+from curate.dedup.index import against_stage, index_stage
 from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.search import bands_stage, candidates_stage, components_stage
+from curate.dedup.resolve import resolve_stage
+from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
 from curate.dedup.substring_config import SubstringConfig
 from curate.dedup.substring_marks import substring_marks_stage
 from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
-from curate.dedup.verify import resolve_stage, shingles_stage
+from curate.dedup.verify import shingles_stage
 from manifests.tasks import InputRef
-from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref
+from pipelines.earlier import PREFIX
+from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
 from pipelines.recipe import Recipe
 
 
@@ -27,9 +32,29 @@ def _of_substrings(recipe: Recipe) -> SubstringConfig | None:
     return recipe.dedup.substrings
 
 
-def _partitions(inputs: dict[str, InputRef], n: int) -> Iterator[Shard]:
+def _partitions(inputs: dict[str, InputRef], n: int, **variables: Any) -> Iterator[Shard]:
     for partition in range(n):
-        yield Shard(f"part-{partition:05d}", inputs, {"partition": partition})
+        yield Shard(f"part-{partition:05d}", inputs, {"partition": partition, **variables})
+
+
+def _old_parts(p: Progress) -> Iterator[tuple[str, int, InputRef]]:
+    """(shard, place among the runs, index) of every part of the earlier runs."""
+    for number in range(len(p.recipe.dedup.against)):
+        for file in p.other_inputs[f"{PREFIX}{number}"]:
+            yield f"{number}/{file.relative.removesuffix('.parquet')}", number, source_ref([file])
+
+
+def _against(p: Progress) -> Iterator[Shard]:
+    for shard, number, index in _old_parts(p):
+        yield Shard(shard, {"index": index}, {"run": number})
+
+
+def _old(p: Progress, role: str) -> dict[str, InputRef]:
+    return {f"old_{role}": p.whole("dedup/against", role)} if p.shards("dedup/against") else {}
+
+
+def _old_documents(p: Progress) -> dict[str, bool]:
+    return {"old_documents": True} if p.shards("dedup/against") else {}
 
 
 def _url_keys(p: Progress) -> Iterator[Shard]:
@@ -40,7 +65,8 @@ def _url_keys(p: Progress) -> Iterator[Shard]:
 
 def _urls(p: Progress) -> Iterator[Shard]:
     if p.recipe.dedup.urls is not None:
-        yield from _partitions({"url_keys": p.whole("dedup/url_keys", "url_keys")}, p.recipe.dedup.partitions)
+        inputs = {"url_keys": p.whole("dedup/url_keys", "url_keys"), **_old(p, "url_keys")}
+        yield from _partitions(inputs, p.recipe.dedup.partitions)
 
 
 def _signatures(p: Progress) -> Iterator[Shard]:
@@ -51,12 +77,14 @@ def _signatures(p: Progress) -> Iterator[Shard]:
 
 def _exact(p: Progress) -> Iterator[Shard]:
     if p.recipe.dedup.exact:
-        yield from _partitions({"text_hashes": p.whole("dedup/signatures", "text_hashes")}, p.recipe.dedup.partitions)
+        inputs = {"text_hashes": p.whole("dedup/signatures", "text_hashes"), **_old(p, "text_hashes")}
+        yield from _partitions(inputs, p.recipe.dedup.partitions)
 
 
 def _bands(p: Progress) -> Iterator[Shard]:
     losers = p.whole("dedup/exact", "losers")
-    for record in p.shards("dedup/signatures") if p.recipe.dedup.near else ():
+    signed = [*p.shards("dedup/signatures"), *p.shards("dedup/against")]
+    for record in signed if p.recipe.dedup.near else ():
         yield Shard(record.identity.shard, {"signatures": file_ref(record.output("signatures")), "losers": losers})
 
 
@@ -65,18 +93,28 @@ def _candidates(p: Progress) -> Iterator[Shard]:
 
 
 def _components(p: Progress) -> Iterator[Shard]:
-    yield Shard("components", {"pairs": p.whole("dedup/candidates", "pairs")})
+    yield Shard("components", {role: p.whole("dedup/candidates", role) for role in ("buckets", "extents")})
+
+
+def _buckets(p: Progress) -> Iterator[Shard]:
+    homes = {part_of(o.path, "dedup/components/homes"): file_ref(o) for o in p.outputs("dedup/components", "homes")}
+    for record in p.shards("dedup/candidates"):
+        shard = record.identity.shard
+        yield Shard(shard, {"buckets": file_ref(record.output("buckets")), "homes": homes[shard]})
 
 
 def _shingles(p: Progress) -> Iterator[Shard]:
     members = p.whole("dedup/components", "members")
     for shard, inputs in documents_and(p, "dedup/signatures", "signatures", "signatures"):
-        yield Shard(shard, {**inputs, "members": members})
+        yield Shard(shard, {**inputs, "members": members}, _old_documents(p))
+    for shard, _, index in _old_parts(p):
+        signed = p.output("dedup/against", shard, "signatures")
+        yield Shard(shard, {"index": index, "signatures": signed, "members": members}, _old_documents(p))
 
 
 def _resolve(p: Progress) -> Iterator[Shard]:
-    inputs = {"pairs": p.whole("dedup/components", "pairs"), "shingles": p.whole("dedup/shingles", "shingles")}
-    yield from _partitions(inputs, p.recipe.dedup.partitions)
+    inputs = {"buckets": p.whole("dedup/buckets", "buckets"), "shingles": p.whole("dedup/shingles", "shingles")}
+    yield from _partitions(inputs, p.recipe.dedup.partitions, **_old_documents(p))
 
 
 def _url_copies(p: Progress) -> Iterator[Shard]:
@@ -143,17 +181,25 @@ def last_marks(p: Progress) -> str:
     return "dedup/substrings" if p.records.get("dedup/substrings") else "dedup/marks"
 
 
+def _index(p: Progress) -> Iterator[Shard]:
+    if p.recipe.dedup.documents().keep_index:
+        for shard, inputs in documents_and(p, last_marks(p), "marks", "marks"):
+            yield Shard(shard, {**inputs, "signatures": p.output("dedup/signatures", shard, "signatures")})
+
+
 DEDUP_STAGES: tuple[Stage, ...] = (
-    Stage("dedup/url_keys", 1, url_keys_stage, ("select",), _of_documents, _url_keys),
-    Stage("dedup/urls", 1, urls_stage, ("dedup/url_keys",), _of_documents, _urls),
-    Stage("dedup/signatures", 2, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
-    Stage("dedup/exact", 2, exact_stage, ("dedup/signatures",), _of_documents, _exact),
-    Stage("dedup/bands", 1, bands_stage, ("dedup/exact",), _of_documents, _bands),
-    Stage("dedup/candidates", 1, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
-    Stage("dedup/components", 1, components_stage, ("dedup/candidates",), _of_documents, _components),
-    Stage("dedup/shingles", 2, shingles_stage, ("dedup/components",), _of_documents, _shingles),
-    Stage("dedup/resolve", 1, resolve_stage, ("dedup/shingles",), _of_documents, _resolve),
-    Stage("dedup/copies", 2, copies_stage, ("dedup/resolve",), _of_documents, _copies),
+    Stage("dedup/against", 1, against_stage, (), _of_documents, _against),
+    Stage("dedup/url_keys", 2, url_keys_stage, ("select",), _of_documents, _url_keys),
+    Stage("dedup/urls", 2, urls_stage, ("dedup/url_keys", "dedup/against"), _of_documents, _urls),
+    Stage("dedup/signatures", 3, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
+    Stage("dedup/exact", 3, exact_stage, ("dedup/signatures",), _of_documents, _exact),
+    Stage("dedup/bands", 2, bands_stage, ("dedup/exact",), _of_documents, _bands),
+    Stage("dedup/candidates", 2, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
+    Stage("dedup/components", 2, components_stage, ("dedup/candidates",), _of_documents, _components),
+    Stage("dedup/buckets", 1, buckets_stage, ("dedup/components",), _of_documents, _buckets),
+    Stage("dedup/shingles", 3, shingles_stage, ("dedup/components",), _of_documents, _shingles),
+    Stage("dedup/resolve", 2, resolve_stage, ("dedup/buckets", "dedup/shingles"), _of_documents, _resolve),
+    Stage("dedup/copies", 3, copies_stage, ("dedup/resolve",), _of_documents, _copies),
     Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), _of_documents, _url_copies),
     Stage("dedup/marks", 2, marks_stage, ("dedup/url_copies",), _of_documents, _marks),
     Stage("dedup/summary", 2, summary_stage, ("dedup/marks",), _of_documents, _summary),
@@ -162,5 +208,6 @@ DEDUP_STAGES: tuple[Stage, ...] = (
     Stage("dedup/contexts", 1, contexts_stage, ("dedup/repeated",), _of_substrings, _contexts),
     Stage("dedup/repeats", 1, repeats_stage, ("dedup/contexts",), _of_substrings, _repeats),
     Stage("dedup/substrings", 1, substring_marks_stage, ("dedup/repeats",), _of_substrings, _substrings),
+    Stage("dedup/index", 1, index_stage, ("dedup/substrings",), _of_documents, _index),
 )
 """From selection's marks to deduplication's."""

@@ -19,6 +19,7 @@ from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import MANIFEST
 from pipelines.crawls import scan_crawl
+from pipelines.earlier import scan_earlier
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
 from pipelines.graph import Progress, Stage
 from pipelines.inputs import InputScanner, SourceInputs
@@ -114,6 +115,7 @@ def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
                     else SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
+    others |= scan_earlier(recipe, scanner)
     if (removals := scanner.own_file(DOCUMENTS)) is not None:
         others[REMOVALS_INPUT] = (removals,)
     return Progress(recipe, sources, others)

@@ -351,7 +351,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
     Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
     Stage("classifier/samples", 2, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
-    Stage("classifier/examples", 1, examples, ("classifier/samples",), lambda r: r.classifier, _examples),
+    Stage("classifier/examples", 2, examples, ("classifier/samples",), lambda r: r.classifier, _examples),
     Stage("classifier", 2, classifier, ("classifier/examples",), lambda r: r.classifier, _classifier),
     Stage("classifier/metrics", 2, metrics, ("classifier",), lambda r: r.selection(), _metrics),
     Stage("classifier/scores", 1, scores, ("classifier", "classifier/labels"), lambda r: r.scoring(), _scores),

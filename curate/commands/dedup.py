@@ -12,7 +12,7 @@ from manifests.storage import is_local
 
 if TYPE_CHECKING:
     from curate.dedup.config import DedupRecipe
-    from curate.dedup.standalone import Outcome, Texts
+    from curate.dedup.standalone import Earlier, Outcome, Texts
 
 
 def dedup_command(
@@ -38,6 +38,11 @@ def dedup_command(
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
+    against: Annotated[list[str] | None, typer.Option("--against", metavar="DIR", help=(
+        "A run, or a folder of marks, that keeps its index: what it kept comes first and stays. May be given again."
+        ))] = None,
+    keep_index: Annotated[bool, typer.Option("--keep-index", help=(
+        "Keep in OUT/index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
     id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
     text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
@@ -62,7 +67,9 @@ def dedup_command(
               "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0,
               "substrings": {"min_bytes": min_bytes, "cut": cut} if substrings else None}
     settings = _settings(fields, config)
-    outcome = deduplicate(_texts(files, id_column, text_column), settings, out, workers, apply)
+    settings = settings.model_copy(update={"keep_index": keep_index or settings.keep_index})
+    earlier = _earlier(against or [], settings)
+    outcome = deduplicate(_texts(files, id_column, text_column), settings, out, workers, apply, earlier)
     facts = _facts(outcome)
     print(json.dumps(facts) if form == "json" else _sentences(facts))
 
@@ -89,6 +96,21 @@ def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
     if found.urls == "latest" or ({"quality", "date"} & set(found.survivor_order) and path is None):
         raise RecipeError("files of texts have no dates and no quality", where="urls or survivor_order",
                           hint="of URLs keep the longest or the first; order by source and length")
+    return found
+
+
+def _earlier(roots: list[str], settings: DedupRecipe) -> list[Earlier]:
+    from curate.dedup.index import check_index, index_folder
+    from curate.dedup.standalone import Earlier
+    from manifests.storage import Storage
+    from manifests.tasks import MANIFEST
+
+    found = []
+    for number, root in enumerate(roots):
+        folder = Storage(index_folder(root, f"--against {root}"))
+        names = [n for n in folder.list("") if n.endswith(".parquet") and n != MANIFEST]
+        check_index(folder.path(names[0]), settings, f"--against {root}")
+        found += [Earlier(root, number, folder.path(name)) for name in names]
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curate.dedup.substring_config import SubstringConfig
 
@@ -105,6 +105,10 @@ class DedupConfig(BaseModel):
         description="In a bucket of more documents than this, each is compared with only so many of the best ones.")
     partitions: int = Field(
         default=16, ge=1, le=4096, description="Into how many pieces the global steps are cut; memory falls with it.")
+    keep_index: bool = Field(
+        default=False, description=(
+            "Keep what later runs need to be deduplicated against this one (`against`), without its texts: of each "
+            "kept document its signature, hashes and id; some 4 * n_permutations + 72 bytes."))
     max_removed_fraction: float = Field(
         default=0.9, gt=0.0, le=1.0,
         description="The run stops if a source loses more than this share of its documents.")
@@ -132,6 +136,11 @@ class DedupConfig(BaseModel):
         return self
 
     @property
+    def keeps_minima(self) -> bool:
+        """Whether whole signatures are written, not only their bands."""
+        return self.verify is Verification.SIGNATURES or self.keep_index
+
+    @property
     def similarity_threshold(self) -> float:
         """The similarity from which a verified candidate is removed."""
         return self.threshold if self.verify_threshold is None else self.verify_threshold
@@ -143,6 +152,18 @@ class DedupRecipe(DedupConfig):
     substrings: SubstringConfig | None = Field(
         default=None, description="Cut passages that also stand elsewhere, byte for byte; off if unset.")
 
+    against: tuple[str, ...] = Field(default=(), max_length=1000, description=(
+        "Runs whose kept documents this one must not repeat: folders of runs, or of marks of `curate dedup "
+        "--keep-index`. Their documents come before all of this run and are never removed; their texts are not "
+        "needed, only the index that `keep_index` leaves, which a run with `against` keeps too. One or a list."))
+
+    @field_validator("against", mode="before")
+    @classmethod
+    def _as_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
     def documents(self) -> DedupConfig:
-        """What the steps that compare whole documents depend on: a rule on passages makes none of them again."""
-        return DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})
+        """What the steps that compare whole documents depend on: a rule on passages makes none of them again. Where
+        earlier runs lie is no part of it: their indexes are inputs."""
+        found = DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})
+        return found.model_copy(update={"keep_index": self.keep_index or bool(self.against)})

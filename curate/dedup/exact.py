@@ -15,13 +15,13 @@ from curate.dedup.layout import (
     LOSERS,
     REMOVALS,
     TEXT_HASHES,
-    Int64,
     column,
     gather,
     id_order,
     repeated,
     routes,
 )
+from curate.dedup.order import is_settled
 from manifests.hashing import UInt64, id_words
 from manifests.tables import write_partitions
 from manifests.tasks import ShardWork
@@ -34,23 +34,24 @@ def by_id(ids: pa.Array | pa.ChunkedArray, partitions: int) -> UInt64:
 
 
 def exact_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures). Variables: partition.
+    """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures), old_text_hashes (manifest of
+    dedup/against). Variables: partition.
 
     Outputs: `losers`, routed: documents with a better copy; `copies`, by partition of the survivor's id: each with its
     survivor. Memory: 56 bytes a document of the partition."""
-    paths = work.inputs("text_hashes", role="text_hashes")
+    paths = [p for name in ("text_hashes", "old_text_hashes") for p in work.inputs(name, role="text_hashes")]
     table = gather(paths, TEXT_HASHES, work.variables["partition"])
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "hash_a"))))
-    losers, best = best_first(table, (), ("hash_a", "hash_b"))
-    work.count("groups", int(np.unique(best).size))
+    losers = best_first(table, (), ("hash_a", "hash_b"))
+    work.count("groups", pc.count_distinct(losers["survivor_id"]).as_py())
     work.count("exact_duplicates", len(losers))
-    losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best)))
     write_losers(work, losers, config.partitions)
 
 
-def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) -> tuple[pa.Table, Int64]:
-    """(losers, row of each one's survivor in the table): of rows with equal keys the first stays.
+def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) -> pa.Table:
+    """The losers among rows with equal keys, of which the first stays: their columns, `survivor_id` and `settled`,
+    whether that is a document of an earlier run. Such documents never lose.
 
     First by the preference columns, ascending, then in survivor order, then by id."""
     ids = id_order(table["doc_id"])
@@ -59,8 +60,12 @@ def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) 
     order = np.lexsort((ids[:, 1], ids[:, 0], *reversed(ranks), *reversed(groups)))
     first = np.ones(len(order), np.bool_)
     first[1:] = np.any([g[order][1:] != g[order][:-1] for g in groups], axis=0)
-    best = order[first][np.cumsum(first) - 1][~first]
-    return table.take(pa.array(order[~first])), best.astype(np.int64)
+    best = order[first][np.cumsum(first) - 1]
+    settled = is_settled(column(table, "order"))
+    loses = ~first & ~settled[order]
+    losers = table.take(pa.array(order[loses]))
+    losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best[loses])))
+    return losers.append_column("settled", pa.array(settled[best[loses]]))
 
 
 def write_losers(work: ShardWork, losers: pa.Table, partitions: int) -> None:
@@ -68,6 +73,13 @@ def write_losers(work: ShardWork, losers: pa.Table, partitions: int) -> None:
     write_partitions(work.output("losers"), LOSERS, losers.select(LOSERS.names), routes(column(losers, "part")))
     path = work.output("copies", name=f"copies/{work.task.shard}.parquet")
     write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], partitions))
+
+
+def place_among(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where the survivor of each copy stands among documents that are gone, null where it stays. A document of an
+    earlier run stays, though one of this run, from the same record, may bear its id."""
+    place = pc.index_in(copies["survivor_id"], value_set=gone.combine_chunks())
+    return pc.if_else(copies["settled"], pa.scalar(None, pa.int32()), place)
 
 
 def copies_stage(config: DedupConfig, work: ShardWork) -> None:
@@ -80,7 +92,7 @@ def copies_stage(config: DedupConfig, work: ShardWork) -> None:
     partition = work.variables["partition"]
     copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
     removals = gather(work.inputs("removals", role="removals_by_id"), REMOVALS, partition)
-    place = pc.index_in(copies["survivor_id"], value_set=removals["doc_id"].combine_chunks())
+    place = place_among(copies, removals["doc_id"])
     moved = pc.is_valid(place)
     survivor = pc.if_else(moved, removals["survivor_id"].take(place), copies["survivor_id"])
     similarity = pc.coalesce(removals["similarity"].take(place), pa.scalar(1.0, pa.float32()))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import InputError
-from manifests.hashing import UInt64, id_words
+from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
 from manifests.tables import read_partition
 
 Int64 = npt.NDArray[np.int64]
@@ -41,12 +41,11 @@ URL_KEYS: Final = pa.schema([
     pa.field("key", _U64, nullable=False), pa.field("preference", _U64, nullable=False), _PART, _ROW, _ORDER,
     _ORDER_LOW, _ID])
 LOSERS: Final = pa.schema([_PART, _ROW])
-COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR])
-BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW, _ORDER])
-PAIRS: Final = pa.schema([
-    pa.field("part_a", _U64, nullable=False), pa.field("row_a", pa.int64(), nullable=False),
-    pa.field("part_b", _U64, nullable=False), pa.field("row_b", pa.int64(), nullable=False)])
-MEMBERS: Final = pa.schema([_PART, _ROW, pa.field("component_partition", pa.int32(), nullable=False)])
+COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, pa.field("settled", pa.bool_(), nullable=False)])
+BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW])
+EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
+HOMES: Final = pa.schema([pa.field("component_partition", pa.int32(), nullable=False)])
+MEMBERS: Final = pa.schema([_PART, _ROW, *HOMES])
 SHINGLES: Final = pa.schema([
     _PART, _ROW, _ORDER, _ORDER_LOW, _ID,
     pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
@@ -87,6 +86,20 @@ def id_order(ids: pa.Array | pa.ChunkedArray) -> UInt64:
     """uint64 [n, 2] that compare, word by word, as the ids do byte by byte."""
     words: UInt64 = id_words(ids).byteswap()
     return words
+
+
+def place_ids(number: int, rows: Int64) -> pa.FixedSizeBinaryArray:
+    """Ids of rows of the number-th file that compare as (file, row) do, byte by byte, and spread over partitions."""
+    place = (np.uint64(number) << np.uint64(_ROW_BITS)) | rows.astype(np.uint64)
+    words = np.stack([place.byteswap(), place], axis=1)
+    words[:, 1] = keyed_hash(0, "row", words)
+    return ids_array(words)
+
+
+def places_of(ids: pa.Array | pa.ChunkedArray) -> tuple[Int64, Int64]:
+    """(number of the file, row) of `place_ids`."""
+    place = id_order(ids)[:, 0]
+    return (place >> np.uint64(_ROW_BITS)).astype(np.int64), (place & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
 
 
 def repeated(keys: UInt64) -> npt.NDArray[np.bool_]:

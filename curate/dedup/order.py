@@ -16,8 +16,11 @@ from manifests.errors import StageError
 from manifests.hashing import UInt64
 
 _WORD: Final = 64
-_BITS: Final = {SurvivorKey.SOURCE: 16, SurvivorKey.QUALITY: 32, SurvivorKey.LENGTH: 32, SurvivorKey.DATE: 48}
-"""All four fill the two words; what fewer leave is filled with the first bits of the id."""
+_BITS: Final = {SurvivorKey.SOURCE: 16, SurvivorKey.QUALITY: 32, SurvivorKey.LENGTH: 32, SurvivorKey.DATE: 47}
+"""With the bit in front, 0 for documents of earlier runs, all four fill the two words; what fewer leave is filled with
+the first bits of the id."""
+_NEW: Final = np.uint64(1 << 63)
+_RUN_BITS: Final = 15
 
 
 def survivor_order(keys: Sequence[SurvivorKey], facts: Mapping[SurvivorKey, npt.NDArray[Any]], ids: UInt64) -> UInt64:
@@ -26,7 +29,8 @@ def survivor_order(keys: Sequence[SurvivorKey], facts: Mapping[SurvivorKey, npt.
     facts: source: rank int64, 0 first; quality: float32, where missing, negative or no number is 0; length: bytes of
     text, int64; date: milliseconds since 1970, int64, 0 where unknown. ids: as of `id_order`."""
     words = np.zeros((len(ids), 2), np.uint64)
-    used = 0
+    words[:, 0] = _NEW
+    used = 1
     for key in keys:
         _put(words, _ascending(key, facts[key]), used, _BITS[key])
         used += _BITS[key]
@@ -36,6 +40,24 @@ def survivor_order(keys: Sequence[SurvivorKey], facts: Mapping[SurvivorKey, npt.
             _put(words, ids[:, half] >> np.uint64(_WORD - bits), used, bits)
         used += bits
     return words
+
+
+def order_before(run: int, order: UInt64) -> UInt64:
+    """Places before all documents of this run, for those that an earlier one kept: by run, then as they stood there.
+
+    order: uint64 [n, 2], as of `survivor_order` there, of which the last 15 bits no longer count."""
+    words = np.zeros_like(order)
+    rest = order[:, 0] & ~_NEW
+    _put(words, np.full(len(order), run, np.uint64), 1, _RUN_BITS)
+    _put(words, rest >> np.uint64(_RUN_BITS), 1 + _RUN_BITS, 63 - _RUN_BITS)
+    _put(words, rest & np.uint64((1 << _RUN_BITS) - 1), _WORD, _RUN_BITS)
+    _put(words, order[:, 1] >> np.uint64(_RUN_BITS), _WORD + _RUN_BITS, _WORD - _RUN_BITS)
+    return words
+
+
+def is_settled(order: UInt64) -> npt.NDArray[np.bool_]:
+    """Whether documents are of an earlier run, from the first words of their places: they stay, whatever comes."""
+    return np.asarray(order < _NEW)
 
 
 def _ascending(key: SurvivorKey, values: npt.NDArray[Any]) -> UInt64:

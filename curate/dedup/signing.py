@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.bands import bands_of
-from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme, Verification
+from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme
 from curate.dedup.layout import (
     LOSERS,
     TEXT_HASHES,
@@ -59,7 +59,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Tab
 
     hash_a, hash_b: uint64, equal for texts with the same words in the same order. n_words, n_shingles: uint32.
     bands: uint64 keys; two texts that have a shingle are candidates if they share one. minima: uint64, the whole
-    signature, where candidates are verified by it. texts: string or large_string."""
+    signature, where candidates are verified by it or an index is kept. texts: string or large_string."""
     words = hash_words(*string_buffers(texts))
     minima, n_shingles = _sign(texts, config, words)
     hashes = hash_texts(*words)
@@ -69,7 +69,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Tab
     columns = {"hash_a": np.ascontiguousarray(hashes[:, 0]), "hash_b": np.ascontiguousarray(hashes[:, 1]),
                "n_words": np.diff(words[1]).astype(np.uint32), "n_shingles": n_shingles,
                "bands": pa.FixedSizeListArray.from_arrays(keys, type=schema.field("bands").type)}
-    if config.verify is Verification.SIGNATURES:
+    if config.keeps_minima:
         columns["minima"] = pa.FixedSizeListArray.from_arrays(
             pa.array(minima.astype(np.uint64).ravel()), type=schema.field("minima").type)
     return pa.table(columns)
@@ -77,7 +77,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Tab
 
 def schema_of(config: DedupConfig) -> pa.Schema:
     """The schema of `signatures` files."""
-    kept = config.n_permutations if config.verify is Verification.SIGNATURES else 0
+    kept = config.n_permutations if config.keeps_minima else 0
     return signatures_schema(bands_of(config)[0], kept)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupConfig, DedupReason, UrlRule
-from curate.dedup.exact import best_first, write_losers
+from curate.dedup.exact import best_first, place_among, write_losers
 from curate.dedup.layout import (
     COPIES,
     DROPS,
@@ -66,17 +66,18 @@ def _preference(rule: UrlRule | None, documents: pa.Table) -> npt.NDArray[np.uin
 
 
 def urls_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/urls, a partition. Inputs: url_keys (manifest of dedup/url_keys). Variables: partition.
+    """dedup/urls, a partition. Inputs: url_keys (manifest of dedup/url_keys), old_url_keys (manifest of dedup/against).
+    Variables: partition.
 
     Outputs: `losers`, routed: documents whose URL has a better document; `copies`, by partition of the survivor's id.
     Memory: 56 bytes a document of the partition."""
-    table = gather(work.inputs("url_keys", role="url_keys"), URL_KEYS, work.variables["partition"])
+    paths = [p for name in ("url_keys", "old_url_keys") for p in work.inputs(name, role="url_keys")]
+    table = gather(paths, URL_KEYS, work.variables["partition"])
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "key"))))
-    losers, best = best_first(table, ("preference",), ("key",))
-    work.count("urls", int(np.unique(best).size))
+    losers = best_first(table, ("preference",), ("key",))
+    work.count("urls", pc.count_distinct(losers["survivor_id"]).as_py())
     work.count("url_duplicates", len(losers))
-    losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best)))
     write_losers(work, losers, config.partitions)
 
 
@@ -91,7 +92,7 @@ def url_copies_stage(config: DedupConfig, work: ShardWork) -> None:
     gone = pa.concat_tables([
         gather(work.inputs(name, role=role), schema, partition, ("doc_id", "survivor_id"))
         for name, role, schema in (("removals", "removals_by_id", REMOVALS), ("drops", "drops_by_id", DROPS))])
-    place = pc.index_in(copies["survivor_id"], value_set=gone["doc_id"].combine_chunks())
+    place = place_among(copies, gone["doc_id"])
     survivor = pc.coalesce(gone["survivor_id"].take(place), copies["survivor_id"])
     reason = pa.array([DedupReason.URL_DUPLICATE.value]).take(pa.array(np.zeros(len(copies), np.int64)))
     drops = pa.table({"part": copies["part"], "row": copies["row"], "doc_id": copies["doc_id"],

@@ -1,6 +1,10 @@
-"""Kernels of near-duplicate search after signing: pairs of a bucket, connected components, verified resolution."""
+"""Kernel of near-duplicate search after signing: the candidates of each document, checked in survivor order."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import numba as nb
 import numpy as np
@@ -11,72 +15,38 @@ from curate.kernels.words import Hashes
 
 Indices = npt.NDArray[np.int64]
 
-
-@nb.njit(nogil=True, cache=True)
-def _bucket_pairs(keys, nodes, pivots, out, skipped):  # type: ignore[no-untyped-def]
-    """One pass that counts pairs where `out` is empty, and writes them where it is not."""
-    n = start = 0
-    for i in range(1, keys.size + 1):
-        if i < keys.size and keys[i] == keys[start]:
-            continue
-        size = i - start
-        if size > pivots + 1 and out.size == 0:
-            skipped[0] += 1
-            rest = size - pivots
-            skipped[1] += rest * (rest - 1) // 2
-        for later in range(1, size):
-            for earlier in range(min(later, pivots)):
-                if out.size:
-                    a, b = nodes[start + earlier], nodes[start + later]
-                    out[n, 0], out[n, 1] = min(a, b), max(a, b)
-                n += 1
-        start = i
-    return n
+ROUND_BYTES: Final = 1 << 28  # of sets that are compared before `release` is called
 
 
-def bucket_pairs(keys: Hashes, nodes: Indices, pivots: int) -> tuple[Indices, int, int]:
-    """Distinct pairs (a < b) of nodes that share a key: (int64 [n, 2] ascending, oversize buckets, pairs not made).
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """What nodes are compared by: values[starts[i]:ends[i]] of node i, numbered in survivor order.
 
-    keys: ascending; within one key, nodes stand in survivor order. Each node is paired with the first `pivots` of its
-    bucket alone, so a bucket of n costs at most n * pivots pairs."""
-    skipped = np.zeros(2, np.int64)
-    n = _bucket_pairs(keys, nodes, pivots, np.empty((0, 2), np.int64), skipped)
-    pairs = np.empty((n, 2), np.int64)
-    if n:
-        _bucket_pairs(keys, nodes, pivots, pairs, skipped)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    pairs = pairs[order]
-    fresh = np.ones(len(pairs), np.bool_)
-    fresh[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return pairs[fresh], int(skipped[0]), int(skipped[1])
+    The first n_minima values are its signature, the rest its ascending shingle hashes. by_minima: all pairs are checked
+    by the share of equal minima, not only those with a settled node. settled: bool [n], nodes that stay whatever they
+    resemble: documents of an earlier run, of which only the signature is known."""
 
-
-@nb.njit(nogil=True, cache=True)
-def _root(parent, i):  # type: ignore[no-untyped-def]
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
+    values: Hashes
+    starts: Offsets
+    ends: Offsets
+    n_minima: int = 0
+    by_minima: bool = False
+    settled: npt.NDArray[np.bool_] | None = None
 
 
-@nb.njit(nogil=True, cache=True)
-def unite(parent, a, b):  # type: ignore[no-untyped-def]
-    """Union-find in place: join the components of a[i] and b[i]. parent: int64 [n_nodes], at first its own indices.
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """survivor: int64 [n], -1 where kept. similarity: float64 [n]. pairs_left_out: how often a document was not
+    compared with a kept one of its bucket; full: buckets of more kept documents than pivots. rounds: pieces it went in.
+    """
 
-    The root of a component is its smallest node, whatever the order of the pairs."""
-    for i in range(a.size):
-        x, y = _root(parent, a[i]), _root(parent, b[i])
-        if x < y:
-            parent[y] = x
-        elif y < x:
-            parent[x] = y
-
-
-@nb.njit(nogil=True, cache=True)
-def flatten(parent):  # type: ignore[no-untyped-def]
-    """Point every node of a union-find at its root, in place."""
-    for i in range(parent.size):
-        parent[i] = _root(parent, i)
+    survivor: Indices
+    similarity: npt.NDArray[np.float64]
+    pairs_checked: int
+    pairs_accepted: int
+    pairs_left_out: int
+    full: int
+    rounds: int
 
 
 @nb.njit(nogil=True, cache=True)
@@ -101,45 +71,79 @@ def _agreement(minima, a, b, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _resolve(earlier, later, shingles, starts, ends, aligned, threshold, survivor, similarity):  # type: ignore[no-untyped-def]
-    checked = accepted = i = 0
-    while i < later.size:
-        node = later[i]
+def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, starts, ends, n_minima, by_minima,  # type: ignore[no-untyped-def]
+             settled, threshold, pivots, budget, seen, survivor, similarity, counts):
+    """Decide nodes from `first` on until `budget` words of sets were looked at; returns the next node."""
+    touched = 0
+    for node in range(first, starts.size):
         best, best_similarity = np.int64(-1), 0.0
-        while i < later.size and later[i] == node:
-            a = earlier[i]
-            i += 1
-            if survivor[a] >= 0:
-                continue
-            checked += 1
-            if aligned:
-                s = _agreement(shingles, starts[a], starts[node], ends[a] - starts[a])
-            else:
-                s = _jaccard(shingles, starts[a], ends[a], starts[node], ends[node])
-            if s >= threshold:
-                accepted += 1
-                if s > best_similarity:
-                    best, best_similarity = a, s
+        for j in range(node_starts[node], node_starts[node + 1]):
+            bucket = of_node[j]
+            n = n_kept[bucket]
+            if settled[node]:
+                n = 0
+            elif n > pivots:
+                counts[2] += n - pivots
+                n = pivots
+            for slot in range(bucket_starts[bucket], bucket_starts[bucket] + n):
+                a = slots[slot]
+                if seen[a] == node:
+                    continue
+                seen[a] = node
+                counts[0] += 1
+                touched += max(ends[a] - starts[a], 512)
+                if by_minima or settled[a]:
+                    s = _agreement(values, starts[a], starts[node], n_minima)
+                else:
+                    s = _jaccard(values, starts[a] + n_minima, ends[a], starts[node] + n_minima, ends[node])
+                if s >= threshold:
+                    counts[1] += 1
+                    if s > best_similarity or (s == best_similarity and a < best):
+                        best, best_similarity = a, s
         survivor[node] = best
         similarity[node] = best_similarity
-    return checked, accepted
+        if best < 0:
+            for j in range(node_starts[node], node_starts[node + 1]):
+                bucket = of_node[j]
+                slots[bucket_starts[bucket] + n_kept[bucket]] = node  # its own slot or an earlier one
+                n_kept[bucket] += 1
+        touched += max(ends[node] - starts[node], 512)
+        if touched > budget:
+            return node + 1
+    return starts.size
 
 
-def resolve(pairs: Indices, shingles: Hashes, starts: Offsets, ends: Offsets,
-            threshold: float, aligned: bool = False) -> tuple[Indices, npt.NDArray[np.float64], int, int]:
-    """Greedy removal: (survivor int64 [n], similarity float64 [n], pairs checked, pairs accepted).
+def resolve(keys: Hashes, nodes: Indices, sets: Sets, threshold: float, pivots: int,
+            release: Callable[[], None] | None = None, round_bytes: int = ROUND_BYTES) -> Resolution:
+    """Greedy removal, in survivor order, among the nodes that share a key.
 
-    Nodes are numbered in survivor order. A node is removed if and only if its similarity with an *earlier node which
-    is kept* is at least the threshold: the exact Jaccard similarity of their shingle sets or, where `aligned`, the
-    share of equal minima of their signatures. Its survivor is the most similar of those (the earliest of equals), -1
-    where it is kept. Chains therefore never delete: if A~B and B~C but not A~C, B goes and C stays. Pairs whose earlier
-    node is gone need no check.
+    A node is removed if and only if its similarity with an *earlier node which is kept* is at least the threshold: the
+    exact Jaccard similarity of their shingle sets or the share of equal minima of their signatures. Its survivor is the
+    most similar of those, the earliest of equals. Chains therefore never delete: if A~B and B~C but not A~C, B goes and
+    C stays. Of each bucket a node is compared with the first `pivots` kept ones, so a bucket of n costs at most
+    n * pivots checks and, where all resemble the first, n.
 
-    pairs: int64 [m, 2]. shingles[starts[i]:ends[i]]: ascending shingle hashes of node i, or its whole signature."""
-    n = len(starts)
-    survivor, similarity = np.full(n, -1, np.int64), np.zeros(n, np.float64)
-    earlier, later = pairs.min(axis=1, initial=n), pairs.max(axis=1, initial=-1)
-    order = np.lexsort((earlier, later))
-    checked, accepted = _resolve(earlier[order], later[order], shingles, starts, ends, aligned, threshold,
-                                 survivor, similarity)
-    return survivor, similarity, int(checked), int(accepted)
+    keys, nodes: one entry for each (key, node), in any order. release: called between rounds, when `round_bytes` of
+    sets have been looked at, to let go of mapped memory. Memory: 40 bytes an entry, 33 a node."""
+    n = len(sets.starts)
+    order = np.lexsort((nodes, keys))
+    slots = np.ascontiguousarray(nodes[order], np.int64)
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = keys[order][1:] != keys[order][:-1]
+    starts = np.flatnonzero(fresh).astype(np.int64)
+    of_node = (np.cumsum(fresh) - 1)[np.argsort(slots, kind="stable")].astype(np.int64)
+    node_starts = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(slots, minlength=n), out=node_starts[1:])
+    n_kept, counts = np.zeros(len(starts), np.int64), np.zeros(3, np.int64)
+    survivor, similarity, seen = np.full(n, -1, np.int64), np.zeros(n, np.float64), np.full(n, -1, np.int64)
+    settled = np.zeros(n, np.bool_) if sets.settled is None else sets.settled
+    first = rounds = 0
+    while first < n:
+        first = _resolve(first, of_node, node_starts, starts, n_kept, slots, sets.values, sets.starts, sets.ends,
+                         sets.n_minima, sets.by_minima, settled, threshold, pivots, round_bytes // 8, seen, survivor,
+                         similarity, counts)
+        rounds += 1
+        if release is not None:
+            release()
+    checked, accepted, left_out = (int(c) for c in counts)
+    return Resolution(survivor, similarity, checked, accepted, left_out, int((n_kept > pivots).sum()), rounds)

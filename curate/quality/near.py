@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig
-from curate.kernels.candidates import bucket_pairs, resolve
+from curate.dedup.layout import repeated
+from curate.kernels.candidates import Sets, resolve
 from curate.kernels.minhash import band_keys, hash_texts, shingle_sets, sign
 from curate.kernels.strings import string_buffers
 from curate.kernels.words import hash_words
@@ -38,25 +39,17 @@ def near_duplicates(texts: pa.Array[Any] | pa.ChunkedArray[Any], threshold: floa
     gone = np.zeros(n, np.bool_)
     for found in (exact, keys):  # copies first, so that a template of a thousand pages is one candidate and not all
         rows = np.flatnonzero(worded & ~gone)
-        pairs = _pairs(found[rows], rows, config.bucket_pivots)
-        if len(pairs):
-            gone |= _removed(texts, pairs, config, n)
+        gone[_removed(texts, found[rows].ravel(), np.repeat(rows, found.shape[1]), config)] = True
     return gone
 
 
-def _pairs(keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], pivots: int) -> npt.NDArray[np.int64]:
-    flat, nodes = keys.ravel(), np.repeat(rows, keys.shape[1])
-    order = np.lexsort((nodes, flat))
-    return bucket_pairs(flat[order], nodes[order].astype(np.int64), pivots)[0]
-
-
-def _removed(texts: pa.Array[Any] | pa.ChunkedArray[Any], pairs: npt.NDArray[np.int64], config: DedupConfig,
-             n: int) -> npt.NDArray[np.bool_]:
-    rows, places = np.unique(pairs, return_inverse=True)
-    words, ends = hash_words(*string_buffers(texts.take(pa.array(rows))))
+def _removed(texts: pa.Array[Any] | pa.ChunkedArray[Any], keys: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64],
+             config: DedupConfig) -> npt.NDArray[np.int64]:
+    """Rows that an earlier one with a key of theirs resembles."""
+    shared = repeated(keys)
+    some, nodes = np.unique(rows[shared], return_inverse=True)
+    words, ends = hash_words(*string_buffers(texts.take(pa.array(some, pa.int64()))))
     shingles, stops = shingle_sets(words, ends, config.ngram)
-    survivor, *_ = resolve(places.reshape(-1, 2).astype(np.int64), shingles, stops[:-1].copy(), stops[1:].copy(),
-                           config.similarity_threshold)
-    gone = np.zeros(n, np.bool_)
-    gone[rows[survivor >= 0]] = True
-    return gone
+    sets = Sets(shingles, stops[:-1].copy(), stops[1:].copy())
+    found = resolve(keys[shared], nodes.astype(np.int64), sets, config.similarity_threshold, config.bucket_pivots)
+    return np.asarray(some[found.survivor >= 0])

@@ -76,8 +76,8 @@ def write_part(stages: Stages, shard: str, rows: npt.NDArray[np.int64], clusters
         write_table(path, table.schema, [table])
 
 
-STEPS: Final = ("dedup/bands", "dedup/candidates", "dedup/components", "dedup/shingles", "dedup/resolve",
-                "dedup/copies", "dedup/marks", "dedup/summary")
+STEPS: Final = ("dedup/bands", "dedup/candidates", "dedup/components", "dedup/buckets", "dedup/shingles",
+                "dedup/resolve", "dedup/copies", "dedup/marks", "dedup/summary")
 
 
 def bytes_of(folder: str) -> int:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.search import bands_stage, candidates_stage, components_stage
+from curate.dedup.resolve import resolve_stage
+from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
-from curate.dedup.verify import resolve_stage, shingles_stage
+from curate.dedup.verify import shingles_stage
 from manifests.hashing import document_id
 from manifests.records import ShardRecord
 from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
@@ -219,11 +221,14 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
     run.stage("dedup/bands", bands_stage, shards, of_part(
         signatures="dedup/signatures/*.parquet", losers="dedup/exact/manifest.parquet"))
     run.stage("dedup/candidates", candidates_stage, pieces, of_part(bands="dedup/bands/manifest.parquet"), partition)
-    run.stage("dedup/components", components_stage, ["all"], of_part(pairs="dedup/candidates/manifest.parquet"))
+    run.stage("dedup/components", components_stage, ["all"], of_part(
+        buckets="dedup/candidates/manifest.parquet", extents="dedup/candidates/manifest.parquet"))
+    run.stage("dedup/buckets", buckets_stage, pieces, of_part(
+        buckets="dedup/candidates/*.parquet", homes="dedup/components/homes/*.parquet"))
     run.stage("dedup/shingles", shingles_stage, shards, of_part(
         documents=documents, signatures="dedup/signatures/*.parquet", members="dedup/components/manifest.parquet"))
     run.stage("dedup/resolve", resolve_stage, pieces, of_part(
-        pairs="dedup/components/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
+        buckets="dedup/buckets/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
     run.stage("dedup/copies", copies_stage, pieces, of_part(
         copies="dedup/exact/manifest.parquet", removals="dedup/resolve/manifest.parquet"), partition)
     run.stage("dedup/url_copies", url_copies_stage, by_url, of_part(

@@ -90,14 +90,38 @@ def test_copy_of_a_near_duplicate_points_at_its_survivor(tmp_path: Path) -> None
     assert got[1].similarity == got[2].similarity == pytest.approx(jaccard(text, near), abs=1e-6)
 
 
-def test_large_bucket_costs_no_square(tmp_path: Path) -> None:
+def test_large_bucket_of_copies_costs_one_check_each(tmp_path: Path) -> None:
     text = prose(5, 400)
     parts = {"crawl/part-a": [Doc(edited(text, i)) for i in range(60)]}
     run = run_dedup(tmp_path, parts, CONFIG.model_copy(update={"bucket_pivots": 4, "max_removed_fraction": 1.0}), RANKS)
     got = list(found(tmp_path, parts).values())
     assert [v.reason for v in got].count(None) == 1
     assert run.total("dedup/candidates", "oversize_buckets") > 0
-    assert run.total("dedup/resolve", "pairs") < 60 * 59 // 2
+    assert run.total("dedup/resolve", "pairs_checked") == 59
+    assert run.total("dedup/resolve", "pairs_left_out") == 0
+
+
+def test_large_bucket_of_unlike_documents_costs_no_square(tmp_path: Path) -> None:
+    banner = prose(5, 30)
+    parts = {"crawl/part-a": [Doc(f"{banner} {prose(100 + i, 60)}") for i in range(60)]}
+    config = CONFIG.model_copy(update={"bucket_pivots": 4, "n_bands": 100, "n_band_rows": 1})
+    run = run_dedup(tmp_path, parts, config, RANKS)
+    assert {v.reason for v in found(tmp_path, parts).values()} == {None}
+    assert run.total("dedup/resolve", "full_buckets") > 10
+    assert run.total("dedup/resolve", "pairs_left_out") > 1000
+    assert run.total("dedup/components", "largest_component") == 60
+
+
+def test_a_component_larger_than_memory_passes_in_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = corpus()
+    run_dedup(tmp_path / "whole", parts, CONFIG, RANKS)
+    monkeypatch.setattr("curate.kernels.candidates.resolve.__defaults__", (None, 1))
+    monkeypatch.setattr("curate.dedup.resolve.ROUND_BYTES", 1)
+    run = run_dedup(tmp_path / "rounds", parts, CONFIG, RANKS)
+    assert run.total("dedup/resolve", "rounds") == run.total("dedup/resolve", "documents") > 9
+    for shard in parts:
+        name = f"dedup/marks/{shard}.parquet"
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "rounds" / name).read_bytes()
 
 
 def test_empty_parts_and_empty_runs(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""What a run keeps so that later ones can be deduplicated against it, and how a later one reads it. No text is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.bands import bands_of
+from curate.dedup.config import DedupConfig, SignatureScheme
+from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, place_ids, signatures_schema
+from curate.dedup.order import order_before
+from curate.dedup.signing import signatures
+from curate.kernels.minhash import band_keys
+from curate.urls import normalise_urls, url_keys
+from manifests.errors import RecipeError
+from manifests.storage import Storage
+from manifests.tables import open_table, read_row_groups, read_table, write_partitions
+from manifests.tasks import MANIFEST, ShardWork
+
+FOLDER: Final = "dedup/index"  # of a run; `index` beside the marks of files of one's own
+_MADE_WITH: Final = b"curate.dedup.index"
+_DECIDES: Final = ("signature", "shingles", "ngram", "n_permutations", "seed")
+
+
+def index_schema(config: DedupConfig) -> pa.Schema:
+    """One row a kept document. url_key: xxh3-64 of its canonical URL. own_id: where the files have ids of their own.
+
+    Its metadata says what signatures were made with: only like ones can be compared."""
+    word = pa.uint64() if config.signature is SignatureScheme.DATATROVE64 else pa.uint32()
+    minima = pa.list_(pa.field("item", word, nullable=False), config.n_permutations)
+    fields = [pa.field(name, pa.uint64(), nullable=False) for name in ("order", "order_low", "hash_a", "hash_b")]
+    made_with = config.model_dump(mode="json", include=set(_DECIDES))
+    return pa.schema([
+        pa.field("doc_id", pa.binary(16), nullable=False), pa.field("own_id", pa.string()), *fields,
+        pa.field("url_key", pa.uint64()), pa.field("n_shingles", pa.uint32(), nullable=False),
+        pa.field("minima", minima, nullable=False)], metadata={_MADE_WITH: json.dumps(made_with, sort_keys=True)})
+
+
+def index_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/index, a part. Inputs: documents, signatures and marks (of deduplication, same part).
+
+    Output: `index`, one row for each document of the part that was kept, in order."""
+    keep = read_table(work.input("marks"), ["keep"])["keep"].to_numpy()
+    with open_table(work.input("documents")) as file:
+        names = [name for name in ("url", "own_id") if name in file.schema_arrow.names]
+        documents = file.read(columns=names, use_threads=False)
+    n_rows = work.write("index", index_schema(config), _kept(config, work.input("signatures"), keep, documents))
+    work.count("documents", n_rows)
+
+
+def _kept(config: DedupConfig, path: str, keep: Any, documents: pa.Table) -> Iterator[pa.Table]:
+    schema = index_schema(config)
+    keys = url_keys(normalise_urls(documents["url"])["url"])
+    for group in read_row_groups(path):
+        mine = group.filter(pa.array(keep[column(group, "row")]))
+        rows = mine["row"].combine_chunks()
+        own = documents["own_id"].take(rows) if "own_id" in documents.column_names else pa.nulls(len(mine), pa.string())
+        minima = np.concatenate([np.empty(0, np.uint64), *(c.flatten().to_numpy() for c in mine["minima"].chunks)])
+        kind = schema.field("minima").type
+        whole = pa.FixedSizeListArray.from_arrays(
+            pa.array(minima.astype(kind.value_type.to_pandas_dtype())), type=kind)
+        yield pa.table({**{name: mine[name] for name in schema.names if name in mine.column_names}, "own_id": own,
+                        "url_key": keys.gather(rows.to_numpy()).to_arrow(), "minima": whole}).select(schema.names)
+
+
+def index_folder(root: str, where: str) -> str:
+    """The folder of the index that a run, or a folder of marks, keeps. where: what errors call it.
+
+    Raises RecipeError where there is none, or not a whole one."""
+    storage = Storage(root)
+    manifest = f"{FOLDER}/{MANIFEST}"
+    if storage.exists(manifest) and len(read_table(storage.path(manifest), ["path"])):
+        return storage.path(FOLDER)
+    if any(name.endswith(".parquet") for name in storage.list("index")):
+        return storage.path("index")
+    raise RecipeError(f"{root} keeps no index to deduplicate against", where=where,
+                      hint="make it with `dedup.keep_index: true` in its recipe, or `curate dedup --keep-index`")
+
+
+def check_index(path: str, config: DedupConfig, where: str) -> None:
+    """Raise RecipeError naming the field unless an index file's signatures can be compared with this configuration's.
+
+    Bands are made anew from signatures, so their number and the threshold may differ."""
+    with open_table(path) as file:
+        data = (file.schema_arrow.metadata or {}).get(_MADE_WITH)
+    made_with = json.loads(data) if data else {}
+    mine = config.model_dump(mode="json", include=set(_DECIDES))
+    for name in _DECIDES:
+        if made_with.get(name) != mine[name]:
+            raise RecipeError(f"{name} is {mine[name]} here and {made_with.get(name)} in the index: signatures of the "
+                              "two cannot be compared", where=where, hint=f"set dedup.{name} as it was there")
+
+
+def against_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/against, a part of an earlier run. Inputs: index. Variables: run, its place among the runs; file_number,
+    where documents get ids of places, as those of one's own files have.
+
+    Its documents enter as those of a part whose signatures are known, before all others in survivor order. Outputs:
+    `signatures`, `text_hashes` and `url_keys`, as of dedup/signatures and dedup/url_keys. Memory: a row group of the
+    index, and 80 bytes a document."""
+    check_index(work.input("index"), config, "against")
+    facts = [_FACTS.empty_table()]
+    work.write("signatures", signatures_schema(bands_of(config)[0]), _signed(config, work, facts))
+    table = pa.concat_tables(facts)
+    work.count("documents", len(table))
+    table = table.append_column("part", pa.array(np.full(len(table), part_key(work.task.shard), np.uint64)))
+    empty = signatures(pa.array([""]), config)
+    worded = table.filter(pc.or_(*(pc.not_equal(table[k], empty[k][0]) for k in ("hash_a", "hash_b"))))
+    write_partitions(work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet"), TEXT_HASHES,
+                     worded.select(TEXT_HASHES.names), column(worded, "hash_b") % np.uint64(config.partitions))
+    urls = table.filter(pc.is_valid(table["key"]))
+    urls = urls.append_column("preference", pa.array(np.zeros(len(urls), np.uint64)))
+    write_partitions(work.output("url_keys", name=f"url_keys/{work.task.shard}.parquet"), URL_KEYS,
+                     urls.select(URL_KEYS.names), column(urls, "key") % np.uint64(config.partitions))
+
+
+_FACTS: Final = pa.schema([f for f in TEXT_HASHES if f.name != "part"]).append(pa.field("key", pa.uint64()))
+
+
+def _signed(config: DedupConfig, work: ShardWork, facts: list[pa.Table]) -> Iterator[pa.Table]:
+    """Tables as of dedup/signatures, row group by row group; what the other outputs need goes to `facts`."""
+    n_bands, n_rows = bands_of(config)
+    schema = signatures_schema(n_bands)
+    number, start = work.variables.get("file_number"), 0
+    for group in read_row_groups(work.input("index")):
+        rows = np.arange(start, start + len(group))
+        start += len(group)
+        order = np.stack([column(group, name) for name in ("order", "order_low")], axis=1)
+        order = order_before(work.variables["run"], order)
+        keys = band_keys(index_minima(group["minima"], config), n_bands, n_rows)
+        table = pa.table({
+            "row": rows, "doc_id": group["doc_id"] if number is None else place_ids(number, rows),
+            "order": np.ascontiguousarray(order[:, 0]), "order_low": np.ascontiguousarray(order[:, 1]),
+            "hash_a": group["hash_a"], "hash_b": group["hash_b"], "n_shingles": group["n_shingles"],
+            "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), type=schema.field("bands").type)})
+        facts.append(table.append_column("key", group["url_key"]).select(_FACTS.names).cast(_FACTS))
+        yield table.cast(schema)
+
+
+def index_minima(lists: pa.ChunkedArray, config: DedupConfig) -> Any:
+    """Signatures of an index, [n, n_permutations]: uint32 or uint64, as `minhash` makes them."""
+    word = np.uint64 if config.signature is SignatureScheme.DATATROVE64 else np.uint32
+    flat = np.concatenate([np.empty(0, word), *(chunk.flatten().to_numpy() for chunk in lists.chunks)])
+    return flat.astype(word).reshape(-1, config.n_permutations)

@@ -1,0 +1,101 @@
+"""Resolution: in survivor order, a document is removed if it is similar enough to one that is kept."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+
+from curate.dedup.config import DedupConfig, Verification
+from curate.dedup.exact import by_id
+from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, Int64, column, encode_keys, gather, id_order, routes
+from curate.dedup.order import is_settled
+from curate.kernels.candidates import ROUND_BYTES, Sets, resolve
+from manifests.hashing import UInt64
+from manifests.tables import partition_groups, write_partitions
+from manifests.tasks import ShardWork
+
+_FACTS = [name for name in SHINGLES.names if name != "shingles"]
+
+
+def resolve_stage(config: DedupConfig, work: ShardWork) -> None:
+    """dedup/resolve, a partition of components. Inputs: buckets (manifest of dedup/buckets), shingles (manifest of
+    dedup/shingles). Variables: partition; old_documents, whether there are documents of earlier runs.
+
+    What documents are compared by lies in a file of the task's own, mapped, and is let go of in rounds, so a component
+    of any size passes through bounded memory. Outputs: `removals`, routed, and `removals_by_id`, the same by partition
+    of their id. Memory: 150 bytes a document and 80 a bucket row of the partition, and some 256 MB of sets."""
+    partition = work.variables["partition"]
+    table, starts, path = _spool(work, partition)
+    ids = id_order(table["doc_id"])
+    in_order = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order")))
+    keys, nodes = _entries(work, table, in_order)
+    by_minima = config.verify is Verification.SIGNATURES
+    n_minima = config.n_permutations if by_minima or work.variables.get("old_documents") else 0
+    settled = is_settled(column(table, "order")[in_order])
+    with _mapped(path) as (values, release):
+        sets = Sets(values, starts[:-1][in_order], starts[1:][in_order], n_minima, by_minima, settled)
+        found = resolve(keys, nodes, sets, config.similarity_threshold, config.bucket_pivots, release)
+        del sets, values
+    removed = np.flatnonzero(found.survivor >= 0)
+    gone, kept = in_order[removed], in_order[found.survivor[removed]]
+    for name, n in (("documents", len(table)), ("pairs_checked", found.pairs_checked),
+                    ("pairs_accepted", found.pairs_accepted), ("near_duplicates", len(removed)),
+                    ("full_buckets", found.full), ("pairs_left_out", found.pairs_left_out),
+                    ("rounds", found.rounds)):
+        work.count(name, n)
+    narrow = table.select(["part", "row", "doc_id"])
+    removals = narrow.take(pa.array(gone)).append_column("survivor_id", table["doc_id"].take(pa.array(kept)))
+    removals = removals.append_column("similarity", pa.array(found.similarity[removed], pa.float32()))
+    write_partitions(work.output("removals"), REMOVALS, removals, routes(column(removals, "part")))
+    path = work.output("removals_by_id", name=f"by_id/{work.task.shard}.parquet")
+    write_partitions(path, REMOVALS, removals, by_id(removals["doc_id"], config.partitions))
+
+
+def _spool(work: ShardWork, partition: int) -> tuple[pa.Table, Int64, str]:
+    """(facts of the partition's documents, where the set of each starts and the last ends in 64-bit words, the file
+    that the sets now lie in)."""
+    path = work.scratch("sets")
+    facts = [pa.schema([SHINGLES.field(name) for name in _FACTS]).empty_table()]
+    lengths = [np.zeros(1, np.int64)]
+    with open(path, "wb") as stream:
+        for source in work.inputs("shingles", role="shingles"):
+            for group in partition_groups(source, partition, SHINGLES.names):
+                facts.append(group.select(_FACTS))
+                for lists in group["shingles"].chunks:
+                    offsets = lists.offsets.to_numpy().astype(np.int64)
+                    lengths.append(np.diff(offsets))
+                    stream.write(np.ascontiguousarray(lists.values.to_numpy()[offsets[0] : offsets[-1]]).data)
+    return pa.concat_tables(facts), np.cumsum(np.concatenate(lengths)), path
+
+
+@contextmanager
+def _mapped(path: str) -> Iterator[tuple[UInt64, Callable[[], None] | None]]:
+    """The words of a file, and a function that lets go of the pages that were looked at."""
+    with open(path, "rb") as stream:
+        if not stream.seek(0, 2):
+            yield np.empty(0, np.uint64), None
+            return
+        pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+        def release() -> None:
+            if len(pages) > ROUND_BYTES:
+                pages.madvise(mmap.MADV_DONTNEED)
+
+        yield np.frombuffer(pages, np.uint64), release
+
+
+def _entries(work: ShardWork, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
+    """(key, place of the document in survivor order) of every bucket row of the partition."""
+    rows = gather(work.inputs("buckets", role="buckets"), BANDS, work.variables["partition"])
+    part = column(table, "part")
+    parts = np.unique(part)
+    codes = encode_keys(parts, part, column(table, "row"))
+    place = np.empty(len(table), np.int64)
+    place[in_order] = np.arange(len(table))
+    by_code = np.argsort(codes)
+    wanted = encode_keys(parts, column(rows, "part"), column(rows, "row"))
+    return column(rows, "key"), place[by_code[np.searchsorted(codes, wanted, sorter=by_code)]]

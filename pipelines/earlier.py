@@ -1,0 +1,23 @@
+"""Earlier runs that a recipe deduplicates against: their indexes as inputs, checked before any work."""
+
+from __future__ import annotations
+
+from curate.dedup.index import check_index, index_folder
+from manifests.tasks import MANIFEST
+from pipelines.inputs import InputFile, InputScanner
+from pipelines.recipe import Recipe
+
+PREFIX = "dedup.against."
+
+
+def scan_earlier(recipe: Recipe, scanner: InputScanner) -> dict[str, tuple[InputFile, ...]]:
+    """The files of each index, by the field that names its run. Raises RecipeError where a run keeps none, or one whose
+    signatures cannot be compared with this recipe's."""
+    found = {}
+    for number, root in enumerate(recipe.dedup.against):
+        field = f"{PREFIX}{number}"
+        folder = index_folder(root, field)
+        files = scanner.scan((f"{folder}/**/*.parquet",), field)
+        found[field] = tuple(f for f in files if f.relative != MANIFEST)
+        check_index(found[field][0].path, recipe.dedup.documents(), field)
+    return found
