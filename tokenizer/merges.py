@@ -57,6 +57,15 @@ class _Pairs(NamedTuple):
     heap_counts: Int64  # what their counts were when they were last put in order
 
 
+class _State(NamedTuple):
+    """How far training is: how many there are of each."""
+
+    n_merges: int
+    n_pairs: int
+    n_heap: int
+    n_places: int
+
+
 class _Side(NamedTuple):
     """Changes of one step to pairs with the neighbour on one side, by the neighbour's id."""
 
@@ -75,26 +84,17 @@ def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_fr
     Raises StageError beyond 2^31 - 1 bytes of distinct words. Memory: some 20 bytes a byte of them."""
     text = _text(words, counts, alphabet, BYTES + n_merges)
     left, right = (_side(BYTES + n_merges, len(text.cells)) for _ in range(2))
-    pairs, n_pairs, places, n_places = _first_pairs(text, max(1, min_frequency))
-    n_heap = n_pairs
-    _heapify(pairs.keys, pairs.heap, pairs.heap_counts, n_heap)
-    merges: list[tuple[int, int]] = []
-    while len(merges) < n_merges:
-        n_heap = _pop(pairs, n_heap, max(1, min_frequency))
-        if n_heap < 0:
+    least = max(1, min_frequency)
+    pairs, n_pairs, places, n_places = _first_pairs(text, least)
+    _heapify(pairs.keys, pairs.heap, pairs.heap_counts, n_pairs)
+    merges = np.empty((n_merges, 2), np.int32)
+    state = _State(0, n_pairs, n_pairs, n_places)
+    while True:
+        state, needed = _run(text, pairs, places, left, right, merges, state, least)
+        if not needed:
             break
-        pair, n_heap = int(pairs.heap[n_heap]), n_heap
-        a, b = divmod(int(pairs.keys[pair]), 1 << 32)
-        new = BYTES + len(merges)
-        merges.append((a, b))
-        text.lengths[new] = text.lengths[a] + text.lengths[b]
-        first, size = int(pairs.first[pair]), int(pairs.size[pair])
-        seen = _merge(text, places[first : first + size], a, b, new, left, right)
-        if n_pairs + sum(seen[::2]) > len(pairs.keys):
-            pairs = _grown(pairs, n_pairs, n_pairs + sum(seen[::2]))
-        n_pairs, n_heap, n_places = _settle(pairs, n_pairs, n_heap, places, n_places, left, right, seen, a, b, new,
-                                            max(1, min_frequency))
-    return Training(np.array(merges, np.int32).reshape(-1, 2), int(_n_tokens(text.cells, text.word_of, text.counts)))
+        pairs = _grown(pairs, state.n_pairs, state.n_pairs + needed)
+    return Training(merges[: state.n_merges], int(_n_tokens(text.cells, text.word_of, text.counts)))
 
 
 def _text(words: pa.Array, counts: Int64, alphabet: Int32, vocab_size: int) -> _Text:
@@ -169,6 +169,30 @@ def _list_bytes(text, starts, places):  # type: ignore[no-untyped-def]
         if text.word_of[i] == text.word_of[i + 1] and starts[a, b] >= 0:
             places[starts[a, b]] = i
             starts[a, b] += 1
+
+
+@nb.njit(nogil=True, cache=True)
+def _run(text, pairs, places, left, right, merges, state, least):  # type: ignore[no-untyped-def]
+    """Merge until all merges are made or pairs run out; returns the state, and how much room for pairs is missing."""
+    n_merges, n_pairs, n_heap, n_places = state
+    while n_merges < len(merges):
+        n_rest = _pop(pairs, n_heap, least)
+        if n_rest < 0:
+            break
+        pair, new = pairs.heap[n_rest], BYTES + n_merges
+        first, size = pairs.first[pair], pairs.size[pair]
+        needed = 2 * min(new + 1, size)
+        if n_pairs + needed > len(pairs.keys):
+            _push(pairs.keys, pairs.heap, pairs.heap_counts, n_rest, pair, pairs.counts[pair])
+            return _State(n_merges, n_pairs, n_rest + 1, n_places), needed
+        a, b = np.int64(pairs.keys[pair] >> np.uint64(32)), np.int64(pairs.keys[pair] & np.uint64(0xFFFFFFFF))
+        merges[n_merges] = a, b
+        n_merges += 1
+        text.lengths[new] = text.lengths[a] + text.lengths[b]
+        seen = _merge(text, places[first : first + size], a, b, new, left, right)
+        n_pairs, n_heap, n_places = _settle(pairs, n_pairs, n_rest, places, n_places, left, right, seen, a, b, new,
+                                            least)
+    return _State(n_merges, n_pairs, n_heap, n_places), 0
 
 
 @nb.njit(nogil=True, cache=True)
