@@ -32,7 +32,7 @@ from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
-from tokenizer.train import TokenizerConfig
+from tokenizer.train_config import TokenizerConfig
 
 
 def _as_list(value: Any) -> Any:

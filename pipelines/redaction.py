@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.clean import clean_schema
-from manifests.hashing import id_words, keyed_hash
 from manifests.records import OutputFile, ShardRecord
 from manifests.removals import is_removed
 from manifests.schema import ID
@@ -91,26 +90,17 @@ class Redaction:
         else:
             for output in record.outputs:
                 if output.path.endswith(".parquet"):
-                    self._text(record, output)
+                    self._text(output)
 
-    def _text(self, record: ShardRecord, output: OutputFile) -> None:
+    def _text(self, output: OutputFile) -> None:
         path = self._journal.path(output.path)
         with open_table(path) as file:
             schema = _plain(file.schema_arrow)
-        if "text" not in schema.names:
-            return
-        if "doc_id" in schema.names:
-            column, values = "doc_id", self._ids
-        elif "order" in schema.names:  # tokenizer/sample names documents by the hash that chose them
-            seed = int(record.identity.config["shard"]["seed"])
-            column, values = "order", pa.array(keyed_hash(seed, "tokenizer-sample", id_words(self._ids)))
-        else:
-            return
-        self._blank(output, path, schema, lambda table: pc.is_in(table[column], value_set=values))
+        if {"text", "doc_id"} <= set(schema.names):
+            self._blank(output, path, schema, lambda table: pc.is_in(table["doc_id"], value_set=self._ids))
 
     def _blank(self, output: OutputFile, path: str, schema: pa.Schema, mask: Callable[[pa.Table], Any]) -> None:
-        key = "doc_id" if "doc_id" in schema.names else "order"
-        n = pc.sum(mask(read_table(path, [key]))).as_py() or 0
+        n = pc.sum(mask(read_table(path, ["doc_id"]))).as_py() or 0
         if not n:
             return
 

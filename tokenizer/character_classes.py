@@ -1,6 +1,7 @@
 """Classes of every code point, as the regular expressions of `tokenizers` see them.
 
-The table is a file and not made from `unicodedata`, whose Unicode is older; a test asks `tokenizers` for each code point.
+The table is a file and not made from `unicodedata`, whose Unicode is older; a test asks `tokenizers` for every code
+point.
 
     python -m tokenizer.character_classes > tokenizer/character_classes.tsv
 

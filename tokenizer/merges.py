@@ -11,7 +11,7 @@ are corrected when they come to the top is exact, and pairs rarer than the small
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -112,8 +112,8 @@ def _text(words: pa.Array, counts: Int64, alphabet: Int32, vocab_size: int) -> _
 
 def _side(vocab_size: int, n_places: int) -> _Side:
     # The lists of places are as long as a step can need; the system gives memory to what is touched alone.
-    by_id: Any = [np.zeros(vocab_size, t) for t in (np.int64, np.int64, np.int32, np.int32)]
-    return _Side(*by_id, np.empty(n_places, np.int32), np.empty(n_places, np.int32))
+    return _Side(np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int32),
+                 np.zeros(vocab_size, np.int32), np.empty(n_places, np.int32), np.empty(n_places, np.int32))
 
 
 def _first_pairs(text: _Text, least: int) -> tuple[_Pairs, int, Int32, int]:
@@ -147,9 +147,8 @@ def _empty_pairs(capacity: int) -> _Pairs:
 
 def _grown(pairs: _Pairs, n_pairs: int, needed: int) -> _Pairs:
     larger = _empty_pairs(max(needed, 2 * len(pairs.keys)))
-    for old, new in zip(pairs, larger, strict=True):
-        if new is not larger.slots:
-            new[: len(old)] = old
+    for name in ("keys", "counts", "first", "size", "heap", "heap_counts"):
+        getattr(larger, name)[: len(pairs.keys)] = getattr(pairs, name)
     _index(larger.keys, n_pairs, larger.slots)
     return larger
 

@@ -1,7 +1,7 @@
 """Pre-tokenization: where text is cut before byte pairs are merged. Compiled, over Arrow's buffers.
 
-The patterns are regular expressions that a tokenizer.json holds; the kernels cut exactly where `tokenizers` does, in one
-pass. A match depends on the text after its beginning alone, so a document can be cut piece by piece.
+The patterns are regular expressions that a tokenizer.json holds; the kernels cut exactly where `tokenizers` does, in
+one pass. A match depends on the text after its beginning alone, so a document can be cut piece by piece.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Pattern(StrEnum):
     """How text is cut into pre-tokens; no merge crosses a cut."""
 
     GPT2 = "gpt2"
-    """Radford et al. 2019: contractions in lower case, letters or numbers with the space before them, runs of spaces."""
+    """Radford et al. 2019: contractions in lower case, letters or numbers with a space before them, runs of spaces."""
     CL100K = "cl100k"
     """GPT-4 and LLaMA 3: contractions in any case, numbers in threes, newlines kept with punctuation before them."""
     O200K = "o200k"

@@ -1,167 +1,118 @@
-"""Training a byte-level BPE on a stateless sample of the clean corpus.
+"""Training a byte-level BPE on counted pre-tokens, and the tokenizer.json that is made of it.
 
-Two stages: every clean part gives its documents of lowest hash up to a byte budget, and one task trains on the lowest
-of all of them. So the sample does not depend on the order or number of parts, and growing it only adds documents.
+The stages before it: `tokenizer/sample` and `tokenizer/cutoffs` choose documents (`tokenizer.sampling`),
+`tokenizer/counts` and `tokenizer/words` count their pre-tokens (`tokenizer.counting`). So no process holds the text,
+and what is learned depends neither on the order nor on the number of parts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+import pyarrow.compute as pc
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from manifests.errors import StageError
-from manifests.hashing import id_words, keyed_hash
 from manifests.storage import open_read
-from manifests.tables import read_row_groups, read_table
+from manifests.tables import read_table
 from manifests.tasks import ShardWork
 from tokenizer.encode import END_OF_TEXT, Encoder, byte_alphabet
-
-SAMPLE = pa.schema([
-    pa.field("order", pa.uint64(), nullable=False, metadata={"comment": "keyed hash; the sample takes the lowest"}),
-    pa.field("n_bytes", pa.int64(), nullable=False, metadata={"comment": "UTF-8 bytes of text"}),
-    pa.field("text", pa.large_string(), nullable=False, metadata={"comment": "text of the clean document"}),
-])
-_SMALLEST = 257
+from tokenizer.merges import Training, train
+from tokenizer.pretokenize import Pattern, pre_tokenizer
+from tokenizer.train_config import TokenizerConfig
+from tokenizer.words import WORDS
 
 
-class TokenizerConfig(BaseModel):
-    """The tokenizer: trained on a sample of the corpus, or taken from a file."""
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A tokenizer.json, and what it makes of the words it was learned from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    vocab_size: int = Field(
-        32_768, le=1 << 20,
-        description="Entries of the vocabulary: 256 bytes, the merges, and the end-of-text token as the last id.")
-    sample_bytes: int = Field(
-        1_000_000_000, ge=1,
-        description="UTF-8 bytes of text to train on, chosen by hash from all sources; less if the corpus is smaller.")
-    min_frequency: int = Field(
-        2, ge=1, description="A pair of tokens must occur at least this often in the sample to become a merge.")
-    path: str | None = Field(
-        None, description="An existing tokenizer.json to use as it is; nothing is trained then.")
-
-    @field_validator("vocab_size")
-    @classmethod
-    def _holds_the_bytes(cls, value: int) -> int:
-        if value < _SMALLEST:
-            raise ValueError(f"needs at least {_SMALLEST} entries: 256 bytes and the end-of-text token")
-        return value
+    data: bytes
+    n_merges: int
+    n_bytes: int
+    n_tokens: int
+    n_words: int
 
 
-def sample_documents(config: TokenizerConfig, work: ShardWork) -> None:
-    """tokenizer/sample: a clean part's documents of lowest hash, up to a byte budget.
+def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
+    """A tokenizer.json trained on counted pre-tokens: all 256 bytes, the merges, end-of-text last.
 
-    Inputs: documents. Variables: source, seed, and optionally sample_bytes, the part's own budget (default: the whole
-    sample's). Output: sample (SAMPLE), in the documents' order. A document larger than the budget is left out."""
-    path = work.input("documents")
-    budget = int(work.variables.get("sample_bytes", config.sample_bytes))
-    table = read_table(path, ["doc_id", "n_bytes"])
-    order = keyed_hash(int(work.variables["seed"]), "tokenizer-sample", id_words(table["doc_id"]))
-    chosen = _lowest(order, table["n_bytes"].to_numpy(), budget)
-
-    def tables() -> Iterator[pa.Table]:
-        first = 0
-        for group in read_row_groups(path, ["n_bytes", "text"]):
-            rows = np.flatnonzero(chosen[first : first + len(group)])
-            columns = [pa.array(order[first + rows]), *(group.take(pa.array(rows))[n] for n in ("n_bytes", "text"))]
-            first += len(group)
-            yield pa.table(columns, schema=SAMPLE)
-
-    n_sampled = work.write("sample", SAMPLE, tables())
-    work.count("documents", len(table))
-    work.count("sampled_documents", n_sampled)
-    work.count("sampled_bytes", int(table["n_bytes"].to_numpy()[chosen].sum()))
+    words: WORDS, each word once. Merges and file are those of `tokenizers`' BpeTrainer on texts with these counts. Too
+    few words for the vocabulary give fewer merges. Raises StageError where there is no word."""
+    if not len(words):
+        raise StageError("there is no text to train a tokenizer on", where="tokenizer",
+                         hint="loosen the filters that emptied the corpus, or name a file in tokenizer.path")
+    table = words.combine_chunks()
+    column: Any = table["word"]
+    counts = table["n"].to_numpy()
+    letters = byte_alphabet()
+    tokens = sorted(letters)  # the ids that GPT-2 and `tokenizers` give to bytes
+    place = {letter: i for i, letter in enumerate(tokens)}
+    alphabet = np.array([place[letter] for letter in letters], np.int32)
+    done = train(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), counts, alphabet,
+                 config.vocab_size - 257, config.min_frequency)
+    n_bytes = int(np.dot(pc.binary_length(column).to_numpy(), counts))
+    return Trained(_tokenizer_json(tokens, done, Pattern(config.pattern)), len(done.merges), n_bytes, done.n_tokens,
+                   len(table))
 
 
-def _lowest(order: npt.NDArray[np.uint64], n_bytes: npt.NDArray[np.int64], budget: int) -> npt.NDArray[np.bool_]:
-    """Which documents to take: ascending hash while their bytes fit; none that alone exceeds the budget."""
-    fits = n_bytes <= budget
-    ranked = np.lexsort((order, ~fits))[: int(fits.sum())]
-    chosen = np.zeros(len(order), np.bool_)
-    chosen[ranked[np.cumsum(n_bytes[ranked]) <= budget]] = True
-    return chosen
+def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern) -> bytes:
+    tokens, merges = list(tokens), []
+    for a, b in done.merges.tolist():
+        merges.append((tokens[a], tokens[b]))
+        tokens.append(tokens[a] + tokens[b])
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizer(pattern)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    return str(tokenizer.to_str(pretty=True)).encode()
 
 
 def train_tokenizer(config: TokenizerConfig, work: ShardWork) -> None:
-    """tokenizer: train, or take, the run's tokenizer.json, and measure it on the sample.
+    """tokenizer: train, or take, the run's tokenizer.json.
 
-    Inputs: sample (all parts); existing, the file that `path` names, where it is set. Outputs: tokenizer (.json) and
-    metrics (metrics.json). A sample too small for the vocabulary gives fewer merges; metrics says so. Raises StageError
-    where there is nothing to train on, InputError where an existing file is no lossless byte-level tokenizer."""
-    sample = _Sample(work.inputs("sample"), config.sample_bytes)
+    Inputs: words (all partitions) and cutoffs, or existing, the file that `path` names. Outputs: tokenizer (.json) and
+    metrics (metrics.json), which tells of the words it was trained on; a file that is taken as it is has none. Raises
+    StageError where there is nothing to train on, InputError where an existing file is no lossless byte-level one."""
+    trained: Trained | None = None
     if config.path is not None:
-        path = (work.inputs("existing") or [config.path])[0]
-        with open_read(path) as file:
+        with open_read((work.inputs("existing") or [config.path])[0]) as file:
             data = file.read()
-    elif sample.n_bytes:
-        data = _train(config, sample).encode()
     else:
-        raise StageError("there is no text to train a tokenizer on", where="tokenizer",
-                         hint="loosen the filters that emptied the corpus, or name a file in tokenizer.path")
+        parts = [WORDS.empty_table(), *(read_table(path) for path in work.inputs("words"))]
+        trained = learn(config, pa.concat_tables(parts))
+        data = trained.data
     encoder = Encoder(data, config.path or "tokenizer.json")
     with open(work.output("tokenizer", ".json"), "wb") as file:
         file.write(data)
-    metrics = _measure(config, encoder, data, sample)
+    metrics = _metrics(config, encoder, trained, work.inputs("cutoffs"))
     with open(work.output("metrics", name="metrics.json"), "w", encoding="utf-8") as text:
         text.write(json.dumps(metrics, sort_keys=True, indent=1) + "\n")
-    for name in ("vocab_size", "n_merges", "sample_documents", "sample_bytes", "sample_tokens"):
-        work.count(name, metrics[name])
+    for name in ("vocab_size", "n_merges", "n_words", "sample_documents", "sample_bytes", "sample_tokens"):
+        if metrics[name] is not None:
+            work.count(name, metrics[name])
 
 
-class _Sample:
-    """The lowest-hash documents of all parts up to a byte budget, streamed a row group at a time."""
-
-    def __init__(self, paths: list[str], budget: int) -> None:
-        self.paths = paths
-        heads: Any = [read_table(p, ["order", "n_bytes"]) for p in paths]
-        order = np.concatenate([h["order"].to_numpy() for h in heads] or [np.empty(0, np.uint64)])
-        n_bytes = np.concatenate([h["n_bytes"].to_numpy() for h in heads] or [np.empty(0, np.int64)])
-        self._chosen = _lowest(order, n_bytes, budget)
-        self.n_documents = int(self._chosen.sum())
-        self.n_bytes = int(n_bytes[self._chosen].sum())
-
-    def texts(self) -> Iterator[pa.Array]:
-        """large_string arrays of the chosen texts."""
-        first = 0
-        for path in self.paths:
-            for group in read_row_groups(path, ["text"]):
-                rows = np.flatnonzero(self._chosen[first : first + len(group)])
-                first += len(group)
-                yield from group["text"].take(pa.array(rows)).chunks
-
-
-def _train(config: TokenizerConfig, sample: _Sample) -> str:
-    """tokenizer.json of a BPE trained on the sample: GPT-2's pre-tokenization, all 256 bytes, end-of-text last."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    # The special token is added after training and not by the trainer, which would give it the first id and not the
-    # last, as in GPT-2.
-    trainer = trainers.BpeTrainer(vocab_size=config.vocab_size - 1, min_frequency=config.min_frequency,
-                                  show_progress=False, initial_alphabet=sorted(byte_alphabet()))
-    tokenizer.train_from_iterator((texts.to_pylist() for texts in sample.texts()), trainer)
-    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
-    return str(tokenizer.to_str(pretty=True))
-
-
-def _measure(config: TokenizerConfig, encoder: Encoder, data: bytes, sample: _Sample) -> dict[str, Any]:
-    """What metrics.json says; bytes per token is null where there is no sample."""
-    n_tokens = sum(len(encoder.encode(texts)[0]) for texts in sample.texts())
+def _metrics(config: TokenizerConfig, encoder: Encoder, trained: Trained | None, cutoffs: list[str]) -> dict[str, Any]:
+    """What metrics.json says. sample_tokens and bytes_per_token leave rare words out where the recipe does."""
+    samples: Any = [read_table(path, ["source", "sample_bytes", "sample_documents"]) for path in cutoffs]
+    by_source = {row["source"]: row["sample_bytes"] for table in samples for row in table.to_pylist()}
+    documents = sum(pc.sum(table["sample_documents"]).as_py() for table in samples)
     return {
-        "requested_vocab_size": config.vocab_size if config.path is None else None,
+        "requested_vocab_size": config.vocab_size if trained else None,
         "vocab_size": encoder.vocab_size,
-        "n_merges": len(json.loads(data)["model"]["merges"]),
+        "pattern": config.pattern if trained else None,
+        "n_merges": trained.n_merges if trained else None,
+        "n_words": trained.n_words if trained else None,
         "end_of_text_id": encoder.eot_id,
         "sha256": encoder.sha256.hex(),
-        "sample_documents": sample.n_documents,
-        "sample_bytes": sample.n_bytes,
-        "sample_tokens": n_tokens,
-        "bytes_per_token": round(sample.n_bytes / n_tokens, 4) if n_tokens else None,
+        "sample_documents": documents if trained else None,
+        "sample_bytes": sum(by_source.values()) if trained else None,
+        "sample_bytes_by_source": by_source if trained else None,
+        "sample_tokens": trained.n_tokens if trained else None,
+        "bytes_per_token": round(trained.n_bytes / trained.n_tokens, 4) if trained else None,
     }

@@ -11,9 +11,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tokenizer.test_encoder import Sample
+from tokenizer.counting import count_texts
 from tokenizer.encode import Encoder, load
-from tokenizer.train import TokenizerConfig, _train
+from tokenizer.pretokenize import Pattern
+from tokenizer.train import learn
+from tokenizer.train_config import TokenizerConfig
 
 # Many spaces, apostrophes, digits and marks: what the pre-tokenizer's pattern turns on.
 nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'\u2019sdtmlvre0٣²ⅷ\u00a0\u2028\u0301\u200d<|>_endoftx"),
@@ -24,7 +26,8 @@ nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'\u2019sdtmlvre0٣²ⅷ\u00a0\
 def encoder() -> Encoder:
     texts = ["the theory's end didn't end of text", "  two  spaces\n\n", "it's we've they'll 2024 ²³ ⅷ", "中文中文"] * 5
     path = Path(mkdtemp()) / "tokenizer.json"
-    path.write_text(_train(TokenizerConfig(vocab_size=400), Sample(texts)), encoding="utf-8")  # type: ignore[arg-type]
+    words = count_texts([pa.array(texts, pa.large_string())], Pattern.GPT2)
+    path.write_bytes(learn(TokenizerConfig(vocab_size=400), words).data)
     return load(str(path))
 
 

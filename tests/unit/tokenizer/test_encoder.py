@@ -15,8 +15,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from manifests.errors import InputError
 from tests.unit.tokenizer.small_run import byte_tokenizer
+from tokenizer.counting import count_texts
 from tokenizer.encode import load
-from tokenizer.train import TokenizerConfig, _train
+from tokenizer.pretokenize import Pattern
+from tokenizer.train import learn
+from tokenizer.train_config import TokenizerConfig
 
 TEXTS = ["", " ", "\n\n\n", "it's we'll I'D", "<|endoftext|>", "a<|endoftext|>b", "中文 ひらがな العربية", "👩‍👩‍👧‍👦🇩🇪",
          "\u00a0\u2003\u200b\ufeff",
@@ -24,21 +27,12 @@ TEXTS = ["", " ", "\n\n\n", "it's we'll I'D", "<|endoftext|>", "a<|endoftext|>b"
 DATA = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).resolve().parents[3] / "../shared/data"))
 
 
-class Sample:
-    """The least that `_train` reads of a sample."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = texts
-
-    def texts(self) -> list[pa.Array]:
-        return [pa.array(self._texts, pa.large_string())]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     texts = [*TEXTS, *(f"the cat number {i} sat on the mat's edge, didn't it?" for i in range(300))]
-    path.write_text(_train(TokenizerConfig(vocab_size=600), Sample(texts)), encoding="utf-8")  # type: ignore[arg-type]
+    words = count_texts([pa.array(texts, pa.large_string())], Pattern.GPT2)
+    path.write_bytes(learn(TokenizerConfig(vocab_size=600), words).data)
     return str(path)
 
 
