@@ -102,9 +102,9 @@ class _Part:
 
 
 def _partitions(table: WordTable, n: int) -> Iterator[pa.Table]:
-    """The words by partition, a table each, in the order in which they were first seen."""
+    """The words by partition, a table each, in the order of their hashes: nothing is left of the texts' own order."""
     numbers = (table.hashes >> np.uint64(33)) % np.uint64(n)
-    order = np.argsort(numbers, kind="stable")
+    order = np.lexsort((table.hashes, numbers))
     words, schema = table.table(), partition_schema(WORDS)
     ends = np.searchsorted(numbers[order], np.arange(n), "right")
     for partition, (first, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
