@@ -28,18 +28,16 @@ from manifests.errors import StageError
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
 from pipelines.dedup_stages import DEDUP_STAGES, last_marks
-from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
+from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, source_ref
 from pipelines.locking import recipe_digest
 from pipelines.recipe import TOXIC_INPUT, Recipe
-from tokenizer.counting import add_words, count_words
+from pipelines.tokenizer_stages import TOKENIZER_STAGES, clean_parts
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture
 from tokenizer.pack import pack_shard
-from tokenizer.sampling import sample_cutoffs, sample_histogram
 from tokenizer.shuffle import shuffle_part
 from tokenizer.tokens import encode_documents
-from tokenizer.train import train_tokenizer
 
 MODEL_SHARD = "model"
 REMOVALS_INPUT = "removals"
@@ -268,59 +266,12 @@ def _clean(p: Progress) -> Iterator[Shard]:
         yield Shard(shard, {**inputs, **_removals(p)}, {"sources": p.recipe.effective_sources(source), "part": part})
 
 
-def _clean_parts(p: Progress) -> Iterator[tuple[str, str, InputRef]]:
-    """(shard, source, documents) of every part of the clean corpus that the mixture uses and that has a row."""
-    for output in p.outputs("clean", "documents"):
-        shard = part_of(output.path, "clean")
-        source = shard.split("/")[0]
-        if output.n_rows and p.recipe.mixture.sources().get(source):
-            yield shard, source, file_ref(output)
-
-
-def _tokenizer_sample(p: Progress) -> Iterator[Shard]:
-    if p.recipe.tokenizer.path is not None:
-        return
-    for shard, source, documents in _clean_parts(p):
-        yield Shard(shard, {"documents": documents}, {"source": source, "seed": p.recipe.seed})
-
-
-def _tokenizer_cutoffs(p: Progress) -> Iterator[Shard]:
-    if p.recipe.tokenizer.path is not None:
-        return
-    fields = {"share", "total_tokens", "weights", "epochs", "tokens"}
-    phases = [amounts.model_dump(mode="json", include=fields) for _, amounts in p.recipe.mixture.stages()]
-    yield Shard("cutoffs", {"histograms": p.whole("tokenizer/sample", "histogram")},
-                {"phases": phases} if p.recipe.tokenizer.sample == "mixture" else {})
-
-
-def _tokenizer_counts(p: Progress) -> Iterator[Shard]:
-    if p.shards("tokenizer/cutoffs"):
-        cutoffs = p.output("tokenizer/cutoffs", "cutoffs", "cutoffs")
-        for shard, source, documents in _clean_parts(p):
-            yield Shard(shard, {"documents": documents, "cutoffs": cutoffs}, {"source": source, "seed": p.recipe.seed})
-
-
-def _tokenizer_words(p: Progress) -> Iterator[Shard]:
-    if p.shards("tokenizer/counts"):
-        for partition in range(p.recipe.tokenizer.word_partitions):
-            yield Shard(f"part-{partition:05d}", {"counts": p.whole("tokenizer/counts", "counts")},
-                        {"partition": partition})
-
-
-def _tokenizer(p: Progress) -> Iterator[Shard]:
-    if given := p.other_inputs.get("tokenizer.path", ()):
-        yield Shard("tokenizer", {"existing": source_ref(given)})
-    else:
-        yield Shard("tokenizer", {"words": p.whole("tokenizer/words", "words"),
-                                  "cutoffs": p.output("tokenizer/cutoffs", "cutoffs", "cutoffs")})
-
-
 def _tokenizer_file(p: Progress) -> dict[str, InputRef]:
     return {"tokenizer": p.output("tokenizer", "tokenizer", "tokenizer")}
 
 
 def _tokens(p: Progress) -> Iterator[Shard]:
-    for shard, _, documents in _clean_parts(p):
+    for shard, _, documents in clean_parts(p):
         yield Shard(shard, {"documents": documents, **_tokenizer_file(p)})
 
 
@@ -403,11 +354,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("decontaminate/report", 1, report_stage, ("decontaminate/overlaps",), lambda r: r.decontaminate,
           _overlap_report),
     Stage("clean", 2, clean, ("decontaminate",), _nothing, _clean),
-    Stage("tokenizer/sample", 2, sample_histogram, ("clean",), lambda r: r.tokenizer, _tokenizer_sample),
-    Stage("tokenizer/cutoffs", 1, sample_cutoffs, ("tokenizer/sample",), lambda r: r.tokenizer, _tokenizer_cutoffs),
-    Stage("tokenizer/counts", 1, count_words, ("tokenizer/cutoffs",), lambda r: r.tokenizer, _tokenizer_counts),
-    Stage("tokenizer/words", 1, add_words, ("tokenizer/counts",), lambda r: r.tokenizer, _tokenizer_words),
-    Stage("tokenizer", 2, train_tokenizer, ("tokenizer/words",), lambda r: r.tokenizer, _tokenizer),
+    *TOKENIZER_STAGES,
     Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
     Stage("mix/counts", 1, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
     Stage("mix/plan", 2, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
