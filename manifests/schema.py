@@ -50,7 +50,7 @@ LABELS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("source", pa.string(), "source after derivation: a crawl page that links match may belong to `webtext`"),
     _field("label", pa.string(), "why it is a positive example: url, host, curated; null if it is none", nullable=True),
-    _field("fold", pa.uint8(), "fold by hash(host): the model that has not seen this host"),
+    _field("fold", pa.uint8(), "fold by hash(site): the model that has not seen this site"),
 ])
 """classifier/labels: one row a document, in the documents' order."""
 

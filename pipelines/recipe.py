@@ -94,7 +94,7 @@ class ClassifierFile(OtherClassifier):
 
     def reading(self) -> OtherClassifier:
         """What of this scores depend on; the file itself is an input."""
-        return OtherClassifier(label=self.label, max_bytes=self.max_bytes)
+        return OtherClassifier(label=self.label, max_bytes=self.max_bytes, exact=self.exact)
 
 
 class PerplexityRecipe(PerplexityReading, PerplexityCuts):

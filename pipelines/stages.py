@@ -329,7 +329,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("extract", 4, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
     Stage("classifier/links", 1, links, (), _link_rules, _links, reads_source=True),
     Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
-    Stage("classifier/labels", 1, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
+    Stage("classifier/labels", 2, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),
     Stage("classifier/samples", 2, samples, ("classifier/labels",), lambda r: r.classifier, _samples),
     Stage("classifier/examples", 2, examples, ("classifier/samples",), lambda r: r.classifier, _examples),
     Stage("classifier", 2, classifier, ("classifier/examples",), lambda r: r.classifier, _classifier),

@@ -35,6 +35,9 @@ BytesOption = Annotated[int | None, typer.Option("--max-bytes", min=64, help=(
     "Feed the project's normalised line, cut there. Default: what model.json beside the model says, else the text as "
     "it is, on one line."))]
 
+ExactOption = Annotated[bool, typer.Option("--exact", help=(
+    "Sum whole vectors in float32 as fastText does: its figures to the last digits, more slowly."))]
+
 
 @app.command()
 def train(
@@ -89,6 +92,7 @@ def score(
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for one Parquet part per input file.")],
     label: LabelOption = None,
     max_bytes: BytesOption = None,
+    exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     form: FormatOption = "text",
@@ -103,7 +107,7 @@ def score(
     from manifests.tables import write_table
 
     _check_format(form)
-    scorer, n_bytes = _scorer(model, label, max_bytes)
+    scorer, n_bytes = _scorer(model, label, max_bytes, exact)
     paths = find_files(files)
     os.makedirs(out, exist_ok=True)
     n_documents = 0
@@ -132,6 +136,7 @@ def evaluate(
     negatives: Negatives = [],  # noqa: B006
     label: LabelOption = None,
     max_bytes: BytesOption = None,
+    exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     form: FormatOption = "text",
@@ -144,7 +149,7 @@ def evaluate(
     from curate.quality.metrics import calibration, figures
 
     _check_format(form)
-    scorer, n_bytes = _scorer(model, label, max_bytes)
+    scorer, n_bytes = _scorer(model, label, max_bytes, exact)
     good, bad = (_all_scores(files, (id_column, text_column), scorer, n_bytes) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
     report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth), "scored_by": scorer.way}
@@ -236,7 +241,7 @@ def _texts(patterns: list[str], columns: tuple[str, str]) -> list[Texts]:
     return [Texts(os.path.basename(path), read_texts(path, names)) for path in find_files(patterns)]
 
 
-def _scorer(model: str, label: str | None, max_bytes: int | None) -> tuple[Scorer, int | None]:
+def _scorer(model: str, label: str | None, max_bytes: int | None, exact: bool) -> tuple[Scorer, int | None]:
     """(scorer, how many bytes of the normalised line it reads; None for the text as it is)."""
     from curate.quality.scorer import load_scorer
     from curate.quality.scores import read_card
@@ -244,7 +249,7 @@ def _scorer(model: str, label: str | None, max_bytes: int | None) -> tuple[Score
     card = os.path.splitext(model)[0] + ".json"
     facts = read_card(card) if os.path.exists(card) else {}
     n_bytes = max_bytes if max_bytes is not None else facts.get("max_bytes_per_document")
-    return load_scorer(model, label or facts.get("positive_label")), n_bytes
+    return load_scorer(model, label or facts.get("positive_label"), exact), n_bytes
 
 
 def _scored(path: str, columns: tuple[str, str], scorer: Scorer, n_bytes: int | None) -> Iterator[

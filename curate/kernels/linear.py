@@ -272,6 +272,17 @@ def _first_entries(hashes, start, end, mask, table, entries):  # type: ignore[no
 
 
 @nb.njit(nogil=True, cache=True)
+def suspects_of(labels, label_offsets):  # type: ignore[no-untyped-def]
+    """bool [256]: bytes with which a label may begin."""
+    suspects = np.zeros(256, np.bool_)
+    suspects[_LABEL_BYTES[0]] = True
+    for i in range(label_offsets.size - 1):
+        if label_offsets[i + 1] > label_offsets[i]:
+            suspects[labels[label_offsets[i]]] = True
+    return suspects
+
+
+@nb.njit(nogil=True, cache=True)
 def _longest(offsets, rows):  # type: ignore[no-untyped-def]
     longest = 0
     for row in rows:
@@ -289,11 +300,7 @@ def logits(data, offsets, rows, words, word_offsets, table, weights, counts,  # 
     eos_text = np.array(_EOS_BYTES, np.uint8)
     eos_hash = hash_bytes(eos_text, 0, 4)
     eos = _find(eos_text, 0, 4, eos_hash, words, word_offsets, table)
-    suspects = np.zeros(256, np.bool_)
-    suspects[_LABEL_BYTES[0]] = True
-    for i in range(label_offsets.size - 1):
-        if label_offsets[i + 1] > label_offsets[i]:
-            suspects[labels[label_offsets[i]]] = True
+    suspects = suspects_of(labels, label_offsets)
     room, places = np.empty(256, np.uint8), np.empty(_BLOCK + word_ngrams, np.int64)
     mask, entries = np.int64(table.shape[0] - 1), np.empty((_BLOCK, 2), np.uint64)
     longest = _longest(offsets, rows) // 2 + 3

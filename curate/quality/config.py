@@ -49,7 +49,7 @@ class LinksConfig(BaseModel):
 
 
 class LabelsConfig(BaseModel):
-    """Which documents are positive examples, and which fold each host falls in."""
+    """Which documents are positive examples, and which fold each site falls in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,7 +60,10 @@ class LabelsConfig(BaseModel):
         "Hosts on which anyone publishes: links count for their pages, never for the host. Subdomains are hosts of "
         "their own."))
     folds: int = Field(5, ge=2, le=64, description=(
-        "Parts into which hosts are split by hash; every page is scored by a model that has not seen its host."))
+        "Parts into which sites are split by hash; every page is scored by a model that has not seen its site."))
+    fold_by: Literal["domain", "host"] = Field("domain", description=(
+        "What a site is. domain: the registered domain by the public suffix list, so that a newspaper's subdomains all "
+        "share a fold, while two blogs of one platform need not. host: the host without `www.`."))
 
 
 class ClassifierConfig(BaseModel):
@@ -113,6 +116,9 @@ class OtherClassifier(BaseModel):
     max_bytes: int | None = Field(None, ge=64, le=1_000_000_000, description=(
         "Null: the text as it is, on one line, as DCLM's classifier is fed. A number: the project's own normalised "
         "line, cut there."))
+    exact: bool = Field(False, description=(
+        "Sum whole vectors in float32 as fastText does, for its figures to the last digits whatever the model and the "
+        "length of the text, at about a fifth of the speed."))
 
 
 class ScoresConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""Which documents are positive examples, which source they belong to, and which fold their host falls in."""
+"""Which documents are positive examples, which source they belong to, and which fold their site falls in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from curate.quality.config import LabelsConfig
 from curate.quality.links import read_linked_hosts
+from curate.quality.sites import registered_domains
 from curate.urls import bare_host, normalise_urls, url_keys
 from manifests.hashing import id_words, keyed_hash, text_hash64
 from manifests.schema import LABELS
@@ -46,7 +47,8 @@ def labels(config: LabelsConfig, work: ShardWork) -> None:
         "doc_id": documents["doc_id"].combine_chunks(),
         "source": _effective_source(work, label).to_arrow(),
         "label": label.to_arrow(),
-        "fold": pa.array(folds(documents["doc_id"], pages["site"], config.folds, int(work.variables["seed"]))),
+        "fold": pa.array(folds(documents["doc_id"], pages["site"], config.folds, int(work.variables["seed"]),
+                               config.fold_by)),
     }).cast(LABELS)
     _count(work, table)
     work.write("labels", LABELS, [table])
@@ -82,12 +84,15 @@ def _effective_source(work: ShardWork, label: pl.Series) -> pl.Series:
     return pl.select(pl.when(moved).then(pl.lit(str(derived["source"]))).otherwise(own).alias("source"))["source"]
 
 
-def folds(ids: pa.ChunkedArray[Any], sites: pl.Series, n_folds: int, seed: int) -> npt.NDArray[np.uint8]:
+def folds(ids: pa.ChunkedArray[Any], sites: pl.Series, n_folds: int, seed: int,
+          fold_by: str = "domain") -> npt.NDArray[np.uint8]:
     """uint8 [n]: hash(site) modulo n_folds, so that no site is in two folds; by doc_id where a document has no site.
 
-    sites: String [n], host without `www.`."""
+    sites: String [n], host without `www.`. fold_by: `domain` for its registered domain, `host` for itself."""
     names = sites.unique(maintain_order=True).drop_nulls()
-    hashed = pl.Series([text_hash64(seed, _FOLD, bare_host(name)) % n_folds for name in names], dtype=pl.UInt8)
+    own = [bare_host(name) for name in names]
+    keys = registered_domains(own) if fold_by == "domain" else own
+    hashed = pl.Series([text_hash64(seed, _FOLD, key) % n_folds for key in keys], dtype=pl.UInt8)
     by_id = pl.Series(keyed_hash(seed, _FOLD, id_words(ids)) % np.uint64(n_folds)).cast(pl.UInt8)
     by_site = sites.replace_strict(names, hashed, default=None, return_dtype=pl.UInt8)
     return by_site.fill_null(by_id).to_numpy().astype(np.uint8)

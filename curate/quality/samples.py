@@ -53,7 +53,7 @@ SAMPLES = pa.schema([
     _field("label", pa.string(), "url, host or curated; null for a negative example", nullable=True),
     _field("kind", pa.string(), "linked, curated or negative"),
     _field("positive", pa.bool_(), "whether it has a label"),
-    _field("fold", pa.uint8(), "fold by hash(host)"),
+    _field("fold", pa.uint8(), "fold by hash(site)"),
     _field("text", pa.large_string(), "normalised line, as the classifier reads it"),
 ])
 

@@ -40,6 +40,7 @@ from curate.kernels.linear import (
 from curate.kernels.strings import string_buffers
 from curate.quality.fasttext_file import SUPERVISED, FastTextFile, Loss, read_model_file
 from curate.quality.hashed import HASHED_MAGIC, HashedModel, read_hashed
+from curate.quality.summed import summed_model
 from manifests.errors import InputError
 from manifests.storage import digest_file, is_local, local_path, open_read
 
@@ -55,7 +56,7 @@ _LIBRARY_BATCH = 256
 
 
 class Scorer(Protocol):
-    """What scores lines, however it does it. way: `folded`, `library` or `hashed`, as counters name it."""
+    """What scores lines, however it does it. way: `folded`, `summed`, `library` or `hashed`, as counters name it."""
 
     @property
     def way(self) -> str: ...
@@ -201,26 +202,27 @@ def positive_label(labels: tuple[str, ...], wanted: str | None, where: str) -> s
     return known[0]
 
 
-def load_scorer(path: str, label: str | None = None) -> Scorer:
+def load_scorer(path: str, label: str | None = None, exact: bool = False) -> Scorer:
     """The scorer of a model file (local or URL), kept in this process for as long as the file's bytes are the same.
 
     path: a fastText .bin or .ftz, or a hashed logistic regression of this project. label: the positive one, with or
-    without `__label__`; by default one of KNOWN_POSITIVES. Raises InputError where the file is no such model."""
-    return _load(path, digest_file(path), label)
+    without `__label__`; by default one of KNOWN_POSITIVES. exact: sum vectors as fastText does, or ask it, instead
+    of folding. Raises InputError where the file is no such model."""
+    return _load(path, digest_file(path), label, exact)
 
 
 @lru_cache(maxsize=65)  # every fold and the whole
-def _load(path: str, digest: str, label: str | None) -> Scorer:
+def _load(path: str, digest: str, label: str | None, exact: bool) -> Scorer:
     if is_local(path):
-        return _read(local_path(path), path, label)
+        return _read(local_path(path), path, label, exact)
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "model.bin")
         with open_read(path) as stream, open(copy, "wb") as target:
             shutil.copyfileobj(stream, target)
-        return _read(copy, path, label)
+        return _read(copy, path, label, exact)
 
 
-def _read(local: str, path: str, label: str | None) -> Scorer:
+def _read(local: str, path: str, label: str | None, exact: bool) -> Scorer:
     with open_read(local) as stream:
         head = stream.read(len(HASHED_MAGIC))
     if head == HASHED_MAGIC:
@@ -230,9 +232,9 @@ def _read(local: str, path: str, label: str | None) -> Scorer:
         raise InputError("is a fastText model of word vectors, not a classifier", where=path,
                          hint="train one with `curate classifier train`")
     positive = positive_label(file.labels, label, path)
-    folded = fold_model(file, positive)
-    if folded is not None:
-        return folded
+    known: Scorer | None = summed_model(file, positive) if exact else fold_model(file, positive)
+    if known is not None:
+        return known
     import fasttext
 
     return LibraryModel(fasttext.load_model(local), positive)

@@ -62,7 +62,7 @@ def scores(config: ScoresConfig, work: ShardWork) -> None:
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own and the
     model on everything scores), `models` (manifest of classifier; absent where the recipe trains none),
     `classifier_<name>` (a model's file). Outputs: `scores` (scores_schema, documents' order and row groups),
-    `histogram` (HISTOGRAM). Counters: documents, and scored_<way> (folded, library or hashed) over all classifiers."""
+    `histogram` (HISTOGRAM). Counters: documents; scored_<way> (folded, summed, library or hashed), all classifiers."""
     models = Models(work.inputs("models", role="model"), work.inputs("models", role="card"))
     names = [*([OWN] if models else []), *config.classifiers]
     counts: list[pl.DataFrame] = []
@@ -100,7 +100,7 @@ def _scored(config: ScoresConfig, work: ShardWork, models: Models, names: list[s
 
 def _other(config: ScoresConfig, work: ShardWork, name: str, texts: pa.ChunkedArray[Any]) -> npt.NDArray[np.float32]:
     classifier = config.classifiers[name]
-    scorer = load_scorer(work.input(f"classifier_{name}"), classifier.label)
+    scorer = load_scorer(work.input(f"classifier_{name}"), classifier.label, classifier.exact)
     work.count(f"scored_{scorer.way}", len(texts))
     return scorer.score(texts if classifier.max_bytes is None else classifier_lines(texts, classifier.max_bytes))
 

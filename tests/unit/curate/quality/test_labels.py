@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from curate.quality.config import LabelsConfig
-from curate.quality.labels import labels
+from curate.quality.labels import folds, labels
 from curate.quality.links import LINKED_HOSTS, LINKED_URLS
+from curate.quality.sites import registered_domain
 from curate.urls import url_keys
 from manifests.records import ShardRecord
 from manifests.storage import Storage
@@ -78,3 +80,22 @@ def test_an_empty_part_has_no_labels(run: Run, part: Part, storage: Storage, ind
     record = run("classifier/labels", "crawl/e", labels, LabelsConfig(), {"documents": part("crawl", "e", []), **index},
                  source="crawl", curated=True, derived={"source": "webtext", "labels": ["url"]})
     assert _rows(storage, record).height == 0
+
+
+@pytest.mark.parametrize(("host", "site"), [
+    ("news.bbc.co.uk", "bbc.co.uk"), ("bbc.co.uk", "bbc.co.uk"), ("a.b.example.com", "example.com"),
+    ("anna.github.io", "anna.github.io"), ("x.anna.github.io", "anna.github.io"),
+    ("anna.blogspot.com", "anna.blogspot.com"),
+    ("co.uk", "co.uk"), ("localhost", "localhost"), ("8.8.8.8", "8.8.8.8"), ("[2001:db8::1]", "[2001:db8::1]"),
+    ("www.x.unknowntld", "x.unknowntld"), ("straße.example.de", "example.de"), ("", "")])
+def test_a_site_is_a_registered_domain(host: str, site: str) -> None:
+    assert registered_domain(host) == site
+
+
+def test_subdomains_share_a_fold_and_blogs_of_a_platform_need_not() -> None:
+    hosts = [f"s{i}.example.co.uk" for i in range(40)] + [f"b{i}.blogspot.com" for i in range(40)]
+    ids = pa.chunked_array([pa.array([bytes([i]) * 16 for i in range(80)], pa.binary(16))])
+    by_domain, by_host = (folds(ids, pl.Series(hosts), 5, 0, way) for way in ("domain", "host"))
+    assert len(set(by_domain[:40].tolist())) == 1
+    assert len(set(by_domain[40:].tolist())) == 5
+    assert len(set(by_host[:40].tolist())) == 5

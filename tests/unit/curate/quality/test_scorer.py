@@ -67,6 +67,26 @@ def test_scores_are_fasttexts(tmp_path: Path, options: dict[str, object]) -> Non
     np.testing.assert_allclose(other + scores, 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [
+    {"wordNgrams": 1}, {"wordNgrams": 2}, {"wordNgrams": 4, "loss": "hs"}, {"wordNgrams": 2, "bucket": 1},
+    {"wordNgrams": 1, "minn": 2, "maxn": 4}, {"wordNgrams": 3, "minn": 1, "maxn": 3, "loss": "hs"},
+    {"wordNgrams": 2, "minCount": 1000, "bucket": 100}, {"wordNgrams": 2, "loss": "ova"}], ids=str)
+def test_exact_scores_are_fasttexts_to_the_last_digits(tmp_path: Path, options: dict[str, object]) -> None:
+    path = _model(tmp_path, **{"epoch": 200, "lr": 1.0, "dim": 50, **options})
+    lines = [*HARD, *_lines(100, 2), " ".join(_lines(400, 3))]
+    texts = pa.array(lines, pa.large_string())
+    scorer = load_scorer(path, exact=True)
+    assert scorer.way == ("library" if "ova" in options.values() else "summed")
+    worded = [i for i, line in enumerate(lines) if line.strip()]
+    scores, reported = scorer.score(texts), np.clip(_reported(path, lines), 0, 1)
+    np.testing.assert_allclose(scores[worded], reported[worded], atol=2e-7)
+    some = np.array([3, len(lines) - 1])
+    out = np.full(len(lines), 7, np.float32)
+    scorer.score(texts, some, out)
+    assert (out[some] == scores[some]).all()
+    assert (out == 7).sum() == len(lines) - 2
+
+
 @pytest.mark.parametrize("loss", ["ova", "ns"])
 def test_one_vs_all_follows_fasttexts_table(tmp_path: Path, loss: str) -> None:
     path = _model(tmp_path, loss=loss, wordNgrams=2)
