@@ -21,6 +21,7 @@ from curate.extract_config import ExtractConfig
 from curate.heuristics.signals import SIGNAL_FIELDS, signals
 from curate.html import extract_text as extract_text
 from curate.language import Languages, identify
+from curate.language_codes import language_code, wanted_labels
 from curate.normalise import normalise
 from curate.sources.columns import SourceFile
 from curate.sources.http import HttpConfig
@@ -156,20 +157,28 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> 
     else:
         none = pa.nulls(len(rows), pa.float32())
         found = Languages(pa.nulls(len(rows), pa.string()), none, none)
-    rows = rows.append_column("language", found.codes).append_column("language_score", found.scores)
+    rows = rows.append_column("language", _codes(found.labels)).append_column("language_score", found.scores)
     mixed = pc.less(found.shares, 1.0)
     work.count("mixed_language", pc.sum(mixed).as_py() or 0)
     if not (config.identify_language and work.variables.get("filter_language", True)):
         return rows
     wanted = work.variables.get("languages") or config.languages
     if wanted is not None:
-        rows = _exclude(rows, pc.invert(pc.is_in(found.codes, pa.array(wanted, pa.string()))), ExtractReason.LANGUAGE,
+        meant = wanted_labels(pc.unique(found.labels.drop_null()).to_pylist(), wanted)
+        rows = _exclude(rows, pc.invert(pc.is_in(found.labels, pa.array(meant, pa.string()))), ExtractReason.LANGUAGE,
                         found.scores)
         # Compared as the float32 it is stored as: a report of value and threshold must not contradict the verdict.
         unsure = pc.less(found.scores, pa.scalar(config.min_language_score, pa.float32()))
         rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, found.scores, config.min_language_score)
     foreign = pc.less(found.shares, pa.scalar(config.min_language_share, pa.float32()))
     return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, found.shares, config.min_language_share)
+
+
+def _codes(labels: pa.StringArray) -> pa.Array:
+    """The code of each label of a language model; string [n]."""
+    names = labels.dictionary_encode()
+    codes = pa.array([language_code(label) for label in names.dictionary.to_pylist()], pa.string())
+    return codes.take(names.indices)
 
 
 def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> pa.Table:

@@ -44,7 +44,8 @@ class ExtractConfig(BaseModel):
     identify_language: bool = Field(default=True, description="Whether languages are identified at all.")
     languages: tuple[str, ...] | None = Field(
         default=("en",),
-        description="ISO 639 codes that are kept, where the source is filtered by language; null keeps all.")
+        description="Languages that are kept, where the source is filtered by language; null keeps all. ISO 639-1 or "
+                    "639-3 codes, or labels of the model, such as eng_Latn.")
     min_language_score: float = Field(
         default=0.65, ge=0, le=1,
         description="Least probability of the identified language, where languages are filtered.")

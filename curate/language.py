@@ -25,11 +25,11 @@ _SURE: Final = 0.5  # probability from which a window of another language counts
 
 
 class Languages(NamedTuple):
-    """codes: of the model, string [n]. scores: mean probability of the code over the windows, float32 [n]. shares: part
-    of the windows that are not surely of another language, float32 [n]. All are null for a text without a visible
-    character."""
+    """labels: of the model, without `__label__`, string [n]. scores: mean probability of the label over the windows,
+    float32 [n]. shares: part of the windows that are not surely of another language, float32 [n]. All are null for a
+    text without a visible character."""
 
-    codes: pa.StringArray
+    labels: pa.StringArray
     scores: pa.FloatArray
     shares: pa.FloatArray
 
@@ -42,19 +42,19 @@ def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Lan
     lines, rows = cut_windows(texts, WINDOW_CHARACTERS)
     found: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
     if len(lines):
-        labels, probabilities = _model(model or str(lid_model_path())).predict(lines.to_pylist())
+        predicted, probabilities = _model(model or str(lid_model_path())).predict(lines.to_pylist())
         starts = [*np.unique(rows, return_index=True)[1].tolist(), len(rows)]
         for begin, end in pairwise(starts):
             # fastText rounds up to 1.00005.
             windows = [(label[0], min(1.0, float(p[0]))) for label, p in
-                       zip(labels[begin:end], probabilities[begin:end], strict=True) if len(label)]
+                       zip(predicted[begin:end], probabilities[begin:end], strict=True) if len(label)]
             found[int(rows[begin])] = _verdict(windows, end - begin)
-    codes, scores, shares = zip(*found, strict=True) if found else ((), (), ())
-    return Languages(pa.array(codes, pa.string()), pa.array(scores, pa.float32()), pa.array(shares, pa.float32()))
+    labels, scores, shares = zip(*found, strict=True) if found else ((), (), ())
+    return Languages(pa.array(labels, pa.string()), pa.array(scores, pa.float32()), pa.array(shares, pa.float32()))
 
 
 def _verdict(windows: list[tuple[str, float]], n: int) -> tuple[str | None, float | None, float | None]:
-    """(code, score, share) of a text from the (label, probability) of its n windows; ties go to the first window."""
+    """(label, score, share) of a text from the (label, probability) of its n windows; ties go to the first window."""
     if not windows:
         return None, None, None
     sums: dict[str, float] = {}

@@ -60,7 +60,7 @@ class SourceRecipe(BaseModel):
         False, description="Its documents are taken as good: they are positive examples for the classifier.")
     filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
     languages: tuple[str, ...] | None = Field(
-        None, description="ISO 639 codes that are kept of this source; none takes extract.languages.")
+        None, description="Languages that are kept of this source; none takes extract.languages.")
     id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
     text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
     derived_from: str | None = Field(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from curate.language import identify
+from curate.language_codes import language_code
 
 # What the model calls by another name or does not tell apart: Norwegian, and the Serbo-Croatian languages.
 SAME = {"nb": "no", "nn": "no", "bs": "sh", "hr": "sh", "sr": "sh"}
@@ -23,7 +24,8 @@ def read(path: Path) -> list[tuple[str, str]]:
 
 def page(rows: list[tuple[str, str]], model: str | None) -> str:
     """Precision and recall of every language in Markdown, and what its sentences are taken for instead."""
-    found = identify(pa.array([text for _, text in rows], pa.large_string()), model).codes.to_pylist()
+    found = identify(pa.array([text for _, text in rows], pa.large_string()), model).labels.to_pylist()
+    found = [label and language_code(label) for label in found]
     pairs = [(code, answer or "none") for (code, _), answer in zip(rows, found, strict=True)]
     folded = [(SAME.get(a, a), SAME.get(b, b)) for a, b in pairs]
     known = {answer for _, answer in folded}

@@ -73,6 +73,6 @@ def test_windows_are_parts_of_their_text_in_order(texts: list[str], size: int) -
 def test_languages_that_share_a_page_are_told() -> None:
     texts = [ENGLISH, GERMAN, ENGLISH + ENGLISH + GERMAN, "Menu Home About\n" + GERMAN, ENGLISH[:300]]
     found = identify(pa.array(texts, pa.large_string()))
-    assert found.codes.to_pylist() == ["en", "de", "en", "de", "en"]
+    assert found.labels.to_pylist() == ["en", "de", "en", "de", "en"]
     assert found.shares.to_pylist() == [1, 1, pytest.approx(2 / 3), 1, 1]
     assert found.scores[2].as_py() < 0.7 < found.scores[0].as_py()
