@@ -94,6 +94,15 @@ bench-scorer: $(READY) ## The linear scorer against fastText's predict, on the t
 bench-decontamination: $(READY) ## Decontamination and its report on the texts of RUN (default runs/gpt3), MB/s on one core
 	$(BIN)/python -m tests.benchmarks.decontamination --data $(DATA) --texts $(or $(RUN),runs/gpt3)
 
+build/divsufsort/.ready:
+	$(PYTHON) -m venv build/divsufsort
+	build/divsufsort/bin/python -m pip install --quiet pydivsufsort==0.0.20 'numpy<3'
+	touch $@
+
+.PHONY: bench-substrings
+bench-substrings: $(READY) build/divsufsort/.ready ## Repeated passages on the texts of RUN (default runs/gpt3), beside a suffix array
+	$(BIN)/python -m tests.benchmarks.substrings $(or $(RUN),runs/gpt3) --peer build/divsufsort/bin/python
+
 .PHONY: bench-archives
 bench-archives: $(READY) ## Records found in the archives of DATA beside warcio and FastWARC
 	$(BIN)/python -m tests.benchmarks.archives --data $(DATA)

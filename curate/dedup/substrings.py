@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from curate.kernels.anchors import Anchors, find_anchors
 from curate.kernels.repeats import find_repeats
 from curate.kernels.spans import join_spans
 from curate.kernels.strings import Bytes, Offsets, string_buffers
+from curate.kernels.words import Hashes
 from manifests.schema import EDITS
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
 from manifests.tasks import ShardWork
@@ -139,7 +141,7 @@ def contexts_stage(config: SubstringConfig, work: ShardWork) -> None:
     (manifest of dedup/repeated).
 
     Output: `contexts`, by partition of the hash: what the search compares. About 5 bytes for each byte of text that
-    lies near a repeated anchor."""
+    lies near a repeated anchor; 64 MB of them are held at a time, beside a row group of text."""
     repeated = np.sort(column(gather_part(work.inputs("repeated", role="repeated"), REPEATED, work.task.shard), "gram"))
     facts = read_table(work.input("signatures"), ["row", "order", "order_low", "doc_id"])
     work.write("contexts", partition_schema(CONTEXTS), _contexts(config, work, repeated, facts))
@@ -147,6 +149,7 @@ def contexts_stage(config: SubstringConfig, work: ShardWork) -> None:
 
 def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
     rows = column(facts, "row")
+    held: list[pa.Table] = []
     for some in edited_texts(work):
         anchors = find_anchors(*some.buffers, config.min_bytes)
         near = _members(anchors.hashes, repeated)
@@ -157,17 +160,28 @@ def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts:
         found = join_spans(some.texts, anchors.texts, anchors.firsts, anchors.lasts + config.min_bytes, places)
         work.count("contexts", len(owner))
         work.count("bytes", len(found.buffers()[2] or b""))
-        home = (anchors.hashes % np.uint64(config.partitions)).astype(np.int32)
-        table = pa.table({
-            "partition": home, "gram": anchors.hashes, "row": owner,
-            "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "start": anchors.firsts,
-            "order": mine["order"], "order_low": mine["order_low"],
-            "doc_id": mine["doc_id"], "bytes": found.view(pa.large_binary())}, schema=partition_schema(CONTEXTS))
-        for partition in np.unique(home):
-            yield table.filter(pa.array(home == partition))
+        held.append(pa.table({
+            "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "row": owner,
+            "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"], "doc_id": mine["doc_id"],
+            "bytes": found.view(pa.large_binary())}, schema=CONTEXTS))
+        if sum(table.nbytes for table in held) > _HELD_BYTES:
+            yield from _by_partition(config, held)
+            held = []
+    yield from _by_partition(config, held)
 
 
-Hashes = np.ndarray
+_HELD_BYTES: Final = 1 << 26
+
+
+def _by_partition(config: SubstringConfig, tables: list[pa.Table]) -> Iterator[pa.Table]:
+    table = pa.concat_tables([CONTEXTS.empty_table(), *tables])
+    home = (column(table, "gram") % np.uint64(config.partitions)).astype(np.int32)
+    order = np.argsort(home, kind="stable")
+    bounds = np.searchsorted(home[order], np.arange(config.partitions + 1))
+    ordered = table.take(pa.array(order)).add_column(0, partition_schema(CONTEXTS).field(0), pa.array(home[order]))
+    for start, end in pairwise(bounds.tolist()):
+        if end > start:
+            yield ordered.slice(start, end - start)
 
 
 def _members(values: Hashes, ordered: Hashes) -> np.ndarray:
