@@ -18,13 +18,14 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.layout import Int64, check_aligned, column, gather, gather_part, id_order, part_key, routes
 from curate.dedup.substring_config import SubstringConfig
 from curate.heuristics.verdicts import FlatEdits
-from curate.kernels.anchors import Anchors, find_anchors
+from curate.kernels.anchors import find_anchors
 from curate.kernels.repeats import find_repeats
 from curate.kernels.spans import join_spans
 from curate.kernels.strings import Bytes, Offsets, string_buffers
@@ -40,7 +41,7 @@ _GRAM: Final = pa.field("gram", _U64, nullable=False)
 _START: Final = pa.field("start", pa.int64(), nullable=False)
 
 ANCHORS: Final = pa.schema([_GRAM, _PART, pa.field("several", pa.bool_(), nullable=False)])
-"""Each hash once a part. several: whether the part has it more than once."""
+"""Each hash once a part. several: whether the part has it more than once, be it within one window."""
 
 REPEATED: Final = pa.schema([_PART, _GRAM])
 """Hashes that occur more than once in the corpus, for each part that has them."""
@@ -100,18 +101,20 @@ def anchors_stage(config: SubstringConfig, work: ShardWork) -> None:
     """dedup/anchors, a part. Inputs: documents, select, marks (of dedup).
 
     Output: `anchors`, by partition of the hash; about 8 bytes for every min_bytes / 4 bytes of text."""
-    seen = [np.empty(0, np.uint64)]
+    seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
     for some in edited_texts(work):
         work.count("documents", len(some.rows))
         work.count("bytes", pc.sum(pc.binary_length(some.texts)).as_py() or 0)
-        seen.append(find_anchors(*some.buffers, config.min_bytes).hashes)
+        anchors = find_anchors(*some.buffers, config.min_bytes)
+        seen.append(anchors.hashes)
+        twice.append(anchors.hashes[anchors.twice])
     ordered = np.sort(np.concatenate(seen))
     work.count("anchors", len(ordered))
     fresh = np.ones(len(ordered), np.bool_)
     fresh[1:] = ordered[1:] != ordered[:-1]
     places = np.flatnonzero(fresh)
-    several = np.diff(places, append=len(ordered)) > 1
     grams = ordered[places]
+    several = (np.diff(places, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
     table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.shard), np.uint64),
                       "several": several})
     write_partitions(work.output("anchors"), ANCHORS, table, grams % np.uint64(config.partitions))
@@ -152,8 +155,7 @@ def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts:
     held: list[pa.Table] = []
     for some in edited_texts(work):
         anchors = find_anchors(*some.buffers, config.min_bytes)
-        near = _members(anchors.hashes, repeated)
-        anchors = Anchors(*(a[near] for a in anchors))
+        anchors = anchors.of(members(anchors.hashes, repeated))
         owner = some.rows[anchors.texts]
         mine = facts.take(pa.array(np.searchsorted(rows, owner)))
         places = np.arange(len(owner) + 1, dtype=np.int64)
@@ -184,7 +186,8 @@ def _by_partition(config: SubstringConfig, tables: list[pa.Table]) -> Iterator[p
             yield ordered.slice(start, end - start)
 
 
-def _members(values: Hashes, ordered: Hashes) -> np.ndarray:
+def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
+    """Whether each value is in an ascending array."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
     place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)

@@ -24,12 +24,18 @@ _NONE: Final = -1
 
 class Anchors(NamedTuple):
     """Anchors of texts, in reading order. hashes: uint64 [m]. texts: whose each is. firsts, lasts: starts of the first
-    and of the last window it is the anchor of, in bytes of the text; together they are every window, each once."""
+    and of the last window it is the anchor of, in bytes of the text; together they are every window, each once. twice:
+    bool, whether its gram stands twice in one of these windows, so that they may repeat each other."""
 
     hashes: Hashes
     texts: Int64
     firsts: Int64
     lasts: Int64
+    twice: npt.NDArray[np.bool_]
+
+    def of(self, mask: npt.NDArray[np.bool_]) -> Anchors:
+        """Those that a mask names."""
+        return Anchors(self.hashes[mask], self.texts[mask], self.firsts[mask], self.lasts[mask], self.twice[mask])
 
 
 @nb.njit(nogil=True, cache=True)
@@ -43,7 +49,7 @@ def _least(ring, mask, first, last):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts):  # type: ignore[no-untyped-def]
+def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts, twice):  # type: ignore[no-untyped-def]
     power, width = gram_power(gram), size - gram + 1
     mask = 1
     while mask < width:
@@ -68,6 +74,9 @@ def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts):  # type: 
             if window < 0:
                 continue
             if anchor >= window and ring[place & mask] >= ring[anchor & mask]:
+                # The least hash of equals that is kept is the last one there was: another comes after it or never.
+                if ring[place & mask] == ring[anchor & mask] and found < hashes.size:
+                    twice[found] = True
                 continue
             best = place if anchor >= window else _least(ring, mask, window, place)
             if anchor != _NONE:
@@ -76,7 +85,7 @@ def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts):  # type: 
                 found += 1
             anchor, first = best, window
             if found < hashes.size:
-                hashes[found] = ring[best & mask]
+                hashes[found], twice[found] = ring[best & mask], False
         if found < hashes.size:
             texts[found], firsts[found], lasts[found] = d, first, n - size
         found += 1
@@ -92,13 +101,14 @@ def find_anchors(data: Bytes, offsets: Offsets, size: int) -> Anchors:
     """Anchors of every window of `size` bytes of texts; a text shorter than that has none.
 
     data, offsets: as of `string_buffers`. One pass, in time that does not depend on how the text repeats, but for a
-    factor of size / 2 at worst; 32 bytes an anchor."""
+    factor of size / 2 at worst; 33 bytes an anchor."""
     gram = gram_bytes(size)
     room = 4 * int(offsets[-1] - offsets[0]) // (size - gram + 1) + len(offsets)
     while True:
         hashes = np.empty(room, np.uint64)
         texts, firsts, lasts = (np.empty(room, np.int64) for _ in range(3))
-        found = _anchors(read_only(data), read_only_offsets(offsets), size, gram, hashes, texts, firsts, lasts)
+        twice = np.empty(room, np.bool_)
+        found = _anchors(read_only(data), read_only_offsets(offsets), size, gram, hashes, texts, firsts, lasts, twice)
         if found <= room:
-            return Anchors(hashes[:found], texts[:found], firsts[:found], lasts[:found])
+            return Anchors(hashes[:found], texts[:found], firsts[:found], lasts[:found], twice[:found])
         room = found

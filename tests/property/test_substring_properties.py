@@ -32,7 +32,7 @@ def test_equal_windows_have_equal_anchors(texts: list[str], size: int) -> None:
     buffers = string_buffers(pa.array(texts, pa.large_string()))
     anchors = find_anchors(*buffers, size)
     of = {}
-    for h, d, first, last in zip(*(a.tolist() for a in anchors), strict=True):
+    for h, d, first, last in zip(*(a.tolist() for a in anchors[:4]), strict=True):
         for p in range(first, last + 1):
             assert (d, p) not in of
             of[d, p] = h
@@ -43,10 +43,13 @@ def test_equal_windows_have_equal_anchors(texts: list[str], size: int) -> None:
 
 
 @settings(max_examples=250, deadline=None)
-@given(TEXTS, st.integers(2, 24))
+@given(TEXTS | st.lists(PIECES.map(lambda piece: piece * 3), max_size=3), st.integers(2, 24))
 def test_repeats_are_those_of_a_dictionary_of_windows(texts: list[str], size: int) -> None:
+    """Of windows whose anchor's hash occurs once, none is looked at: no repeat may be among them."""
     array = pa.array(texts, pa.large_string())
     anchors = find_anchors(*string_buffers(array), size)
+    values, counts = np.unique(anchors.hashes, return_counts=True)
+    anchors = anchors.of(np.isin(anchors.hashes, [*values[counts > 1], *anchors.hashes[anchors.twice]]))
     every = np.arange(len(anchors.hashes) + 1)
     contexts = join_spans(array, anchors.texts, anchors.firsts, anchors.lasts + size, every)
     order = np.lexsort((anchors.firsts, anchors.texts, anchors.hashes))

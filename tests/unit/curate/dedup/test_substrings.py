@@ -29,6 +29,8 @@ def corpus(seed: int, n_parts: int = 3) -> dict[str, list[Page]]:
         pages = []
         for _ in range(chance.randrange(3, 9)):
             own = ["".join(chance.choices(letters, k=chance.randrange(0, 60))) for _ in range(4)]
+            # A passage that repeats itself within little more than one window has a single anchor.
+            own.append((chance.choice("xyz") * chance.randrange(1, 5) + chance.choice("xyz")) * chance.randrange(9))
             text = "".join(chance.sample([*own, *chance.choices(shared, k=3)], chance.randrange(0, 7)))
             pages.append(Page(text, keep=chance.random() < 0.8, selected=chance.random() < 0.9,
                               quality=chance.choice([0.0, 0.5, 0.9]), edits=_edits(chance, text)))
