@@ -101,7 +101,7 @@ def anchors_stage(config: SubstringConfig, work: ShardWork) -> None:
     """dedup/anchors, a part. Inputs: documents, select, marks (of dedup).
 
     Output: `anchors`, by partition of the hash; about 8 bytes for every min_bytes / 4 bytes of text."""
-    seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
+    seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for some in edited_texts(work):
         work.count("documents", len(some.rows))
         work.count("bytes", pc.sum(pc.binary_length(some.texts)).as_py() or 0)

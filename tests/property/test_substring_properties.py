@@ -26,7 +26,7 @@ def windows(texts: list[str], size: int) -> dict[bytes, list[tuple[int, int]]]:
     return found
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TEXTS, st.integers(2, 24))
 def test_equal_windows_have_equal_anchors(texts: list[str], size: int) -> None:
     buffers = string_buffers(pa.array(texts, pa.large_string()))
@@ -42,7 +42,7 @@ def test_equal_windows_have_equal_anchors(texts: list[str], size: int) -> None:
         assert len({of[place] for place in places}) == 1
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TEXTS | st.lists(PIECES.map(lambda piece: piece * 3), max_size=3), st.integers(2, 24))
 def test_repeats_are_those_of_a_dictionary_of_windows(texts: list[str], size: int) -> None:
     """Of windows whose anchor's hash occurs once, none is looked at: no repeat may be among them."""
