@@ -22,7 +22,7 @@ from pipelines.run import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5
-_FUNNEL = ("extract", "select", "dedup/marks", "decontaminate", "clean")
+_FUNNEL = ("extract", "select", "dedup/marks", "dedup/substrings", "decontaminate", "clean")
 
 
 def summary(result: Result, out: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
         "pages": progress.counters("extract").get("html_pages", 0),
         "failed": [{"shard": shard, "error": str(error)} for shard, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
-        "funnel": [_funnel_row(stage, progress.counters(stage)) for stage in _FUNNEL if stage in progress.records],
+        "funnel": [_funnel_row(stage, progress.counters(stage)) for stage in _FUNNEL if progress.records.get(stage)],
         "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)),
                                  default=0),
     }
