@@ -40,7 +40,7 @@ from manifests.records import ShardRecord
 from manifests.schema import EDITS, ID, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_row_groups, read_table, write_table
-from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute
+from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute, forget_peak
 
 _DOCUMENTS: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("own_id", pa.string()), pa.field("file_row", pa.int64()),
@@ -122,18 +122,17 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
                 os.makedirs(os.path.join(out, "kept"), exist_ok=True)
                 schema = _kept_schema(texts.id_column)
                 _publish(os.path.join(out, "kept"), texts.part, schema, _kept(documents[number], found, schema))
-        if config.keep_index:
+        for texts, shard in zip(files, shards if config.keep_index else (), strict=config.keep_index):
             os.makedirs(os.path.join(out, "index"), exist_ok=True)
-            for texts, shard in zip(files, shards, strict=True):
-                shutil.copyfile(work.storage.path(f"dedup/index/{shard}.parquet"),
-                                os.path.join(out, "index", f".{texts.part}"))
-                os.replace(os.path.join(out, "index", f".{texts.part}"), os.path.join(out, "index", texts.part))
+            part = os.path.join(out, "index", texts.part)
+            shutil.copyfile(work.storage.path(f"dedup/index/{shard}.parquet"), f"{part}~")
+            os.replace(f"{part}~", part)
     return outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stage took. seconds: by the clock. cpu_seconds: of all processes. peak_bytes: of any of them so far."""
+    """What a stage took. seconds: by the clock. cpu_seconds: of all processes. peak_bytes: of any of them meanwhile."""
 
     seconds: float
     cpu_seconds: float
@@ -141,6 +140,7 @@ class Cost:
 
 
 def _timed(storage: Storage, task: ShardTask, function: StageFunction) -> tuple[ShardRecord, float]:
+    forget_peak()
     started = time.process_time()
     return execute(storage, task, function), time.process_time() - started
 

@@ -1,13 +1,14 @@
 """Near-duplicate removal from bands to marks over many documents with known clusters: time, memory, disk.
 
-    python -m tests.benchmarks.dedup_scale [--documents 1000000] [--workers 2] [--folder DIR]
+    python -m tests.benchmarks.dedup_scale [--documents 1000000] [--workers 2] [--alone] [--folder DIR]
 
 Signatures are made, not computed: 14 minima a document, one to a band, so that 14 band keys a document go through the
 search as they do by default; a document is verified by the agreement of its minima. Seven in ten documents stand alone;
 the others are in clusters of 2 to 10 whose members differ from the first in few minima. One band in 100,000 is the same
 for all (boilerplate). Every removal is checked against the clusters. Time starts when the signatures lie on disk. CPU
-time is what the work takes on an idle core; the clock shows what else the machine does. Memory is the greatest of any
-worker process up to that step, as the operating system tells it.
+time is what the work takes on an idle core; the clock shows what else the machine does. Memory is the most that any
+worker process held during that step, as the operating system tells it (VmHWM, reset before each task). Half as many
+documents go first, for the ratio.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +31,7 @@ from curate.kernels.minhash import band_keys
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.schema import DOCUMENTS, ID, SELECT_MARKS
 from manifests.tables import read_table, write_table
+from manifests.tasks import forget_peak, peak_memory_bytes
 
 N_MINIMA: Final = 14
 PART: Final = 250_000
@@ -66,7 +69,8 @@ def write_part(stages: Stages, shard: str, rows: npt.NDArray[np.int64], clusters
     keys = pa.FixedSizeListArray.from_arrays(pa.array(band_keys(minima, N_MINIMA, 1).ravel()), type=kind)
     whole = pa.FixedSizeListArray.from_arrays(pa.array(minima.astype(np.uint64).ravel()), type=kind)
     ones, hashes = np.ones(n, np.uint32), rows.astype(np.uint64)
-    signed = pa.table([np.arange(n), ids, hashes, hashes, hashes, hashes, ones, keys, whole], schema=schema)
+    order = hashes | np.uint64(1 << 63)  # of this run, not of an earlier one
+    signed = pa.table([np.arange(n), ids, order, hashes, hashes, hashes, ones, keys, whole], schema=schema)
     marks = pa.table([ids, pa.array(["crawl"] * n), pa.nulls(n, pa.float32()), pa.array(np.ones(n, np.bool_))],
                      schema=pa.schema([SELECT_MARKS.field(k) for k in ("doc_id", "source", "quality_score", "keep")]))
     documents = pa.table([ids], schema=pa.schema([DOCUMENTS.field("doc_id")]))
@@ -101,37 +105,74 @@ def check(stages: Stages, shards: list[str], clusters: npt.NDArray[np.int64]) ->
     return removed, strange
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One run. seconds: by the clock. peak_bytes: of the greatest process, this one's share of the work included."""
+
+    documents: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    strange: int
+    share: float  # removed, of what clusters could lose
+
+
+def measure(n: int, workers: int, parent: str | None) -> Measured:
+    """Run bands to marks over n made documents, and print what each step took."""
+    clusters = cluster_of(n)
+    config = DedupConfig(n_permutations=N_MINIMA, n_bands=N_MINIMA, n_band_rows=1, verify=Verification.SIGNATURES,
+                         survivor_order=(SurvivorKey.SOURCE,), partitions=max(8, n // 250_000))
+    shards = [f"crawl/part-{i:05d}" for i in range(-(-n // PART))]
+    with tempfile.TemporaryDirectory(dir=parent) as folder, Stages(folder, config, workers) as stages:
+        for number, shard in enumerate(shards):
+            write_part(stages, shard, np.arange(number * PART, min(n, (number + 1) * PART)), clusters)
+        at_first = bytes_of(folder)
+        forget_peak()
+        started = time.monotonic()
+        stages.search(shards)
+        stages.settle(shards)
+        seconds, own_peak = time.monotonic() - started, peak_memory_bytes()
+        removed, strange = check(stages, shards, clusters)
+        costs: list[Any] = [stages.costs[step] for step in STEPS]
+        could = n - len(np.unique(clusters))
+        found = Measured(n, seconds, sum(c.cpu_seconds for c in costs),
+                         max(own_peak, *(c.peak_bytes for c in costs)), strange, removed / could)
+        print(f"{n:,} documents in {len(shards)} parts, {config.partitions} partitions, {workers} workers: bands to "
+              f"marks in {seconds:.0f} s by the clock, {found.cpu_seconds:.0f} s of CPU")
+        print(f"{'step':<18}{'seconds':>9}{'CPU-s':>8}{'peak MB':>9}{'bytes a document':>18}")
+        for step, cost in zip(STEPS, costs, strict=True):
+            print(f"{step:<18}{cost.seconds:>9.1f}{cost.cpu_seconds:>8.1f}{cost.peak_bytes / 1e6:>9.0f}"
+                  f"{bytes_of(stages.storage.path(step)) / n:>18.1f}")
+        print(f"{'the process that starts them':<35}{own_peak / 1e6:>9.0f}")
+        print(f"signatures {bytes_of(stages.storage.path('dedup/signatures')) / n:.0f} bytes a document; all else "
+              f"{(bytes_of(folder) - at_first) / n:.0f}")
+        print(f"removed {removed:,} of {could:,} that a cluster could lose; for a document of "
+              f"another cluster: {strange}; {dict(sorted(stages.counters.items()))}\n")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="without half as many documents first")
     parser.add_argument("--folder")
     args = parser.parse_args()
-    n, clusters = args.documents, cluster_of(args.documents)
-    config = DedupConfig(n_permutations=N_MINIMA, n_bands=N_MINIMA, n_band_rows=1, verify=Verification.SIGNATURES,
-                         survivor_order=(SurvivorKey.SOURCE,), partitions=max(8, n // 250_000))
-    shards = [f"crawl/part-{i:05d}" for i in range(-(-n // PART))]
-    with tempfile.TemporaryDirectory(dir=args.folder) as folder, Stages(folder, config, args.workers) as stages:
-        for number, shard in enumerate(shards):
-            write_part(stages, shard, np.arange(number * PART, min(n, (number + 1) * PART)), clusters)
-        at_first = bytes_of(folder)
-        started = time.monotonic()
-        stages.search(shards)
-        stages.settle(shards)
-        seconds = time.monotonic() - started
-        removed, strange = check(stages, shards, clusters)
-        cpu = sum(stages.costs[step].cpu_seconds for step in STEPS)
-        print(f"{n:,} documents in {len(shards)} parts, {config.partitions} partitions, {args.workers} workers: bands "
-              f"to marks in {seconds:.0f} s by the clock, {cpu:.0f} s of CPU")
-        print(f"{'step':<18}{'seconds':>9}{'CPU-s':>8}{'peak MB':>9}{'bytes a document':>18}")
-        for step in STEPS:
-            of_step: Any = stages.costs[step]
-            print(f"{step:<18}{of_step.seconds:>9.1f}{of_step.cpu_seconds:>8.1f}{of_step.peak_bytes / 1e6:>9.0f}"
-                  f"{bytes_of(stages.storage.path(step)) / n:>18.1f}")
-        print(f"signatures {bytes_of(stages.storage.path('dedup/signatures')) / n:.0f} bytes a document; all else "
-              f"{(bytes_of(folder) - at_first) / n:.0f}")
-        print(f"removed {removed:,} of {n - len(np.unique(clusters)):,} that a cluster could lose; for a document of "
-              f"another cluster: {strange}; {dict(sorted(stages.counters.items()))}")
+    half = None if args.alone else measure(args.documents // 2, args.workers, args.folder)
+    whole = measure(args.documents, args.workers, args.folder)
+    goals = [("no process over 2 GB", whole.peak_bytes < 2e9, f"{whole.peak_bytes / 1e6:,.0f} MB"),
+             ("nothing removed for a document of another cluster", whole.strange == 0, f"{whole.strange}"),
+             ("more than half of what clusters could lose is found", whole.share > 0.5, f"{whole.share:.3f}"),
+             ("10 million documents in under 10 minutes on two cores",
+              whole.seconds / whole.documents * 1e7 < 600,
+              f"{whole.seconds / whole.documents * 1e7:.0f} s by the clock for as many at this pace; "
+              f"{whole.cpu_seconds / whole.documents * 1e7 / 2:.0f} s were the cores idle")]
+    if half is not None:
+        ratio = whole.cpu_seconds / half.cpu_seconds
+        goals.append(("twice the documents in at most 2.2 times the CPU", ratio <= 2.2, f"{ratio:.2f} times"))
+    for goal, met, found in goals:
+        print(f"{'pass' if met else 'FAIL'}  {goal}: {found}")
+    raise SystemExit(0 if all(met for _, met, _ in goals) else 1)
 
 
 if __name__ == "__main__":
