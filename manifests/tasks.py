@@ -109,11 +109,11 @@ class ShardWork:
         return os.path.join(self._staging, f"scratch-{name}")
 
     def write(self, role: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.RecordBatch],
-              name: str | None = None) -> int:
-        """Write one Parquet output; returns its number of rows."""
+              name: str | None = None, dictionary: bool = True) -> int:
+        """Write one Parquet output; returns its number of rows. dictionary: as of `write_table`."""
         staged = self.output(role, name=name)
         place = len(self._outputs) - 1
-        n_rows = write_table(staged, schema, tables)
+        n_rows = write_table(staged, schema, tables, dictionary)
         self._outputs[place] = (*self._outputs[place][:3], n_rows)
         return n_rows
 

@@ -188,16 +188,16 @@ def _index(p: Progress) -> Iterator[Shard]:
 
 
 DEDUP_STAGES: tuple[Stage, ...] = (
-    Stage("dedup/against", 1, against_stage, (), _of_documents, _against),
+    Stage("dedup/against", 2, against_stage, (), _of_documents, _against),
     Stage("dedup/url_keys", 2, url_keys_stage, ("select",), _of_documents, _url_keys),
     Stage("dedup/urls", 2, urls_stage, ("dedup/url_keys", "dedup/against"), _of_documents, _urls),
-    Stage("dedup/signatures", 3, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
+    Stage("dedup/signatures", 4, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
     Stage("dedup/exact", 3, exact_stage, ("dedup/signatures",), _of_documents, _exact),
-    Stage("dedup/bands", 2, bands_stage, ("dedup/exact",), _of_documents, _bands),
-    Stage("dedup/candidates", 2, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
+    Stage("dedup/bands", 3, bands_stage, ("dedup/exact",), _of_documents, _bands),
+    Stage("dedup/candidates", 3, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
     Stage("dedup/components", 2, components_stage, ("dedup/candidates",), _of_documents, _components),
-    Stage("dedup/buckets", 1, buckets_stage, ("dedup/components",), _of_documents, _buckets),
-    Stage("dedup/shingles", 3, shingles_stage, ("dedup/components",), _of_documents, _shingles),
+    Stage("dedup/buckets", 2, buckets_stage, ("dedup/components",), _of_documents, _buckets),
+    Stage("dedup/shingles", 4, shingles_stage, ("dedup/components",), _of_documents, _shingles),
     Stage("dedup/resolve", 2, resolve_stage, ("dedup/buckets", "dedup/shingles"), _of_documents, _resolve),
     Stage("dedup/copies", 3, copies_stage, ("dedup/resolve",), _of_documents, _copies),
     Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), _of_documents, _url_copies),
@@ -208,6 +208,6 @@ DEDUP_STAGES: tuple[Stage, ...] = (
     Stage("dedup/contexts", 1, contexts_stage, ("dedup/repeated",), _of_substrings, _contexts),
     Stage("dedup/repeats", 1, repeats_stage, ("dedup/contexts",), _of_substrings, _repeats),
     Stage("dedup/substrings", 1, substring_marks_stage, ("dedup/repeats",), _of_substrings, _substrings),
-    Stage("dedup/index", 1, index_stage, ("dedup/substrings",), _of_documents, _index),
+    Stage("dedup/index", 2, index_stage, ("dedup/substrings",), _of_documents, _index),
 )
 """From selection's marks to deduplication's."""

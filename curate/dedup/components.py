@@ -104,4 +104,4 @@ def buckets_stage(config: DedupConfig, work: ShardWork) -> None:
     table = read_table(work.input("buckets"))
     home = column(read_table(work.input("homes")), "component_partition")
     work.count("rows", len(table))
-    write_partitions(work.output("buckets"), BANDS, table, home)
+    write_partitions(work.output("buckets"), BANDS, table, home, dictionary=False)

@@ -102,7 +102,7 @@ class DedupConfig(BaseModel):
     n_band_rows: int | None = Field(default=None, ge=1, le=256, description="Rows of a band; goes with n_bands.")
     bucket_pivots: int = Field(
         default=64, ge=1, le=10_000,
-        description="In a bucket of more documents than this, each is compared with only so many of the best ones.")
+        description="Of each bucket a document is compared with the first so many that are kept, in survivor order.")
     partitions: int = Field(
         default=16, ge=1, le=4096, description="Into how many pieces the global steps are cut; memory falls with it.")
     keep_index: bool = Field(

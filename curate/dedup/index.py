@@ -49,7 +49,8 @@ def index_stage(config: DedupConfig, work: ShardWork) -> None:
     with open_table(work.input("documents")) as file:
         names = [name for name in ("url", "own_id") if name in file.schema_arrow.names]
         documents = file.read(columns=names, use_threads=False)
-    n_rows = work.write("index", index_schema(config), _kept(config, work.input("signatures"), keep, documents))
+    n_rows = work.write("index", index_schema(config), _kept(config, work.input("signatures"), keep, documents),
+                        dictionary=False)
     work.count("documents", n_rows)
 
 
@@ -105,14 +106,15 @@ def against_stage(config: DedupConfig, work: ShardWork) -> None:
     index, and 80 bytes a document."""
     check_index(work.input("index"), config, "against")
     facts = [_FACTS.empty_table()]
-    work.write("signatures", signatures_schema(bands_of(config)[0]), _signed(config, work, facts))
+    work.write("signatures", signatures_schema(bands_of(config)[0]), _signed(config, work, facts), dictionary=False)
     table = pa.concat_tables(facts)
     work.count("documents", len(table))
     table = table.append_column("part", pa.array(np.full(len(table), part_key(work.task.shard), np.uint64)))
     empty = signatures(pa.array([""]), config)
     worded = table.filter(pc.or_(*(pc.not_equal(table[k], empty[k][0]) for k in ("hash_a", "hash_b"))))
     write_partitions(work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet"), TEXT_HASHES,
-                     worded.select(TEXT_HASHES.names), column(worded, "hash_b") % np.uint64(config.partitions))
+                     worded.select(TEXT_HASHES.names), column(worded, "hash_b") % np.uint64(config.partitions),
+                     dictionary=False)
     urls = table.filter(pc.is_valid(table["key"]))
     urls = urls.append_column("preference", pa.array(np.zeros(len(urls), np.uint64)))
     write_partitions(work.output("url_keys", name=f"url_keys/{work.task.shard}.parquet"), URL_KEYS,

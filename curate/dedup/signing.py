@@ -93,12 +93,13 @@ def signatures_stage(config: DedupConfig, work: ShardWork) -> None:
     enters = marks["keep"].to_numpy().copy()
     enters[lost] = False
     facts: list[pa.Table] = []
-    work.write("signatures", schema_of(config), _signed(config, work, marks, enters, facts))
+    work.write("signatures", schema_of(config), _signed(config, work, marks, enters, facts), dictionary=False)
     found = pa.concat_tables([_HASHES.empty_table(), *facts])
     part = pa.array(np.full(len(found), part_key(work.task.shard), np.uint64))
     table = found.add_column(2, TEXT_HASHES.field("part"), part)
     path = work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet")
-    write_partitions(path, TEXT_HASHES, table, column(found, "hash_b") % np.uint64(config.partitions))
+    write_partitions(path, TEXT_HASHES, table, column(found, "hash_b") % np.uint64(config.partitions),
+                     dictionary=False)
 
 
 _HASHES = pa.schema([f for f in TEXT_HASHES if f.name != "part"])

@@ -38,7 +38,7 @@ def shingles_stage(config: DedupConfig, work: ShardWork) -> None:
         tables = _signed(work, facts)
     else:
         tables = _compared(config, work, facts, work.input("documents"), "text")
-    work.write("shingles", partition_schema(SHINGLES), tables)
+    work.write("shingles", partition_schema(SHINGLES), tables, dictionary=False)
 
 
 def _signed(work: ShardWork, facts: pa.Table) -> Iterator[pa.Table]:

@@ -77,7 +77,7 @@ def write_part(stages: Stages, shard: str, rows: npt.NDArray[np.int64], clusters
     for folder, table in (("dedup/signatures", signed), ("select", marks), ("extract", documents)):
         path = stages.storage.path(f"{folder}/{shard}.parquet")
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_table(path, table.schema, [table])
+        write_table(path, table.schema, [table], dictionary=False)
 
 
 STEPS: Final = ("dedup/bands", "dedup/candidates", "dedup/components", "dedup/buckets", "dedup/shingles",
