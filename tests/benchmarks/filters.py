@@ -28,9 +28,12 @@ from curate.heuristics.presets import Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.signals import Words
 from curate.heuristics.verdicts import FlatEdits, rule_edits
+from manifests.tasks import peak_memory_bytes
 
 FINEWEB = RulesConfig(preset=Preset.FINEWEB)
 ROUNDS = 3
+MIN_MB_PER_SECOND = {Words.PAPER: 20, Words.DATATROVE: 8}
+MIN_RATIO, MIN_AGREEMENT = 150, 0.99
 NAMES = {
     "dup_para_frac": RuleReason.GOPHER_DUPLICATE_PARAGRAPHS, "dup_line_frac": RuleReason.GOPHER_DUPLICATE_LINES,
     "dup_para_char_frac": RuleReason.GOPHER_DUPLICATE_PARAGRAPH_CHARACTERS,
@@ -69,6 +72,21 @@ def main() -> None:
     for words in (Words.DATATROVE, Words.PAPER):
         print("\n".join(agreement_table(words, judge_texts(FINEWEB, words, texts).to_pylist(), theirs["reasons"])))
     print(edited_sentence(texts, theirs))
+    print(verdict(n_bytes / 1e6, best, theirs["seconds"], judge_texts(FINEWEB, Words.DATATROVE, texts).to_pylist(),
+                  theirs["reasons"]))
+
+
+def verdict(size: float, ours: dict[Words, float], theirs: float, mine: list[str | None],
+            other: list[str | None]) -> str:
+    """Whether the figures reach what was asked for, and the most memory that this process held."""
+    agree = sum((a is None) == (b is None) for a, b in zip(mine, other, strict=True)) / len(mine)
+    checks = {
+        f"at least {MIN_MB_PER_SECOND[words]} MB/s with words: {words}": size / ours[words] >= MIN_MB_PER_SECOND[words]
+        for words in Words}
+    checks[f"at least {MIN_RATIO} times datatrove"] = theirs / ours[Words.DATATROVE] >= MIN_RATIO
+    checks[f"at least {MIN_AGREEMENT:.0%} of verdicts alike"] = agree >= MIN_AGREEMENT
+    said = "; ".join(f"{'pass' if good else 'FAIL'}: {what}" for what, good in checks.items())
+    return f"\n{said}. Peak memory here {peak_memory_bytes() / 1e6:,.0f} MB."
 
 
 def english_texts(run: Path, every: int) -> pa.Array:

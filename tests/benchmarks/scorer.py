@@ -22,10 +22,13 @@ import pyarrow.compute as pc
 
 from curate.quality.lines import classifier_lines
 from curate.quality.scorer import NEGATIVE, POSITIVE, FoldedModel, load_scorer
+from curate.quality.summed import SummedModel
 from manifests.tables import read_table
+from manifests.tasks import peak_memory_bytes
 
 REPORTED_EXCESS = 1e-5  # fastText takes log(p + 1e-5)
 ROUNDS = 5
+MIN_MB_PER_SECOND, MIN_RATIO, MAX_DIFFERENCE = 80, 5, 1e-6
 
 
 def texts_of(run: str, crawl: bool) -> pa.Array:
@@ -46,10 +49,11 @@ def train(folder: str, good: pa.Array, bad: pa.Array, loss: str) -> str:
     return f"{folder}/{loss}.bin"
 
 
-def compare(path: str, texts: pa.Array, rounds: int) -> tuple[list[float], list[float], np.ndarray]:
+def compare(path: str, texts: pa.Array, rounds: int, exact: bool = False) -> tuple[
+        list[float], list[float], np.ndarray]:
     """(seconds of ours, of fastText's, absolute difference of every score)."""
-    scorer, model = load_scorer(path), fasttext.load_model(path)
-    assert isinstance(scorer, FoldedModel)
+    scorer, model = load_scorer(path, exact=exact), fasttext.load_model(path)
+    assert isinstance(scorer, SummedModel if exact else FoldedModel)
     lines = [f"{text}\n" for text in texts.to_pylist()]
     scorer.score(texts.slice(0, 2))  # compiled before it is timed
     ours, theirs = [], []
@@ -70,18 +74,27 @@ def main() -> None:
     parser.add_argument("run", help="a finished run, such as runs/gpt3")
     run = parser.parse_args().run
     good, bad = texts_of(run, crawl=False), texts_of(run, crawl=True)
-    print("| texts | loss | n | MB | ours MB/s | fastText MB/s | ratio | max difference | over 1e-6 |")
-    print("| --- " * 9 + "|")
+    print("| texts | loss | way | n | MB | ours MB/s | fastText MB/s | ratio | max difference | over 1e-6 |")
+    print("| --- " * 10 + "|")
+    worst, verdict = 0.0, ""
     with tempfile.TemporaryDirectory() as folder:
         for loss, rounds in (("softmax", ROUNDS), ("hs", 1)):
             path = train(folder, good, bad, loss)
-            for name, texts in (("whole", bad), ("lines of 2,048 bytes", classifier_lines(bad, 2048))):
-                ours, theirs, difference = compare(path, texts, rounds)
+            whole, cut = ("whole", bad), ("lines of 2,048 bytes", classifier_lines(bad, 2048))
+            for (name, texts), exact in ((whole, False), (cut, False), (whole, True)):
+                ours, theirs, difference = compare(path, texts, 1 if exact else rounds, exact)
                 size = pc.sum(pc.binary_length(texts)).as_py() / 1e6
                 ratio = np.median(np.array(theirs) / np.array(ours))
-                print(f"| {name} | {loss} | {len(texts)} | {size:.1f} | {size / np.median(ours):.0f} "
+                way, worst = "summed" if exact else "folded", max(worst, float(difference.max()))
+                if not verdict:
+                    good_speed = size / np.median(ours) >= MIN_MB_PER_SECOND and ratio >= MIN_RATIO
+                    verdict = "pass" if good_speed else "FAIL"
+                print(f"| {name} | {loss} | {way} | {len(texts)} | {size:.1f} | {size / np.median(ours):.0f} "
                       f"| {size / np.median(theirs):.1f} | {ratio:.1f} | {difference.max():.1e} "
                       f"| {(difference > 1e-6).sum()} |", flush=True)
+    print(f"\nWhole texts, softmax, folded: {verdict} (at least {MIN_MB_PER_SECOND} MB/s, {MIN_RATIO} times fastText). "
+          f"Differences: {'pass' if worst <= MAX_DIFFERENCE else 'FAIL'} (at most {MAX_DIFFERENCE:g}). Peak memory "
+          f"{peak_memory_bytes() / 1e6:,.0f} MB.")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from curate.heuristics.tuning import at_threshold, histogram, read_values
 from manifests.errors import CurateError, InputError, RecipeError
 from manifests.schema import DOCUMENTS
 from manifests.tables import write_table
+from tests.arpa_models import arpa_text, estimate
 
 PAGE = (
     "Lorries queue at the gate before dawn. Their drivers talk, smoke and wait for the bell that lets them in [3].\n"
@@ -126,3 +127,28 @@ def test_histograms_of_nothing_and_of_one_value(finished: str) -> None:
     assert histogram(np.ones(5, np.float32)) == [{"from": 1.0, "to": 1.0, "documents": 5}]
     found = read_values(finished, "hash_to_word_ratio")
     assert at_threshold(found, 0.0)["dropped_by_at_least"] == 0
+
+
+def test_signals_that_need_a_model_or_a_list_are_columns_for_rules(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "m.arpa").write_text(arpa_text(*estimate([["the", "bell", "rang"], ["the", "yard"]], 2)), "utf-8")
+    (tmp_path / "bad.txt").write_text("Bell\nempty office\n", "utf-8")
+    texts = ["The bell rang", "the yard", "rang bell the the", "empty office here", ""]
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"id": i, "text": t}) for i, t in enumerate(texts)))
+    (tmp_path / "rules.yaml").write_text(
+        "preset: gpt3\nrules:\n- {reason: odd, signal: perplexity, at_most: 6.5}\n"
+        "- {reason: rude, signal: toxic_word_fraction, at_most: 0.3}\n")
+    given = ("--perplexity-model", str(tmp_path / "m.arpa"), "--toxic-words", str(tmp_path / "bad.txt"))
+    invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path), *given)
+    part = pl.read_parquet(tmp_path / "part-t.parquet")
+    third = np.float32(1 / 3)
+    assert part["signal_toxic_word_fraction"].to_list() == [third, 0, 0.25, np.float32(2 / 3), 0]
+    odd = part["signal_perplexity"].to_list()
+    assert odd[4] is None
+    assert odd[1] < odd[0] < 6.5 < odd[2]
+    assert part["reason"].to_list() == ["rude", None, "odd", "odd" if odd[3] > 6.5 else "rude", None]
+    with pytest.raises(InputError, match="signal_perplexity"):
+        invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path))
+    with pytest.raises(RecipeError, match="--perplexity-model"):
+        invoke("filter", str(tmp_path / "t.jsonl"), "--out", str(tmp_path), "--pieces", str(tmp_path / "bad.txt"))

@@ -31,12 +31,31 @@ def test_without_a_classifier_of_its_own_the_crawl_is_filtered_by_another() -> N
     assert Recipe.model_validate({**fields, "select": keep}).selection().filtered_sources == ("crawl",)
 
 
+def test_language_models_and_word_lists_are_inputs_by_their_bytes() -> None:
+    recipe = Recipe.model_validate({
+        **BASE, "perplexity": {"models": {"en": "en.arpa"}, "pieces": {"en": "en.model"}},
+        "select": {"toxic_words": {"files": ["w.txt"], "by_language": {"de": ["de.txt"]}},
+                   "rules": [{"reason": "odd", "signal": "perplexity", "at_most": 9}]}})
+    found = recipe.other_files()
+    assert {name: found[name] for name in sorted(found)} == {
+        "perplexity.models.en": ("en.arpa",), "perplexity.pieces.en": ("en.model",), "select.toxic_words": ("w.txt",),
+        "select.toxic_words.de": ("de.txt",)}
+    assert recipe.perplexity is not None
+    assert set(recipe.perplexity.reading().model_dump()) == {"normalise", "sentence"}
+    assert set(recipe.perplexity.cuts().model_dump()) == {"head", "middle", "cutoffs"}
+    assert recipe.crawled() == ["crawl"]
+
+
 @pytest.mark.parametrize(("fields", "said"), [
     ({"select": {"keep": [{"score": "dclm"}]}}, r"select\.keep\.0\.score: no classifier is called 'dclm'"),
     ({"classifiers": {"quality": {"path": "m.bin"}}}, "names of the run's own classifier"),
     ({"select": {"keep": [{"rule": "best"}]}}, "top_fraction"),
     ({"select": {"keep": [{"alpha": 0.3}]}}, r"multiple of 0\.25"),
-    ({"classifier": {"kind": "svm"}}, "hashed_lr")])
+    ({"classifier": {"kind": "svm"}}, "hashed_lr"),
+    ({"select": {"perplexity_buckets": ["head"]}}, "needs `perplexity` with a language model"),
+    ({"select": {"rules": [{"reason": "odd", "signal": "perplexity", "at_most": 9}]}}, "needs `perplexity`"),
+    ({"select": {"toxic_words": {}}}, "give files"),
+    ({"perplexity": {"models": {"en": "en.arpa"}, "pieces": {"de": "de.model"}}}, "no language model for 'de'")])
 def test_what_makes_no_sense_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Recipe.model_validate({**BASE, **fields})
