@@ -161,6 +161,10 @@ $(VENV_MEGATRON)/.ready: pyproject.toml
 bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from memory maps and Megatron's GPTDataset
 	$(VENV_MEGATRON)/bin/python -W ignore -m tests.benchmarks.loader
 
+.PHONY: bench-bpe
+bench-bpe: $(READY) ## Training a BPE beside tokenizers' trainer, on MB (default 500) of the pages in DATA
+	$(BIN)/python -m tests.benchmarks.bpe --data $(DATA) --megabytes $(or $(MB),500)
+
 .PHONY: bench-pack
 bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 	$(BIN)/python -m tests.benchmarks.pack

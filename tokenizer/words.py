@@ -152,3 +152,19 @@ def _place(rows, n, slots):  # type: ignore[no-untyped-def]
         while slots[slot]:
             slot = (slot + 1) & mask
         slots[slot] = i
+
+
+def text_hashes(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    """uint64 [n]: a hash of each text's bytes, the same everywhere. texts: large_string without nulls."""
+    _, places, buffer = texts.buffers()
+    offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    hashes: npt.NDArray[np.uint64] = _hash_all(np.frombuffer(buffer or b"", np.uint8), offsets).astype(np.uint64)
+    return hashes
+
+
+@nb.njit(nogil=True, cache=True)
+def _hash_all(data, offsets):  # type: ignore[no-untyped-def]
+    hashes = np.empty(len(offsets) - 1, np.int64)
+    for i in range(len(hashes)):
+        hashes[i] = _hash(data, offsets[i], offsets[i + 1] - offsets[i])
+    return hashes

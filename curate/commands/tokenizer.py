@@ -5,13 +5,16 @@ from __future__ import annotations
 import typer
 
 from curate.commands.chat import chat_command
+from curate.commands.tokenizer_train import export_command, train_command
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def tokenizer() -> None:
-    """Pack dialogues with a tokenizer."""
+    """Train and export tokenizers, and pack dialogues with one."""
 
 
 app.command("chat")(chat_command)
+app.command("train")(train_command)
+app.command("export")(export_command)
