@@ -81,7 +81,7 @@ def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_fr
     """Merges of the most frequent pairs, the best first; fewer than asked where pairs run out.
 
     words: large_binary without nulls, distinct; counts: int64 [n] > 0; alphabet: int32 [256], the id of each byte.
-    Raises StageError beyond 2^31 - 1 bytes of distinct words. Memory: some 20 bytes a byte of them."""
+    Raises StageError beyond 2^31 - 1 bytes of distinct words. Memory: some 12 bytes a byte of them, and 50 a pair."""
     text = _text(words, counts, alphabet, BYTES + n_merges)
     left, right = (_side(BYTES + n_merges, len(text.cells)) for _ in range(2))
     least = max(1, min_frequency)
