@@ -13,7 +13,7 @@ from curate.sources.archives import ZIP_START
 from curate.sources.framing import ARC_START
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
-from curate.sources.members import compression_of
+from curate.sources.members import compression_of, read_pieces
 from manifests.errors import InputError
 
 _HEAD_BYTES = 1 << 16
@@ -50,6 +50,8 @@ def _head(stream: IO[bytes]) -> bytes:
             return zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(io.BytesIO(raw)).read(_HEAD_BYTES)
         except zstandard.ZstdError:
             return b""
+    if compression == "lz4":
+        return next((piece.data for piece in read_pieces(io.BytesIO(raw), b"")), b"")[:_HEAD_BYTES]
     return raw
 
 

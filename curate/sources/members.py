@@ -1,8 +1,9 @@
 """A stored archive as its decompressed bytes, member by member, with the damage found on the way.
 
-Web archives are files of many small gzip members (or zstd frames), one a record, so that a record can be read alone by
-its offset. Reading member by member tells where each begins and ends in the file as stored, which a stream decoder does
-not, and makes a broken member cost itself alone: reading goes on at the next member that opens with a WARC record.
+Web archives are files of many small gzip members (or zstd or lz4 frames), one a record, so that a record can be read
+alone by its offset. Reading member by member tells where each begins and ends in the file as stored, which a stream
+decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that opens with a WARC
+record.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+import lz4.frame
 import zstandard
 
 _READ_BYTES: Final = 1 << 20
@@ -20,7 +22,9 @@ _GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves
 _ZSTD_STEP: Final = 1 << 11  # zstd has no output limit: 2 KiB can grow to 64 MiB at most
 _PIECE_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b\x08"
+_LZ4_STEP: Final = 1 << 12  # a byte of lz4 grows to 255 at most
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_LZ4: Final = b"\x04\x22\x4d\x18"
 _ZSTD_DICTIONARY: Final = 0x184D2A5D
 _MAX_DICTIONARY_BYTES: Final = 1 << 26
 _PROBE_BYTES: Final = 1 << 12
@@ -39,15 +43,17 @@ class Piece:
 
 
 def compression_of(head: bytes) -> str:
-    """`gzip`, `zstd` or `none`, by the first bytes of a file; names of files are not trusted."""
+    """`gzip`, `zstd`, `lz4` or `none`, by the first bytes of a file; names of files are not trusted."""
     if head.startswith(_GZIP):
         return "gzip"
+    if head.startswith(_LZ4):
+        return "lz4"
     skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
 
 
 def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Piece]:
-    """The decompressed bytes of a seekable file, in pieces of about a mebibyte (of a zstd file, of 64 at most).
+    """The decompressed bytes of a seekable file, in pieces of about a mebibyte (of lz4 of 5 at most, of zstd of 64).
 
     opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
     any.
@@ -57,7 +63,7 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
     if compression == "none":
         yield from _plain(window)
         return
-    codec: _Gzip | _Zstd = _Gzip() if compression == "gzip" else _Zstd()
+    codec: _Codec = _Gzip() if compression == "gzip" else _Lz4() if compression == "lz4" else _Zstd()
     last = -1  # offset of the last whole member
     while True:
         if isinstance(codec, _Zstd):
@@ -77,7 +83,7 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
             if not _only_padding(window):
                 yield Piece(b"", start, broken="bytes that are no member")
                 if last >= 0 and not codec.checked:
-                    start = last + 1  # a zstd frame need not have a checksum: the last may have swallowed the next
+                    start = last + 1  # a frame need not have a checksum: the last may have swallowed the next
         window.seek(start)
         if not _find_member(window, codec, opening):
             return
@@ -117,6 +123,7 @@ class _Window:
 
 class _Gzip:
     magic = _GZIP
+    errors: tuple[type[Exception], ...] = (zlib.error,)
     checked = True
     step = _GZIP_STEP
 
@@ -149,6 +156,7 @@ class _Gzip:
 
 class _Zstd:
     magic = _ZSTD
+    errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
     checked = False
     step = _ZSTD_STEP
 
@@ -184,6 +192,32 @@ class _Zstd:
                 size -= got
 
 
+class _Lz4:
+    magic = _LZ4
+    errors: tuple[type[Exception], ...] = (RuntimeError,)
+    checked = False
+    step = _LZ4_STEP
+
+    def starts(self, head: bytes) -> bool:
+        return head.startswith(self.magic)
+
+    def open(self) -> Any:
+        return lz4.frame.LZ4FrameDecompressor()
+
+    def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
+        out = decoder.decompress(bytes(data))
+        return out, len(data) - len(decoder.unused_data or b"")
+
+    def save(self, decoder: Any) -> Any:
+        return None
+
+    def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
+        return b""
+
+
+_Codec = _Gzip | _Zstd | _Lz4
+
+
 def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
     try:
         if data.startswith(_ZSTD):
@@ -193,7 +227,7 @@ def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
         return None
 
 
-def _member(window: _Window, codec: _Gzip | _Zstd) -> Generator[Piece, None, int | None]:
+def _member(window: _Window, codec: _Codec) -> Generator[Piece, None, int | None]:
     """Pieces of the member that begins here; returns where it began if it is broken, else None."""
     member, decoder = window.offset, codec.open()
     while True:
@@ -201,7 +235,7 @@ def _member(window: _Window, codec: _Gzip | _Zstd) -> Generator[Piece, None, int
         saved = codec.save(decoder)
         try:
             out, used = codec.inflate(decoder, data)
-        except (zlib.error, zstandard.ZstdError) as error:
+        except codec.errors as error:
             why = f"member cannot be decompressed: {error}"
             yield Piece(codec.salvage(saved, data), member, broken=why)
             return member
@@ -224,7 +258,7 @@ def _only_padding(window: _Window) -> bool:
     return True
 
 
-def _find_member(window: _Window, codec: _Gzip | _Zstd, opening: bytes | tuple[bytes, ...]) -> bool:
+def _find_member(window: _Window, codec: _Codec, opening: bytes | tuple[bytes, ...]) -> bool:
     """Move to the next member whose text starts as a record does; false at the end of the file.
 
     A magic number alone is no proof: it turns up by chance once in 16 MiB of compressed bytes."""
@@ -239,7 +273,7 @@ def _find_member(window: _Window, codec: _Gzip | _Zstd, opening: bytes | tuple[b
         window.advance(place)
         try:
             text, _ = codec.inflate(codec.open(), bytes(window.peek(_PROBE_BYTES))[:_PROBE_BYTES])
-        except (zlib.error, zstandard.ZstdError):
+        except codec.errors:
             text = b""
         if text.startswith(opening):
             return True

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import lz4.frame
 import pytest
 import zstandard
 
@@ -32,7 +33,7 @@ HANG_SECONDS = 10
 MAX_RECORD_BYTES = 1 << 17
 CONFIG = ExtractConfig(identify_language=False, max_html_bytes=1 << 20)
 PACK: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": functools.partial(gzip.compress, compresslevel=1),
-                                             "zstd": zstandard.compress}
+                                             "zstd": zstandard.compress, "lz4": lz4.frame.compress}
 
 
 def draw(case: int, purpose: str, n: int) -> int:
@@ -99,7 +100,7 @@ def archive(case: int) -> bytes:
     """A sound record, a mutated one and a sound one, in one of the ways that archives are stored."""
     form = "arc" if draw(case, "format", 5) == 0 else "warc"
     make = arc if form == "arc" else warc
-    pack = PACK[("plain", "gzip", "zstd")[draw(case, "pack", 3)]]
+    pack = PACK[("plain", "gzip", "zstd", "lz4")[draw(case, "pack", 4)]]
     pool = real_records()[form]
     data, other = pool[draw(case, "record", len(pool))], pool[draw(case, "other", len(pool))]
     inner = draw(case, "inner", 2) == 0

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import lz4.frame
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -42,7 +43,7 @@ def ids(folder: Path) -> list[int]:
     return [int(i) for i in pq.read_table(folder / "run/extract/s/part-0.parquet")["record_id"].to_pylist()]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lz4.frame.compress], ids=["gzip", "zstd", "lz4"])
 def test_a_cut_jsonl_gives_the_lines_before_the_cut(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     data = pack("\n".join(LINES).encode())
     record = run(tmp_path, data[: len(data) * 2 // 3])

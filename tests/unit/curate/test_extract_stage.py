@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import lz4.frame
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -137,7 +138,8 @@ def test_wet_texts(tmp_path: Path) -> None:
     assert [e["reason"] for e in excluded] == ["no_text"]
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress, lz4.frame.compress],
+                         ids=["plain", "gzip", "zstd", "lz4"])
 def test_jsonl(tmp_path: Path, pack: type[bytes]) -> None:
     lines = ['{"id": "a", "text": "one\\u0000 two", "url": "https://x.org/a.pdf", "extra": [1, {}]}', "",
              '{"id": 7, "text": "three"}',

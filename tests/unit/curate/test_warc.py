@@ -7,6 +7,7 @@ import io
 import os
 from pathlib import Path
 
+import lz4.frame
 import pytest
 import zstandard
 from fastwarc.warc import ArchiveIterator
@@ -37,7 +38,8 @@ def numbers(entries: list[WarcEntry]) -> list[int]:
     return [int((e.url or "").rpartition("/")[2]) for e in entries]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bytes], ids=["gzip", "zstd", "plain"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lz4.frame.compress, bytes],
+                         ids=["gzip", "zstd", "lz4", "plain"])
 def test_offset_and_length_lead_back_to_the_record(pack: type[bytes]) -> None:
     data = b"".join(pack(record(i, 50 + 3000 * i)) for i in range(8))
     entries, losses = read(data)
@@ -63,9 +65,10 @@ def test_records_that_share_a_member_are_told_apart() -> None:
     assert {e.length for e in entries} == {-1}
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lz4.frame.compress], ids=["gzip", "lz4"])
 @pytest.mark.parametrize("cut", [1, 9, 100])
-def test_a_cut_file_loses_its_last_record_alone(cut: int) -> None:
-    members = [gzip.compress(record(i)) for i in range(4)]
+def test_a_cut_file_loses_its_last_record_alone(cut: int, pack: type[bytes]) -> None:
+    members = [pack(record(i)) for i in range(4)]
     entries, (loss,) = read(b"".join(members)[:-cut])
     assert numbers(entries) == [0, 1, 2]
     assert loss.offset == sum(map(len, members[:3]))
@@ -177,3 +180,21 @@ def test_no_real_archive_raises_and_none_gives_less_than_fastwarc() -> None:
         n_responses = sum(e.kind == "response" for e in entries)
         assert n_responses >= n_fastwarc or losses, path.name
         assert len({e.position for e in entries}) == len(entries), path.name
+
+
+def test_what_fastwarc_writes_as_lz4_is_read_record_by_record(tmp_path: Path) -> None:
+    from fastwarc.stream_io import Lz4Writer
+
+    with Lz4Writer(str(tmp_path / "a.warc.lz4")) as writer:
+        for i in range(3):
+            writer.write(record(i, 5000))
+            writer.finish()
+    data = (tmp_path / "a.warc.lz4").read_bytes()
+    entries, losses = read(data)
+    assert not losses
+    assert numbers(entries) == [0, 1, 2]
+    hurt = bytearray(data)
+    hurt[entries[1].offset + 40 : entries[1].offset + 60] = bytes(20)
+    entries, losses = read(bytes(hurt))
+    assert {0, 2} <= set(numbers(entries))
+    assert losses
