@@ -21,7 +21,7 @@ from manifests.tasks import ShardWork
 def components_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates).
 
-    Union-find over all buckets, read twice and written never. Outputs: `members`, routed: the partition of each
+    Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: the partition of each
     document that shares a bucket; `homes`, for each partition of dedup/candidates the same, row by row of its buckets.
     Memory: 1.1 bits a document of the corpus, 4 bytes a document that has a candidate, 100 MB of buffers."""
     paths = work.inputs("buckets", role="buckets")
