@@ -27,10 +27,10 @@ from manifests.tasks import ShardWork
 def clean(config: Any, work: ShardWork) -> None:
     """Write what a part keeps, one file for each source its documents belong to.
 
-    inputs: documents; select, dedup, substrings, decontaminate: marks in the documents' order (all but select may
-    be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the sources
-    its documents may belong to; part, the part's file name.
-    outputs (role documents): `<source>/<part>.parquet`, present even where it has no row."""
+    inputs: documents; select, dedup, passages, substrings, decontaminate: marks in the documents' order (all but select
+    may be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the
+    sources its documents may belong to; part, the part's file name. outputs (role documents):
+    `<source>/<part>.parquet`, present even where it has no row."""
     path = work.input("documents")
     schema = clean_schema(open_table(path).schema_arrow)
     marks = _marks(work)
@@ -115,11 +115,13 @@ def _marks(work: ShardWork) -> pa.Table:
     """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
     select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
     keep = pc.and_(select["keep"], pc.invert(is_removed(select["doc_id"], removed_ids(work.inputs("removals")))))
-    for name in ("dedup", "substrings", "decontaminate"):
+    edits = select["edits"]
+    for name in ("dedup", "passages", "substrings", "decontaminate"):
         if work.inputs(name):
             keep = pc.and_(keep, read_table(work.input(name), ["keep"])["keep"])
-    # What cut repeated passages out of edited texts has selection's edits in its own.
-    edits = read_table(work.input("substrings"), ["edits"])["edits"] if work.inputs("substrings") else select["edits"]
+        if work.inputs(name) and name in ("passages", "substrings"):
+            # What cuts repeated passages out of edited texts has the edits before it in its own.
+            edits = read_table(work.input(name), ["edits"])["edits"].cast(EDITS)
     if work.inputs("decontaminate"):
         pieces = read_table(work.input("decontaminate"), ["pieces"])["pieces"].cast(pa.list_(SPAN))
     else:

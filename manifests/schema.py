@@ -83,6 +83,35 @@ DEDUP_MARKS = pa.schema([
            "recipe verifies; null for a URL's duplicate", nullable=True),
 ])
 
+REPEATED_SPAN = pa.struct([
+    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
+    pa.field("kind", pa.string(), nullable=False), pa.field("duplicate_of", ID, nullable=True)])
+"""UTF-8 bytes start:end of an extracted text that stand in an earlier place, by which rule, and in which document first
+(null where the rule cannot tell)."""
+
+PASSAGE_MARKS = pa.schema([
+    _field("doc_id", ID, "document"),
+    _field("keep", pa.bool_(), "whether enough of it is left; false as well where an earlier stage dropped it"),
+    _field("reason", pa.string(), "too_little_left or mostly_seen; not_selected; null where kept", nullable=True),
+    _field("value", pa.float64(), "bytes left, or share of n-grams seen", nullable=True),
+    _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
+    _field("repeats", pa.list_(REPEATED_SPAN), "what is cut because it stands in an earlier place; null: nothing",
+           nullable=True),
+    _field("edits", EDITS, "what these cuts and the edits of select leave of the text; null: all", nullable=True),
+])
+
+BOILERPLATE = pa.schema([
+    _field("host", pa.string(), "host whose pages repeat the paragraph"),
+    _field("n_pages", pa.int64(), "pages of the host that have it"),
+    _field("n_occurrences", pa.int64(), "how often it stands on them"),
+    _field("n_bytes", pa.int64(), "bytes of the example"),
+    _field("text", pa.large_string(), "the paragraph as the first of those pages has it, its first bytes"),
+    _field("doc_id", ID, "that page"),
+    _field("url", pa.string(), "its URL", nullable=True),
+    _field("key", pa.uint64(), "first 64 bits of the SHA-1 of the paragraph's normal form"),
+])
+"""dedup/cuts/boilerplate: what hosts put on many of their pages."""
+
 CUT = pa.struct([
     pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
     pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False)])

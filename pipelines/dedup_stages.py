@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import xxhash
+
+from curate.dedup.bloom import bloom_stage, filter_of
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
+from curate.dedup.cuts import cuts_stage
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.index import against_stage, index_stage
 from curate.dedup.marks import marks_stage, summary_stage
+from curate.dedup.passage_cuts import passage_cuts_stage
+from curate.dedup.passages import passages_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
@@ -18,6 +24,7 @@ from curate.dedup.substring_marks import substring_marks_stage
 from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
+from manifests.errors import StageError
 from manifests.tasks import InputRef
 from pipelines.earlier import PREFIX
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, part_of, source_ref
@@ -106,7 +113,8 @@ def _buckets(p: Progress) -> Iterator[Shard]:
 def _shingles(p: Progress) -> Iterator[Shard]:
     members = p.whole("dedup/components", "members")
     for shard, inputs in documents_and(p, "dedup/signatures", "signatures", "signatures"):
-        yield Shard(shard, {**inputs, "members": members}, _old_documents(p))
+        yield Shard(shard, {**inputs, "marks": p.output("select", shard, "marks"), "members": members},
+                    _old_documents(p))
     for shard, _, index in _old_parts(p):
         signed = p.output("dedup/against", shard, "signatures")
         yield Shard(shard, {"index": index, "signatures": signed, "members": members}, _old_documents(p))
@@ -141,11 +149,80 @@ def _summary(p: Progress) -> Iterator[Shard]:
     yield Shard("summary", {"counts": p.whole("dedup/marks", "counts")})
 
 
+def _kept(p: Progress) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    for shard, inputs in documents_and(p, "select", "marks", "marks"):
+        yield shard, {**inputs, "kept": p.output("dedup/marks", shard, "marks")}
+
+
+def _passages(p: Progress) -> Iterator[Shard]:
+    for shard, inputs in _kept(p) if p.recipe.dedup.repeats else ():
+        yield Shard(shard, inputs, {"source_rank": p.recipe.source_rank()})
+
+
+def _passage_cuts(p: Progress) -> Iterator[Shard]:
+    if p.shards("dedup/passages"):
+        inputs = {role: p.whole("dedup/passages", role) for role in ("paragraphs", "sentences")
+                  if getattr(p.recipe.dedup, role) is not None}
+        yield from _partitions(inputs, p.recipe.dedup.partitions)
+
+
+def _bloom(p: Progress) -> Iterator[Shard]:
+    if p.recipe.dedup.bloom is None:
+        return
+    rank, filters = p.recipe.source_rank(), p.recipe.dedup.bloom.filters
+    n_words = {r.identity.shard: r.counters.get("words_signed", 0) for r in p.shards("dedup/signatures")}
+    parts = sorted(_kept(p), key=lambda part: (rank[part[0].split("/")[0]], part[0]))
+    earlier = {"cuts": p.whole("dedup/passage_cuts", "cuts")} if p.shards("dedup/passage_cuts") else {}
+    for number in range(filters):
+        mine = [part for part in parts if filter_of(part[0], filters) == number]
+        inputs = {name: _together([found[name] for _, found in mine]) for name in ("documents", "marks", "kept")}
+        yield Shard(f"filter-{number:05d}", {**inputs, **earlier}, {
+            "parts": [shard for shard, _ in mine], "n_grams": sum(n_words[shard] for shard, _ in mine)})
+
+
+def _together(files: Sequence[InputRef]) -> InputRef:
+    """Files of several shards as one input, in their order."""
+    digest = xxhash.xxh3_128_hexdigest("".join(f.digest for f in files).encode())
+    return InputRef(tuple(path for f in files for path in f.paths), digest)
+
+
+def _both(p: Progress, stage: str, *roles: str) -> InputRef:
+    """Files of several roles of a whole stage as one input."""
+    found = [p.whole(stage, role) for role in roles]
+    return InputRef(found[0].paths, "".join(ref.digest for ref in found))
+
+
+def _cuts(p: Progress) -> Iterator[Shard]:
+    whole = {}
+    if p.shards("dedup/passage_cuts"):
+        whole["passages"] = _both(p, "dedup/passage_cuts", "cuts", "boilerplate")
+    if p.shards("dedup/bloom"):
+        whole["bloom"] = _both(p, "dedup/bloom", "cuts", "seen")
+    for shard, inputs in _kept(p) if p.recipe.dedup.passages else ():
+        yield Shard(shard, {**inputs, **whole})
+
+
+def _no_source_loses_too_much(p: Progress) -> None:
+    """The guard of dedup/summary, for documents of which too little was left."""
+    counters, config = p.counters("dedup/cuts"), p.recipe.dedup
+    for source in p.recipe.source_rank():
+        seen, kept = (counters.get(f"{name}_{source}", 0) for name in ("documents", "kept"))
+        if seen >= config.guard_min_documents and seen - kept > config.max_removed_fraction * seen:
+            raise StageError(
+                f"lost {seen - kept} of {seen} documents to repeated passages, more than the "
+                f"{config.max_removed_fraction:.0%} that max_removed_fraction allows", where=f"source {source}",
+                hint="look at dedup/cuts/boilerplate, lower min_left_bytes, or raise max_removed_fraction")
+
+
 def _searched(p: Progress) -> Iterator[tuple[str, dict[str, InputRef]]]:
     """Every part with what the search for repeated passages reads of it; none where it is off."""
     if p.recipe.dedup.substrings is not None:
         for shard, inputs in documents_and(p, "select", "marks", "select"):
-            yield shard, {**inputs, "marks": p.output("dedup/marks", shard, "marks")}
+            if p.shards("dedup/cuts"):  # they hold selection's edits in their own
+                cut = p.output("dedup/cuts", shard, "marks")
+                yield shard, {**inputs, "select": cut, "marks": cut}
+            else:
+                yield shard, {**inputs, "marks": p.output("dedup/marks", shard, "marks")}
 
 
 def _anchors(p: Progress) -> Iterator[Shard]:
@@ -178,7 +255,8 @@ def _substrings(p: Progress) -> Iterator[Shard]:
 
 def last_marks(p: Progress) -> str:
     """The stage whose marks say which documents deduplication leaves."""
-    return "dedup/substrings" if p.records.get("dedup/substrings") else "dedup/marks"
+    made = (stage for stage in ("dedup/substrings", "dedup/cuts") if p.records.get(stage))
+    return next(made, "dedup/marks")
 
 
 def _index(p: Progress) -> Iterator[Shard]:
@@ -191,19 +269,25 @@ DEDUP_STAGES: tuple[Stage, ...] = (
     Stage("dedup/against", 2, against_stage, (), _of_documents, _against),
     Stage("dedup/url_keys", 2, url_keys_stage, ("select",), _of_documents, _url_keys),
     Stage("dedup/urls", 2, urls_stage, ("dedup/url_keys", "dedup/against"), _of_documents, _urls),
-    Stage("dedup/signatures", 4, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
+    Stage("dedup/signatures", 5, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
     Stage("dedup/exact", 3, exact_stage, ("dedup/signatures",), _of_documents, _exact),
     Stage("dedup/bands", 3, bands_stage, ("dedup/exact",), _of_documents, _bands),
     Stage("dedup/candidates", 3, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
     Stage("dedup/components", 2, components_stage, ("dedup/candidates",), _of_documents, _components),
     Stage("dedup/buckets", 2, buckets_stage, ("dedup/components",), _of_documents, _buckets),
-    Stage("dedup/shingles", 4, shingles_stage, ("dedup/components",), _of_documents, _shingles),
+    Stage("dedup/shingles", 5, shingles_stage, ("dedup/components",), _of_documents, _shingles),
     Stage("dedup/resolve", 2, resolve_stage, ("dedup/buckets", "dedup/shingles"), _of_documents, _resolve),
     Stage("dedup/copies", 3, copies_stage, ("dedup/resolve",), _of_documents, _copies),
     Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), _of_documents, _url_copies),
     Stage("dedup/marks", 2, marks_stage, ("dedup/url_copies",), _of_documents, _marks),
     Stage("dedup/summary", 2, summary_stage, ("dedup/marks",), _of_documents, _summary),
-    Stage("dedup/anchors", 1, anchors_stage, ("dedup/summary",), _of_substrings, _anchors),
+    Stage("dedup/passages", 1, passages_stage, ("dedup/summary",), lambda r: r.dedup.shuffled(), _passages),
+    Stage("dedup/passage_cuts", 1, passage_cuts_stage, ("dedup/passages",), lambda r: r.dedup.shuffled(),
+          _passage_cuts),
+    Stage("dedup/bloom", 1, bloom_stage, ("dedup/passage_cuts",), lambda r: r.dedup.cutting(), _bloom),
+    Stage("dedup/cuts", 1, cuts_stage, ("dedup/bloom",), lambda r: r.dedup.cutting(), _cuts,
+          _no_source_loses_too_much),
+    Stage("dedup/anchors", 1, anchors_stage, ("dedup/cuts",), _of_substrings, _anchors),
     Stage("dedup/repeated", 1, repeated_stage, ("dedup/anchors",), _of_substrings, _repeated),
     Stage("dedup/contexts", 1, contexts_stage, ("dedup/repeated",), _of_substrings, _contexts),
     Stage("dedup/repeats", 1, repeats_stage, ("dedup/contexts",), _of_substrings, _repeats),

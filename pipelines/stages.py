@@ -259,6 +259,8 @@ def _clean(p: Progress) -> Iterator[Shard]:
     for shard, inputs in documents_and(p, "select", "marks", "select"):
         source, part = shard.split("/")
         inputs["dedup"] = p.output("dedup/marks", shard, "marks")
+        if p.records["dedup/cuts"]:
+            inputs["passages"] = p.output("dedup/cuts", shard, "marks")
         if p.records["dedup/substrings"]:
             inputs["substrings"] = p.output("dedup/substrings", shard, "marks")
         if p.records["decontaminate"]:

@@ -20,10 +20,17 @@ def dedup_command(
     out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
     exact: Annotated[bool, typer.Option("--exact", help="Remove copies: the same words in the same order.")] = False,
     minhash: Annotated[bool, typer.Option("--minhash", help=(
-        "Remove near-duplicates. Without any of --exact, --minhash, --urls and --substrings: copies and "
-        "near-duplicates."))] = False,
+        "Remove near-duplicates. Where no kind is named: copies and near-duplicates."))] = False,
     urls: Annotated[str | None, typer.Option(metavar="RULE", help=(
         "One row of each canonical URL, from column `url`: the longest, or the first."))] = None,
+    paragraphs: Annotated[bool, typer.Option("--paragraphs", help=(
+        "Cut paragraphs that stand in an earlier place, as CCNet does."))] = False,
+    sentences: Annotated[bool, typer.Option("--sentences", help=(
+        "Cut spans of three sentences that stand in an earlier place, as C4 does."))] = False,
+    bloom: Annotated[bool, typer.Option("--bloom", help=(
+        "Cut paragraphs and drop rows whose 13-grams were seen, by a Bloom filter, as DCLM does."))] = False,
+    min_left_bytes: Annotated[int, typer.Option(min=0, help=(
+        "A row that lost paragraphs or sentences is dropped where fewer bytes are left."))] = 0,
     substrings: Annotated[bool, typer.Option("--substrings", help=(
         "Cut passages that stand elsewhere too, byte for byte; all but the first."))] = False,
     min_bytes: Annotated[int, typer.Option(min=16, max=100_000, help="Shortest passage, in UTF-8 bytes.")] = 100,
@@ -51,8 +58,9 @@ def dedup_command(
     """Mark duplicates in files: curate dedup old.parquet new.jsonl --out marks --threshold 0.8
 
     Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
-    input order. --substrings adds `cuts`: start, end (UTF-8 bytes) and the row that has the passage
-    first. No row is removed but for a kept one that is as similar as the threshold asks."""
+    input order. No row is removed but for a kept one that is as similar as the threshold asks. --paragraphs,
+    --sentences, --bloom and --substrings add `cuts`: start and end in UTF-8 bytes, kind, and the row that has the
+    passage first; --apply writes what is left of the text, and every other column."""
     import json
 
     from curate.dedup.standalone import deduplicate
@@ -61,9 +69,11 @@ def dedup_command(
         raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
-    every = not (exact or minhash or urls or substrings)
-    fields = {"exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold,
+    every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
+    fields: dict[str, Any] = {"exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold,
               "shingles": shingles, "ngram": ngram, "verify": verify,
+              "paragraphs": {} if paragraphs else None, "sentences": {} if sentences else None,
+              "bloom": {} if bloom else None, "min_left_bytes": min_left_bytes,
               "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0,
               "substrings": {"min_bytes": min_bytes, "cut": cut} if substrings else None}
     settings = _settings(fields, config)
@@ -123,7 +133,8 @@ def _texts(patterns: list[str], id_column: str, text_column: str) -> list[Texts]
 
     names = ColumnNames(id=id_column, text=text_column)
     paths = find_files(patterns)
-    return [Texts(path, part, id_column_of(path, names), partial(_told, path, partial(read_texts, path, names)))
+    return [Texts(path, part, id_column_of(path, names), partial(_told, path, partial(read_texts, path, names)), path,
+                  text_column)
             for path, part in zip(paths, part_names(paths), strict=True)]
 
 
@@ -146,11 +157,14 @@ def _sentences(facts: dict[str, Any]) -> str:
     lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
              f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
     lines += [f"  {reason:<20} {n:,}" for reason, n in facts["dropped"].items()]
-    if "bytes_cut" in facts["counters"]:
-        told = {name: f"{facts['counters'][name]:,}" for name in ("cuts", "documents_cut", "bytes_cut")}
-        lines.append(f"  {told['cuts']} repeated passages cut out of {told['documents_cut']} documents: "
-                     f"{told['bytes_cut']} bytes")
-    if facts["counters"].get("oversize_buckets"):
-        lines.append(f"  {facts['counters']['oversize_buckets']:,} oversize buckets, "
-                     f"{facts['counters']['pairs_left_out']:,} of their pairs not compared")
+    counters = facts["counters"]
+    kinds = {"paragraphs_cut": "paragraphs", "sentences_cut": "spans of sentences",
+             "cuts_bloom": "paragraphs by n-grams", "cuts": "passages"}
+    if "documents_cut" in counters:
+        told = ", ".join(f"{counters[name]:,} {kind}" for name, kind in kinds.items() if counters.get(name))
+        lines.append(f"  cut out of {counters['documents_cut']:,} documents: {told or 'nothing'}; "
+                     f"{counters['bytes_cut'] / 1e6:,.2f} MB")
+    if counters.get("oversize_buckets"):
+        lines.append(f"  {counters['oversize_buckets']:,} oversize buckets, "
+                     f"{counters['pairs_left_out']:,} of their pairs not compared")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from curate.dedup.passage_config import BloomConfig, ParagraphsConfig, SentencesConfig
 from curate.dedup.substring_config import SubstringConfig
 
 
@@ -149,6 +150,18 @@ class DedupConfig(BaseModel):
 class DedupRecipe(DedupConfig):
     """Removal of duplicates: whole documents first, then what is repeated within those that stay."""
 
+    paragraphs: ParagraphsConfig | None = Field(
+        default=None, description="Cut paragraphs that occur in an earlier place, as CCNet does; off if unset.")
+    sentences: SentencesConfig | None = Field(
+        default=None, description=(
+            "Cut spans of three sentences that occur in an earlier place, as C4 does; off if unset."))
+    bloom: BloomConfig | None = Field(
+        default=None, description=(
+            "Cut paragraphs and drop documents whose n-grams were seen, as DCLM does; off if unset."))
+    min_left_bytes: int = Field(
+        default=0, ge=0, description=(
+            "A document that lost paragraphs or sentences is dropped where fewer bytes than this are left, and always "
+            "where none is. What is left of it may then stand nowhere else."))
     substrings: SubstringConfig | None = Field(
         default=None, description="Cut passages that also stand elsewhere, byte for byte; off if unset.")
 
@@ -167,3 +180,22 @@ class DedupRecipe(DedupConfig):
         earlier runs lie is no part of it: their indexes are inputs."""
         found = DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})
         return found.model_copy(update={"keep_index": self.keep_index or bool(self.against)})
+
+    def shuffled(self) -> DedupRecipe:
+        """What paragraphs and sentences depend on: neither later rules nor how much must be left."""
+        return self.cutting().model_copy(update={"bloom": None, "min_left_bytes": 0})
+
+    def cutting(self) -> DedupRecipe:
+        """What the cuts of passages depend on: neither the search for substrings, which comes after them, nor where
+        earlier runs lie."""
+        return self.model_copy(update={"substrings": None, "against": ()})
+
+    @property
+    def repeats(self) -> bool:
+        """Whether paragraphs or sentences are compared over the whole corpus."""
+        return self.paragraphs is not None or self.sentences is not None
+
+    @property
+    def passages(self) -> bool:
+        """Whether paragraphs, sentences or n-grams are compared."""
+        return self.repeats or self.bloom is not None

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme
+from curate.dedup.edited import EditedTexts
 from curate.dedup.layout import (
     LOSERS,
     TEXT_HASHES,
@@ -85,10 +86,11 @@ def signatures_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/signatures, a part. Inputs: documents, marks (of selection, same part), losers (manifest of dedup/urls).
     Variables: source_rank.
 
-    Outputs: `signatures`, one row a selected document that is the best of its URL; `text_hashes`, the same documents by
-    partition of their text hash, those without any word left out (they are never duplicates). Raises StageError where a
-    source has no rank, InputError where the marks belong to other documents."""
-    marks = read_table(work.input("marks"), ["doc_id", "source", "quality_score", "keep"])
+    Texts are taken as selection's edits leave them. Outputs: `signatures`, one row a selected document that is the best
+    of its URL; `text_hashes`, the same documents by partition of their text hash, those without any word left out (they
+    are never duplicates). Raises StageError where a source has no rank, InputError where the marks belong to other
+    documents."""
+    marks = read_table(work.input("marks"), ["doc_id", "source", "quality_score", "keep", "edits"])
     lost = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.shard), "row")
     enters = marks["keep"].to_numpy().copy()
     enters[lost] = False
@@ -115,9 +117,12 @@ def _signed(config: DedupConfig, work: ShardWork, marks: pa.Table, enters: npt.N
         kept, marked = group.filter(pa.array(mask)), mine.filter(pa.array(mask))
         rows = start + np.flatnonzero(mask)
         start += len(group)
-        table = signatures(kept["text"], config)
+        edited = EditedTexts.of(kept["text"], marked["edits"], kept["n_bytes"].to_numpy())
+        table = signatures(edited.texts, config)
+        kept = kept.set_column(kept.column_names.index("n_bytes"), "n_bytes", pa.array(edited.n_bytes))
         work.count("documents_signed", len(table))
-        work.count("bytes_signed", pc.sum(pc.binary_length(kept["text"])).as_py() or 0)
+        work.count("bytes_signed", int(edited.n_bytes.sum()))
+        work.count("words_signed", pc.sum(table["n_words"]).as_py() or 0)
         order = order_of(config.survivor_order, kept, marked, work.variables["source_rank"])
         table = table.append_column("row", pa.array(rows, pa.int64())).append_column("doc_id", kept["doc_id"])
         for half, name in enumerate(("order", "order_low")):

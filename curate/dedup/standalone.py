@@ -15,19 +15,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.dedup.bloom import bloom_stage, filter_of
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig, DedupRecipe
+from curate.dedup.cuts import cuts_stage
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.index import against_stage, index_stage
-from curate.dedup.layout import place_ids, places_of
+from curate.dedup.kept_rows import kept_rows
+from curate.dedup.layout import place_ids
 from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.own_cuts import CUTS, cut_bytes, left_texts, named_documents, own_cuts
+from curate.dedup.own_cuts import boilerplate_pages, bytes_left, kept_groups, named_documents, own_boilerplate
+from curate.dedup.own_marks import own_marks, survivor_ids, with_cuts
+from curate.dedup.passage_cuts import passage_cuts_stage
+from curate.dedup.passages import ROLES, passages_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
@@ -36,40 +43,33 @@ from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stag
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from curate.sources.columns import TextRows
+from curate.urls import hosts_of
 from manifests.records import ShardRecord
 from manifests.schema import EDITS, ID, STAGE_MANIFEST
 from manifests.storage import Storage
-from manifests.tables import read_row_groups, read_table, write_table
+from manifests.tables import read_table, write_table
 from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute, forget_peak
 
 _DOCUMENTS: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("own_id", pa.string()), pa.field("file_row", pa.int64()),
-    pa.field("url", pa.string()), pa.field("date", pa.timestamp("ms", "UTC")), pa.field("text", pa.large_string()),
-    pa.field("n_bytes", pa.int64(), nullable=False)])
+    pa.field("url", pa.string()), pa.field("host", pa.string()), pa.field("date", pa.timestamp("ms", "UTC")),
+    pa.field("text", pa.large_string()), pa.field("n_bytes", pa.int64(), nullable=False)])
 _SELECTED: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("source", pa.string(), nullable=False),
     pa.field("quality_score", pa.float32()), pa.field("keep", pa.bool_(), nullable=False), pa.field("edits", EDITS)])
 
 
-def marks_schema(id_column: str, cuts: bool = False, against: bool = False) -> pa.Schema:
-    """The columns of a part of marks, with the id column named as in the input; cuts: whether passages are cut;
-    against: whether survivors may be of an earlier run, which `of_run` then names."""
-    return pa.schema([
-        pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False), pa.field("reason", pa.string()),
-        pa.field("duplicate_of", pa.string(), metadata={"comment": "id of the kept document it duplicates"}),
-        pa.field("similarity", pa.float32()),
-        *([pa.field("cuts", CUTS, metadata={"comment": "UTF-8 bytes of the text that stand elsewhere too"})]
-          if cuts else []), *([pa.field("of_run", pa.string())] if against else [])])
-
-
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """One file of texts. name: how messages call it. part: file name of its marks. id_column: of the marks."""
+    """One file of texts. name: how messages call it. part: file name of its marks. id_column: of the marks. path: of
+    the file, where its other columns are wanted; text_column: what it calls the text."""
 
     name: str
     part: str
     id_column: str
     rows: Callable[[], Iterable[TextRows]]
+    path: str | None = None
+    text_column: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,25 @@ class Outcome:
     dropped: Counter[str] = field(default_factory=Counter)
     counters: dict[str, int] = field(default_factory=dict)
 
+    def add(self, marks: pa.Table, n_bytes: pa.ChunkedArray) -> None:
+        """Count the documents of a part. marks: as of `with_cuts`."""
+        keep, sizes = marks["keep"].to_numpy(), n_bytes.to_numpy()
+        self.documents += len(marks)
+        self.kept += int(keep.sum())
+        self.bytes += int(sizes.sum())
+        self.kept_bytes += int(bytes_left(sizes, marks["edits"])[keep].sum())
+        self.dropped.update(reason for reason in marks["reason"].to_pylist() if reason is not None)
+
 
 def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: int = 1,
                 apply: bool = False, against: Sequence[Earlier] = ()) -> Outcome:
     """Write one part of marks for each file into `out`, and with `apply` the kept rows into `out/kept`.
 
-    A part of `kept` has the id, the url where there is one, and the text. workers: processes. against: documents that
-    come before all of these and stay; the marks then have `of_run`, which run a survivor is of, null for one of these
-    files. With `config.keep_index` the index of the kept rows goes into `out/index`. The same files in the same order
-    give the same bytes. Raises StageError where a file loses more than config.max_removed_fraction."""
+    A part of `kept` has the columns of its file, the text as the cuts of passages leave it. workers: processes.
+    against: documents that come before all of these and stay; the marks then have `of_run`, which run a survivor is of,
+    null for one of these files. With `config.keep_index` the index of the kept rows goes into `out/index`. The same
+    files in the same order give the same bytes. Raises StageError where a file loses more than
+    config.max_removed_fraction."""
     os.makedirs(out, exist_ok=True)
     inner = config.model_copy(update={"keep_index": True}) if against else config
     with tempfile.TemporaryDirectory(prefix=".dedup-", dir=out) as folder, Stages(folder, inner, workers) as work:
@@ -108,20 +118,26 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
         work.earlier(against, first_number=len(files))
         work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
         marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
-        cuts = [work.storage.path(f"dedup/substrings/{s}.parquet") for s in (shards if work.cuts else ())]
+        cuts = [[work.storage.path(f"{stage}/{shard}.parquet") for stage in work.cuts] for shard in shards]
         documents = [work.storage.path(f"extract/{shard}.parquet") for shard in shards]
-        survivors = _survivor_ids(marks, documents, named_documents(cuts), against)
+        reported = shards if "dedup/cuts" in work.cuts else []
+        named = named_documents([path for paths in cuts for path in paths])
+        named += boilerplate_pages(work.storage, reported)
+        survivors = survivor_ids(marks, documents, named, [(part.root, part.path) for part in against])
         outcome = Outcome(counters=dict(sorted(work.counters.items())))
         for number, texts in enumerate(files):
-            found = _with_cuts(read_table(marks[number]), cuts[number] if cuts else None)
-            table = _own_marks(texts.id_column, found, read_table(documents[number], ["own_id", "n_bytes"]), survivors,
-                               bool(against),
-                               outcome)
+            found, repeats = with_cuts(read_table(marks[number]), cuts[number])
+            own = read_table(documents[number], ["own_id", "n_bytes"])
+            table = own_marks(texts.id_column, found, repeats, own["own_id"], survivors, bool(against))
             _publish(out, texts.part, table.schema, [table])
+            outcome.add(found, own["n_bytes"])
             if apply:
-                os.makedirs(os.path.join(out, "kept"), exist_ok=True)
-                schema = _kept_schema(texts.id_column)
-                _publish(os.path.join(out, "kept"), texts.part, schema, _kept(documents[number], found, schema))
+                groups = partial(kept_groups, documents[number], found["keep"], found["edits"])
+                _publish(os.path.join(out, "kept"), texts.part,
+                         *kept_rows(texts.path, (texts.id_column, texts.text_column), groups))
+        if reported:
+            report = own_boilerplate(work.storage, reported, survivors)
+            _publish(os.path.join(out, "report"), "boilerplate.parquet", report.schema, [report])
         for texts, shard in zip(files, shards if config.keep_index else (), strict=config.keep_index):
             os.makedirs(os.path.join(out, "index"), exist_ok=True)
             part = os.path.join(out, "index", texts.part)
@@ -155,15 +171,17 @@ class Stages:
         self._recipe = config if isinstance(config, DedupRecipe) else DedupRecipe(**dict(config))
         self._config = self._recipe.documents()
         self._earlier: dict[str, Earlier] = {}
+        self._records: dict[str, list[ShardRecord]] = {}
         self._pieces = [f"part-{p:05d}" for p in range(config.partitions)]
         # Spawned, not forked: compiled kernels and Arrow have threads that do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else None
 
     @property
-    def cuts(self) -> bool:
-        """Whether passages are cut out of the documents that stay."""
-        return self._recipe.substrings is not None
+    def cuts(self) -> list[str]:
+        """The stages that cut passages, in their order."""
+        ran = {"dedup/cuts": self._recipe.passages, "dedup/substrings": self._recipe.substrings is not None}
+        return [stage for stage, on in ran.items() if on]
 
     def __enter__(self) -> Stages:
         return self
@@ -198,13 +216,16 @@ class Stages:
         parts of earlier runs, where the stage takes them."""
         wanted = [(shard, inputs) for shard in shards]
         wanted += [(shard, old_inputs) for shard in self._earlier if old_inputs is not None]
-        rules = self._recipe.substrings if function in _OF_SUBSTRINGS else self._config
+        rules = self._recipe.substrings if function in _OF_SUBSTRINGS else self._recipe
         tasks = [ShardTask(name, 1, shard, rules, {}, self._refs(shard, given),
                            {**variables, **self._own(shard)}) for shard, given in wanted]
+        self._run(name, function, tasks)
+
+    def _run(self, name: str, function: StageFunction, tasks: Sequence[ShardTask]) -> None:
         started = time.monotonic()
         args = ([self.storage] * len(tasks), tasks, [function] * len(tasks))
         done = list(self._pool.map(_timed, *args) if self._pool else map(_timed, *args))
-        records = [record for record, _ in done]
+        records = self._records[name] = [record for record, _ in done]
         self.costs[name] = Cost(time.monotonic() - started, sum(seconds for _, seconds in done),
                                 max((r.peak_memory_bytes for r in records), default=0))
         rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
@@ -245,6 +266,11 @@ class Stages:
                     {"text_hashes": "dedup/signatures", "old_text_hashes": "dedup/against"})
         self.search(shards if config.near else ())
         self.settle(shards)
+        if self._recipe.passages:
+            self.passages(shards, ranks)
+        if self._recipe.substrings is not None:
+            self.cut(shards, [f"part-{p:05d}" for p in range(self._recipe.substrings.partitions)])
+        self.keep_index(shards)
 
     def search(self, shards: Sequence[str]) -> None:
         """From signatures to the removal of near-duplicates; nothing where there is no shard."""
@@ -259,7 +285,7 @@ class Stages:
                     {"buckets": "dedup/candidates/*.parquet", "homes": "dedup/components/homes/*.parquet"})
         members = {"members": "dedup/components"}
         self._stage("dedup/shingles", shingles_stage, shards,
-                    {"documents": _OWN["documents"], **signed, **members},
+                    {**_OWN, **signed, **members},
                     {**old, **members, "index": _INDEX} if old else None)
         self._stage("dedup/resolve", resolve_stage, pieces,
                     {"buckets": "dedup/buckets", "shingles": "dedup/shingles"})
@@ -274,16 +300,40 @@ class Stages:
         self._stage("dedup/marks", marks_stage, shards,
                     {**_OWN, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
         self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/marks"})
-        if self._recipe.substrings is not None:
-            self.cut(shards, [f"part-{p:05d}" for p in range(self._recipe.substrings.partitions)])
+
+    def keep_index(self, shards: Sequence[str]) -> None:
+        """What a later run needs to know of the documents that are left."""
         if self._config.keep_index:
-            marks = "dedup/substrings/*.parquet" if self.cuts else "dedup/marks/*.parquet"
+            marks = f"{(self.cuts or ['dedup/marks'])[-1]}/*.parquet"
             self._stage("dedup/index", index_stage, shards,
                         {"documents": _OWN["documents"], "signatures": "dedup/signatures/*.parquet", "marks": marks})
 
+    def passages(self, shards: Sequence[str], ranks: Mapping[str, int]) -> None:
+        """Paragraphs, sentences and n-grams of the documents that are left which stand in an earlier place."""
+        own = {**_OWN, "kept": "dedup/marks/*.parquet"}
+        roles = {role: "dedup/passages" for role in ROLES if getattr(self._recipe, role) is not None}
+        self._stage("dedup/passages", passages_stage, shards if roles else (), own, source_rank=dict(ranks))
+        self._stage("dedup/passage_cuts", passage_cuts_stage, self._pieces if roles else (), roles)
+        self._bloom(shards, own)
+        self._stage("dedup/cuts", cuts_stage, shards, {**own, "passages": "dedup/passage_cuts", "bloom": "dedup/bloom"})
+
+    def _bloom(self, shards: Sequence[str], own: Mapping[str, str]) -> None:
+        filters = self._recipe.bloom.filters if self._recipe.bloom is not None else 0
+        n_words = {r.identity.shard: r.counters.get("words_signed", 0) for r in self._records["dedup/signatures"]}
+        tasks = []
+        for number in range(filters):
+            mine = [shard for shard in shards if filter_of(shard, filters) == number]
+            refs = {k: InputRef(tuple(v.replace("*", shard) for shard in mine), "") for k, v in own.items()}
+            refs["cuts"] = InputRef((f"dedup/passage_cuts/{MANIFEST}",), "")
+            tasks.append(ShardTask("dedup/bloom", 1, f"filter-{number:05d}", self._recipe, {}, refs, {
+                "parts": mine, "n_grams": sum(n_words[shard] for shard in mine)}))
+        self._run("dedup/bloom", bloom_stage, tasks)
+
     def cut(self, shards: Sequence[str], pieces: Sequence[str]) -> None:
         """Passages of the documents that are left which stand elsewhere too."""
-        mine = {"documents": _OWN["documents"], "select": _OWN["marks"], "marks": "dedup/marks/*.parquet"}
+        last = "dedup/cuts/*.parquet" if self._recipe.passages else None
+        mine = {"documents": _OWN["documents"], "select": last or _OWN["marks"],
+                "marks": last or "dedup/marks/*.parquet"}
         self._stage("dedup/anchors", anchors_stage, shards, mine)
         self._stage("dedup/repeated", repeated_stage, pieces, {"anchors": "dedup/anchors"})
         self._stage("dedup/contexts", contexts_stage, shards,
@@ -297,92 +347,24 @@ _OWN: Final = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
 _OF_SUBSTRINGS: Final = (anchors_stage, repeated_stage, contexts_stage, repeats_stage, substring_marks_stage)
 _TOLD: Final = ("documents_cut", "cuts", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",
                 "pairs_accepted", "components", "full_buckets",
-                "largest_component", "documents_without_words")
+                "largest_component", "documents_without_words", "paragraphs_cut", "sentences_cut", "cuts_bloom",
+                "boilerplate", "filter_bytes", "false_positives_per_million")
 
 
 def _documents(number: int, rows: Iterable[TextRows]) -> Iterator[pa.Table]:
     row = 0
     for some in rows:
         n = len(some)
-        text = some.text.fill_null("")
+        text, urls = some.text.fill_null(""), some.urls.cast(pa.string())
         yield pa.table([
             place_ids(number, np.arange(row, row + n)), some.ids.cast(pa.string()),
-            pa.array(np.arange(some.first_row, some.first_row + n)), some.urls.cast(pa.string()),
+            pa.array(np.arange(some.first_row, some.first_row + n)), urls, hosts_of(urls),
             pa.nulls(n, pa.timestamp("ms", "UTC")), text, pc.binary_length(text).cast(pa.int64())], schema=_DOCUMENTS)
         row += n
 
 
-def _survivor_ids(marks: Sequence[str], documents: Sequence[str], others: Sequence[pa.Array],
-                  against: Sequence[Earlier]) -> pa.Table:
-    """doc_id, own_id and of_run of every document that some mark names; the rest of the corpus is only passed over."""
-    named = [pc.unique(read_table(path, ["duplicate_of"])["duplicate_of"].drop_null()) for path in marks]
-    wanted = pc.unique(pa.concat_arrays([pa.array([], ID), *named, *others]))
-    files, rows = places_of(wanted)
-    found = [_SURVIVORS.empty_table()]
-    for number in np.unique(files):
-        mine = files == number
-        earlier = against[number - len(documents)] if number >= len(documents) else None
-        table = read_table(earlier.path if earlier else documents[number], ["doc_id", "own_id"])
-        table = table.take(pa.array(rows[mine]))
-        own = table["own_id"]
-        if earlier:  # a run knows its documents by ids alone
-            own = pc.coalesce(own, pa.chunked_array([[i.hex() for i in table["doc_id"].to_pylist()]], pa.string()))
-        of_run = pa.array([earlier.root if earlier else None] * len(table), pa.string())
-        found.append(pa.table([wanted.filter(pa.array(mine)), own, of_run], schema=_SURVIVORS))
-    return pa.concat_tables(found)
-
-
-_SURVIVORS: Final = pa.schema([_DOCUMENTS.field("doc_id"), _DOCUMENTS.field("own_id"), pa.field("of_run", pa.string())])
-
-
-def _with_cuts(marks: pa.Table, path: str | None) -> pa.Table:
-    """Marks, with those of the search for repeated passages over them."""
-    if path is None:
-        return marks
-    cut = read_table(path, ["keep", "reason", "edits", "repeats"])
-    reason = pc.if_else(marks["keep"], cut["reason"], marks["reason"])
-    return pa.table({"doc_id": marks["doc_id"], "keep": cut["keep"], "reason": reason,
-                     "duplicate_of": marks["duplicate_of"], "similarity": marks["similarity"], "edits": cut["edits"],
-                     "repeats": cut["repeats"]})
-
-
-def _own_marks(id_column: str, marks: pa.Table, documents: pa.Table, survivors: pa.Table, against: bool,
-               outcome: Outcome) -> pa.Table:
-    cuts = "repeats" in marks.column_names
-    place = pc.index_in(marks["duplicate_of"], value_set=survivors["doc_id"].combine_chunks())
-    columns = [documents["own_id"], marks["keep"], marks["reason"], survivors["own_id"].take(place),
-               marks["similarity"]]
-    if cuts:
-        columns.append(own_cuts(marks["repeats"], survivors))
-    if against:
-        columns.append(survivors["of_run"].take(place))
-    table = pa.table(columns, schema=marks_schema(id_column, cuts, against))
-    sizes, keep = documents["n_bytes"].to_numpy(), marks["keep"].to_numpy()
-    outcome.documents += len(table)
-    outcome.kept += int(keep.sum())
-    outcome.bytes += int(sizes.sum())
-    outcome.kept_bytes += int(sizes[keep].sum()) - (cut_bytes(marks) if cuts else 0)
-    outcome.dropped.update(v for v in marks["reason"].to_pylist() if v is not None)
-    return table
-
-
-def _kept_schema(id_column: str) -> pa.Schema:
-    return pa.schema([pa.field(id_column, pa.string()), pa.field("url", pa.string()),
-                      pa.field("text", pa.large_string())])
-
-
-def _kept(path: str, marks: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
-    row = 0
-    for group in read_row_groups(path, ["own_id", "url", "text", "n_bytes"]):
-        mine = marks.slice(row, len(group))
-        row += len(group)
-        if "edits" in mine.column_names:
-            text = left_texts(group["text"], mine["edits"], group["n_bytes"].to_numpy())
-            group = group.set_column(2, "text", text)
-        yield group.filter(mine["keep"]).drop_columns(["n_bytes"]).rename_columns(schema.names)
-
-
 def _publish(folder: str, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    os.makedirs(folder, exist_ok=True)
     part = os.path.join(folder, f".{name}")
     try:
         write_table(part, schema, tables)

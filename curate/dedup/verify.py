@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
+from curate.dedup.edited import EditedTexts
 from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, part_key
 from curate.dedup.signing import units
 from curate.kernels.minhash import shingle_sets
@@ -17,8 +18,9 @@ from manifests.tasks import ShardWork
 
 
 def shingles_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/shingles, a part. Inputs: documents, signatures (same part), members (manifest of dedup/components); of a
-    part of an earlier run index instead of documents. Variables: old_documents, whether there are such parts.
+    """dedup/shingles, a part. Inputs: documents, marks (of selection), signatures (same part), members (manifest of
+    dedup/components); of a part of an earlier run index instead of documents and marks. Variables: old_documents,
+    whether there are such parts.
 
     Output: `shingles`, by partition of the component: what each document that has a candidate is compared by: its
     sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
@@ -53,18 +55,22 @@ _SIGNED_A_GROUP = 1 << 16
 def _compared(config: DedupConfig, work: ShardWork, facts: pa.Table, path: str, name: str) -> Iterator[pa.Table]:
     """SHINGLES by home, from the row groups of a file that hold a document with a candidate. name: text or minima."""
     rows = column(facts, "row")
+    names = ["text", "n_bytes"] if name == "text" else [name]
+    edits = read_table(work.input("marks"), ["edits"])["edits"] if name == "text" else None
     with open_table(path) as file:
         start = 0
         for index in range(file.num_row_groups):
             end = start + file.metadata.row_group(index).num_rows
             low, high = np.searchsorted(rows, [start, end])
             if high > low:
-                whole = file.read_row_group(index, columns=[name], use_threads=False)[name]
+                whole = file.read_row_group(index, columns=names, use_threads=False)
                 mine, some = whole.take(pa.array(rows[low:high] - start)), facts.slice(low, high - low)
-                if name == "minima":
-                    yield from _by_home(work, some, _lists(_minima(mine)))
+                if edits is None:
+                    yield from _by_home(work, some, _lists(_minima(mine["minima"])))
                 else:
-                    yield from _by_home(work, some, _shingle_lists(config, work, mine, some))
+                    own = edits.take(pa.array(rows[low:high]))
+                    texts = EditedTexts.of(mine["text"], own, mine["n_bytes"].to_numpy())
+                    yield from _by_home(work, some, _shingle_lists(config, work, texts.texts, some))
             start = end
 
 
@@ -79,7 +85,8 @@ def _lists(minima: npt.NDArray[np.uint64]) -> pa.LargeListArray:
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(minima.ravel()), type=SHINGLES.field("shingles").type)
 
 
-def _shingle_lists(config: DedupConfig, work: ShardWork, texts: pa.ChunkedArray, facts: pa.Table) -> pa.LargeListArray:
+def _shingle_lists(config: DedupConfig, work: ShardWork, texts: pa.Array | pa.ChunkedArray, facts: pa.Table,
+                   ) -> pa.LargeListArray:
     values, ends = shingle_sets(*units(texts, config), config.ngram)
     work.count("shingles", len(values))
     if "minima" in facts.column_names:

@@ -25,7 +25,7 @@ def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> It
     Blank lines count as lines and give rows without text. max_line_bytes: longer lines are lost, named, and never
     held in memory."""
     row = 0
-    for block in _blocks(stream, max_line_bytes):
+    for block in line_blocks(stream, max_line_bytes):
         if isinstance(block, Loss):
             yield Loss(row, block.what)
             row += block.offset
@@ -34,7 +34,7 @@ def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> It
         row += len(block)
 
 
-def _blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Loss]:
+def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Loss]:
     """Lines in blocks; a Loss stands for `offset` lines (0 or 1) that cannot be had."""
     lines: list[bytes] = []
     n_bytes = 0

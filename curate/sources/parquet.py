@@ -11,7 +11,7 @@ from curate.sources.http import HttpConfig
 from curate.sources.http_table import open_source_table
 from curate.sources.warc import Loss
 
-_BATCH_ROWS = 1024
+BATCH_ROWS = 1024
 
 
 def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Loss]:
@@ -25,7 +25,7 @@ def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) 
         for group in range(file.num_row_groups):
             end = row + file.metadata.row_group(group).num_rows
             try:
-                for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=sorted(set(wanted.values())),
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=sorted(set(wanted.values())),
                                                use_threads=False):
                     yield TextRows.of(row, pa.Table.from_batches([batch]), wanted)
                     row += len(batch)

@@ -1,4 +1,4 @@
-"""A run of the demo that kills itself with SIGKILL: `python -m tests.integration.killed_run WEB OUT STAGE POINT`.
+"""A demo run that kills itself with SIGKILL: `python -m tests.integration.killed_run WEB OUT STAGE POINT [SET…]`.
 
 POINT is where, in the first shard that the named stage makes: `start` before its function, `staged` when its files are
 written but have no name yet, `named` between the last rename and the record, `recorded` after the record.
@@ -54,6 +54,6 @@ def arm(place: str, point: str) -> None:
 
 
 if __name__ == "__main__":
-    web, out, stage, where = sys.argv[1:]
+    web, out, stage, where, *changes = sys.argv[1:]
     arm(stage, where)
-    run(load_recipe("demo", [f"web={web}"]), out, Settings(engine="inline"))
+    run(load_recipe("demo", [f"web={web}", *changes]), out, Settings(engine="inline"))

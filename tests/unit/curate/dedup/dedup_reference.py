@@ -226,7 +226,8 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
     run.stage("dedup/buckets", buckets_stage, pieces, of_part(
         buckets="dedup/candidates/*.parquet", homes="dedup/components/homes/*.parquet"))
     run.stage("dedup/shingles", shingles_stage, shards, of_part(
-        documents=documents, signatures="dedup/signatures/*.parquet", members="dedup/components/manifest.parquet"))
+        documents=documents, marks=marks, signatures="dedup/signatures/*.parquet",
+        members="dedup/components/manifest.parquet"))
     run.stage("dedup/resolve", resolve_stage, pieces, of_part(
         buckets="dedup/buckets/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
     run.stage("dedup/copies", copies_stage, pieces, of_part(

@@ -57,8 +57,8 @@ def test_marks_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) ->
     assert 0.9 < b[0]["similarity"] < 1
     assert (facts["documents"], facts["kept"]) == (9, 6)
     assert facts["dropped"] == {"exact_duplicate": 2, "near_duplicate": 1}
-    assert pq.read_table(out / "kept/part-b.parquet").select(["name", "text"]).to_pylist() == [
-        {"name": i, "text": t} for i, t in B if i in ("b1", "b3", "b4")]
+    assert pq.read_table(out / "kept/part-b.parquet").to_pylist() == [
+        {"name": i, "body": t} for i, t in B if i in ("b1", "b3", "b4")]
     assert sorted(p.name for p in out.iterdir()) == ["kept", "part-a.parquet", "part-b.parquet"]
 
 

@@ -151,7 +151,8 @@ def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
     marks = pq.read_table(out / "part-in.parquet").to_pylist()
     assert [(m["keep"], m["reason"]) for m in marks] == [
         (True, None), (True, None), (False, "repeated_text"), (True, None)]
-    assert marks[1]["cuts"] == [{"start": 4, "end": 5 + len(passage.encode()), "duplicate_of": "a"}]
+    assert marks[1]["cuts"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
+                                 "duplicate_of": "a"}]
     assert pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist() == [rows[0]["text"], "dreivier", ""]
     facts = json.loads(result.stdout)
     assert facts["counters"]["cuts"] == 2

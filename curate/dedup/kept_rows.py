@@ -1,0 +1,173 @@
+"""The rows of a user's own files that stay, with all their columns, and their text as the cuts leave it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+
+from curate.dedup.layout import Int64
+from curate.sources.jsonl import line_blocks
+from curate.sources.kinds import detect_kind
+from curate.sources.parquet import BATCH_ROWS
+from curate.sources.warc import Loss
+from manifests.errors import InputError
+from manifests.storage import open_read
+from manifests.tables import open_table
+
+MAX_LINE_BYTES: Final = 256 << 20
+Groups = Callable[[], Iterator["Kept"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Neighbouring rows of a file. first_row: of all of them. rows: those that stay, int64, counted in the file. ids,
+    urls: string, text: large_string, as edited, of the rows that stay."""
+
+    first_row: int
+    rows: Int64
+    ids: pa.Array
+    urls: pa.Array
+    text: pa.Array
+
+
+def kept_rows(path: str | None, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """(schema, tables) of the rows that stay of a file. path: a Parquet or JSON Lines file, read again in the pieces it
+    was read in; of any other, and of None, a row has its id, url and text. names: of the columns of ids and texts.
+
+    A field of JSON Lines whose values have no common type is a string of JSON."""
+    kind = detect_kind(path) if path is not None else ""
+    if path is not None and kind == "parquet":
+        return _parquet(path, names[1], groups)
+    if path is not None and kind == "jsonl":
+        return _json_lines(path, names[1], groups)
+    schema = pa.schema([(names[0], pa.string()), ("url", pa.string()), (names[1], pa.large_string())])
+    return schema, (pa.table([g.ids, g.urls, g.text], schema=schema) for g in groups())
+
+
+def _parquet(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    with open_table(path) as file:
+        schema = file.schema_arrow.remove_metadata()
+    place = schema.get_field_index(text)
+    plain = schema.field(place).type in (pa.string(), pa.large_string())
+    field = pa.field(text, schema.field(place).type if plain else pa.large_string())
+    schema = schema.set(place, field)
+
+    def tables() -> Iterator[pa.Table]:
+        for batch, group in _aligned(path, _batches(path), groups()):
+            table = batch.take(pa.array(group.rows - group.first_row))
+            yield table.set_column(place, field, group.text.cast(field.type)).cast(schema)
+
+    return schema, tables()
+
+
+def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
+    with open_table(path) as file:
+        row = 0
+        for group in range(file.num_row_groups):
+            end = row + file.metadata.row_group(group).num_rows
+            try:
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
+                    yield row, pa.Table.from_batches([batch])
+                    row += len(batch)
+            except (pa.ArrowException, OSError):  # named when the texts were read
+                pass
+            row = end
+
+
+def _json_lines(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Two readings: the first finds what type each field has."""
+    fields: dict[str, pa.Field] = {}
+    for lines, group in _aligned(path, _lines(path), groups()):
+        for field in _frame(_picked(lines, group), None).schema:
+            fields[field.name] = _common(fields.get(field.name), field)
+    fields[text] = pa.field(text, pa.large_string())
+    schema = pa.schema(list(fields.values()))
+
+    def tables() -> Iterator[pa.Table]:
+        for lines, group in _aligned(path, _lines(path), groups()):
+            table = _frame(_picked(lines, group), schema)
+            yield table.set_column(schema.get_field_index(text), fields[text], group.text)
+
+    return schema, tables()
+
+
+def _lines(path: str) -> Iterator[tuple[int, list[bytes]]]:
+    row = 0
+    with open_read(path) as stream:
+        for block in line_blocks(stream, MAX_LINE_BYTES):
+            if isinstance(block, Loss):
+                row += block.offset
+                continue
+            yield row, block
+            row += len(block)
+
+
+def _aligned(path: str, pieces: Iterator[tuple[int, Any]], groups: Iterator[Kept]) -> Iterator[tuple[Any, Kept]]:
+    for group in groups:
+        found = next((piece for first, piece in pieces if first == group.first_row), None)
+        if found is None:
+            raise InputError("has changed while it was read", where=path)
+        yield found, group
+
+
+def _picked(lines: list[bytes], group: Kept) -> list[bytes]:
+    return [lines[row] for row in (group.rows - group.first_row).tolist()]
+
+
+_JSON: Final = {b"curate.json": b"1"}  # on fields whose values have no common type
+
+
+def _common(one: pa.Field | None, other: pa.Field) -> pa.Field:
+    """A field that holds both: of a common type, else a string of JSON."""
+    if one is None or one.equals(other, check_metadata=True):
+        return other
+    if one.metadata is None and other.metadata is None:
+        try:
+            merged = pa.unify_schemas([pa.schema([one]), pa.schema([other])], promote_options="permissive")
+            return merged.field(0)
+        except pa.ArrowException:
+            pass
+    return pa.field(one.name, pa.large_string(), metadata=_JSON)
+
+
+def _frame(lines: list[bytes], schema: pa.Schema | None) -> pa.Table:
+    """Lines as a table of a schema, or of the types they seem to have."""
+    if schema is None:
+        try:
+            frame = pl.read_ndjson(io.BytesIO(b"\n".join(lines)), infer_schema_length=None)
+            if len(frame) == len(lines):
+                return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        except pl.exceptions.PolarsError:
+            pass
+    rows = [_object(line) for line in lines]
+    names = schema.names if schema is not None else list(dict.fromkeys(name for row in rows for name in row))
+    columns = [_column([row.get(name) for row in rows], schema.field(name) if schema is not None else None)
+               for name in names]
+    return pa.table([array for array, _ in columns], schema=schema or pa.schema(
+        [pa.field(name, array.type, metadata=meta) for name, (array, meta) in zip(names, columns, strict=True)]))
+
+
+def _column(values: list[Any], field: pa.Field | None) -> tuple[pa.Array, dict[bytes, bytes] | None]:
+    if field is None or field.metadata is None:
+        try:
+            return pa.array(values, field.type if field is not None else None), None
+        except (pa.ArrowException, OverflowError):
+            pass
+    written = (None if v is None else json.dumps(v, ensure_ascii=False) for v in values)
+    return pa.array(list(written), pa.large_string()), _JSON
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):  # named when the texts were read
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
