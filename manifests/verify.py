@@ -12,7 +12,7 @@ import xxhash
 
 from manifests.errors import CurateError, InputError
 from manifests.records import RECORDS_FOLDER, ShardRecord
-from manifests.removals import DOCUMENTS, PENDING, covered, is_removed, removed_ids, removed_tokens
+from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.shard import open_shard
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table
@@ -102,12 +102,21 @@ def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id:
         return "a span crosses its row"
     if (start[1:] < end[:-1]).any():
         return "spans overlap"
+    if (len(start) and start[0] == 0) or tokens[0] != eot_id:
+        return "no end-of-text token stands before the first document"
     if packing == "concat" and int((end - start).sum()) + 1 + n_removed != len(tokens):
         return "spans leave a gap"
-    if n_removed and (tokens[1:][~covered(np.arange(1, len(tokens)), start, end - start)] != eot_id).any():
-        return "a removed document has left tokens"
+    if (tokens[_outside(start, end, len(tokens))] != eot_id).any():
+        return "a removed document has left tokens" if n_removed else "a token of no document is not end-of-text"
     whole = ~spans["truncated_right"].to_numpy(zero_copy_only=False)
     return None if (tokens[end[whole] - 1] == eot_id).all() else "a document that ends here has no end-of-text token"
+
+
+def _outside(start: np.ndarray, end: np.ndarray, n_tokens: int) -> np.ndarray:
+    """Places of a payload that are in no span, int64 [m]. start, end: of the spans, ascending and apart."""
+    gap, until = np.append(0, end), np.append(start, n_tokens)
+    sizes = until - gap
+    return np.repeat(gap - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
 
 
 def _content_problem(storage: Storage, path: str, n_bytes: int, digest: str) -> str | None:

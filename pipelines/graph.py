@@ -20,6 +20,8 @@ from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction
 from pipelines.inputs import InputFile, SourceInputs
 from pipelines.recipe import Recipe
 
+REMOVALS_INPUT = "removals"
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -98,6 +100,11 @@ class Progress:
     def outputs(self, stage: str, role: str) -> list[OutputFile]:
         """Every file of a role of a whole stage, by path."""
         return sorted((o for r in self.shards(stage) for o in r.outputs if o.role == role), key=lambda o: o.path)
+
+    def removals(self) -> dict[str, InputRef]:
+        """The list of documents that were taken out of this run, for the stages that would bring them back."""
+        files = self.other_inputs.get(REMOVALS_INPUT, ())
+        return {"removals": source_ref(files)} if files else {}
 
     def counters(self, stage: str) -> dict[str, int]:
         """Counters of a stage, summed over its shards."""

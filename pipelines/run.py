@@ -21,14 +21,14 @@ from manifests.tasks import MANIFEST
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
-from pipelines.graph import Progress, Stage
+from pipelines.graph import REMOVALS_INPUT, Progress, Stage
 from pipelines.inputs import InputScanner, SourceInputs
 from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
 from pipelines.planning import StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.recipe import Recipe
-from pipelines.stages import REMOVALS_INPUT, STAGES
+from pipelines.stages import STAGES
 
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 

@@ -29,24 +29,12 @@ from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
 from pipelines.dedup_stages import DEDUP_STAGES, last_marks
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, source_ref
-from pipelines.locking import recipe_digest
+from pipelines.pack_stages import PACK_STAGES
 from pipelines.recipe import TOXIC_INPUT, Recipe
 from pipelines.tokenizer_stages import TOKENIZER_STAGES, clean_parts
-from tokenizer.inventory import describe_dataset
-from tokenizer.layout import lay_out
-from tokenizer.mix import count_tokens, plan_mixture
-from tokenizer.pack import pack_shard
-from tokenizer.shuffle import shuffle_part
 from tokenizer.tokens import encode_documents
 
 MODEL_SHARD = "model"
-REMOVALS_INPUT = "removals"
-
-
-def _removals(p: Progress) -> dict[str, InputRef]:
-    """The list of documents that were taken out of this run, for the stages that would bring them back."""
-    files = p.other_inputs.get(REMOVALS_INPUT, ())
-    return {"removals": source_ref(files)} if files else {}
 
 
 def _extract(p: Progress) -> Iterator[Shard]:
@@ -65,7 +53,7 @@ def _extract(p: Progress) -> Iterator[Shard]:
                  "id_column": recipe.id_column, "text_column": recipe.text_column}
         http = {"http": p.recipe.http.model_dump(mode="json")}
         for file in source.files:
-            inputs = {"source": source_ref([file]), **model, **_removals(p)}
+            inputs = {"source": source_ref([file]), **model, **p.removals()}
             if source.selection is not None:
                 inputs["records"] = InputRef((source.selection,), file.digest)
             yield Shard(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},
@@ -265,7 +253,7 @@ def _clean(p: Progress) -> Iterator[Shard]:
             inputs["substrings"] = p.output("dedup/substrings", shard, "marks")
         if p.records["decontaminate"]:
             inputs["decontaminate"] = p.output("decontaminate", shard, "marks")
-        yield Shard(shard, {**inputs, **_removals(p)}, {"sources": p.recipe.effective_sources(source), "part": part})
+        yield Shard(shard, {**inputs, **p.removals()}, {"sources": p.recipe.effective_sources(source), "part": part})
 
 
 def _tokenizer_file(p: Progress) -> dict[str, InputRef]:
@@ -275,48 +263,6 @@ def _tokenizer_file(p: Progress) -> dict[str, InputRef]:
 def _tokens(p: Progress) -> Iterator[Shard]:
     for shard, _, documents in clean_parts(p):
         yield Shard(shard, {"documents": documents, **_tokenizer_file(p)})
-
-
-def _counts(p: Progress) -> Iterator[Shard]:
-    for record in p.shards("tokens"):
-        source = record.identity.shard.split("/")[0]
-        yield Shard(record.identity.shard, {"index": file_ref(record.output("index"))},
-                    {"source": source, "seed": p.recipe.seed})
-
-
-def _plan(p: Progress) -> Iterator[Shard]:
-    inputs = {"counts": p.whole("mix/counts", "counts"), "index": p.whole("tokens", "index")}
-    yield Shard("plan", inputs, {"seed": p.recipe.seed})
-
-
-def _shuffle(p: Progress) -> Iterator[Shard]:
-    plan = p.output("mix/plan", "plan", "plan")
-    for record in p.shards("tokens"):
-        inputs = {role: file_ref(record.output(role)) for role in ("tokens", "index")}
-        yield Shard(record.identity.shard, {**inputs, "plan": plan, **_tokenizer_file(p)},
-                    {"source": record.identity.shard.split("/")[0]})
-
-
-def _layout(p: Progress) -> Iterator[Shard]:
-    yield Shard("layout", {"index": p.whole("pack/shuffle", "index"), "plan": p.output("mix/plan", "plan", "plan")})
-
-
-def _packed(p: Progress) -> Iterator[Shard]:
-    layout = {role: p.output("pack/layout", "layout", role) for role in ("layout", "shards")}
-    shuffled = {role: p.whole("pack/shuffle", role) for role in ("tokens", "index")}
-    counters = p.counters("pack/layout")
-    for split in ("train", "val"):
-        for index in range(counters.get(f"{split}_shards", 0)):
-            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **_tokenizer_file(p), **_removals(p)},
-                        {"split": split, "shard_index": index})
-
-
-def _dataset(p: Progress) -> Iterator[Shard]:
-    inputs = {role: InputRef(tuple(o.path for o in p.outputs("packed", role)), p.whole("packed", role).digest)
-              for role in ("shard", "spans")}
-    yield Shard("dataset", {**inputs, "shards": p.output("pack/layout", "layout", "shards"),
-                            "plan": p.output("mix/plan", "plan", "plan"), **_removals(p)},
-                {"seed": p.recipe.seed, "recipe_sha256": recipe_digest(p.recipe)})
 
 
 def _nothing(_: Recipe) -> None:
@@ -358,13 +304,6 @@ STAGES: tuple[Stage, ...] = (
     Stage("clean", 2, clean, ("decontaminate",), _nothing, _clean),
     *TOKENIZER_STAGES,
     Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
-    Stage("mix/counts", 1, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
-    Stage("mix/plan", 2, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
-    Stage("pack/shuffle", 2, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
-    Stage("pack/layout", 2, lay_out, ("pack/shuffle",), lambda r: r.pack, _layout),
-    Stage("packed", 1, pack_shard, ("pack/layout",), lambda r: r.pack, _packed, writes_manifest=False,
-          shards_of=("train/", "val/")),
-    Stage("packed/dataset", 2, describe_dataset, ("packed",), lambda r: r.pack, _dataset, writes_manifest=False,
-          folder="packed", shards_of=("dataset",)),
+    *PACK_STAGES,
 )
 """In an order in which every stage comes after what it needs; a stage starts as soon as that is whole."""

@@ -21,6 +21,7 @@ from manifests.records import ShardRecord
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.tasks import InputRef, ShardTask, StageFunction, execute
+from tokenizer.groups import fill_group, group_buckets
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture, read_plan
@@ -128,7 +129,13 @@ class Assembly:
     def _pack(self, storage: Storage, plan: Mapping[str, list[str]], tokenizer: Mapping[str, list[str]],
               pack: PackConfig, mixture: MixtureConfig) -> None:
         shuffled = {role: self._paths(storage, "pack/shuffle", role) for role in ("tokens", "index")}
-        self._make(storage, "pack/layout", "layout", lay_out, pack, {"index": shuffled["index"], **plan}, {})
+        index = {"index": shuffled["index"]}
+        self._make(storage, "pack/groups", "groups", group_buckets, pack, {**index, **plan}, {})
+        groups = {"groups": self._paths(storage, "pack/groups", "groups")}
+        for number in range(self.records["pack/groups"]["groups"].counters["groups"]):
+            self._make(storage, "pack/rows", f"{number:06d}", fill_group, pack, {**index, **groups}, {"group": number})
+        filled = {"rows": self._paths(storage, "pack/rows", "rows")}
+        self._make(storage, "pack/layout", "layout", lay_out, pack, {**groups, **filled, **plan}, {})
         layout = {role: self._paths(storage, "pack/layout", role) for role in ("layout", "shards")}
         rows: list[dict[str, Any]] = read_table(layout["shards"][0]).to_pylist()
         for row in rows:
@@ -155,5 +162,5 @@ class Assembly:
 
     def _paths(self, storage: Storage, stage: str, role: str) -> list[str]:
         """Files of a role of a stage, by shard."""
-        return [storage.path(o.path) for _, record in sorted(self.records[stage].items())
+        return [storage.path(o.path) for _, record in sorted(self.records.get(stage, {}).items())
                 for o in record.outputs if o.role == role]

@@ -25,7 +25,7 @@ from manifests.shard import MAX_SHARD_TOKENS
 from tokenizer.dialogues import ChatReason, Group, LeftOut, Turn
 from tokenizer.encode import Encoder
 from tokenizer.mixture import is_validation
-from tokenizer.rows import fill_rows
+from tokenizer.rows import begin_shards, fill_rows
 
 _BLOCK_GROUPS = 1024
 _CHECKED = 256  # one text in so many is encoded by the reference too
@@ -39,7 +39,9 @@ class ChatConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    row_length: int = Field(2048, ge=8, le=1 << 20, description="Tokens of a row; longer dialogues are left out.")
+    row_length: int = Field(2048, ge=8, le=1 << 20, description=(
+        "Tokens of a row; dialogues of as many are left out, for any row may be a shard's first, which begins with an "
+        "end-of-text token."))
     shard_tokens: int = Field(1 << 24, ge=8, le=MAX_SHARD_TOKENS, description=(
         "Tokens of dialogues that are packed together, into one shard: what is held in memory."))
     packing: Literal["best_fit", "pad"] = Field(
@@ -50,6 +52,11 @@ class ChatConfig(BaseModel):
     learned_roles: tuple[str, ...] = Field(("assistant",), description="Roles whose turns are learned.")
     validation_fraction: float = Field(0.0, ge=0.0, lt=1.0, description="Share of lines that go to the val split.")
     seed: int = Field(0, ge=0, lt=1 << 63, description="Decides which lines are held out.")
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the longest dialogue, or comparison, that is packed."""
+        return self.row_length - 1
 
     @model_validator(mode="after")
     def _whole_rows(self) -> ChatConfig:
@@ -142,7 +149,7 @@ class ChatEncoder:
                                  id_words(pa.array([group_id], pa.binary(16))))[0]
         done = EncodedGroup(group.line, group.identity, group_id, doc_ids if group.ranked else [group_id], dialogues,
                             group.ranked, bool(held_out))
-        if done.n_tokens > self.config.row_length:
+        if done.n_tokens > self.config.most_tokens:
             return LeftOut(group.line, group.identity, ChatReason.TOO_LONG, done.n_tokens)
         return done
 
@@ -169,9 +176,12 @@ class ChatEncoder:
 
 
 def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder) -> tuple[Ids, pa.Table]:
-    """(payload [rows * T], CHAT_SPANS) of one shard: groups in whole rows, padding filled with end-of-text tokens."""
+    """(payload [rows * T], CHAT_SPANS) of one shard: groups in whole rows, padding filled with end-of-text tokens.
+
+    groups: each of at most row_length - 1 tokens, so that none is cut for the end-of-text token that begins a shard."""
     lengths = np.array([g.n_tokens for g in groups], np.int64)
-    rows = fill_rows(config.packing, lengths, config.row_length)
+    rows = fill_rows(config.packing, lengths, config.row_length, len(groups))
+    rows = begin_shards(rows, config.row_length, 0, rows.n_rows)
     payload = np.full(rows.n_rows * config.row_length, encoder.eot_id, encoder.dtype)
     begins = np.empty(len(groups), np.int64)
     begins[rows.instance] = rows.row * config.row_length + rows.place

@@ -91,7 +91,7 @@ def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str
 def _exclusion(row: LeftOut, name: str, encoder: ChatEncoder) -> dict[str, Any]:
     return {"doc_id": document_id(encoder.source, name, row.line), "source": encoder.source, "url": None,
             "origin_path": name, "origin_offset": row.line, "stage": "chat", "reason": str(row.reason),
-            "value": row.n_tokens, "threshold": encoder.config.row_length if row.n_tokens is not None else None}
+            "value": row.n_tokens, "threshold": encoder.config.most_tokens if row.n_tokens is not None else None}
 
 
 @contextmanager
@@ -185,7 +185,7 @@ class _Shards:
             "split": split, "shard_index": index, "phase": 0, "path": f"{name}.bin", "n_bytes": header.n_bytes,
             "dtype": header.dtype.name, "n_tokens": header.n_tokens, "n_rows": header.n_rows,
             "row_length": header.row_length, "packing": header.packing, "n_documents": len(spans),
-            "n_spans": len(spans), "padding_tokens": header.n_tokens - n_used,
+            "n_spans": len(spans), "padding_tokens": header.n_tokens - n_used - 1,
             "utilisation": n_used / header.n_tokens, "truncated_documents": 0, "eot_id": header.eot_id,
             "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
             "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{name}.spans.parquet",

@@ -65,7 +65,7 @@ def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[
     np.add.at(tokens, table["source_id"].to_numpy(), table["n_tokens"].to_numpy().astype(np.int64))
     folder, name = os.path.split(shard)
     split = os.path.basename(folder)
-    padding = header.n_tokens - int(tokens.sum()) - (header.packing == "concat")
+    padding = header.n_tokens - int(tokens.sum()) - 1  # a shard begins with a token of no document
     if len(table) != header.n_spans or padding < 0 or (padding and header.packing == "concat" and not removals):
         raise ShardError("spans and header disagree", where=f"{split}/{name}")
     row = {

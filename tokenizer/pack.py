@@ -18,9 +18,10 @@ from manifests.tables import read_table
 from manifests.tasks import ShardWork
 from tokenizer.encode import Encoder, load
 from tokenizer.gather import copy_runs, read_tokens
+from tokenizer.groups import partitions_of
 from tokenizer.instances import Instances, read_instances
 from tokenizer.removed import take_out
-from tokenizer.rows import fill_rows
+from tokenizer.rows import begin_shards, fill_rows
 from tokenizer.shuffle import PackConfig
 
 Ints = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ def pack_shard(config: PackConfig, work: ShardWork) -> None:
     encoder = load(work.input("tokenizer"))
     place = _place_of(work.input("shards"), split, shard_index)
     buckets = _buckets_of(work.input("layout"), split, place)
-    partitions = [b["stream"] * config.buckets + b["bucket"] + i for b in buckets for i in range(b["n_buckets"])]
+    partitions = [p for b in buckets for p in partitions_of(config, b)]
     instances = read_instances(work.inputs("index"), partitions)
     if config.packing == "concat":
         pieces = _cut_stream(instances, buckets[0]["token_start"], place.first_token, place.n_tokens)
@@ -129,7 +130,8 @@ def _cut_rows(config: PackConfig, instances: Instances, buckets: list[dict[str, 
     edges = np.searchsorted(np.cumsum(instances.n_tokens), bounds, "right")
     found = []
     for bucket, low, high in zip(buckets, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        rows = fill_rows(config.packing, instances.n_tokens[low:high], config.row_length)
+        rows = fill_rows(config.packing, instances.n_tokens[low:high], config.row_length, config.shard_rows)
+        rows = begin_shards(rows, config.row_length, bucket["row_start"], config.shard_rows)
         row = rows.row + (bucket["row_start"] - place.first_row)
         here = np.flatnonzero((row >= 0) & (row < place.n_rows))
         begin = row[here] * config.row_length + rows.place[here]

@@ -27,6 +27,7 @@ from tokenizer.mixture import Plan, SourcePlan, epoch_order, is_validation, phas
 
 _BLOCK_TOKENS = 1 << 22
 
+
 class PackConfig(BaseModel):
     """How documents become rows and rows become shards."""
 
@@ -44,6 +45,11 @@ class PackConfig(BaseModel):
         "concat", description=(
             "How documents fill rows: concat joins them all and cuts at every row; best_fit packs whole documents and "
             "cuts only those longer than a row; pad gives every document rows of its own."))
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a shard; the last of a stream has fewer."""
+        return self.shard_tokens // self.row_length
 
     @model_validator(mode="after")
     def _whole_rows(self) -> PackConfig:

@@ -18,6 +18,7 @@ from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 from manifests.tasks import InputRef, ShardTask, StageFunction, execute
 from tokenizer.encode import byte_alphabet
+from tokenizer.groups import fill_group, group_buckets
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
 from tokenizer.mix import count_tokens, plan_mixture
@@ -109,7 +110,13 @@ class SmallRun:
             self.execute("pack/shuffle", f"{path.parent.name}/{path.stem}", shuffle_part, config, inputs,
                          source=path.parent.name)
         shuffled = {role: self.outputs("pack/shuffle", role) for role in ("tokens", "index")}
-        self.execute("pack/layout", "layout", lay_out, config, {"index": shuffled["index"], "plan": plan})
+        index = {"index": shuffled["index"]}
+        made = self.execute("pack/groups", "groups", group_buckets, config, {**index, "plan": plan})
+        groups = {"groups": [self.output("pack/groups", "groups")]}
+        for number in range(made.counters["groups"]):
+            self.execute("pack/rows", f"{number:06d}", fill_group, config, {**index, **groups}, group=number)
+        filled = {"rows": self.outputs("pack/rows", "rows")}
+        self.execute("pack/layout", "layout", lay_out, config, {**groups, **filled, "plan": plan})
         layout = {role: [self.output("pack/layout", role)] for role in ("layout", "shards")}
         for row in read_table(layout["shards"][0]).to_pylist():
             inputs = {**shuffled, **layout, "tokenizer": [tokenizer]}

@@ -54,14 +54,16 @@ def test_answers_alone_are_learned(tmp_path: Path, tokenizer: str) -> None:
                        packing="pad")
     data = PackedDataset(out, "train")
     assert learned_text(data, 0, tokenizer) == "Hello, <|endoftext|>.<|im_end|>\nBye ☃<|im_end|>\n<|endoftext|>"
-    used = data.documents(0).cu_seqlens[1]
-    assert load(tokenizer).decode(data[0][:used]) == (
+    first, end = data.documents(0).cu_seqlens[1:3]  # behind the end-of-text token that begins the shard
+    assert (first, data[0][0]) == (1, data.eot_id)
+    dialogue = data[0][first:end]
+    assert load(tokenizer).decode(dialogue) == (
         "<|im_start|>user\nHi <|im_end|>?<|im_end|>\n<|im_start|>assistant\nHello, <|endoftext|>.<|im_end|>\n"
         "<|im_start|>user\nAnd é?<|im_end|>\n<|im_start|>assistant\nBye ☃<|im_end|>\n<|endoftext|>")
     known = Tokenizer.from_file(tokenizer).token_to_id("<|im_end|>")
     # Only the template's four markers are the special token; the one that the user spells is text.
-    assert known is None or int((data[0][:used] == known).sum()) == 4
-    assert int((data[0][:used] == data.eot_id).sum()) == 1
+    assert known is None or int((dialogue == known).sum()) == 4
+    assert int((dialogue == data.eot_id).sum()) == 1
     assert (counts.dialogues, counts.learned_tokens) == (1, int((data.targets(0) >= 0).sum()))
 
 
@@ -112,7 +114,7 @@ def test_answers_to_one_prompt_share_a_row(tmp_path: Path, tokenizer: str) -> No
 def test_plain_template_is_the_texts_themselves(tmp_path: Path, tokenizer: str) -> None:
     out, _ = pack(tmp_path, tokenizer, [{"prompt": "Q: 1+1\nA:", "completion": " 2"}], template="plain")
     data = PackedDataset(out, "train")
-    assert load(tokenizer).decode(data[0][:13]) == "Q: 1+1\nA: 2<|endoftext|>" + END_OF_TEXT
+    assert load(tokenizer).decode(data[0][1:14]) == "Q: 1+1\nA: 2<|endoftext|>" + END_OF_TEXT
     assert learned_text(data, 0, tokenizer) == " 2<|endoftext|>"
 
 
@@ -125,7 +127,7 @@ def test_a_bad_line_costs_that_line(tmp_path: Path, tokenizer: str) -> None:
     table = read_table(str(out / "exclusions/part-in.parquet")).to_pylist()
     assert [(r["origin_offset"], r["reason"]) for r in table] == [
         (1, "not_json"), (3, "no_dialogue"), (4, "bad_turn"), (5, "too_long"), (7, "not_json"), (8, "no_dialogue")]
-    assert table[3]["value"] > table[3]["threshold"] == 256
+    assert table[3]["value"] > table[3]["threshold"] == 255
     assert (counts.lines, counts.dialogues) == (8, 2)
 
 
@@ -147,3 +149,13 @@ def test_same_bytes_again_and_nothing_stale(tmp_path: Path, tokenizer: str) -> N
     assert len(content(out)) < len(first)
     pack(tmp_path, tokenizer, rows, shard_tokens=1024, validation_fraction=0.2)
     assert content(out) == first
+
+
+def test_a_row_takes_dialogues_of_one_token_less(tmp_path: Path, tokenizer: str) -> None:
+    """Any row may be a shard's first, so a dialogue that fills a row is left out, and one token less is not."""
+    rows = [{"prompt": "x" * n, "completion": "y"} for n in (252, 253, 254)]  # and an end-of-text token
+    out, counts = pack(tmp_path, tokenizer, rows, template="plain")
+    assert counts.left_out == {"too_long": 1}
+    assert read_table(str(out / "exclusions/part-in.parquet"))["value"].to_pylist() == [256]
+    data = PackedDataset(out, "train")
+    assert [data.documents(row).cu_seqlens.tolist() for row in range(2)] == [[0, 1, 255, 256], [0, 255, 256]]

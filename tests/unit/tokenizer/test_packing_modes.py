@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def covered(root: Path) -> dict[str, Counter[tuple[bytes, int, int]]]:
             free[start : start + n] = False
             found[shard["split"]].update((span["doc_id"], span["epoch"], first + k) for k in range(n))
         assert (payload[free] == EOT).all()
-        assert free.sum() == shard["padding_tokens"] + (shard["packing"] == "concat")
+        assert free[0]
+        assert free.sum() == shard["padding_tokens"] + 1
     return found
 
 
@@ -71,14 +73,111 @@ def test_rows_of_whole_documents(tmp_path: Path, packing: str) -> None:
     assert {r["packing"] for r in rows} == {packing}
     tokens = sum(r["n_tokens"] for r in rows)
     assert sum(r["utilisation"] * r["n_tokens"] for r in rows) == pytest.approx(
-        tokens - sum(r["padding_tokens"] for r in rows))
+        tokens - len(rows) - sum(r["padding_tokens"] for r in rows))
     if packing == "pad":
         for shard in rows:
             spans = read_table(str(tmp_path / "packed" / shard["spans_path"]))
             assert spans["row"].to_pylist() == list(range(shard["n_rows"]))
+            assert (spans["token_start"].to_numpy() % T == np.eye(1, shard["n_rows"], dtype=int)[0]).all()
     else:
         assert tokens - sum(r["padding_tokens"] for r in rows) > 0.9 * tokens
     assert not [f for f in verify_packed(Storage(str(tmp_path))) if f.problem]
+
+
+def by_prefix(tokens: list[int]) -> list[list[int]]:
+    """Documents as a reader finds them for whom an end-of-text token begins each (llm.c, modded-nanogpt)."""
+    starts = [i for i, token in enumerate(tokens) if token == EOT]
+    return [tokens[a + 1 : b] for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True) if b > a + 1]
+
+
+def by_suffix(tokens: list[int]) -> list[list[int]]:
+    """Documents as a reader finds them for whom an end-of-text token ends each (Megatron, nanoGPT)."""
+    ends = [i for i, token in enumerate(tokens) if token == EOT]
+    bounds = [-1, *ends, len(tokens)]
+    return [tokens[a + 1 : b] for a, b in pairwise(bounds) if b > a + 1]
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit", "pad"])
+def test_readers_that_look_for_end_of_text(tmp_path: Path, packing: str) -> None:
+    """Either kind finds the documents that the spans tell of, but for empty ones, where none is cut within a shard.
+
+    In best_fit and pad a reader looks at a row at a time, since padding ends no document that fills its row."""
+    sizes = {"crawl": {"p0": [3, 0, 9, 2, 7] * 8, "p1": [8, 9, 14]}, "books": {"p0": [5, 3, 15, 6, 1, 11]}}
+    make(tmp_path, MixtureConfig(epochs={"crawl": 1, "books": 1}, validation_fraction=0), packing, sizes)
+    texts = {d: [*ids, EOT] for parts in corpus(sizes).values() for docs in parts.values() for d, ids in docs}
+    seen = []
+    for shard in read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist():
+        header, payload = open_shard(str(tmp_path / "packed" / shard["path"]))
+        assert payload[0] == EOT
+        spans = read_table(str(tmp_path / "packed" / shard["spans_path"])).to_pylist()
+        length = header.n_tokens if packing == "concat" else T
+        for start in range(0, header.n_tokens, length):
+            mine = [s for s in spans if start <= s["token_start"] < start + length]
+            wanted: list[list[int]] = []
+            for span in mine:
+                first, n = span["doc_token_offset"], span["n_tokens"]
+                piece = [t for t in texts[span["doc_id"]][first : first + n] if t != EOT]
+                if first and wanted and span["token_start"] % T == 0:  # it goes on from the row before
+                    wanted[-1] += piece
+                else:
+                    wanted.append(piece)
+            tokens = payload[start : start + length].tolist()
+            prefixed = tokens if tokens[0] == EOT else [EOT, *tokens]
+            assert by_prefix(prefixed) == by_suffix(tokens) == [w for w in wanted if w]
+            seen += [s["doc_id"] for s in mine]
+    assert packing == "concat" or sorted(seen) == sorted(texts)
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit", "pad"])
+def test_the_first_token_of_a_shard_is_of_no_document(tmp_path: Path, packing: str) -> None:
+    """It is a segment of its own; its target is the first token of the first document, in every mode."""
+    make(tmp_path, MixtureConfig(weights={"crawl": 2, "books": 1}, validation_fraction=0.15), packing)
+    data = PackedDataset(tmp_path, "train")
+    manifest = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()
+    firsts = [r["first_row"] for r in manifest if r["split"] == "train"]
+    assert len(firsts) > 3
+    for row in range(len(data)):
+        documents = data.documents(row)
+        if row in firsts:
+            assert (int(data[row][0]), documents.doc_ids[0], documents.cu_seqlens[1]) == (EOT, None, 1)
+            assert documents.position_ids[:2].tolist() == [0, 0]
+            assert data.targets(row)[0] == data[row][1]
+            assert data.segments(np.array([row])).source_ids[0] == -1
+        else:
+            assert documents.doc_ids[0] is not None
+
+
+@pytest.mark.parametrize("packing", ["best_fit", "pad"])
+def test_rows_that_are_all_full_make_room(tmp_path: Path, packing: str) -> None:
+    """Documents that fill rows exactly: each shard's first row still begins with end-of-text, and nothing is lost."""
+    sizes = {"crawl": {"p0": [T - 1] * 40, "p1": [2 * T - 1] * 20}}
+    make(tmp_path, MixtureConfig(epochs={"crawl": 1}, validation_fraction=0), packing, sizes)
+    assert not [f for f in verify_packed(Storage(str(tmp_path))) if f.problem]
+    manifest = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()
+    assert sum(n for r in manifest for _, n in r["tokens_by_source"]) == 80 * T
+    assert sum(r["n_rows"] for r in manifest) <= 80 + 2 * len(manifest)
+
+
+def test_verify_wants_the_first_end_of_text(tmp_path: Path) -> None:
+    make(tmp_path, MixtureConfig(weights={"crawl": 1, "books": 1}, validation_fraction=0.15), "best_fit")
+    row = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()[0]
+    path = tmp_path / "packed" / row["path"]
+    for place, problem in ((0, "no end-of-text token stands before"), (_padding(path, tmp_path / "packed" / row[
+            "spans_path"]), "a token of no document is not end-of-text")):
+        before = path.read_bytes()
+        data = bytearray(before)
+        data[1024 + 2 * place : 1026 + 2 * place] = b"\5\0"
+        path.write_bytes(data)
+        assert any(problem in (f.problem or "") for f in verify_packed(Storage(str(tmp_path))))
+        path.write_bytes(before)
+
+
+def _padding(path: Path, spans_path: Path) -> int:
+    """Place of a token of padding."""
+    free = np.ones(len(open_shard(str(path))[1]), bool)
+    for span in read_table(str(spans_path)).to_pylist():
+        free[span["token_start"] : span["token_start"] + span["n_tokens"]] = False
+    return int(np.flatnonzero(free)[-1])
 
 
 def test_targets_stop_at_rows_and_padding(tmp_path: Path) -> None:
