@@ -125,6 +125,10 @@ build/datatrove/.ready:
 bench-minhash: $(READY) build/datatrove/.ready ## MinHash signatures beside datatrove's stage, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.minhash $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python
 
+.PHONY: bench-paragraphs
+bench-paragraphs: $(READY) ## Repeated paragraphs, sentences and n-grams on the texts of RUN (default runs/gpt3), MB/s on one core
+	$(BIN)/python -m tests.benchmarks.paragraphs $(or $(RUN),runs/gpt3)
+
 .PHONY: bench-filters
 bench-filters: $(READY) build/datatrove/.ready ## The fineweb preset beside datatrove's filters, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.filters $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python

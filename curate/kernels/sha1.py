@@ -24,16 +24,19 @@ def _compress(message, p, state, w):  # type: ignore[no-untyped-def]
     for t in range(16, 80):
         w[t] = _rotate(np.uint32(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16]), 1)
     a, b, c, d, e = state[0], state[1], state[2], state[3], state[4]
-    for t in range(80):
-        if t < 20:
-            f, k = np.uint32(d ^ (b & (c ^ d))), np.uint32(0x5A827999)
-        elif t < 40:
-            f, k = np.uint32(b ^ c ^ d), np.uint32(0x6ED9EBA1)
-        elif t < 60:
-            f, k = np.uint32((b & c) | (d & (b | c))), np.uint32(0x8F1BBCDC)
-        else:
-            f, k = np.uint32(b ^ c ^ d), np.uint32(0xCA62C1D6)
-        a, b, c, d, e = np.uint32(_rotate(a, 5) + f + e + k + w[t]), a, _rotate(b, 30), c, d
+    # A loop for each of the four round functions: no branch within.
+    for t in range(20):
+        f = np.uint32(d ^ (b & (c ^ d)))
+        a, b, c, d, e = np.uint32(_rotate(a, 5) + f + e + np.uint32(0x5A827999) + w[t]), a, _rotate(b, 30), c, d
+    for t in range(20, 40):
+        f = np.uint32(b ^ c ^ d)
+        a, b, c, d, e = np.uint32(_rotate(a, 5) + f + e + np.uint32(0x6ED9EBA1) + w[t]), a, _rotate(b, 30), c, d
+    for t in range(40, 60):
+        f = np.uint32((b & c) | (d & (b | c)))
+        a, b, c, d, e = np.uint32(_rotate(a, 5) + f + e + np.uint32(0x8F1BBCDC) + w[t]), a, _rotate(b, 30), c, d
+    for t in range(60, 80):
+        f = np.uint32(b ^ c ^ d)
+        a, b, c, d, e = np.uint32(_rotate(a, 5) + f + e + np.uint32(0xCA62C1D6) + w[t]), a, _rotate(b, 30), c, d
     state[0] = np.uint32(state[0] + a)
     state[1] = np.uint32(state[1] + b)
     state[2] = np.uint32(state[2] + c)
