@@ -29,10 +29,19 @@ from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
 from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
+from manifests.errors import InputError, RecipeError
+from tokenizer.formats import tokenizer_files
 from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
 from tokenizer.tokens import EncodeConfig
 from tokenizer.train_config import TokenizerConfig
+
+
+def _tokenizer_files(path: str) -> tuple[str, ...]:
+    try:
+        return tokenizer_files(path)
+    except InputError as error:
+        raise RecipeError(f"{path}: {error.what}", where="tokenizer.path", hint=error.hint) from error
 
 
 def _as_list(value: Any) -> Any:
@@ -217,7 +226,7 @@ class Recipe(BaseModel):
             for field, files_of in (("models", self.perplexity.models), ("pieces", self.perplexity.pieces)):
                 found |= {f"perplexity.{field}.{language}": (path,) for language, path in sorted(files_of.items())}
         if self.tokenizer.path is not None:
-            found["tokenizer.path"] = (self.tokenizer.path,)
+            found["tokenizer.path"] = _tokenizer_files(self.tokenizer.path)
         return found
 
     def selection(self) -> SelectConfig:

@@ -63,6 +63,6 @@ TOKENIZER_STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/cutoffs", 1, sample_cutoffs, ("tokenizer/sample",), lambda r: r.tokenizer, _cutoffs),
     Stage("tokenizer/counts", 1, count_words, ("tokenizer/cutoffs",), lambda r: r.tokenizer, _counts),
     Stage("tokenizer/words", 1, add_words, ("tokenizer/counts",), lambda r: r.tokenizer, _words),
-    Stage("tokenizer", 2, train_tokenizer, ("tokenizer/words",), lambda r: r.tokenizer, _tokenizer),
+    Stage("tokenizer", 3, train_tokenizer, ("tokenizer/words",), lambda r: r.tokenizer, _tokenizer),
 )
 """From the clean corpus to tokenizer.json."""

@@ -52,10 +52,9 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
     shutil.rmtree(stage, ignore_errors=True)
     for folder in ("documents", "exclusions"):
         os.makedirs(os.path.join(stage, folder))
-    with open_read(tokenizer) as stream:
-        data = stream.read()
     counts = ChatCounts()
-    encoder = ChatEncoder(config, load(tokenizer), data, source, counts)
+    loaded = load(tokenizer)
+    encoder = ChatEncoder(config, loaded, loaded.data, source, counts)
     shards = _Shards(config, encoder, stage, source)
     try:
         for file in files:

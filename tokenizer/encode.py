@@ -11,54 +11,77 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from tokenizers import Tokenizer, pre_tokenizers
 
 from manifests.errors import InputError
 from manifests.shard import Tokens, token_dtype
-from manifests.storage import open_read
+from tokenizer.formats import read_tokenizer, tokenizer_files
+from tokenizer.pieces import Pieces, byte_alphabet
+from tokenizer.reference import Reference
+
+__all__ = ["END_OF_TEXT", "Encoder", "Ids", "Offsets", "byte_alphabet", "load"]
 
 END_OF_TEXT = "<|endoftext|>"
 """What the tokenizers trained here call it, as GPT-2 does."""
-_END_OF_TEXT_NAMES = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>")  # GPT-2, Llama 3, Llama 1 and 2, Gemma
+_END_OF_TEXT_NAMES = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>",  # GPT-2, Llama 3, Llama 1 and 2, Gemma
+                      "<｜end▁of▁sentence｜>", "[EOS]", "[SEP]")  # noqa: RUF001 (DeepSeek), Kimi, BERT
 _PROBE = "Grüße,  it's 2 naïve\n\tcafés 😀 \u00a0 123,456\r\n中文"
+_RENEW_TEXT_BYTES: Final = 256 << 20
+_RENEW_MEMORY_BYTES: Final = 1 << 30
 
 Ids = Tokens
 Offsets = npt.NDArray[np.int64]
 
 
 class Encoder:
-    """One tokenizer, loaded. dtype: uint16 or uint32, what its ids are stored in. sha256: of tokenizer.json."""
+    """One tokenizer, loaded. dtype: uint16 or uint32, what its ids are stored in. data: its tokenizer.json, and sha256
+    of that. lossless: whether decoding gives every text back; byte-level vocabularies do. distrusted: why the fast
+    encoder is not used, where it could be loaded and gave other ids than the reference."""
 
     def __init__(self, data: bytes, where: str) -> None:
-        try:
-            self._reference = Tokenizer.from_str(data.decode())
-        except Exception as error:  # the Rust library raises a bare Exception
-            raise InputError(f"is no tokenizer.json: {error}", where=where) from error
-        self._reference.encode_special_tokens = True
-        vocab = self._reference.get_vocab(with_added_tokens=True)
+        self._reference = Reference(data, where)
+        self.data, self._where = data, where
+        vocab = self._reference.tokenizer.get_vocab(with_added_tokens=True)
         self.vocab_size = max(vocab.values()) + 1
         self.dtype = token_dtype(self.vocab_size)
         self.sha256 = hashlib.sha256(data).digest()
-        names = [name for name in _END_OF_TEXT_NAMES if name in vocab]
-        if not names:
-            raise InputError("the vocabulary has no end-of-text token", where=where,
-                             hint=f"add one of {', '.join(_END_OF_TEXT_NAMES)} as a special token")
-        self.eot_id = vocab[names[0]]
-        self._pieces = _byte_pieces(vocab)
-        if self.decode_bytes(self._reference.encode(_PROBE, add_special_tokens=False).ids) != _PROBE.encode():
-            raise InputError("is no lossless byte-level tokenizer: a test string does not survive it", where=where)
-        self._fast = _load_fast(data)
+        self.vocabulary: Mapping[str, int] = vocab
+        config = self._reference.config
+        added = frozenset(str(t["content"]) for t in config.get("added_tokens") or [])
+        self.byte_level = any('"ByteLevel"' in json.dumps(config.get(name)) for name in ("pre_tokenizer", "decoder"))
+        self._pieces = Pieces(vocab, added) if self.byte_level else None
+        probe = self._reference.encode(pa.array([_PROBE]))[0]
+        self.lossless = self.decode_bytes(probe) == _PROBE.encode()
+        self.distrusted: str | None = None
+        self._fast = _load_fast(self._reference.text_config)
+        self._since_renewal, self._memory = 0, _resident_bytes()
+        if self._fast is not None:
+            self._try_fast()
 
     @property
     def fast(self) -> bool:
-        """Whether the fast encoder could be loaded for this tokenizer."""
+        """Whether the fast encoder is used for this tokenizer."""
         return self._fast is not None
+
+    @property
+    def eot_id(self) -> int:
+        """The end-of-text token's id. Raises InputError where the vocabulary has none by a name that is known."""
+        for name in _END_OF_TEXT_NAMES:
+            if name in self.vocabulary:
+                return self.vocabulary[name]
+        raise InputError("the vocabulary has no end-of-text token", where=self._where,
+                         hint=f"add one of {', '.join(_END_OF_TEXT_NAMES)} as a special token")
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Ids of the special tokens by name; no text is encoded to one."""
+        return self._reference.special
 
     def encode(self, texts: pa.Array) -> tuple[Ids, Offsets]:
         """Ids of every text, joined, and where each begins: uint16 or uint32, int64 [n + 1].
@@ -66,35 +89,83 @@ class Encoder:
         texts: string or large_string without nulls. Text i is ids[offsets[i]:offsets[i + 1]]; no token is added."""
         if self._fast is None or not len(texts):
             return self.encode_reference(texts)
-        layout = self._fast.encode_batch(_awkward_strings(texts), parallel=False).layout
+        strings = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        layout = self._fast.encode_batch(_awkward_strings(strings), parallel=False).layout
         offsets = np.asarray(layout.offsets.data, np.int64)
-        ids = np.asarray(layout.content.data[offsets[0] : offsets[-1]])
-        return ids.astype(self.dtype), offsets - offsets[0]
+        ids = np.asarray(layout.content.data[offsets[0] : offsets[-1]]).astype(self.dtype)
+        del layout
+        self._renew(strings.nbytes)
+        return ids, offsets - offsets[0]
 
     def encode_reference(self, texts: pa.Array) -> tuple[Ids, Offsets]:
         """The same through `tokenizers`: what `encode` must equal."""
-        encodings = self._reference.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-        rows = [np.array(e.ids, self.dtype) for e in encodings]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(r) for r in rows], out=offsets[1:])
-        return (np.concatenate(rows) if rows else np.empty(0, self.dtype)), offsets
+        strings = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        ids, offsets = self._reference.encode(strings)
+        return ids.astype(self.dtype), offsets
+
+    def distrust(self, why: str) -> None:
+        """Use the reference alone from now on, in this process: the fast encoder was wrong."""
+        self._fast, self.distrusted = None, why
 
     def decode_bytes(self, ids: Any) -> bytes:
-        """UTF-8 bytes of ids; the end-of-text token gives its name. Exact even where ids end inside a character."""
-        return b"".join(map(self._pieces.__getitem__, np.asarray(ids).tolist()))
+        """UTF-8 bytes of ids; special tokens give their names. Of byte-level vocabularies exact even where ids end
+        inside a character."""
+        if self._pieces is not None:
+            return self._pieces.join(ids)
+        return str(self._reference.tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)).encode()
 
-    def decode(self, ids: Any) -> str:
-        """Text of ids; a character that is cut at either end becomes U+FFFD."""
-        return self.decode_bytes(ids).decode("utf-8", "replace")
+    @overload
+    def decode(self, ids: Any) -> str: ...
+    @overload
+    def decode(self, ids: Any, offsets: Offsets) -> pa.Array: ...
+    def decode(self, ids: Any, offsets: Offsets | None = None) -> Any:
+        """Text of ids, or large_string [n] of ids[offsets[i]:offsets[i + 1]]; a character that is cut at either end
+        becomes U+FFFD."""
+        if offsets is None:
+            return self.decode_bytes(ids).decode("utf-8", "replace")
+        bounds = np.asarray(offsets, np.int64)
+        if self._pieces is not None:
+            pieces = self._pieces.texts(ids, bounds)
+            try:
+                return pieces.cast(pa.large_string())
+            except pa.ArrowInvalid:  # a character was cut
+                return pa.array([p.decode("utf-8", "replace") for p in pieces.to_pylist()], pa.large_string())
+        numbers = np.asarray(ids)
+        rows = [numbers[a:b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+        return pa.array([self.decode_bytes(row).decode() for row in rows], pa.large_string())
+
+    def _try_fast(self) -> None:
+        """Encode a few texts both ways, the names of the special tokens among them; on a difference, the reference."""
+        names = list(self.special_tokens)
+        texts = pa.array([_PROBE, "", " ", *names, *(f"a{name}b" for name in names[:64]), "".join(names)])
+        expected, bounds = self.encode_reference(texts)
+        try:
+            ids, offsets = self.encode(texts)
+        except BaseException as error:  # a panic of the Rust library is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            return self.distrust(f"the fast encoder failed: {error}")
+        if not (np.array_equal(ids, expected) and np.array_equal(offsets, bounds)):
+            self.distrust("the fast encoder gives other ids than tokenizers on a test string")
+
+    def _renew(self, n_bytes: int) -> None:
+        """Load the fast encoder anew when its cache of pre-tokens, which nothing else bounds, has grown large."""
+        self._since_renewal += n_bytes
+        if self._since_renewal < _RENEW_TEXT_BYTES:
+            return
+        self._since_renewal = 0
+        if _resident_bytes() - self._memory > _RENEW_MEMORY_BYTES:
+            self._fast = None
+            self._fast = _load_fast(self._reference.text_config)
 
 
-def load(path: str) -> Encoder:
-    """The encoder of a tokenizer.json. Kept for the process: many shards share one, and loading takes up to a second.
+def load(path: str, pattern: str | None = None, special_tokens: Mapping[str, int] | None = None) -> Encoder:
+    """The encoder of a tokenizer: tokenizer.json, GPT-2's pair of files, tiktoken's ranks, or a folder of one of these.
 
-    Raises InputError where the file is no lossless byte-level tokenizer with an end-of-text token."""
-    with open_read(path) as file:
-        data = file.read()
-    return _encoder(data, os.path.basename(path))
+    Kept for the process: many shards share one, and loading takes up to a second. pattern and special_tokens: of ranks,
+    as `formats.read_tokenizer` says. Raises InputError where there is no tokenizer."""
+    data = read_tokenizer(tokenizer_files(path), pattern, special_tokens)
+    return _encoder(data, os.path.basename(os.path.normpath(path)))
 
 
 @lru_cache(maxsize=2)
@@ -102,39 +173,24 @@ def _encoder(data: bytes, where: str) -> Encoder:
     return Encoder(data, where)
 
 
-def byte_alphabet() -> list[str]:
-    """The 256 characters that stand for bytes in byte-level BPE, in the order of the bytes (GPT-2, encoder.py)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    shifted = iter(range(256, 512))
-    letters = [chr(b) if b in set(printable) else chr(next(shifted)) for b in range(256)]
-    if sorted(letters) != sorted(pre_tokenizers.ByteLevel.alphabet()):
-        raise RuntimeError("tokenizers has another byte alphabet than GPT-2's")
-    return letters
+def _resident_bytes() -> int:
+    """Memory that this process holds; 0 where the operating system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
-def _byte_pieces(vocab: dict[str, int]) -> dict[int, bytes]:
-    """The bytes each id stands for; tokens outside the byte alphabet (special ones) stand for their own name."""
-    byte_of = {letter: byte for byte, letter in enumerate(byte_alphabet())}
-
-    def piece(token: str) -> bytes:
-        try:
-            return bytes([byte_of[c] for c in token])
-        except KeyError:
-            return token.encode()
-
-    return {i: piece(token) for token, i in vocab.items()}
-
-
-def _load_fast(data: bytes) -> Any:
+def _load_fast(config: Mapping[str, Any]) -> Any:
     """gigatoken's tokenizer without special tokens, or None where it cannot take this one."""
     try:
         import gigatoken  # optional: the reference alone is enough, only slower
     except ImportError:
         return None
-    config = json.loads(data)
-    config["added_tokens"] = [t for t in config.get("added_tokens") or [] if not t.get("special")]
+    added = [t for t in config.get("added_tokens") or [] if not t.get("special")]
     try:
-        return gigatoken.Tokenizer.from_json(json.dumps(config))
+        return gigatoken.Tokenizer.from_json(json.dumps({**config, "added_tokens": added}))
     except Exception:  # whatever it does not support; the caller falls back to the reference
         return None
 

@@ -23,7 +23,7 @@ def tiktoken_ranks(data: bytes, where: str) -> bytes:
     added = {token["id"] for token in json.loads(data).get("added_tokens") or []}
     merges = [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model["merges"]]
     ids = [model["vocab"].get(a + b, -1) for a, b in merges]
-    if ids != sorted(set(ids)) or -1 in ids[:1]:
+    if ids != sorted(ids) or -1 in ids[:1]:
         raise InputError("gives ids in another order than its merges", where=where,
                          hint="tiktoken takes ids for ranks; only tokenizers whose ids follow their merges have ranks")
     made = set(ids)

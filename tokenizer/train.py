@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from manifests.errors import StageError
-from manifests.storage import open_read
 from manifests.tables import read_table
 from manifests.tasks import ShardWork
-from tokenizer.encode import END_OF_TEXT, Encoder, byte_alphabet
+from tokenizer.encode import END_OF_TEXT, Encoder
+from tokenizer.formats import read_tokenizer, tokenizer_files
 from tokenizer.merges import Training, train
+from tokenizer.pieces import byte_alphabet
 from tokenizer.pretokenize import Pattern, pre_tokenizer
 from tokenizer.train_config import TokenizerConfig
 from tokenizer.words import WORDS
@@ -75,18 +76,20 @@ def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern) -> byte
 def train_tokenizer(config: TokenizerConfig, work: ShardWork) -> None:
     """tokenizer: train, or take, the run's tokenizer.json.
 
-    Inputs: words (all partitions) and cutoffs, or existing, the file that `path` names. Outputs: tokenizer (.json) and
-    metrics (metrics.json), which tells of the words it was trained on; a file that is taken as it is has none. Raises
-    StageError where there is nothing to train on, InputError where an existing file is no lossless byte-level one."""
+    Inputs: words (all partitions) and cutoffs, or existing, the files that `path` names. Outputs: tokenizer (.json) and
+    metrics (metrics.json), which tells of the words it was trained on; one that is taken as it is has none. Counter
+    lossy: 1 where decoding does not give every text back. Raises StageError where there is nothing to train on,
+    InputError where the files are no tokenizer with an end-of-text token."""
     trained: Trained | None = None
     if config.path is not None:
-        with open_read((work.inputs("existing") or [config.path])[0]) as file:
-            data = file.read()
+        data = read_tokenizer(work.inputs("existing") or tokenizer_files(config.path))
     else:
         parts = [WORDS.empty_table(), *(read_table(path) for path in work.inputs("words"))]
         trained = learn(config, pa.concat_tables(parts))
         data = trained.data
     encoder = Encoder(data, config.path or "tokenizer.json")
+    if not encoder.lossless:
+        work.count("lossy")
     with open(work.output("tokenizer", ".json"), "wb") as file:
         file.write(data)
     metrics = _metrics(config, encoder, trained, work.inputs("cutoffs"))
@@ -109,6 +112,7 @@ def _metrics(config: TokenizerConfig, encoder: Encoder, trained: Trained | None,
         "n_merges": trained.n_merges if trained else None,
         "n_words": trained.n_words if trained else None,
         "end_of_text_id": encoder.eot_id,
+        "lossless": encoder.lossless,
         "sha256": encoder.sha256.hex(),
         "sample_documents": documents if trained else None,
         "sample_bytes": sum(by_source.values()) if trained else None,

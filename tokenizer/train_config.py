@@ -40,7 +40,9 @@ class TokenizerConfig(BaseModel):
         256 << 20, ge=1 << 20,
         description="Memory for the pre-tokens of one clean part; beyond it they are written out and begun anew.")
     path: str | None = Field(
-        None, description="An existing tokenizer.json to use as it is; nothing is trained then.")
+        None, description=(
+            "An existing tokenizer to use as it is; nothing is trained then. A tokenizer.json, GPT-2's encoder.json "
+            "and vocab.bpe, tiktoken ranks, or a folder that holds one of these."))
 
     @field_validator("vocab_size")
     @classmethod

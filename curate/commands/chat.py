@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def chat_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="JSONL files, plain, gzip or zstd; patterns too.")],
-    tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer.json.")],
+    tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer: file or folder.")],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
     row_length: Annotated[int, typer.Option(help="Tokens of a row; longer dialogues are left out.")] = 2048,
     shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,

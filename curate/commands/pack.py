@@ -40,7 +40,7 @@ def pack_command(
     inputs: Annotated[list[str], typer.Argument(
         metavar="IN…", help="A run, or folders of token files; NAME=DIR says what a folder's source is called.")],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the dataset.")],
-    tokenizer: Annotated[str | None, typer.Option(metavar="T", help="tokenizer.json; a run has its own.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(metavar="T", help="A tokenizer; a run has its own.")] = None,
     mixture: Annotated[str | None, typer.Option(
         metavar="YAML", help="The mixture's fields, as YAML or its file; the run's, or every source once.")] = None,
     row_length: Annotated[int | None, typer.Option(help="Tokens of a row.")] = None,
@@ -69,7 +69,7 @@ def pack_command(
         raise _usage(error, "--") from error
     path = tokenizer or os.path.join(inputs[0], "tokenizer", "tokenizer.json")
     if not os.path.exists(path):
-        raise InputError("there is no such tokenizer.json", where=path, hint="give --tokenizer")
+        raise InputError("there is no such tokenizer", where=path, hint="give --tokenizer")
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
     plan = Assembly(out, number).assemble(parts, path, amounts, config)

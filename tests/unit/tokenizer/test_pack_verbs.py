@@ -87,7 +87,7 @@ def test_mix_prints_the_plan(run: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["pack", "{empty}", "--out", "{out}"], "holds no token parts"),
-    (["pack", "{run}/tokens/books", "--out", "{out}"], "there is no such tokenizer.json"),
+    (["pack", "{run}/tokens/books", "--out", "{out}"], "there is no such tokenizer"),
     (["pack", "{run}", "--out", "{run}"], "holds a run"),
     (["pack", "{run}", "--mixture", "[1]", "--out", "{out}"], "--mixture: must be a mapping"),
     (["pack", "{run}", "--mixture", "{{weights: {{a: -1}}}}", "--out", "{out}"], r"mixture\.weights\.a: Input should"),
