@@ -92,4 +92,8 @@ def test_a_kill_in_each_step_ends_in_the_same_bytes(place: str, point: str, cut_
     words = [sys.executable, "-m", "tests.integration.killed_run", str(small_web), str(out), place, point, *ON]
     assert subprocess.run(words, capture_output=True, check=False, timeout=600).returncode == -signal.SIGKILL
     run(recipe_of(small_web, *ON), str(out), Settings("inline", until="clean"))
-    assert tree(out) == tree(cut_run[0])
+    # The killed run was on its way to packed shards: it may have made what `until` leaves out.
+    left_out = ("decontaminate/report_index/", "classifier/metrics/")
+    made = {k: v for k, v in tree(out).items() if not k.startswith(left_out)}
+    assert made == tree(cut_run[0])
+    assert not (out / ".tmp").exists()
