@@ -12,8 +12,9 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from curate.extraction.choice import page_bound
 from curate.extraction.compiled import kernel
-from curate.extraction.features import N_FEATURES, fill_features
+from curate.extraction.features import F_WORDS, N_FEATURES, fill_features
 from curate.extraction.page import B_BREAK, B_BULLET, B_END, B_LISTS, B_START, new_page
 from curate.extraction.scan import scan_page
 from curate.extraction.trees import load_trees, tree_scores
@@ -47,7 +48,11 @@ def _extract(page, tables, trees, out):  # type: ignore[no-untyped-def]
     fill_features(page, n, tables, x)
     scores = np.empty(n, np.float64)
     tree_scores(trees, x, scores)
-    return write_blocks(page, scores > trees.least[0], out)
+    words = np.empty(n, np.float64)
+    for i in range(n):
+        scores[i] = 1.0 / (1.0 + np.exp(-scores[i]))
+        words[i] = np.expm1(np.float64(x[i, F_WORDS]))
+    return write_blocks(page, scores > page_bound(scores, words, trees.bound[0], trees.bound[1]), out)
 
 
 @kernel

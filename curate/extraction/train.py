@@ -1,8 +1,8 @@
 """Rebuild the extractor's model: `python -m curate.extraction.train GOLD.parquet OUT`.
 
 Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM, and OUT/metrics.json: agreement
-with the gold text out of fold. Folds are whole sites, and the least score of a fold's pages is chosen on the other
-folds, so no page is judged by anything that saw its site. Needs the extra `train`.
+with the gold text out of fold. Folds are whole sites, and the bound of a fold's pages is chosen on the other folds, so
+no page is judged by anything that saw its site. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from curate.extraction.features import FEATURES
+from curate.extraction.choice import page_bound
+from curate.extraction.features import F_WORDS, FEATURES
 from curate.extraction.gold import GoldPage, read_gold
 from curate.extraction.score import Agreement, agreement, mean_agreement
 from curate.extraction.trees import FORMAT, MODEL_FILE
@@ -30,8 +31,8 @@ PARAMETERS: Final[dict[str, Any]] = {
     "objective": "cross_entropy", "learning_rate": 0.05, "num_leaves": 28, "max_depth": 6, "min_data_in_leaf": 40,
     "max_bin": 127, "feature_fraction": 0.4, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 2.0, "seed": 1,
     "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1}
-_LEAST: Final = tuple(round(0.25 + 0.025 * k, 3) for k in range(11))
-"""Probabilities that are tried as the least one of a kept block."""
+_BOUNDS: Final = tuple((least, share) for least in (0.3, 0.35, 0.4, 0.45) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+"""(least, share) of `choice.page_bound` that are tried."""
 _DIGITS: Final = 7  # of a leaf's value; far below what any decision turns on
 
 Floats = npt.NDArray[np.float64]
@@ -57,29 +58,30 @@ def scores_out_of_fold(pages: Sequence[GoldPage], folds: Sequence[int]) -> list[
     return scores
 
 
-def judge(page: GoldPage, scores: Floats, least: float) -> Agreement:
-    """How the blocks above a probability agree with the page's gold text."""
+def judge(page: GoldPage, scores: Floats, bound: tuple[float, float]) -> Agreement:
+    """How the blocks that a bound keeps agree with the page's gold text."""
+    least = page_bound(scores, np.expm1(page.features[:, F_WORDS].astype(np.float64)), *bound)
     kept = [w for words, score in zip(page.words, scores, strict=True) if score > least for w in words]
     return agreement(kept, page.gold)
 
 
-def best_least(results: dict[float, list[Agreement]], chosen: Sequence[int]) -> float:
-    """The probability with the best mean F1 over the chosen pages."""
-    return max(_LEAST, key=lambda least: mean_agreement([results[least][i] for i in chosen]).f1)
+def best_bound(results: dict[tuple[float, float], list[Agreement]], chosen: Sequence[int]) -> tuple[float, float]:
+    """The bound with the best mean F1 over the chosen pages."""
+    return max(_BOUNDS, key=lambda bound: mean_agreement([results[bound][i] for i in chosen]).f1)
 
 
-def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], float]:
-    """(metrics, the least probability for the model of all pages)."""
+def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], tuple[float, float]]:
+    """(metrics, the bound for the model of all pages)."""
     folds = [xxhash.xxh3_64_intdigest(p.site.encode()) % N_FOLDS for p in pages]
     scores = scores_out_of_fold(pages, folds)
-    results = {least: [judge(p, s, least) for p, s in zip(pages, scores, strict=True)] for least in _LEAST}
+    results = {bound: [judge(p, s, bound) for p, s in zip(pages, scores, strict=True)] for bound in _BOUNDS}
     everyone = range(len(pages))
     judged: list[Agreement] = [Agreement(0.0, 0.0, 0.0)] * len(pages)
     for fold in range(N_FOLDS):
-        least = best_least(results, [i for i in everyone if folds[i] != fold])
+        bound = best_bound(results, [i for i in everyone if folds[i] != fold])
         for i in everyone:
             if folds[i] == fold:
-                judged[i] = results[least][i]
+                judged[i] = results[bound][i]
     metrics: dict[str, Any] = {"pages": len(pages), "sites": len({p.site for p in pages}), "folds": N_FOLDS}
     groups = {"all": list(everyone)}
     for name in sorted({p.dataset for p in pages}):
@@ -87,16 +89,15 @@ def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], float]:
     for name, chosen in groups.items():
         mean = mean_agreement([judged[i] for i in chosen])
         metrics[name] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(chosen)}
-    return metrics, best_least(results, everyone)
+    return metrics, best_bound(results, everyone)
 
 
-def model_of(booster: lightgbm.Booster, least: float) -> dict[str, Any]:
+def model_of(booster: lightgbm.Booster, bound: tuple[float, float]) -> dict[str, Any]:
     """The model file: flat arrays over all trees. Thresholds are rounded down to float32, which decides alike."""
     trees: dict[str, list[Any]] = {k: [] for k in ("feature", "threshold", "left", "right", "value", "root")}
     for tree in booster.dump_model()["tree_info"]:
         trees["root"].append(_add(tree["tree_structure"], trees))
-    return {"format": FORMAT, "features": list(FEATURES), "least_score": round(math.log(least / (1 - least)), _DIGITS),
-            "trees": trees}
+    return {"format": FORMAT, "features": list(FEATURES), "least": bound[0], "share": bound[1], "trees": trees}
 
 
 def _add(node: dict[str, Any], trees: dict[str, list[Any]]) -> int:
@@ -129,8 +130,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     pages = read_gold(arguments.gold)
-    metrics, least = cross_validate(pages)
-    model = model_of(fit(pages), least)
+    metrics, bound = cross_validate(pages)
+    model = model_of(fit(pages), bound)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / MODEL_FILE).write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="ascii")
     (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="ascii")

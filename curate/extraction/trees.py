@@ -14,7 +14,7 @@ from curate.extraction.compiled import kernel
 from curate.extraction.features import FEATURES
 from manifests.errors import InputError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MODEL_FILE: Final = "model.json"
 
 
@@ -30,7 +30,7 @@ class Trees(NamedTuple):
     values: npt.NDArray[np.float64]  # [nodes]: of leaves
     roots: npt.NDArray[np.uint64]  # [trees]
     depths: npt.NDArray[np.int64]  # [trees]
-    least: npt.NDArray[np.float64]  # [1]: the sum of values above which a block is kept
+    bound: npt.NDArray[np.float64]  # [2]: least and share, as of `choice.page_bound`
 
 
 @kernel
@@ -86,7 +86,7 @@ def trees_of(model: dict[str, Any]) -> Trees:
                  np.array(t["threshold"] + [0.0] * n_leaves, np.float32), children.ravel().astype(np.uint64),
                  np.array([0.0] * n_inner + t["value"], np.float64), roots.astype(np.uint64),
                  np.array([_depth(children, int(root)) for root in roots], np.int64),
-                 np.array([model["least_score"]], np.float64))
+                 np.array([model["least"], model["share"]], np.float64))
 
 
 def _depth(children: npt.NDArray[np.int32], root: int) -> int:

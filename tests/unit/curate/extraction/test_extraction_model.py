@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from importlib.resources import files
 
 import numpy as np
 import pytest
 
+from curate.extraction.choice import page_bound
 from curate.extraction.features import FEATURES, N_FEATURES, block_features
 from curate.extraction.gold import block_labels, site_of
 from curate.extraction.scan import scan
@@ -91,15 +91,32 @@ def test_a_model_of_other_features_is_refused() -> None:
         trees_of({**MODEL, "features": MODEL["features"][1:]})
 
 
-@pytest.mark.skipif(importlib.util.find_spec("lightgbm") is None, reason="needs the extra train")
 def test_a_converted_model_scores_as_lightgbm_does() -> None:
-    import lightgbm
-
+    lightgbm = pytest.importorskip("lightgbm", reason="needs the extra train")
     from curate.extraction.train import PARAMETERS, model_of
 
     rows = np.sin(np.arange(2000 * N_FEATURES, dtype=np.float32)).reshape(2000, N_FEATURES)
     labels = (rows[:, 3] + rows[:, 40] > 0.2).astype(np.float64)
     booster = lightgbm.train(PARAMETERS, lightgbm.Dataset(rows, labels), 20)
     out = np.empty(len(rows))
-    tree_scores(trees_of(model_of(booster, 0.4)), rows, out)
+    tree_scores(trees_of(model_of(booster, (0.4, 0.5))), rows, out)
     assert out == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-5)
+
+
+def expected_f1(probabilities: np.ndarray, words: np.ndarray, kept: np.ndarray) -> float:
+    right = (probabilities * words)[kept].sum()
+    return 2 * right / (words[kept].sum() + (probabilities * words).sum())
+
+
+def test_a_pages_own_bound_keeps_the_blocks_with_the_best_expected_f1() -> None:
+    for case in range(40):
+        draws = np.random.default_rng(case)
+        p, words = draws.uniform(size=9), draws.integers(1, 50, 9).astype(np.float64)
+        every = [np.array([(subset >> i) & 1 for i in range(9)], np.bool_) for subset in range(1, 512)]
+        best = max(expected_f1(p, words, kept) for kept in every)
+        assert page_bound(p, words, 0.4, 1.0) == pytest.approx(best / 2)
+        assert expected_f1(p, words, p > page_bound(p, words, 0.4, 1.0)) == pytest.approx(best)
+        assert page_bound(p, words, 0.4, 0.0) == 0.4
+        assert page_bound(p, words, 0.4, 0.5) == pytest.approx((best / 2 + 0.4) / 2)
+    assert page_bound(np.zeros(0), np.zeros(0), 0.4, 0.5) == 0.2
+    assert page_bound(np.ones(2), np.zeros(2), 0.4, 0.5) == 0.2
