@@ -59,9 +59,10 @@ def apply_marks(table: pa.Table, marks: pa.Table, source: str, schema: pa.Schema
     """The clean rows that extracted documents give to one source.
 
     marks: aligned with the table: keep bool, source string, edits EDITS (null: the whole text), pieces
-    list<struct<start, end>> in UTF-8 bytes of the extracted text."""
+    list<struct<start, end>> in UTF-8 bytes of the extracted text, group_id."""
     mask = pc.and_(marks["keep"], pc.equal(marks["source"], source))
     table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), marks["source"])
+    table = table.append_column("group_id", marks["group_id"])
     return _pieces(table.filter(mask), marks["pieces"].filter(mask), marks["edits"].filter(mask), schema)
 
 
@@ -129,4 +130,7 @@ def _marks(work: ShardWork) -> pa.Table:
         starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
         flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
         pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
-    return pa.table({"source": select["source"], "keep": keep, "edits": edits, "pieces": pieces})
+    group = select["doc_id"]
+    if work.inputs("dedup"):
+        group = pc.coalesce(read_table(work.input("dedup"), ["cluster_id"])["cluster_id"], group)
+    return pa.table({"source": select["source"], "keep": keep, "edits": edits, "pieces": pieces, "group_id": group})

@@ -81,6 +81,8 @@ DEDUP_MARKS = pa.schema([
     _field("duplicate_of", ID, "the kept document it duplicates", nullable=True),
     _field("similarity", pa.float32(), "Jaccard of shingle sets with duplicate_of, or share of equal minima, as the "
            "recipe verifies; null for a URL's duplicate", nullable=True),
+    _field("cluster_id", ID, "documents that a chain of near-duplicate candidates joins have one; null for those that "
+           "have no candidate", nullable=True),
 ])
 
 REPEATED_SPAN = pa.struct([
@@ -142,6 +144,8 @@ DECONTAMINATION_MARKS = pa.schema([
 CLEAN_EXTRA = [
     _field("parent_id", ID, "the extracted document this is a piece of; null where it is whole", nullable=True),
     _field("edits", EDITS, "UTF-8 byte spans of the extracted text that make up this text, in order"),
+    _field("group_id", ID, "its cluster_id in dedup/marks, else the extracted document: what the val split holds out "
+           "whole"),
 ]
 """Columns that clean documents have beyond DOCUMENTS."""
 
@@ -149,6 +153,8 @@ TOKENS = pa.schema([
     _field("doc_id", ID, "clean document"),
     _field("token_start", pa.int64(), "place of its first token in the .tokens file"),
     _field("n_tokens", pa.int64(), "its tokens, without any end-of-text token"),
+    _field("group_id", ID, "what the val split holds out whole, as in the clean document; null: the document itself",
+           nullable=True),
 ])
 
 SPANS = pa.schema([

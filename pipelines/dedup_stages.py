@@ -138,7 +138,8 @@ def _copies(p: Progress) -> Iterator[Shard]:
 
 
 def _marks(p: Progress) -> Iterator[Shard]:
-    whole = {"removals": p.whole("dedup/resolve", "removals"), "drops": p.whole("dedup/copies", "drops")}
+    whole = {"removals": p.whole("dedup/resolve", "removals"), "drops": p.whole("dedup/copies", "drops"),
+             "members": p.whole("dedup/components", "members")}
     if p.shards("dedup/url_copies"):
         whole["url_drops"] = p.whole("dedup/url_copies", "drops")
     for shard, inputs in documents_and(p, "select", "marks", "marks"):
@@ -273,13 +274,13 @@ DEDUP_STAGES: tuple[Stage, ...] = (
     Stage("dedup/exact", 3, exact_stage, ("dedup/signatures",), _of_documents, _exact),
     Stage("dedup/bands", 3, bands_stage, ("dedup/exact",), _of_documents, _bands),
     Stage("dedup/candidates", 3, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
-    Stage("dedup/components", 2, components_stage, ("dedup/candidates",), _of_documents, _components),
+    Stage("dedup/components", 3, components_stage, ("dedup/candidates",), _of_documents, _components),
     Stage("dedup/buckets", 2, buckets_stage, ("dedup/components",), _of_documents, _buckets),
     Stage("dedup/shingles", 5, shingles_stage, ("dedup/components",), _of_documents, _shingles),
     Stage("dedup/resolve", 2, resolve_stage, ("dedup/buckets", "dedup/shingles"), _of_documents, _resolve),
     Stage("dedup/copies", 3, copies_stage, ("dedup/resolve",), _of_documents, _copies),
     Stage("dedup/url_copies", 1, url_copies_stage, ("dedup/copies",), _of_documents, _url_copies),
-    Stage("dedup/marks", 2, marks_stage, ("dedup/url_copies",), _of_documents, _marks),
+    Stage("dedup/marks", 3, marks_stage, ("dedup/url_copies",), _of_documents, _marks),
     Stage("dedup/summary", 2, summary_stage, ("dedup/marks",), _of_documents, _summary),
     Stage("dedup/passages", 1, passages_stage, ("dedup/summary",), lambda r: r.dedup.shuffled(), _passages),
     Stage("dedup/passage_cuts", 1, passage_cuts_stage, ("dedup/passages",), lambda r: r.dedup.shuffled(),

@@ -74,9 +74,9 @@ def _dataset(p: Progress) -> Iterator[Shard]:
 
 
 PACK_STAGES: tuple[Stage, ...] = (
-    Stage("mix/counts", 1, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
-    Stage("mix/plan", 2, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
-    Stage("pack/shuffle", 2, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
+    Stage("mix/counts", 2, count_tokens, ("tokens",), lambda r: r.mixture, _counts),
+    Stage("mix/plan", 3, plan_mixture, ("mix/counts",), lambda r: r.mixture, _plan),
+    Stage("pack/shuffle", 3, shuffle_part, ("mix/plan",), lambda r: r.pack, _shuffle),
     Stage("pack/groups", 1, group_buckets, ("pack/shuffle",), lambda r: r.pack, _groups),
     Stage("pack/rows", 1, fill_group, ("pack/groups",), lambda r: r.pack, _rows),
     Stage("pack/layout", 3, lay_out, ("pack/rows",), lambda r: r.pack, _layout),

@@ -301,9 +301,9 @@ STAGES: tuple[Stage, ...] = (
           lambda r: r.decontaminate, _overlaps),
     Stage("decontaminate/report", 1, report_stage, ("decontaminate/overlaps",), lambda r: r.decontaminate,
           _overlap_report),
-    Stage("clean", 2, clean, ("decontaminate",), _nothing, _clean),
+    Stage("clean", 3, clean, ("decontaminate",), _nothing, _clean),
     *TOKENIZER_STAGES,
-    Stage("tokens", 1, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
+    Stage("tokens", 2, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
     *PACK_STAGES,
 )
 """In an order in which every stage comes after what it needs; a stage starts as soon as that is whole."""

@@ -19,7 +19,7 @@ from manifests.errors import InputError, OwnershipError
 from manifests.hashing import id_words
 from manifests.records import ShardRecord
 from manifests.storage import Storage
-from manifests.tables import open_table, read_row_groups, read_table
+from manifests.tables import open_table, read_table
 from manifests.tasks import InputRef, ShardTask, StageFunction, execute
 from tokenizer.groups import fill_group, group_buckets
 from tokenizer.inventory import describe_dataset
@@ -29,6 +29,7 @@ from tokenizer.mixture import Counts, Plan, is_validation
 from tokenizer.mixture_config import MixtureConfig
 from tokenizer.pack import pack_shard
 from tokenizer.shuffle import PackConfig, shuffle_part
+from tokenizer.token_index import read_index
 
 _INDEX = ("doc_id", "token_start", "n_tokens")
 
@@ -85,8 +86,8 @@ def count_parts(parts: Sequence[TokenPart], seed: int, validation_fraction: floa
     found: dict[str, list[int]] = {}
     for part in parts:
         total = found.setdefault(part.source, [0, 0, 0, 0])
-        for group in read_row_groups(part.index, ["doc_id", "n_tokens"]):
-            held_out = is_validation(seed, validation_fraction, id_words(group["doc_id"]))
+        for group in read_index(part.index):
+            held_out = is_validation(seed, validation_fraction, id_words(group["group_id"]))
             tokens = group["n_tokens"].to_numpy() + 1
             for place, here in ((0, ~held_out), (2, held_out)):
                 total[place] += int(np.count_nonzero(here))

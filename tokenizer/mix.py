@@ -18,10 +18,11 @@ import pyarrow as pa
 from manifests.errors import StageError
 from manifests.hashing import UInt64, id_words, ids_array
 from manifests.storage import open_read
-from manifests.tables import read_row_groups, read_table
+from manifests.tables import read_table
 from manifests.tasks import ShardWork
 from tokenizer.mixture import Boundary, Counts, Cut, Plan, epoch_order, is_validation, plan_budgets
 from tokenizer.mixture_config import MixtureConfig
+from tokenizer.token_index import read_index
 
 SPLITS = ("train", "val")
 _BINS = 4096
@@ -44,9 +45,9 @@ def count_tokens(config: MixtureConfig, work: ShardWork) -> None:
     seed = int(work.variables["seed"])
     documents = np.zeros((2, _BINS), np.int64)
     tokens = np.zeros((2, _BINS), np.int64)
-    for group in read_row_groups(work.input("index"), ["doc_id", "n_tokens"]):
+    for group in read_index(work.input("index")):
         words = id_words(group["doc_id"])
-        split = is_validation(seed, config.validation_fraction, words).astype(np.int64)
+        split = is_validation(seed, config.validation_fraction, id_words(group["group_id"])).astype(np.int64)
         place = (split, (epoch_order(seed, words) >> _SHIFT).astype(np.int64))
         np.add.at(documents, place, 1)
         np.add.at(tokens, place, group["n_tokens"].to_numpy() + 1)
@@ -138,11 +139,11 @@ def _documents_of_bin(plan: Plan, chosen: int, paths: list[str]) -> tuple[UInt64
     """(order, id words, n_tokens) of the training documents in one bin: about 1 in 4,096 of a source's."""
     found: list[tuple[UInt64, UInt64, npt.NDArray[np.int64]]] = []
     for path in paths:
-        for group in read_row_groups(path, ["doc_id", "n_tokens"]):
-            words = id_words(group["doc_id"])
+        for group in read_index(path):
+            words, groups = id_words(group["doc_id"]), id_words(group["group_id"])
             order = epoch_order(plan.seed, words)
             here = np.flatnonzero(order >> _SHIFT == np.uint64(chosen))
-            here = here[~is_validation(plan.seed, plan.validation_fraction, words[here])]
+            here = here[~is_validation(plan.seed, plan.validation_fraction, groups[here])]
             found.append((order[here], words[here], group["n_tokens"].to_numpy()[here]))
     if not found:
         return np.empty(0, np.uint64), np.empty((0, 2), np.uint64), np.empty(0, np.int64)

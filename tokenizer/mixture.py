@@ -271,7 +271,9 @@ def largest_remainder(total: int, shares: Shares) -> dict[str, int]:
 
 
 def is_validation(seed: int, fraction: float, words: UInt64) -> npt.NDArray[np.bool_]:
-    """Which documents are held out, bool [n], from uint64 [n, 2] ids: a fact of the document and the seed alone."""
+    """Which documents are held out, bool [n], from uint64 [n, 2] ids of their groups: a fact of those and the seed.
+
+    Pieces of one page, and documents that a chain of near-duplicates joins, are one group and lie on one side."""
     return uniform(seed, "validation", words) < fraction
 
 

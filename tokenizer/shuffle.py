@@ -16,14 +16,16 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
+from manifests.schema import TOKENS
 from manifests.shard import MAX_SHARD_TOKENS
-from manifests.tables import PARTITION, partition_schema, read_table
+from manifests.tables import PARTITION, partition_schema
 from manifests.tasks import ShardWork
 from tokenizer.encode import load
 from tokenizer.gather import Places, copy_runs, read_tokens
 from tokenizer.instances import INSTANCES
 from tokenizer.mix import read_plan
 from tokenizer.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
+from tokenizer.token_index import read_index
 
 _BLOCK_TOKENS = 1 << 22
 
@@ -81,9 +83,10 @@ def shuffle_part(config: PackConfig, work: ShardWork) -> None:
     plan = read_plan(work.input("plan"))
     encoder = load(work.input("tokenizer"))
     source = plan.source(str(work.variables["source"]))
-    index: Any = read_table(work.input("index"))
+    index: Any = pa.concat_tables([TOKENS.empty_table(), *read_index(work.input("index"))])
     words, lengths = id_words(index["doc_id"]), index["n_tokens"].to_numpy()
-    found = _instances(plan, source, words, lengths, config.buckets)
+    held_out = is_validation(plan.seed, plan.validation_fraction, id_words(index["group_id"]))
+    found = _instances(plan, source, words, lengths, held_out, config.buckets)
     ends = np.cumsum(found.n_tokens)
     tokens = read_tokens(work.input("tokens"), encoder.dtype)
     starts = index["token_start"].to_numpy()[found.document] + found.first
@@ -115,9 +118,9 @@ class _Instances:
     partition: npt.NDArray[np.int64]
 
 
-def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, buckets: int) -> _Instances:
+def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, held_out: npt.NDArray[np.bool_],
+               buckets: int) -> _Instances:
     """Every (document, pass) of a part that the plan takes, sorted by (stream, key, id, epoch)."""
-    held_out = is_validation(plan.seed, plan.validation_fraction, words)
     train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out if source.weight else np.zeros_like(held_out))
     order = epoch_order(plan.seed, words[train])
     takes = [(len(plan.phases), 0, val, np.zeros(len(val), np.int64), lengths[val] + 1)]

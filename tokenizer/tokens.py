@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.hashing import id_words, uniform
-from manifests.schema import TOKENS
-from manifests.tables import read_row_groups
+from manifests.schema import ID, TOKENS
+from manifests.tables import open_table, read_row_groups
 from manifests.tasks import ShardWork
 from tokenizer.encode import Encoder, Ids, Offsets, load
 
@@ -68,19 +68,22 @@ class _Part:
     def __init__(self, config: EncodeConfig, encoder: Encoder, documents: str, path: str) -> None:
         self.config, self.encoder, self.documents, self.path = config, encoder, documents, path
         self.n_tokens = self.n_bytes = self.n_checked = 0
+        with open_table(documents) as file:  # texts that are no run's clean documents have no group_id
+            self._columns = ["doc_id", "text", *({"group_id"} & set(file.schema_arrow.names))]
 
     def encode(self, fast: bool) -> Iterator[pa.Table]:
         """Write the ids and yield the index, row group by row group; the file is begun anew at every call."""
         self.n_tokens = self.n_bytes = self.n_checked = 0
         with open(self.path, "wb") as file:
-            for group in read_row_groups(self.documents, ["doc_id", "text"]):
+            for group in read_row_groups(self.documents, self._columns):
                 texts = pa.concat_arrays(group["text"].chunks)
                 if fast:
                     ids, offsets = self._checked(texts, id_words(group["doc_id"]))
                 else:
                     ids, offsets = self.encoder.encode_reference(texts)
                 file.write(ids.data)
-                columns = [group["doc_id"], pa.array(offsets[:-1] + self.n_tokens), pa.array(np.diff(offsets))]
+                columns = [group["doc_id"], pa.array(offsets[:-1] + self.n_tokens), pa.array(np.diff(offsets)),
+                           group["group_id"] if "group_id" in self._columns else pa.nulls(len(group), ID)]
                 self.n_tokens += len(ids)
                 self.n_bytes += int(pc.sum(pc.binary_length(texts)).as_py() or 0)
                 yield pa.table(columns, schema=TOKENS)

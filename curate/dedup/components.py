@@ -13,7 +13,7 @@ import pyarrow as pa
 from curate.dedup.config import DedupConfig
 from curate.dedup.layout import BANDS, EXTENTS, HOMES, MEMBERS, ROUTES, Int64, column, distinct
 from curate.kernels.components import Nodes
-from manifests.hashing import UInt64, keyed_hash
+from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
 from manifests.tasks import ShardWork
 
@@ -22,7 +22,8 @@ def components_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates).
 
     Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: the partition of each
-    document that shares a bucket; `homes`, for each partition of dedup/candidates the same, row by row of its buckets.
+    document that shares a bucket, and its component, named by the first document of that; `homes`, for each partition
+    of dedup/candidates the partitions, row by row of its buckets.
     Memory: 1.1 bits a document of the corpus, 4 bytes a document that has a candidate, 100 MB of buffers."""
     paths = work.inputs("buckets", role="buckets")
     line = _Line(work.inputs("extents", role="extents"))
@@ -67,6 +68,11 @@ class _Line:
         part = np.searchsorted(self.parts, column(table, "part"))
         return np.asarray(self.starts[part] + column(table, "row"))
 
+    def ids(self, places: Int64) -> pa.FixedSizeBinaryArray:
+        """An id of the document at each place: the key of its part and its row, whatever other parts there are."""
+        part = np.searchsorted(self.starts, places, "right") - 1
+        return ids_array(np.stack([self.parts[part], (places - self.starts[part]).astype(np.uint64)], axis=1))
+
 
 def _unite(nodes: Nodes, line: _Line, path: str) -> None:
     last = (np.empty(0, np.uint64), np.empty(0, np.int64))  # of the row group before: a bucket may go on
@@ -91,9 +97,11 @@ def _members(nodes: Nodes, line: _Line, partitions: int) -> Iterator[pa.Table]:
         for index in np.flatnonzero(route == number):
             first, end = int(line.starts[index]), int(line.starts[index + 1])
             places = nodes.between(first, end)
+            roots = nodes.roots(places)
             tables.append(pa.table([
                 np.full(len(places), number, np.int32), np.full(len(places), line.parts[index], np.uint64),
-                places - first, _home(nodes.roots(places), partitions)], schema=partition_schema(MEMBERS)))
+                places - first, _home(roots, partitions), line.ids(nodes.places(roots))],
+                schema=partition_schema(MEMBERS)))
         yield pa.concat_tables(tables).combine_chunks()
 
 

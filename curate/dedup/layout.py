@@ -45,7 +45,7 @@ COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, pa.field("settled", pa.b
 BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW])
 EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
 HOMES: Final = pa.schema([pa.field("component_partition", pa.int32(), nullable=False)])
-MEMBERS: Final = pa.schema([_PART, _ROW, *HOMES])
+MEMBERS: Final = pa.schema([_PART, _ROW, *HOMES, pa.field("component", pa.binary(16), nullable=False)])
 SHINGLES: Final = pa.schema([
     _PART, _ROW, _ORDER, _ORDER_LOW, _ID,
     pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupConfig, DedupReason
-from curate.dedup.layout import COUNTS, DROPS, REMOVALS, check_aligned, column, gather_part
+from curate.dedup.layout import COUNTS, DROPS, MEMBERS, REMOVALS, check_aligned, column, gather_part
 from manifests.errors import InputError, StageError
 from manifests.schema import DEDUP_MARKS
 from manifests.tables import read_table
@@ -18,7 +18,7 @@ _TOTALS = ("documents", "kept", "url_duplicates", "exact_duplicates", "near_dupl
 
 def marks_stage(config: DedupConfig, work: ShardWork) -> None:
     """dedup/marks, a part. Inputs: documents, marks (of selection, same part), removals (manifest of dedup/resolve),
-    drops (manifest of dedup/copies), url_drops (manifest of dedup/url_copies).
+    drops (manifest of dedup/copies), url_drops (manifest of dedup/url_copies), members (manifest of dedup/components).
 
     Outputs: `marks`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for dedup/summary."""
     documents = read_table(work.input("documents"), ["doc_id"])
@@ -35,11 +35,20 @@ def marks_stage(config: DedupConfig, work: ShardWork) -> None:
     reason = pc.if_else(selected["keep"], drops["reason"].take(where), DedupReason.NOT_SELECTED.value)
     marks = pa.table({
         "doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
-        "duplicate_of": drops["survivor_id"].take(where), "similarity": drops["similarity"].take(where)})
+        "duplicate_of": drops["survivor_id"].take(where), "similarity": drops["similarity"].take(where),
+        "cluster_id": _clusters(work, len(documents))})
     work.write("marks", DEDUP_MARKS, [marks])
     counts = _counts(selected["source"], reason)
     work.write("counts", COUNTS, [counts], name=f"counts/{work.task.shard}.parquet")
     _count(work, counts, len(documents))
+
+
+def _clusters(work: ShardWork, n_documents: int) -> pa.ChunkedArray:
+    """The component that each document is of; null where it has no candidate."""
+    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.shard)
+    place = np.full(n_documents, -1, np.int64)
+    place[column(members, "row")] = np.arange(len(members))
+    return members["component"].take(pa.array(place, mask=place < 0))
 
 
 def _drops(work: ShardWork) -> pa.Table:

@@ -87,6 +87,32 @@ def _roots(bits, entries, parent, places, out):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
+def _place(bits, entries, number):  # type: ignore[no-untyped-def]
+    low, high = 0, (bits.size + 7) // 8  # the last entry that is not above the number
+    while high - low > 1:
+        middle = (low + high) // 2
+        if entries[middle] <= number:
+            low = middle
+        else:
+            high = middle
+    left = number - entries[low]
+    word = low * 8
+    while left >= np.int64(_ones(bits[word])):
+        left -= np.int64(_ones(bits[word]))
+        word += 1
+    rest = bits[word]
+    for _ in range(left):
+        rest &= rest - np.uint64(1)  # without its lowest bit
+    return word * 64 + np.int64(_ones((rest & (~rest + np.uint64(1))) - np.uint64(1)))
+
+
+@nb.njit(nogil=True, cache=True)
+def _places(bits, entries, numbers, out):  # type: ignore[no-untyped-def]
+    for i in range(numbers.size):
+        out[i] = _place(bits, entries, numbers[i])
+
+
+@nb.njit(nogil=True, cache=True)
 def _set_places(bits, first, end, out):  # type: ignore[no-untyped-def]
     n = 0
     for place in range(first, end):
@@ -132,6 +158,12 @@ class Nodes:
         """The smallest node of the component of each marked document, whatever the order of the pairs."""
         found = np.empty(len(places), np.int64)
         _roots(self._bits, self._entries, self._parent, places, found)
+        return found
+
+    def places(self, numbers: Indices) -> Indices:
+        """Where nodes stand on the line, by their numbers."""
+        found = np.empty(len(numbers), np.int64)
+        _places(self._bits, self._entries, numbers, found)
         return found
 
     def between(self, first: int, end: int) -> Indices:

@@ -40,7 +40,7 @@ def write_parts(folder: Path, n_tokens: int) -> list[TokenPart]:
         lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), n_tokens // PARTS))]
         random.integers(0, 256, int(lengths.sum()), np.uint16).tofile(source / f"part-{part}.tokens")
         ids = ids_array(random.integers(0, 1 << 63, (len(lengths), 2), np.uint64))
-        table = pa.table([ids, np.cumsum(lengths) - lengths, lengths], schema=TOKENS)
+        table = pa.table([ids, np.cumsum(lengths) - lengths, lengths, ids], schema=TOKENS)
         write_table(str(source / f"part-{part}.parquet"), TOKENS, [table])
     return [p for name in ("books", "crawl") for p in find_parts(str(folder / name))]
 

@@ -83,9 +83,9 @@ def test_a_long_chain_and_a_star() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 1200), min_size=2, max_size=4), max_size=25))
-def test_components_are_the_connected_ones(buckets: list[list[int]]) -> None:
-    nodes = Nodes(1201)
+@given(st.lists(st.lists(st.integers(0, 1200), min_size=2, max_size=4), max_size=25), st.sampled_from([0, 1, 300, 9999]))
+def test_components_are_the_connected_ones(buckets: list[list[int]], beyond: int) -> None:
+    nodes = Nodes(1201 + beyond)
     keys = np.repeat(np.arange(len(buckets)), [len(b) for b in buckets]).astype(np.uint64)
     places = np.array([p for b in buckets for p in b], np.int64)
     nodes.mark(places)
@@ -101,6 +101,7 @@ def test_components_are_the_connected_ones(buckets: list[list[int]]) -> None:
             label.update(dict.fromkeys(bucket, least))
     wanted = [label[p] for p in marked]
     assert nodes.roots(np.array(marked, np.int64)).tolist() == wanted
+    assert nodes.places(np.arange(len(marked))).tolist() == marked
     assert nodes.sizes() == (len(set(wanted)), max((wanted.count(r) for r in wanted), default=0))
 
 

@@ -63,6 +63,7 @@ class SmallRun:
         self.root, self.seed = root, seed
         self.storage = Storage(str(root))
         self.records: dict[tuple[str, str], ShardRecord] = {}
+        self.groups: dict[bytes, bytes] = {}
 
     def execute(self, stage: str, shard: str, function: StageFunction, config: Any,
                 inputs: dict[str, list[str]], **variables: Any) -> ShardRecord:
@@ -90,8 +91,9 @@ class SmallRun:
                 lengths = np.array([len(ids) for _, ids in docs], np.int64)
                 ids = np.concatenate([np.array(ids, dtype) for _, ids in docs] or [np.empty(0, dtype)])
                 ids.tofile(f"{base}.tokens")
-                table = pa.table([pa.array([d for d, _ in docs], pa.binary(16)), np.cumsum(lengths) - lengths, lengths],
-                                 schema=TOKENS)
+                groups = pa.array([self.groups.get(d) for d, _ in docs], pa.binary(16))
+                table = pa.table([pa.array([d for d, _ in docs], pa.binary(16)), np.cumsum(lengths) - lengths, lengths,
+                                  groups], schema=TOKENS)
                 half = len(table) // 2
                 write_table(f"{base}.parquet", TOKENS, [table.slice(0, half), table.slice(half)])
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from manifests.records import ShardRecord
-from manifests.tables import read_table
+from manifests.tables import read_table, write_table
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tests.unit.tokenizer.test_tokenizer_training import text_of, write_clean
 from tokenizer.encode import Encoder, Ids, Offsets
@@ -40,6 +40,20 @@ def test_every_document_decodes_to_itself(tmp_path: Path, vocab_size: int, dtype
         "documents": len(TEXTS), "tokens": n_bytes, "bytes": n_bytes, "encoder_fallback": 0}
     assert len(ids) == n_bytes
     assert (record.counters["checked_documents"] >= 1) == fast
+
+
+def test_groups_are_handed_on(tmp_path: Path) -> None:
+    """The index names the group of each document as the clean part does, and none where that has no such column."""
+    encode(tmp_path, TEXTS[:3])
+    assert read_table(str(tmp_path / "tokens/a/p.parquet"))["group_id"].null_count == 3
+    documents = read_table(str(tmp_path / "clean/a/p.parquet"))
+    groups = pa.array([b"g" * 16, b"h" * 16, b"g" * 16], pa.binary(16))
+    path = str(tmp_path / "grouped.parquet")
+    grouped = documents.append_column(pa.field("group_id", pa.binary(16), nullable=False), groups)
+    write_table(path, grouped.schema, [grouped])
+    SmallRun(tmp_path).execute("tokens", "a/p", encode_documents, EncodeConfig(), {
+        "documents": [path], "tokenizer": [str(tmp_path / "tokenizer.json")]})
+    assert read_table(str(tmp_path / "tokens/a/p.parquet"))["group_id"].to_pylist() == groups.to_pylist()
 
 
 def test_an_empty_part(tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ def write_part(root: Path, shard: str, texts: Sequence[str], keep: Sequence[bool
                           "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())})
     n = len(texts)
     marks = pa.table({"doc_id": ids, "keep": pa.array(keep, pa.bool_()), "reason": pa.nulls(n, pa.string()),
-                      "duplicate_of": pa.nulls(n, pa.binary(16)), "similarity": pa.nulls(n, pa.float32())})
+                      "duplicate_of": pa.nulls(n, pa.binary(16)), "similarity": pa.nulls(n, pa.float32()),
+                      "cluster_id": pa.nulls(n, pa.binary(16))})
     for folder, table, schema in (("extract", documents, documents.schema), ("dedup/marks", marks, DEDUP_MARKS)):
         path = root / folder / f"{shard}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -237,7 +237,8 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
         drops="dedup/copies/manifest.parquet"), partition)
     run.stage("dedup/marks", marks_stage, shards, of_part(
         documents=documents, marks=marks, removals="dedup/resolve/manifest.parquet",
-        drops="dedup/copies/manifest.parquet", url_drops="dedup/url_copies/manifest.parquet"))
+        drops="dedup/copies/manifest.parquet", url_drops="dedup/url_copies/manifest.parquet",
+        members="dedup/components/manifest.parquet"))
     run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/marks/manifest.parquet"))
     return run
 

@@ -78,6 +78,25 @@ def test_chains_do_not_delete(tmp_path: Path) -> None:
     assert run.total("dedup/resolve", "pairs_accepted") == 1
 
 
+def test_a_chain_is_one_cluster_whatever_else_there_is(tmp_path: Path) -> None:
+    """What a chain joins has one cluster, kept or not; other parts do not change its name."""
+    a = prose(1, 200)
+    b, c = edited(a, *range(5, 80, 25)), edited(a, *range(5, 180, 25))
+    config = DedupConfig(partitions=2, n_bands=40, n_band_rows=3)
+    parts = {"crawl/part-a": [Doc(a, quality=0.9), Doc(prose(2, 90))],
+             "crawl/part-b": [Doc(b, quality=0.8), Doc(c, quality=0.7), Doc("x", keep=False)]}
+    names = []
+    for folder, more in (("few", {}), ("more", {f"crawl/other-{i}": [Doc(prose(50 + i, 80))] for i in range(9)})):
+        run_dedup(tmp_path / folder, {**parts, **more}, config, RANKS)
+        marks = [r for s in parts for r in read_table(str(tmp_path / folder / f"dedup/marks/{s}.parquet")).to_pylist()]
+        assert [m["keep"] for m in marks] == [True, True, False, True, False]
+        clusters = [m["cluster_id"] for m in marks]
+        assert clusters[1] is clusters[4] is None
+        assert clusters[0] == clusters[2] == clusters[3] is not None
+        names.append(clusters)
+    assert names[0] == names[1]
+
+
 def test_copy_of_a_near_duplicate_points_at_its_survivor(tmp_path: Path) -> None:
     text = prose(1, 200)
     near = edited(text, 7)
