@@ -83,7 +83,8 @@ def test_a_long_chain_and_a_star() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 1200), min_size=2, max_size=4), max_size=25), st.sampled_from([0, 1, 300, 9999]))
+@given(st.lists(st.lists(st.integers(0, 1200), min_size=2, max_size=4), max_size=25),
+       st.sampled_from([0, 1, 300, 9999]))
 def test_components_are_the_connected_ones(buckets: list[list[int]], beyond: int) -> None:
     nodes = Nodes(1201 + beyond)
     keys = np.repeat(np.arange(len(buckets)), [len(b) for b in buckets]).astype(np.uint64)
