@@ -215,3 +215,17 @@ def test_importing_the_contract_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           cwd=Path(__file__).resolve().parents[3])
     assert done.stdout.strip() == "[]"
+
+
+def test_no_more_shards_are_open_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each open shard is a file descriptor: the first opened makes room for the next, and can be opened again."""
+    root = make_dataset(tmp_path, [2] * 6)
+    everything = PackedDataset(root, "train").tokens(np.arange(12))
+    monkeypatch.setattr("manifests.dataset._most_open_shards", lambda: 2)
+    data = PackedDataset(root, "train")
+    opened: list[int] = []
+    monkeypatch.setattr(data._shards, "_opened", lambda shard: opened.append(shard) or data._open(shard))
+    for rows in (np.arange(12), np.arange(12)[::-1].copy()):
+        assert np.array_equal(data.tokens(rows), everything[rows])
+        assert len(data._shards) == 2
+    assert opened == [0, 1, 2, 3, 4, 5, 3, 2, 1, 0]
