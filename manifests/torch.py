@@ -14,6 +14,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -173,10 +174,12 @@ class _Ahead:
         return batch
 
     def close(self) -> None:
-        """Ask the thread to end and wait for it."""
+        """Ask the thread to end and wait for it; what it has made is let go of, for it may wait for a place."""
         self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        while self._thread is not threading.current_thread() and self._thread.is_alive():
+            with suppress(queue.Empty):
+                self._made.get_nowait()
+            self._thread.join(_WAIT_SECONDS / 20)
 
     def _work(self) -> None:
         try:

@@ -157,10 +157,11 @@ class Plan:
                   f"{s.epochs:>7.2f} {s.val_tokens:>13,}" for s in self.sources]
         if len(self.phases) > 1:
             for phase in self.phases:
-                parts = ", ".join(f"{s.name} {n:,} ({share:.1%})" for s, n, share in
-                                  zip(self.sources, phase.selected_tokens, phase.shares, strict=True) if n)
-                lines.append(f"phase {phase.name}: {phase.total_tokens:,} tokens: {parts}")
-        reason = f"limited by max_epochs of {self.limited_by}" if self.limited_by else "as asked for"
+                lines.append(f"phase {phase.name}: {phase.total_tokens:,} tokens")
+                lines += [f"  {s.name:<18} {share:>7.2%} {'':>15} {n:>15,} {n / s.available_tokens:>7.2f}"
+                          for s, n, share in zip(self.sources, phase.selected_tokens, phase.shares, strict=True) if n]
+        asked = f"{self.requested_tokens:,} asked for, " if self.requested_tokens else ""
+        reason = f"{asked}limited by max_epochs of {self.limited_by}" if self.limited_by else "as asked for"
         return "\n".join([*lines, f"{'total':<20} {self.total_tokens:>46,} tokens, {reason}"])
 
 

@@ -20,7 +20,7 @@ def chat_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="JSONL files, plain, gzip or zstd; patterns too.")],
     tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer: file or folder.")],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
-    row_length: Annotated[int, typer.Option(help="Tokens of a row; longer dialogues are left out.")] = 2048,
+    row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are left out.")] = 2048,
     shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,
     packing: Annotated[str, typer.Option(help="best_fit, or pad for one dialogue a row.")] = "best_fit",
     template: Annotated[str, typer.Option(help=(

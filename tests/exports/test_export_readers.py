@@ -33,7 +33,7 @@ def make(root: Path, packing: str, wide: bool) -> None:
              byte_tokenizer(root / "tokenizer.json", 70_000 if wide else 257))
 
 
-@pytest.fixture(scope="module", params=["concat", "best_fit", "wide"])
+@pytest.fixture(scope="module", params=["concat", "best_fit", "pad", "wide"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     root = tmp_path_factory.mktemp(request.param)
     make(root, "concat" if request.param == "wide" else request.param, request.param == "wide")

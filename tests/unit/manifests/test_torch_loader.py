@@ -12,8 +12,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed here: make test-torch")
 
 from manifests import DatasetMismatchError, PackedDataset, PackedLoader, ShardError  # noqa: E402
+from manifests.tables import read_table  # noqa: E402
 from manifests.torch import TorchLoader  # noqa: E402
-from tests.unit.manifests.test_dataset import T, make_dataset, span  # noqa: E402
+from tests.unit.manifests.test_dataset import T, make_dataset, span, write_tables  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -64,6 +65,70 @@ def test_resume_with_any_world_size(data: PackedDataset, world: int) -> None:
         loader.load_state_dict(state)
     for _ in range(6):
         assert torch.equal(torch.cat([next(loader).tokens for loader in ranks]), next(straight).tokens)
+
+
+STEPS, GLOBAL_ROWS = 200, 8
+
+
+@pytest.mark.parametrize("world", [1, 2, 4, 8])
+def test_killed_at_every_step_of_200(tmp_path: Path, world: int) -> None:
+    """Whatever step a training dies at, what it was given counts and what was made ahead does not: any number of ranks
+    go on with the same global batches, and each row comes once an epoch."""
+    data = PackedDataset(make_dataset(tmp_path, [3] * 150), "train")
+    whole = TorchLoader(data, GLOBAL_ROWS, seed=4)
+    states, steps = [], []
+    for _ in range(STEPS + 1):
+        states.append(json.dumps(whole.state_dict()))
+        steps.append(next(whole).rows.tolist())
+    whole.close()
+    epoch = [row for step in steps for row in step]
+    for start in range(0, len(epoch) - len(data), len(data)):
+        assert sorted(epoch[start : start + len(data)]) == list(range(len(data)))
+    ranks = [TorchLoader(data, GLOBAL_ROWS // world, rank, world, seed=4, ahead=2) for rank in range(world)]
+    for step in range(STEPS + 1):
+        for loader in ranks:
+            loader.load_state_dict(json.loads(states[step]))
+        assert [row for loader in ranks for row in next(loader).rows.tolist()] == steps[step]
+    for loader in ranks:
+        loader.close()
+
+
+def test_killed_with_workers(tmp_path: Path) -> None:
+    """Worker processes run further ahead; what is resumed is what the training loop was given."""
+    data = PackedDataset(make_dataset(tmp_path, [3] * 20), "train")
+    straight = PackedLoader(data, GLOBAL_ROWS, seed=4)
+    state = straight.state_dict()
+    for world in (1, 2, 4):
+        ranks = [TorchLoader(data, GLOBAL_ROWS // world, rank, world, seed=4, workers=1) for rank in range(world)]
+        for loader in ranks:
+            loader.load_state_dict(state)
+        for _ in range(3):
+            assert [row for loader in ranks for row in next(loader).rows.tolist()] == next(straight).rows.tolist()
+        state = json.loads(json.dumps(ranks[0].state_dict()))
+        for loader in ranks:
+            loader.close()
+
+
+def test_phases_follow_one_another(tmp_path: Path) -> None:
+    """All rows of a phase come before any of the next, resumed within a phase or on its end."""
+    make_dataset(tmp_path, [3, 3, 2, 4])
+    manifest = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()
+    write_tables(tmp_path / "packed", [r | {"phase": p} for r, p in zip(manifest, [0, 0, 1, 1], strict=True)])
+    data = PackedDataset(tmp_path, "train")
+    loader = TorchLoader(data, 3, seed=9)
+    steps, states = [], []
+    for _ in range(8):
+        states.append(loader.state_dict())
+        steps.append(next(loader).rows.tolist())
+    rows = [row for step in steps for row in step]
+    for epoch in (rows[:12], rows[12:24]):
+        assert sorted(epoch[:6]) == list(range(6))
+        assert sorted(epoch[6:]) == list(range(6, 12))
+    for step, state in enumerate(states):
+        ranks = [TorchLoader(data, 1, rank, 3, seed=9) for rank in range(3)]
+        for one in ranks:
+            one.load_state_dict(state)
+        assert [row for one in ranks for row in next(one).rows.tolist()] == steps[step]
 
 
 def test_other_data_is_refused(data: PackedDataset, tmp_path: Path) -> None:
