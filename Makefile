@@ -169,6 +169,10 @@ bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from me
 bench-bpe: $(READY) ## Training a BPE beside tokenizers' trainer, on MB (default 500) of the pages in DATA
 	$(BIN)/python -m tests.benchmarks.bpe --data $(DATA) --megabytes $(or $(MB),500)
 
+.PHONY: bench-encode
+bench-encode: $(READY) ## Encoding beside tokenizers and tiktoken on one core, on the pages in DATA
+	$(BIN)/python -m tests.benchmarks.encode --data $(DATA) --all
+
 .PHONY: bench-pack
 bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 	$(BIN)/python -m tests.benchmarks.pack

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
+from tokenizer.agreement import check_encoders
 from tokenizer.counting import add_words, count_words
 from tokenizer.sampling import sample_cutoffs, sample_histogram
+from tokenizer.tokens import encode_documents
 from tokenizer.train import train_tokenizer
+
+_log = logging.getLogger(__name__)
 
 
 def clean_parts(p: Progress) -> Iterator[tuple[str, str, InputRef]]:
@@ -58,11 +63,47 @@ def _tokenizer(p: Progress) -> Iterator[Shard]:
                                   "cutoffs": p.output("tokenizer/cutoffs", "cutoffs", "cutoffs")})
 
 
+def tokenizer_file(p: Progress) -> dict[str, InputRef]:
+    return {"tokenizer": p.output("tokenizer", "tokenizer", "tokenizer")}
+
+
+def _check(p: Progress) -> Iterator[Shard]:
+    if p.recipe.encode.fast:
+        for shard, _, documents in clean_parts(p):
+            yield Shard(shard, {"documents": documents, **tokenizer_file(p)})
+
+
+def _say_who_encodes(p: Progress) -> None:
+    counters = p.counters("tokenizer/check")
+    if n := counters.get("differing_documents", 0):
+        _log.warning("the fast encoder differs from tokenizers on %s of %s documents: tokenizers encodes all, some fifty "
+                     "times slower; see tokenizer/check", n, counters["checked_documents"])
+    elif counters.get("no_fast_encoder", 0):
+        _log.warning("the fast encoder does not take this tokenizer: tokenizers encodes all, some fifty times slower")
+
+
+def _tokens(p: Progress) -> Iterator[Shard]:
+    # Only what is unusual is said, so that runs whose encoders agree do not depend on how that was found out.
+    differ = {"fast": False} if p.counters("tokenizer/check").get("differing_documents", 0) else {}
+    for shard, _, documents in clean_parts(p):
+        yield Shard(shard, {"documents": documents, **tokenizer_file(p)}, differ)
+
+
+def _say_who_failed(p: Progress) -> None:
+    failed = p.counters("tokens").get("encoder_fallback", 0)
+    if p.recipe.encode.fast and failed and not p.counters("tokenizer/check").get("differing_documents", 0) \
+            and not p.counters("tokenizer/check").get("no_fast_encoder", 0):
+        _log.warning("the fast encoder failed on %s parts, which tokenizers encoded; see encoder_fallback in their "
+                     "records", failed)
+
+
 TOKENIZER_STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/sample", 2, sample_histogram, ("clean",), lambda r: r.tokenizer, _sample),
     Stage("tokenizer/cutoffs", 1, sample_cutoffs, ("tokenizer/sample",), lambda r: r.tokenizer, _cutoffs),
     Stage("tokenizer/counts", 1, count_words, ("tokenizer/cutoffs",), lambda r: r.tokenizer, _counts),
     Stage("tokenizer/words", 1, add_words, ("tokenizer/counts",), lambda r: r.tokenizer, _words),
     Stage("tokenizer", 3, train_tokenizer, ("tokenizer/words",), lambda r: r.tokenizer, _tokenizer),
+    Stage("tokenizer/check", 1, check_encoders, ("tokenizer",), lambda r: r.encode, _check, _say_who_encodes),
+    Stage("tokens", 1, encode_documents, ("tokenizer/check",), lambda r: r.encode, _tokens, _say_who_failed),
 )
-"""From the clean corpus to tokenizer.json."""
+"""From the clean corpus to tokenizer.json, and to tokens by it."""

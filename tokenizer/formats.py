@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from manifests.errors import InputError
 from manifests.storage import is_local, open_read
-from tokenizer.pretokenize import EXPRESSIONS, Pattern
+from tokenizer.patterns import EXPRESSIONS, Pattern
+from tokenizer.pieces import byte_alphabet
 
 _PAIRS: Final = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))  # OpenAI's names, Hugging Face's
 _END_OF_TEXT: Final = "<|endoftext|>"
@@ -180,8 +181,6 @@ def _from_pair(vocab: dict[str, Any], merges: bytes, where: str) -> bytes:
 def _from_ranks(data: bytes, expression: str, special: dict[str, int], where: str) -> bytes:
     """tiktoken's ranks: ids that are priorities as well. A pair is merged where its joined bytes have a rank, so a
     token has a merge for each way to cut it into two tokens; a pre-token that is a token is never cut."""
-    from tokenizer.pieces import byte_alphabet
-
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(data.split(b"\n"), 1):
         words = line.split()

@@ -1,15 +1,16 @@
-"""The bytes that ids stand for, in byte-level vocabularies: ids back to text, compiled."""
+"""The bytes that ids stand for, in byte-level vocabularies: ids back to text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import pre_tokenizers
+
+_BLOCK_IDS: Final = 1 << 18
 
 
 def byte_alphabet() -> list[str]:
@@ -55,15 +56,11 @@ class Pieces:
     def _gather(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < len(self.lengths):
             raise IndexError(f"ids must be in 0 to {len(self.lengths) - 1}")
-        out = np.empty(int(self.lengths[numbers].sum()), np.uint8)
-        _join(self._data, self._starts, self.lengths, numbers, out)
-        return out
-
-
-@nb.njit(nogil=True, cache=True)
-def _join(data, starts, lengths, ids, out):  # type: ignore[no-untyped-def]
-    place = 0
-    for i in ids:
-        for k in range(lengths[i]):
-            out[place + k] = data[starts[i] + k]
-        place += lengths[i]
+        blocks = []
+        for first in range(0, len(numbers), _BLOCK_IDS):
+            block = numbers[first : first + _BLOCK_IDS]
+            lengths = self.lengths[block]
+            ends = np.cumsum(lengths)
+            places = np.arange(int(ends[-1])) + np.repeat(self._starts[block] - ends + lengths, lengths)
+            blocks.append(self._data[places])
+        return np.concatenate(blocks) if blocks else np.empty(0, np.uint8)
