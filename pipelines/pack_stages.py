@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref
 from pipelines.locking import recipe_digest
+from pipelines.tokenizer_stages import tokenizer_file
 from tokenizer.groups import fill_group, group_buckets
 from tokenizer.inventory import describe_dataset
 from tokenizer.layout import lay_out
@@ -27,15 +28,11 @@ def _plan(p: Progress) -> Iterator[Shard]:
     yield Shard("plan", inputs, {"seed": p.recipe.seed})
 
 
-def _tokenizer(p: Progress) -> dict[str, InputRef]:
-    return {"tokenizer": p.output("tokenizer", "tokenizer", "tokenizer")}
-
-
 def _shuffle(p: Progress) -> Iterator[Shard]:
     plan = p.output("mix/plan", "plan", "plan")
     for record in p.shards("tokens"):
         inputs = {role: file_ref(record.output(role)) for role in ("tokens", "index")}
-        yield Shard(record.identity.shard, {**inputs, "plan": plan, **_tokenizer(p)},
+        yield Shard(record.identity.shard, {**inputs, "plan": plan, **tokenizer_file(p)},
                     {"source": record.identity.shard.split("/")[0]})
 
 
@@ -61,7 +58,7 @@ def _packed(p: Progress) -> Iterator[Shard]:
     counters = p.counters("pack/layout")
     for split in ("train", "val"):
         for index in range(counters.get(f"{split}_shards", 0)):
-            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **_tokenizer(p), **p.removals()},
+            yield Shard(f"{split}/{index:06d}", {**shuffled, **layout, **tokenizer_file(p), **p.removals()},
                         {"split": split, "shard_index": index})
 
 

@@ -31,8 +31,7 @@ from pipelines.dedup_stages import DEDUP_STAGES, last_marks
 from pipelines.graph import Progress, Shard, Stage, documents_and, file_ref, source_ref
 from pipelines.pack_stages import PACK_STAGES
 from pipelines.recipe import TOXIC_INPUT, Recipe
-from pipelines.tokenizer_stages import TOKENIZER_STAGES, clean_parts
-from tokenizer.tokens import encode_documents
+from pipelines.tokenizer_stages import TOKENIZER_STAGES
 
 MODEL_SHARD = "model"
 
@@ -256,15 +255,6 @@ def _clean(p: Progress) -> Iterator[Shard]:
         yield Shard(shard, {**inputs, **p.removals()}, {"sources": p.recipe.effective_sources(source), "part": part})
 
 
-def _tokenizer_file(p: Progress) -> dict[str, InputRef]:
-    return {"tokenizer": p.output("tokenizer", "tokenizer", "tokenizer")}
-
-
-def _tokens(p: Progress) -> Iterator[Shard]:
-    for shard, _, documents in clean_parts(p):
-        yield Shard(shard, {"documents": documents, **_tokenizer_file(p)})
-
-
 def _nothing(_: Recipe) -> None:
     return None
 
@@ -303,7 +293,6 @@ STAGES: tuple[Stage, ...] = (
           _overlap_report),
     Stage("clean", 3, clean, ("decontaminate",), _nothing, _clean),
     *TOKENIZER_STAGES,
-    Stage("tokens", 2, encode_documents, ("tokenizer",), lambda r: r.encode, _tokens),
     *PACK_STAGES,
 )
 """In an order in which every stage comes after what it needs; a stage starts as soon as that is whole."""

@@ -76,8 +76,8 @@ def _check(p: Progress) -> Iterator[Shard]:
 def _say_who_encodes(p: Progress) -> None:
     counters = p.counters("tokenizer/check")
     if n := counters.get("differing_documents", 0):
-        _log.warning("the fast encoder differs from tokenizers on %s of %s documents: tokenizers encodes all, some fifty "
-                     "times slower; see tokenizer/check", n, counters["checked_documents"])
+        _log.warning("the fast encoder differs from tokenizers on %s of %s documents: tokenizers encodes all, some "
+                     "fifty times slower; see tokenizer/check", n, counters["checked_documents"])
     elif counters.get("no_fast_encoder", 0):
         _log.warning("the fast encoder does not take this tokenizer: tokenizers encodes all, some fifty times slower")
 

@@ -1,7 +1,7 @@
 """Stage `tokenizer/check`: on a sample of every clean part the fast encoder must give the ids of `tokenizers`.
 
-What differs in one part may differ unseen in others, so one document decides for the tokenizer: where any differs, every
-part is encoded by the reference.
+What differs in one part may differ unseen in others, so one document decides for the tokenizer: where any differs,
+every part is encoded by the reference.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def check_encoders(config: EncodeConfig, work: ShardWork) -> None:
             ids: Any = group["doc_id"].combine_chunks()
             yield pa.table([ids.take(pa.array(rows[bad])), pa.array(places[bad])], schema=DIFFERENCES)
 
+    for name in ("checked_documents", "differing_documents"):
+        work.count(name, 0)
     able = config.fast and encoder.fast
     work.write("differences", DIFFERENCES, differences() if able else [])
     work.count("no_fast_encoder", int(config.fast and not able))
@@ -81,7 +83,7 @@ def sampled_rows(config: EncodeConfig, texts: pa.Array, words: npt.NDArray[np.ui
 
 
 def differing(encoder: Encoder, texts: pa.Array) -> npt.NDArray[np.int64]:
-    """int64 [n]: the first token of each text on which the encoders differ, -1 where the fast one failed, else EQUAL."""
+    """int64 [n]: the first token of each text on which the encoders differ, -1 where the fast one failed, or EQUAL."""
     expected, bounds = encoder.encode_reference(texts)
     found = encode_or_none(encoder, texts)
     if found is None:

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from manifests.tables import PARTITION, partition_schema, read_partition, read_row_groups
 from manifests.tasks import ShardWork
+from tokenizer.patterns import Pattern
 from tokenizer.pieces import byte_alphabet
-from tokenizer.pretokenize import Pattern, pre_tokenizer
+from tokenizer.pretokenize import pre_tokenizer
 from tokenizer.sampling import document_bins, read_cutoffs
 from tokenizer.train_config import TokenizerConfig
 from tokenizer.words import WORDS, WordTable

@@ -79,6 +79,14 @@ class Encoder:
                          hint=f"add one of {', '.join(_END_OF_TEXT_NAMES)} as a special token")
 
     @property
+    def unknown_id(self) -> int | None:
+        """The id that stands for what the vocabulary has no token for; byte-level vocabularies have none."""
+        model = self._reference.config["model"]
+        name = model.get("unk_token")
+        found = self.vocabulary.get(name) if name is not None else model.get("unk_id")
+        return None if found is None else int(found)
+
+    @property
     def special_tokens(self) -> Mapping[str, int]:
         """Ids of the special tokens by name; no text is encoded to one."""
         return self._reference.special

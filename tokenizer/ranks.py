@@ -7,7 +7,7 @@ import json
 
 from manifests.errors import InputError
 from tokenizer.encode import Encoder
-from tokenizer.pretokenize import EXPRESSIONS, Pattern
+from tokenizer.patterns import EXPRESSIONS, Pattern
 
 
 def tiktoken_ranks(data: bytes, where: str) -> bytes:

@@ -49,29 +49,23 @@ class Reference:
     def encode(self, texts: pa.Array) -> tuple[Ids32, Offsets]:
         """uint32 ids of every text, joined, and where each begins. texts: string or large_string without nulls."""
         rows: list[Ids32] = []
-        lengths: list[npt.NDArray[np.int64]] = []
+        lengths: list[int] = []
         strings = texts.cast(pa.large_string())
         for first, end in _batches(strings):
-            batch = strings.slice(first, end - first)
-            pieces, counts = self._pieces(batch)
-            found = self._encoder.encode_batch_fast(pieces, add_special_tokens=False)
-            ids = [np.array(e.ids, np.uint32) for e in found]
-            rows += ids
-            sizes = np.array([len(i) for i in ids], np.int64)
-            lengths.append(np.add.reduceat(sizes, np.cumsum(counts) - counts) if len(sizes) else sizes)
+            if end - first == 1 and self._cuts:
+                pieces = cut_pieces(np.frombuffer(strings[first].as_buffer(), np.uint8))
+                parts = [ids for piece in pieces for ids in self._encode([str(piece, "utf-8")])]
+                found = [np.concatenate(parts) if parts else np.empty(0, np.uint32)]
+            else:
+                found = self._encode(strings.slice(first, end - first).to_pylist())
+            rows += found
+            lengths += map(len, found)
         offsets = np.zeros(len(texts) + 1, np.int64)
-        if len(texts):
-            np.cumsum(np.concatenate(lengths), out=offsets[1:])
+        np.cumsum(lengths, out=offsets[1:])
         return (np.concatenate(rows) if rows else np.empty(0, np.uint32)), offsets
 
-    def _pieces(self, batch: pa.Array) -> tuple[list[str], npt.NDArray[np.int64]]:
-        """The texts of a batch, long ones in pieces, and how many pieces each text has."""
-        texts = batch.to_pylist()
-        if len(texts) > 1 or not self._cuts or len(texts[0]) <= BATCH_BYTES:
-            return texts, np.ones(len(texts), np.int64)
-        data = batch[0].as_buffer()
-        pieces = [str(piece, "utf-8") for piece in cut_pieces(np.frombuffer(data, np.uint8))]
-        return pieces, np.array([len(pieces)], np.int64)
+    def _encode(self, texts: list[str]) -> list[Ids32]:
+        return [np.array(e.ids, np.uint32) for e in self._encoder.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _spelt(self, special: dict[str, int]) -> bool:
         """Whether the model itself makes a special token of its name in text, as word and unigram models do."""

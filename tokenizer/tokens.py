@@ -1,7 +1,7 @@
 """Stage `tokens`: each clean part once through the tokenizer, to a flat file of ids and an index of its documents.
 
-No end-of-text token is stored: packing adds it. Whether the fast encoder may be used, `tokenizer.agreement` has found out
-on a sample of every part; where it fails on a part, the reference encodes it, which its counters show.
+No end-of-text token is stored: packing adds it. Whether the fast encoder may be used, `tokenizer.agreement` has found
+out on a sample of every part; where it fails on a part, the reference encodes it, which its counters show.
 """
 
 from __future__ import annotations

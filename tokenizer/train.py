@@ -22,8 +22,9 @@ from manifests.tasks import ShardWork
 from tokenizer.encode import END_OF_TEXT, Encoder
 from tokenizer.formats import read_tokenizer, tokenizer_files
 from tokenizer.merges import Training, train
+from tokenizer.patterns import Pattern
 from tokenizer.pieces import byte_alphabet
-from tokenizer.pretokenize import Pattern, pre_tokenizer
+from tokenizer.pretokenize import pre_tokenizer
 from tokenizer.train_config import TokenizerConfig
 from tokenizer.words import WORDS
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tokenizer.pretokenize import Pattern, cut
+from tokenizer.patterns import Pattern
+from tokenizer.pretokenize import cut
 
 WORDS: Final = pa.schema([
     pa.field("word", pa.large_binary(), nullable=False, metadata={"comment": "UTF-8 bytes of a pre-token"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from curate.commands.chat import chat_command
+from curate.commands.tokenizer_encode import encode_command
+from curate.commands.tokenizer_eval import eval_command
 from curate.commands.tokenizer_train import export_command, train_command
 
 app = typer.Typer(no_args_is_help=True)
@@ -12,9 +14,11 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def tokenizer() -> None:
-    """Train and export tokenizers, and pack dialogues with one."""
+    """Train, use, compare and export tokenizers, and pack dialogues with one."""
 
 
 app.command("chat")(chat_command)
 app.command("train")(train_command)
+app.command("encode")(encode_command)
+app.command("eval")(eval_command)
 app.command("export")(export_command)

@@ -73,7 +73,7 @@ def _train(files: list[str], columns: tuple[str, str], config: TokenizerConfig, 
 
     from curate.commands.texts import find_files
     from tokenizer.counting import count_texts
-    from tokenizer.pretokenize import Pattern
+    from tokenizer.patterns import Pattern
     from tokenizer.sampling import Histogram, bins
     from tokenizer.train import learn
     from tokenizer.words import text_hashes

@@ -3,11 +3,11 @@
     python -m tests.benchmarks.encode --data ../shared/data [--megabytes 200] [--peer-megabytes 60]
 
 Texts are the HTML of the crawl's pages, decoded as UTF-8, each page once. Every encoder first encodes one half of
-them, untimed (peers, which keep next to nothing, a part of it). The other half is timed in blocks of 5 MB, each block by
-every encoder in turn, the first one another for each block; peers take part until they have had `peer-megabytes`. Seconds
-are of the processor, one thread each. Ours reads Arrow's buffers and returns NumPy arrays; peers get lists of Python
-strings made beforehand, and their ids are taken out of their objects untimed. Ids of all blocks that peers encoded, and
-with --all of every text, are compared. The cold start is a new process each: imports, loading, a first page.
+them, untimed (peers, which keep next to nothing, a part of it). The other half is timed in blocks of 5 MB, each by all
+encoders in turn, the first one another for each block; peers take part until they have had `peer-megabytes`. Seconds
+are of the processor, one thread each. Ours reads Arrow's buffers and returns NumPy arrays; peers get lists of strings
+made beforehand, and their ids are taken out of their objects untimed. Ids of the blocks that peers encoded, and with
+--all of every text, are compared. The cold start is a new process each: imports, loading, a first page.
 """
 
 from __future__ import annotations
