@@ -76,10 +76,11 @@ def _check(p: Progress) -> Iterator[Shard]:
 def _say_who_encodes(p: Progress) -> None:
     counters = p.counters("tokenizer/check")
     if n := counters.get("differing_documents", 0):
-        _log.warning("the fast encoder differs from tokenizers on %s of %s documents: tokenizers encodes all, some "
-                     "fifty times slower; see tokenizer/check", n, counters["checked_documents"])
+        _log.warning("tokenizer/check: the fast encoder differs from tokenizers on %s of %s documents, so tokenizers "
+                     "encodes all, some fifty times slower", n, counters["checked_documents"])
     elif counters.get("no_fast_encoder", 0):
-        _log.warning("the fast encoder does not take this tokenizer: tokenizers encodes all, some fifty times slower")
+        _log.warning("tokenizer/check: the fast encoder does not take this tokenizer, so tokenizers encodes all, some "
+                     "fifty times slower")
 
 
 def _tokens(p: Progress) -> Iterator[Shard]:
@@ -90,11 +91,11 @@ def _tokens(p: Progress) -> Iterator[Shard]:
 
 
 def _say_who_failed(p: Progress) -> None:
+    checked = p.counters("tokenizer/check")
+    said = checked.get("differing_documents", 0) or checked.get("no_fast_encoder", 0)
     failed = p.counters("tokens").get("encoder_fallback", 0)
-    if p.recipe.encode.fast and failed and not p.counters("tokenizer/check").get("differing_documents", 0) \
-            and not p.counters("tokenizer/check").get("no_fast_encoder", 0):
-        _log.warning("the fast encoder failed on %s parts, which tokenizers encoded; see encoder_fallback in their "
-                     "records", failed)
+    if failed and not said:
+        _log.warning("tokens: the fast encoder failed on %s parts, which tokenizers encoded", failed)
 
 
 TOKENIZER_STAGES: tuple[Stage, ...] = (
