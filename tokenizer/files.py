@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.hashing import document_id, id_words
-from manifests.schema import TOKENS
+from manifests.schema import ID, TOKENS
 from manifests.tables import write_table
 from tokenizer.agreement import EQUAL, EncodeConfig, differing, sampled_rows
 from tokenizer.encode import Encoder
@@ -112,7 +112,8 @@ class _Part:
                 raise _DifferError([])
             self._result.empty += int((lengths == 0).sum())
             row += len(ids)
-            yield pa.table([doc_ids, pa.array(starts), pa.array(lengths), ids], schema=TOKENS_WITH_ID)
+            columns = [doc_ids, pa.array(starts), pa.array(lengths), pa.nulls(len(ids), ID), ids]
+            yield pa.table(columns, schema=TOKENS_WITH_ID)
 
     def _blocks(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         for ids, texts in self._file.rows():
