@@ -22,6 +22,8 @@ from tokenizer.words import text_hashes
 
 _BYTE_NAME: Final = re.compile(r"<0x[0-9A-F]{2}>")
 _EXAMPLES: Final = 10
+NO_GROUP: Final = "(none)"
+"""The group of texts without a value."""
 Counts = npt.NDArray[np.int64]
 
 TOKEN_COUNTS = pa.schema([
@@ -126,7 +128,7 @@ def evaluate(encoders: Mapping[str, Encoder], batches: Iterable[tuple[pa.Array, 
     over for that tokenizer, which `encoder_distrusted` says."""
     found = [Evaluation(name, encoder) for name, encoder in encoders.items()]
     for texts, groups in batches:
-        coded: Any = pc.fill_null(groups.cast(pa.string()), "(none)").dictionary_encode()
+        coded: Any = pc.fill_null(groups.cast(pa.string()), NO_GROUP).dictionary_encode()
         numbers, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
         measures = measure_texts(texts)
         for evaluation in found:

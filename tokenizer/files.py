@@ -24,12 +24,13 @@ TOKENS_WITH_ID = TOKENS.append(pa.field("id", pa.string(), nullable=False))
 """The index of a part: TOKENS, and the row's own id."""
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _BLOCK_BYTES = 16 << 20  # of text that are encoded at a time
-Rows = Iterable[tuple[pa.Array, pa.Array]]
+Rows = Iterable[tuple[pa.Array, pa.Array, pa.Array]]
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """An input. part: the file name of its index. rows: reads its (ids, texts) anew, in order."""
+    """An input. part: the file name of its index. rows: reads its (ids, texts, groups) anew, in order; strings, null
+    where a row has no text or no group."""
 
     path: str
     part: str
@@ -102,7 +103,7 @@ class _Part:
 
     def tables(self) -> Iterator[pa.Table]:
         row = 0
-        for ids, texts in self._blocks():
+        for ids, texts, groups in self._blocks():
             doc_ids = pa.array([_doc_id(self._file.part, row + i, name) for i, name in enumerate(ids.to_pylist())],
                                pa.binary(16))
             if self._fast:
@@ -112,18 +113,21 @@ class _Part:
                 raise _DifferError([])
             self._result.empty += int((lengths == 0).sum())
             row += len(ids)
-            columns = [doc_ids, pa.array(starts), pa.array(lengths), pa.nulls(len(ids), ID), ids]
+            held = pa.array([None if name is None else _own_id(name) or document_id("group", "", name)
+                             for name in groups.to_pylist()], ID)
+            columns = [doc_ids, pa.array(starts), pa.array(lengths), held, ids]
             yield pa.table(columns, schema=TOKENS_WITH_ID)
 
-    def _blocks(self) -> Iterator[tuple[pa.Array, pa.Array]]:
-        for ids, texts in self._file.rows():
+    def _blocks(self) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:
+        for ids, texts, groups in self._file.rows():
             whole: Any = pc.fill_null(texts.cast(pa.large_string()), "")
             ends = np.cumsum(pc.binary_length(whole).to_numpy(zero_copy_only=False))
             first = 0
             while first < len(whole):
                 before = int(ends[first - 1]) if first else 0
                 end = max(first + 1, int(np.searchsorted(ends, before + _BLOCK_BYTES, "right")))
-                yield ids.slice(first, end - first).cast(pa.string()), whole.slice(first, end - first)
+                names, held = (column.slice(first, end - first).cast(pa.string()) for column in (ids, groups))
+                yield names, whole.slice(first, end - first), held
                 first = end
 
     def _check(self, ids: pa.Array, texts: pa.Array, doc_ids: pa.Array, first: bool) -> None:
@@ -135,8 +139,13 @@ class _Part:
 
 
 def _doc_id(part: str, row: int, name: str) -> bytes:
-    """A row's own id where it is one of ours in hexadecimal, as tables of runs have; else of part, row and id."""
-    return bytes.fromhex(name) if _HEX_ID.fullmatch(name) else document_id("", part, f"{row}\0{name}")
+    """A row's own id where it is one of a run's documents, else a hash of part, row and id."""
+    return _own_id(name) or document_id("", part, f"{row}\0{name}")
+
+
+def _own_id(name: str) -> bytes | None:
+    """An id of a run in hexadecimal, as its tables are read; None for any other name."""
+    return bytes.fromhex(name) if _HEX_ID.fullmatch(name) else None
 
 
 def _tokens_name(file: TextFile) -> str:

@@ -34,8 +34,9 @@ def encode_command(
 ) -> None:
     """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --out books
 
-    DIR then holds an index part for each file (doc_id, token_start, n_tokens, id; rows in input order), the ids under
-    tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes."""
+    DIR then holds an index part for each file (doc_id, token_start, n_tokens, group_id, id; rows in input order), the
+    ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
+    `group_id`, if there is such a column, are held out for validation together."""
     import json
     from dataclasses import asdict
 
@@ -62,13 +63,14 @@ def encode_command(
     print(json.dumps(facts) if form == "json" else _sentence(facts))
 
 
-def _rows(path: str, columns: tuple[str, str]) -> Iterator[tuple[pa.Array, pa.Array]]:
+def _rows(path: str, columns: tuple[str, str]) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:
     from curate.commands.texts import id_column_of, read_texts
     from curate.sources.columns import ColumnNames
 
-    names = ColumnNames(id=columns[0], text=columns[1])
-    for rows in read_texts(path, ColumnNames(id=id_column_of(path, names), text=columns[1])):
-        yield rows.ids, rows.text
+    # Groups are read in the place of URLs, which nothing here asks for.
+    names = ColumnNames(id=columns[0], text=columns[1], url="group_id")
+    for rows in read_texts(path, names.model_copy(update={"id": id_column_of(path, names)})):
+        yield rows.ids, rows.text, rows.urls
 
 
 def _say_done(path: str, n_rows: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def eval_command(
     from manifests.tables import write_table
     from tokenizer.agreement import EncodeConfig
     from tokenizer.encode import Encoder
-    from tokenizer.evaluate import TOKEN_COUNTS, evaluate
+    from tokenizer.evaluate import NO_GROUP, TOKEN_COUNTS, evaluate
     from tokenizer.formats import read_tokenizer, tokenizer_files
 
     if form not in ("text", "json"):
@@ -48,6 +48,9 @@ def eval_command(
     paths = find_files(files)
     encoders = {name: Encoder(read_tokenizer(tokenizer_files(name)), name) for name in dict.fromkeys(tokenizers)}
     found = evaluate(encoders, _batches(paths, by, id_column, text_column), EncodeConfig())
+    if by and by != "file" and set(found[0].groups) <= {NO_GROUP}:
+        raise InputError(f"have no value under {by!r} in any row", where=", ".join(paths[:3]),
+                         hint="name a column for --by, or say `--by file`")
     if tokens is not None:
         write_table(f"{tokens}.part", TOKEN_COUNTS, (evaluation.token_counts() for evaluation in found))
         os.replace(f"{tokens}.part", tokens)

@@ -84,6 +84,21 @@ def test_encode_and_pack(tmp_path: Path, inputs: list[Path]) -> None:
     assert TEXTS[-1] in packed
 
 
+def test_groups_go_with_their_rows(tmp_path: Path) -> None:
+    """A run's groups as they are, other names as ids of their own."""
+    own = [bytes.fromhex(OWN), None, bytes.fromhex(OWN)]
+    table = pa.table({"text": ["a", "b", "c"], "group_id": pa.array(own, pa.binary(16))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    lines = [{"text": "x", "group_id": name} for name in ("p", "q", "p", None)]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run("tokenizer", "encode", tmp_path / "a.parquet", tmp_path / "b.jsonl", "--tokenizer",
+        byte_tokenizer(tmp_path / "t.json"), "--out", tmp_path / "out")
+    assert read_table(str(tmp_path / "out/part-a.parquet"))["group_id"].to_pylist() == own
+    groups = read_table(str(tmp_path / "out/part-b.parquet"))["group_id"].to_pylist()
+    assert groups[0] == groups[2] != groups[1]
+    assert [g is None for g in groups] == [False, False, False, True]
+
+
 def wrong(self: Encoder, texts: pa.Array) -> tuple[Ids, Offsets]:
     """Wrong for one text alone."""
     ids, offsets = self.encode_reference(texts)
@@ -167,6 +182,7 @@ def test_eval_by_hand(tmp_path: Path) -> None:
     assert (counts["words.json", 1], counts["words.json", 4], counts["bytes.json", ord("a")]) == (3, 0, 3)
     table_of = run("tokenizer", "eval", tmp_path / "t.parquet", "--tokenizer", tmp_path / "bytes.json", "--by", "file")
     assert "file t.parquet" in table_of.stdout
+    run("tokenizer", "eval", tmp_path / "t.parquet", "--tokenizer", tmp_path / "bytes.json", "--by", "nothing", code=1)
 
 
 def test_measures_of_awkward_texts() -> None:
