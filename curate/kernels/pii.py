@@ -350,7 +350,7 @@ def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
                 if wanted[EMAIL]:
                     a, b = _email(data, free, end, p)
             elif byte == 0x3A:
-                if wanted[IPV6] and p + 2 < end:
+                if wanted[IPV6] and p + 1 < end:
                     a, b = _ipv6_around(data, free, end, p, groups)
                     kind = IPV6
             elif _digit(byte) or 0x41 <= byte <= 0x5A or byte in (0x2B, 0x28):

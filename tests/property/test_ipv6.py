@@ -38,6 +38,7 @@ _LOOSE = st.lists(_GROUP | st.sampled_from(["", "8.8.8.8", "10.0.0.1"]), min_siz
 @settings(max_examples=400, deadline=None)
 @given(st.lists(_SPELT | _LOOSE, min_size=1, max_size=4))
 @example(["::ffff:8.8.8.8", "::", "2001:4860:4860::8888", "1::", "2a00::", ":2a00::1"])
+@example(["2000::"])
 def test_addresses_are_those_of_ipaddress(pieces: list[str]) -> None:
     text = " ".join(pieces)
     wanted = np.zeros(6, bool)
