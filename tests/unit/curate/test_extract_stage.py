@@ -121,7 +121,8 @@ def test_damage_is_named_and_costs_one_page(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "data"), [
     ("warc", b""), ("warc", b"<html>not an archive</html>"), ("warc", gzip.compress(b"nothing of the kind")),
-    ("wet", b"\0" * 100), ("parquet", b"PAR1"), ("jsonl", b"\x1f\x8b\x08broken"), ("avro", b"x")])
+    ("wet", b"\0" * 100), ("parquet", b"PAR1"), ("jsonl", b"\x1f\x8b\x08broken"), ("avro", b"x")],
+    ids=["empty", "html", "gzip", "wet", "parquet", "jsonl", "avro"])  # of the bytes, gzip's would hold the time
 def test_a_file_that_is_not_of_its_kind_is_an_input_error(tmp_path: Path, kind: str, data: bytes) -> None:
     with pytest.raises(InputError, match="input"):
         run(tmp_path, data, kind)
