@@ -15,6 +15,7 @@ from manifests.errors import InputError
 from manifests.records import RECORDS_FOLDER, ShardRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
+from manifests.tasks import MANIFEST
 from pipelines.graph import Stage
 from pipelines.locking import LOCK_FILE
 from pipelines.planning import StagePlan
@@ -120,7 +121,9 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def status_rows(run: str) -> list[dict[str, Any]]:
-    """JSON-ready facts of each stage of a run on disk: shards with a whole record, bytes, seconds of work, damage."""
+    """JSON-ready facts of each stage of a run on disk: shards with a whole record, bytes, seconds of work, damage.
+
+    A stage that the recipe asks nothing of is whole without a shard."""
     storage = Storage(run)
     lock = storage.read_bytes(LOCK_FILE)
     if lock is None:
@@ -131,8 +134,7 @@ def status_rows(run: str) -> list[dict[str, Any]]:
     for stage in STAGES:
         mine = [r for r in records if stage.owns(r.identity)]
         rows.append({
-            "stage": stage.name, "shards": len(mine),
-            "whole": storage.exists(f"{stage.place}/manifest.parquet") and bool(mine),
+            "stage": stage.name, "shards": len(mine), "whole": storage.exists(f"{stage.place}/{MANIFEST}"),
             "n_bytes": sum(o.n_bytes for r in mine for o in r.outputs),
             "seconds": round(sum(r.seconds for r in mine), 1),
             "damaged": sum(r.counters.get("damaged", 0) for r in mine)})
@@ -146,6 +148,8 @@ def print_status(rows: Sequence[dict[str, Any]]) -> None:
         console.print(f"{run['run']}: recipe {run['recipe']}")
         table = Table("stage", "shards", "whole", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:
+            if row["whole"] and not row["shards"]:
+                continue  # the recipe asks nothing of this stage
             table.add_row(row["stage"], str(row["shards"]), "yes" if row["whole"] else "no",
                           f"{row['n_bytes'] / 1e6:,.1f}", f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
         console.print(table)

@@ -14,6 +14,7 @@ import datasets
 import duckdb
 import numpy as np
 import pyarrow.compute as pc
+import pytest
 
 from curate.why import explain
 from manifests import PackedDataset
@@ -24,6 +25,7 @@ from manifests.verify import verify
 from pipelines.demo.check import check
 from pipelines.recipe import Recipe
 from pipelines.run import Result, Settings, dry_run, run
+from pipelines.summary import print_status, status_rows
 from tests.integration.conftest import tree
 from tokenizer.encode import load
 
@@ -141,6 +143,16 @@ def test_a_second_call_makes_nothing(demo: Demo, web: Path, recipe_of: MakeRecip
     result = run(recipe_of(web), str(demo[0]), Settings(engine="inline"))
     assert result.made == 0
     assert tree(demo[0]) == before
+
+
+def test_status_shows_the_stages_that_the_recipe_uses(small_demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = status_rows(str(small_demo[0]))
+    by_name = {row["stage"]: row for row in rows[0]["stages"]}
+    assert all(row["whole"] for row in by_name.values())
+    assert by_name["dedup/substrings"]["shards"] == 0
+    print_status(rows)
+    shown = {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert shown == {name for name, row in by_name.items() if row["shards"]}
 
 
 def test_every_page_has_a_history(small_demo: Demo, small_web: Path) -> None:
