@@ -85,9 +85,11 @@ class TorchLoader:
         """Rows handed out over all ranks, and of what; the same on every rank, so one rank may save it."""
         return self.order.state_dict() | {"rows": self._handed_out}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken, with any world size and batch_rows; DatasetMismatchError for other data."""
-        self.order.load_state_dict(state)
+    def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
+        """Go on where a state was taken, with any world size and batch_rows; DatasetMismatchError for other data.
+
+        accept_successor: as `PackedLoader.load_state_dict` takes it, after documents were removed."""
+        self.order.load_state_dict(state, accept_successor)
         self.close()
         self._handed_out = int(state["rows"])
 

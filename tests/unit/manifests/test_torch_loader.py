@@ -15,6 +15,7 @@ from manifests import DatasetMismatchError, PackedDataset, PackedLoader, ShardEr
 from manifests.tables import read_table  # noqa: E402
 from manifests.torch import TorchLoader  # noqa: E402
 from tests.unit.manifests.test_dataset import T, make_dataset, span, write_tables  # noqa: E402
+from tests.unit.manifests.test_removals import write_succession  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -139,6 +140,16 @@ def test_other_data_is_refused(data: PackedDataset, tmp_path: Path) -> None:
             TorchLoader(data, 2).load_state_dict(state | change)
     with pytest.raises(DatasetMismatchError, match="dataset"):
         TorchLoader(other, 2).load_state_dict(state)
+
+
+def test_a_successor_is_accepted_where_asked(data: PackedDataset) -> None:
+    state = TorchLoader(data, 2).state_dict() | {"rows": 2, "dataset": "old"}
+    write_succession(data.folder, [("old", data.digest)])
+    loader = TorchLoader(data, 2)
+    with pytest.raises(DatasetMismatchError, match="accept_successor=True"):
+        loader.load_state_dict(state)
+    loader.load_state_dict(state, accept_successor=True)
+    assert next(loader).rows.tolist() == loader.order.rows(2, 2).tolist()
 
 
 def test_what_goes_wrong_ahead_is_raised_to_the_reader(data: PackedDataset) -> None:
