@@ -105,6 +105,6 @@ TOKENIZER_STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/words", 1, add_words, ("tokenizer/counts",), lambda r: r.tokenizer, _words),
     Stage("tokenizer", 3, train_tokenizer, ("tokenizer/words",), lambda r: r.tokenizer, _tokenizer),
     Stage("tokenizer/check", 1, check_encoders, ("tokenizer",), lambda r: r.encode, _check, _say_who_encodes),
-    Stage("tokens", 2, encode_documents, ("tokenizer/check",), lambda r: r.encode, _tokens, _say_who_failed),
+    Stage("tokens", 3, encode_documents, ("tokenizer/check",), lambda r: r.encode, _tokens, _say_who_failed),
 )
 """From the clean corpus to tokenizer.json, and to tokens by it."""

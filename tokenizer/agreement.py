@@ -37,9 +37,10 @@ class EncodeConfig(BaseModel):
         True, description="Encode with gigatoken, checked against tokenizers on a sample of every part.")
     check_fraction: float = Field(
         1 / 512, ge=0.0, le=1.0,
-        description="Share of documents that both encoders encode and that must agree; the first one always does.")
+        description="Share of documents that both encoders encode and that must agree; one of every part always is.")
     check_bytes: int = Field(
-        1 << 20, ge=1, description="Larger documents are not checked: the reference takes a second for a megabyte.")
+        1 << 20, ge=1, description="Larger documents are not checked where a part has smaller ones: the reference "
+                                   "takes a second for a megabyte.")
 
 
 def check_encoders(config: EncodeConfig, work: ShardWork) -> None:
@@ -75,11 +76,14 @@ EQUAL = -2
 
 def sampled_rows(config: EncodeConfig, texts: pa.Array, words: npt.NDArray[np.uint64], first: bool
                  ) -> npt.NDArray[np.int64]:
-    """int64 rows that are checked: a stateless sample by id, and row 0 where these texts are a part's first ones."""
-    chosen = uniform(0, "encoder-check", words) < config.check_fraction
-    chosen[:1] |= first
-    small = pc.binary_length(texts).to_numpy(zero_copy_only=False) <= config.check_bytes
-    return np.flatnonzero(chosen & small)
+    """int64 rows that are checked: a stateless sample by id and, where these texts are a part's first ones, the first
+    of them that has text and is not too long, or the shortest."""
+    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+    chosen = (uniform(0, "encoder-check", words) < config.check_fraction) & (lengths <= config.check_bytes)
+    if first and len(texts):
+        able = (lengths > 0) & (lengths <= config.check_bytes)
+        chosen[np.argmax(able) if able.any() else np.argmin(lengths)] = True
+    return np.flatnonzero(chosen)
 
 
 def differing(encoder: Encoder, texts: pa.Array) -> npt.NDArray[np.int64]:

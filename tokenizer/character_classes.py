@@ -25,9 +25,11 @@ UPPER: Final = 8  # \p{Lu} \p{Lt} \p{Lm} \p{Lo} \p{M}: what o200k lets a word be
 LOWER: Final = 16  # \p{Ll} \p{Lm} \p{Lo} \p{M}: what o200k lets a word end with
 OTHER: Final = 32  # neither letter, number nor space
 NEWLINE: Final = 64  # carriage return and line feed
+UNASSIGNED: Final = 128  # \p{Cn}: no character of the Unicode that `tokenizers` knows
 
 _EXPRESSIONS: Final = {LETTER: r"\p{L}", NUMBER: r"\p{N}", SPACE: r"\s", UPPER: r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]",
-                       LOWER: r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", OTHER: r"[^\s\p{L}\p{N}]", NEWLINE: r"[\r\n]"}
+                       LOWER: r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", OTHER: r"[^\s\p{L}\p{N}]", NEWLINE: r"[\r\n]",
+                       UNASSIGNED: r"\p{Cn}"}
 _CODE_POINTS: Final = 0x110000
 _FILE: Final = os.path.splitext(__file__)[0] + ".tsv"
 

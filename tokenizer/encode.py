@@ -2,7 +2,8 @@
 
 `tokenizers` defines what is right. `gigatoken` gives the same ids some fifty times as fast and reads Arrow's buffers
 without a copy, but it is young: `encode` uses it, callers compare samples with `encode_reference`, and a difference
-sends them back to the reference. Special tokens are never recognised in text: a page that spells `<|endoftext|>` is
+sends them back to the reference. Texts with characters that only gigatoken's newer Unicode knows go to the reference
+whatever happens. Special tokens are never recognised in text: a page that spells `<|endoftext|>` is
 encoded as those characters.
 """
 
@@ -24,6 +25,7 @@ from manifests.shard import Tokens, token_dtype
 from tokenizer.formats import read_tokenizer, tokenizer_files
 from tokenizer.pieces import Pieces, byte_alphabet
 from tokenizer.reference import Reference
+from tokenizer.strings import as_strings, rows_with_unassigned
 
 __all__ = ["END_OF_TEXT", "Encoder", "Ids", "Offsets", "byte_alphabet", "load"]
 
@@ -42,7 +44,8 @@ Offsets = npt.NDArray[np.int64]
 class Encoder:
     """One tokenizer, loaded. dtype: uint16 or uint32, what its ids are stored in. data: its tokenizer.json, and sha256
     of that. lossless: whether decoding gives every text back; byte-level vocabularies do. distrusted: why the fast
-    encoder is not used, where it could be loaded and gave other ids than the reference."""
+    encoder is not used, where it could be loaded and gave other ids than the reference. texts_apart: how many texts
+    `encode` left to the reference so far, for a character that it does not know."""
 
     def __init__(self, data: bytes, where: str) -> None:
         self._reference = Reference(data, where)
@@ -59,6 +62,7 @@ class Encoder:
         probe = self._reference.encode(pa.array([_PROBE]))[0]
         self.lossless = self.decode_bytes(probe) == _PROBE.encode()
         self.distrusted: str | None = None
+        self.texts_apart = 0
         self._fast = _load_fast(self._reference.text_config)
         self._since_renewal, self._memory = 0, _resident_bytes()
         if self._fast is not None:
@@ -94,20 +98,27 @@ class Encoder:
     def encode(self, texts: pa.Array) -> tuple[Ids, Offsets]:
         """Ids of every text, joined, and where each begins: uint16 or uint32, int64 [n + 1].
 
-        texts: string or large_string without nulls. Text i is ids[offsets[i]:offsets[i + 1]]; no token is added."""
-        if self._fast is None or not len(texts):
-            return self.encode_reference(texts)
-        strings = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        texts: an Arrow array of strings, chunked or not; a null is an empty text. Text i is ids[offsets[i]:offsets[i +
+        1]]; no token is added. Raises TypeError for anything else, InputError where a text is no UTF-8."""
+        strings = as_strings(texts)
+        if self._fast is None or not len(strings):
+            return self._by_reference(strings)
         layout = self._fast.encode_batch(_awkward_strings(strings), parallel=False).layout
         offsets = np.asarray(layout.offsets.data, np.int64)
-        ids = np.asarray(layout.content.data[offsets[0] : offsets[-1]]).astype(self.dtype)
+        ids: Ids = np.asarray(layout.content.data[offsets[0] : offsets[-1]]).astype(self.dtype)
         del layout
         self._renew(strings.nbytes)
-        return ids, offsets - offsets[0]
+        rows = rows_with_unassigned(strings)
+        self.texts_apart += len(rows)
+        offsets = offsets - offsets[0]
+        return _replaced(ids, offsets, rows, *self._by_reference(strings.take(pa.array(rows)))) if len(rows) else (
+            ids, offsets)
 
     def encode_reference(self, texts: pa.Array) -> tuple[Ids, Offsets]:
         """The same through `tokenizers`: what `encode` must equal."""
-        strings = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        return self._by_reference(as_strings(texts))
+
+    def _by_reference(self, strings: pa.Array) -> tuple[Ids, Offsets]:
         ids, offsets = self._reference.encode(strings)
         return ids.astype(self.dtype), offsets
 
@@ -203,11 +214,21 @@ def _load_fast(config: Mapping[str, Any]) -> Any:
         return None
 
 
-def _awkward_strings(texts: pa.Array) -> Any:
+def _replaced(ids: Ids, offsets: Offsets, rows: npt.NDArray[np.int64], right: Ids, bounds: Offsets
+              ) -> tuple[Ids, Offsets]:
+    """(ids, offsets) with the ids of some rows, ascending, replaced: row rows[i] by right[bounds[i]:bounds[i + 1]]."""
+    lengths, pieces, done = np.diff(offsets), [], 0
+    lengths[rows] = np.diff(bounds)
+    for i, row in enumerate(rows.tolist()):
+        pieces += [ids[offsets[done] : offsets[row]], right[bounds[i] : bounds[i + 1]]]
+        done = row + 1
+    return np.concatenate([*pieces, ids[offsets[done] :]]), np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _awkward_strings(strings: pa.LargeStringArray) -> Any:
     """Arrow strings as gigatoken's input type, over the same buffers."""
     import awkward as ak  # gigatoken's own dependency
 
-    strings = texts if texts.type == pa.large_string() else texts.cast(pa.large_string())
     _, places, data = strings.buffers()
     offsets = np.frombuffer(places, np.int64)[strings.offset : strings.offset + len(strings) + 1]
     characters = ak.contents.NumpyArray(np.frombuffer(data or b"", np.uint8), parameters={"__array__": "char"})

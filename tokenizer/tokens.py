@@ -27,8 +27,9 @@ def encode_documents(config: EncodeConfig, work: ShardWork) -> None:
 
     Inputs: documents (doc_id, text), tokenizer. Variable: fast, false where the encoders were found to differ. Outputs:
     tokens (.tokens: raw little-endian uint16, or uint32 where the vocabulary exceeds 65,536) and index (TOKENS).
-    Counters: documents, tokens, bytes, and encoder_fallback, 1 where the reference had to encode what the recipe would
-    have the fast encoder do."""
+    Counters: documents, tokens, bytes; encoder_fallback, 1 where the reference had to encode what the recipe would have
+    the fast encoder do; reference_documents, those that the reference encoded for a character newer than its Unicode,
+    where the fast encoder did the others."""
     encoder = load(work.input("tokenizer"))
     trusted = bool(work.variables.get("fast", True))
 
@@ -47,19 +48,23 @@ def encode_documents(config: EncodeConfig, work: ShardWork) -> None:
     work.count("tokens", out.n_tokens)
     work.count("bytes", out.n_bytes)
     work.count("encoder_fallback", int(config.fast and not out.fast))
+    work.count("reference_documents", out.n_apart)
 
 
 class TokenFile:
-    """A .tokens file being written. fast: whether the fast encoder has written all of it so far."""
+    """A .tokens file being written. fast: whether the fast encoder has written all of it so far. n_apart: texts among
+    those that it left to the reference (Encoder.texts_apart)."""
 
     def __init__(self, encoder: Encoder, file: IO[bytes], fast: bool) -> None:
         self._encoder, self._file = encoder, file
         self.fast = fast and encoder.fast
-        self.n_tokens = self.n_bytes = 0
+        self.n_tokens = self.n_bytes = self.n_apart = 0
 
     def add(self, texts: pa.Array) -> tuple[Offsets, Offsets]:
         """Encode texts and write their ids; where each begins in the file and how many it has, int64 [n]."""
+        apart = self._encoder.texts_apart
         found = encode_or_none(self._encoder, texts) if self.fast else None
+        self.n_apart += self._encoder.texts_apart - apart
         if found is None:
             self.fast = False
             found = self._encoder.encode_reference(texts)

@@ -75,7 +75,8 @@ def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[
 
 
 def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A column as strings: numbers in decimal, bytes as UTF-8 or else as hex; a cell that cannot be one is null."""
+    """A column as strings: numbers in decimal, bytes as UTF-8 (U+FFFD for what is none), of a fixed size as hex; a
+    cell that cannot be one is null."""
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(column.type):
@@ -83,8 +84,17 @@ def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_binary(column.type):
         return pa.array([None if v is None else v.hex() for v in column.to_pylist()], kind)
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], kind)
+        return _decoded(column, kind)
     try:
-        return pc.cast(column, kind)
+        strings = pc.cast(column, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.nulls(len(column), kind)
+    try:
+        strings.validate(full=True)  # Parquet's writers need not check that strings are UTF-8
+    except pa.ArrowInvalid:
+        return _decoded(strings.cast(pa.large_binary()), kind)
+    return strings
+
+
+def _decoded(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], kind)

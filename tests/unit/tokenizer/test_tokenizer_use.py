@@ -204,3 +204,16 @@ def test_eval_distrusts_a_wrong_fast_encoder(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("tokens", "fertility", "unused_tokens", "partial_share"):
         assert found[name] == right[name]
     assert right["checked_documents"] == len(TEXTS)
+
+
+def test_parquet_strings_that_are_no_utf8(tmp_path: Path) -> None:
+    """Writers need not check: the bad bytes are replaced, and the other texts are as they were."""
+    bad = pa.Array.from_buffers(pa.string(), 3, [
+        None, pa.py_buffer(np.array([0, 3, 5, 7], np.int32)), pa.py_buffer(b"a\xffbhi\xf0\xff")])
+    pq.write_table(pa.table({"text": bad}), tmp_path / "bad.parquet")
+    tokenizer = byte_tokenizer(tmp_path / "t.json")
+    for words in (("encode", "--out", tmp_path / "out"), ("train", "--vocab-size", 260, "--out", tmp_path / "t2.json"),
+                  ("eval",)):
+        named = () if words[0] == "train" else ("--tokenizer", tokenizer)
+        run("tokenizer", words[0], tmp_path / "bad.parquet", *named, *words[1:])
+    assert texts_of(tmp_path / "out", "part-bad", load(str(tokenizer))) == ["a\ufffdb", "hi", "\ufffd\ufffd"]
