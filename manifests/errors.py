@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CurateError(Exception):
     """Root of every error this project raises on purpose.
@@ -48,6 +50,13 @@ class RecipeError(CurateError):
 
 class InputError(CurateError):
     """An input file is missing, unreadable or not what it claims to be."""
+
+
+def no_input(failures: Sequence[InputError]) -> InputError:
+    """One error for files of which none can be read. failures: at least one."""
+    if len(failures) == 1:
+        return failures[0]
+    return InputError("no file can be read:" + "".join(f"\n  {error}" for error in failures))
 
 
 class StageError(CurateError):

@@ -137,8 +137,10 @@ DECONTAMINATION_MARKS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "whether any piece of it is left; false as well where an earlier stage dropped it"),
     _field("reason", pa.string(), "rule that dropped it; not_selected; null where kept", nullable=True),
-    _field("cuts", pa.list_(CUT), "what matched: UTF-8 byte span of the n-gram in the text, benchmark and item"),
-    _field("pieces", pa.list_(SPAN), "UTF-8 byte spans of the text that stay; the whole text where nothing matched"),
+    _field("cuts", pa.list_(CUT), "what matched: start and end in UTF-8 bytes of the text, not in characters, from the "
+           "first letter of the first word to behind the last; benchmark; item. N-grams that overlap are one"),
+    _field("pieces", pa.list_(SPAN), "spans of the text that stay: start and end in UTF-8 bytes, not characters; the "
+           "whole text where nothing matched"),
 ])
 
 CLEAN_EXTRA = [

@@ -284,7 +284,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("decontaminate/hits", 1, hits_stage, ("decontaminate/index", "dedup/substrings"), lambda r: r.decontaminate,
           _hits),
     Stage("decontaminate/frequent", 1, frequent_stage, ("decontaminate/hits",), lambda r: r.decontaminate, _frequent),
-    Stage("decontaminate", 1, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate,
+    Stage("decontaminate", 2, decontamination_marks, ("decontaminate/frequent",), lambda r: r.decontaminate,
           _decontaminate),
     Stage("decontaminate/report_index", 1, report_index_stage, (), lambda r: r.decontaminate, _report_index),
     Stage("decontaminate/overlaps", 1, overlaps_stage, ("decontaminate", "decontaminate/report_index"),

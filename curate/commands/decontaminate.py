@@ -46,7 +46,10 @@ def decontaminate_command(
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
     done = _decontaminate(config, files, out, (id_column, text_column))
+    for error in done.failures:
+        print(f"curate: {error}", file=sys.stderr)
     print(json.dumps(done.facts(), ensure_ascii=False) if form == "json" else _sentences(done))
+    raise typer.Exit(1 if done.failures else 0)
 
 
 def _config(patterns: list[str], fields: list[str], item_id: str | None, rules: dict[str, int]

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
 from manifests.storage import is_local
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from curate.dedup.config import DedupRecipe
     from curate.dedup.standalone import Earlier, Outcome, Texts
+    from curate.sources.columns import RankedColumns, TextRows
 
 
 def dedup_command(
@@ -22,7 +25,7 @@ def dedup_command(
     minhash: Annotated[bool, typer.Option("--minhash", help=(
         "Remove near-duplicates. Where no kind is named: copies and near-duplicates."))] = False,
     urls: Annotated[str | None, typer.Option(metavar="RULE", help=(
-        "One row of each canonical URL, from column `url`: the longest, or the first."))] = None,
+        "One row of each canonical URL, from column `url`: the latest, the longest, or the first."))] = None,
     paragraphs: Annotated[bool, typer.Option("--paragraphs", help=(
         "Cut paragraphs that stand in an earlier place, as CCNet does."))] = False,
     sentences: Annotated[bool, typer.Option("--sentences", help=(
@@ -40,8 +43,8 @@ def dedup_command(
     ngram: Annotated[int, typer.Option(min=1, max=64, help="Words or characters a shingle.")] = 5,
     verify: Annotated[str, typer.Option(help="exact, or signatures: without comparing texts.")] = "exact",
     survivor_order: Annotated[str, typer.Option(metavar="KEYS", help=(
-        "What stays of two duplicates: source (the file given first), length, or both with a comma. Then the first "
-        "row."))] = "source",
+        "What stays of two duplicates, with commas: source (the file given first), quality, length, date. Then the "
+        "first row."))] = "source",
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
@@ -52,6 +55,10 @@ def dedup_command(
         "Keep in OUT/index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
     id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
     text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
+    date_column: Annotated[str, typer.Option(help=(
+        "Column or key of the dates, where --urls or --survivor-order asks for them."))] = "date",
+    quality_column: Annotated[str, typer.Option(help=(
+        "Column or key of the scores, where --survivor-order asks for them."))] = "quality_score",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
 ) -> None:
@@ -79,9 +86,13 @@ def dedup_command(
     settings = _settings(fields, config)
     settings = settings.model_copy(update={"keep_index": keep_index or settings.keep_index})
     earlier = _earlier(against or [], settings)
-    outcome = deduplicate(_texts(files, id_column, text_column), settings, out, workers, apply, earlier)
+    names = _columns(settings, id_column, text_column, date_column, quality_column)
+    outcome = deduplicate(_texts(files, names, _needed(settings)), settings, out, workers, apply, earlier)
+    for error in outcome.failures:
+        print(f"curate: {error}", file=sys.stderr)
     facts = _facts(outcome)
     print(json.dumps(facts) if form == "json" else _sentences(facts))
+    raise typer.Exit(1 if outcome.failures else 0)
 
 
 def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
@@ -103,9 +114,6 @@ def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
         first = error.errors()[0]
         where = ".".join(str(place) for place in first["loc"]) or "dedup"
         raise RecipeError(str(first["msg"]), where=where, hint="docs/recipe.md lists what dedup takes") from error
-    if found.urls == "latest" or ({"quality", "date"} & set(found.survivor_order) and path is None):
-        raise RecipeError("files of texts have no dates and no quality", where="urls or survivor_order",
-                          hint="of URLs keep the longest or the first; order by source and length")
     return found
 
 
@@ -124,25 +132,46 @@ def _earlier(roots: list[str], settings: DedupRecipe) -> list[Earlier]:
     return found
 
 
-def _texts(patterns: list[str], id_column: str, text_column: str) -> list[Texts]:
+def _columns(settings: DedupRecipe, id_column: str, text_column: str, date: str, quality: str) -> RankedColumns:
+    """Which columns are read: dates and scores where something asks for them."""
+    from curate.sources.columns import RankedColumns
+
+    order = {key.value for key in settings.survivor_order}
+    dated = "date" in order or settings.urls in ("latest", "first")
+    return RankedColumns(id=id_column, text=text_column, date=date if dated else None,
+                         quality=quality if "quality" in order else None)
+
+
+def _needed(settings: DedupRecipe) -> set[str]:
+    """Which of dates and quality every file must have: what was asked for, not what a rule takes where it is."""
+    asked = settings.survivor_order if "survivor_order" in settings.model_fields_set else ()
+    return {key.value for key in asked} & {"date", "quality"} | ({"date"} if settings.urls == "latest" else set())
+
+
+def _texts(patterns: list[str], names: RankedColumns, needed: set[str]) -> list[Texts]:
     from functools import partial
 
-    from curate.commands.texts import find_files, id_column_of, part_names, read_texts
+    from curate.commands.texts import find_files, id_column_of, part_names
     from curate.dedup.standalone import Texts
-    from curate.sources.columns import ColumnNames
 
-    names = ColumnNames(id=id_column, text=text_column)
     paths = find_files(patterns)
-    return [Texts(path, part, id_column_of(path, names), partial(_told, path, partial(read_texts, path, names)), path,
-                  text_column)
+    return [Texts(path, part, id_column_of(path, names), partial(_told, path, names, needed), path, names.text)
             for path, part in zip(paths, part_names(paths), strict=True)]
 
 
-def _told(path: str, read: Any) -> Any:
+def _told(path: str, names: RankedColumns, needed: set[str]) -> Iterator[TextRows]:
+    from curate.commands.texts import read_texts
+
     n = 0
-    for rows in read():
+    found: set[str] = set()
+    for rows in read_texts(path, names):
         n += len(rows)
+        found |= {use for use, column in (("date", rows.dates), ("quality", rows.quality))
+                  if column is not None and column.null_count < len(column)}
         yield rows
+    for use in sorted(needed - found):
+        raise InputError(f"has no {use} under {getattr(names, use)!r} in any row", where=path,
+                         hint=f"name the column by --{use}-column")
     print(f"{path}: {n:,} documents", file=sys.stderr)
 
 

@@ -53,26 +53,31 @@ def part_names(paths: Sequence[str]) -> list[str]:
 
 
 def id_column_of(path: str, columns: ColumnNames) -> str:
-    """What the id column of a file is called: the one asked for, or `doc_id` where it has only that."""
-    if detect_kind(path) == "parquet":
-        from manifests.tables import open_table
+    """What the id column of a file is called: the one asked for, or `doc_id` where it has only that, or it cannot be
+    told: reading the file then says why."""
+    try:
+        if detect_kind(path) == "parquet":
+            from manifests.tables import open_table
 
-        with open_table(path) as file:
-            there = file.schema_arrow.names
-        return columns.id if columns.id in there or "doc_id" not in there else "doc_id"
+            with open_table(path) as file:
+                there = file.schema_arrow.names
+            return columns.id if columns.id in there or "doc_id" not in there else "doc_id"
+    except InputError:
+        pass
     return columns.id
 
 
 def read_texts(path: str, columns: ColumnNames) -> Iterator[TextRows]:
     """Rows of a Parquet, JSONL or plain text file, in order; what cannot be read is named on stderr, line by line.
 
-    Rows without an id are numbered from 0 in the file. Raises InputError where nothing can be read."""
+    Rows without an id are numbered from 0 in the file. Raises InputError where nothing can be read, or where no row has
+    an id and the id column is not the one that is looked for by itself."""
     kind = detect_kind(path)
     if kind == "parquet":
-        yield from _whole(path, columns.text, read_parquet(path, columns))
+        yield from _whole(path, columns, read_parquet(path, columns))
     elif kind == "jsonl":
         with open_read(path) as stream:
-            yield from _whole(path, columns.text, read_jsonl(stream, columns, MAX_LINE_BYTES))
+            yield from _whole(path, columns, read_jsonl(stream, columns, MAX_LINE_BYTES))
     elif kind == "text":
         with open_read(path) as stream:
             data = stream.read()
@@ -84,8 +89,8 @@ def read_texts(path: str, columns: ColumnNames) -> Iterator[TextRows]:
         raise InputError(f"is a {kind} archive, not a table of texts", where=path, hint="curate extract reads archives")
 
 
-def _whole(path: str, text: str, pieces: Iterator[TextRows | Loss]) -> Iterator[TextRows]:
-    n_rows = n_texts = 0
+def _whole(path: str, columns: ColumnNames, pieces: Iterator[TextRows | Loss]) -> Iterator[TextRows]:
+    n_rows = n_texts = n_ids = 0
     for piece in pieces:
         if isinstance(piece, Loss):
             print(f"{path}: at {piece.offset}: {piece.what}", file=sys.stderr)
@@ -94,6 +99,7 @@ def _whole(path: str, text: str, pieces: Iterator[TextRows | Loss]) -> Iterator[
             continue
         n_rows += len(piece)
         n_texts += len(piece) - piece.text.null_count
+        n_ids += len(piece) - piece.ids.null_count
         if piece.ids.null_count:
             numbers = pa.array([str(i) for i in range(piece.first_row, piece.first_row + len(piece))])
             piece.ids = pc.coalesce(piece.ids, numbers)
@@ -101,5 +107,8 @@ def _whole(path: str, text: str, pieces: Iterator[TextRows | Loss]) -> Iterator[
     if not n_rows:
         raise InputError("holds no row that can be read", where=path)
     if not n_texts:
-        raise InputError(f"has no text under {text!r} in any row", where=path,
+        raise InputError(f"has no text under {columns.text!r} in any row", where=path,
                          hint="name the column that holds the text")
+    if not n_ids and columns.id != ColumnNames().id:
+        raise InputError(f"has no id under {columns.id!r} in any row", where=path,
+                         hint="name the column that holds the ids, or none: rows are then numbered from 0")

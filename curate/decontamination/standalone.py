@@ -24,6 +24,7 @@ from curate.decontamination.report import (
     report_schema,
 )
 from curate.decontamination.touches import FOUND, ItemIndex
+from manifests.errors import InputError, no_input
 from manifests.schema import DECONTAMINATION_MARKS
 from manifests.tables import write_table
 
@@ -33,7 +34,8 @@ Texts = Iterable[tuple[pa.Array, pa.Array]]
 
 @dataclass(slots=True)
 class Contamination:
-    """What a pass over files came to; `benchmarks` is BENCHMARKS."""
+    """What a pass over files came to; `benchmarks` is BENCHMARKS. failures: of files that could not be read, and have
+    no part."""
 
     documents: int = 0
     documents_contaminated: int = 0
@@ -41,6 +43,7 @@ class Contamination:
     bytes_kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     benchmarks: pa.Table = field(default_factory=BENCHMARKS.empty_table)
+    failures: list[InputError] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -59,7 +62,7 @@ class BenchmarkTables:
 
 
 def marks_schema(id_column: str) -> pa.Schema:
-    """A part: the id column, then keep, reason, cuts and pieces as a run's marks have them."""
+    """A part: the id column, then keep, reason, cuts and pieces as a run's marks have them, comments included."""
     return pa.schema([pa.field(id_column, pa.string()), *(f for f in DECONTAMINATION_MARKS if f.name != "doc_id")])
 
 
@@ -67,23 +70,33 @@ def decontaminate_texts(config: DecontaminationConfig, sets: BenchmarkTables, fi
                         out: str) -> Contamination:
     """Write marks for every file, in its order, and the overlap report under `out`/report.
 
-    files: by the name of the part: the id column's name, and (ids, texts) in batches, read once. Memory: a batch, the
-    n-grams found, and one file's marks; what was found lies in a temporary folder until then."""
+    files: by the name of the part: the id column's name, and (ids, texts) in batches, read once; one that cannot be
+    read is left out and named in the outcome. Memory: a batch, the n-grams found, and one file's marks; what was found
+    lies in a temporary folder until then. Raises InputError where no file is left."""
     done = Contamination()
     index, items = index_of(sets.names["gram"].to_numpy(), config.ngram), ItemIndex(sets.item_grams)
     summary = TouchSummary(config.report.listed_documents, pa.string())
     os.makedirs(os.path.join(out, "report"), exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".decontaminate-", dir=out) as folder:
-        spills = [_Spill(os.path.join(folder, str(i))) for i in range(len(files))]
-        counts = [spill.fill(texts, lambda t: find(t, index, config.window), items)
-                  for spill, (_, texts) in zip(spills, files.values(), strict=True)]
+        spills: dict[str, _Spill] = {}
+        counts: list[pa.Table] = []
+        for name, (_, texts) in files.items():
+            spill = _Spill(os.path.join(folder, str(len(counts) + len(done.failures))))
+            try:
+                counts.append(spill.fill(texts, lambda t: find(t, index, config.window), items))
+                spills[name] = spill
+            except InputError as error:
+                done.failures.append(error)
+        if files and not spills:
+            raise no_input(done.failures)
         total = total_counts(counts)
         ignored = total.filter(pc.greater(total["n_documents"], config.max_documents))["gram"]
-        for spill, (name, (id_column, _)) in zip(spills, files.items(), strict=True):
+        for name, spill in spills.items():
             marks = spill.marks(config, sets.names, ignored)
             summary.add(items.touches(spill.found(), marks["pieces"].combine_chunks()), marks["id"])
             _count(done, marks, spill)
-            _publish(os.path.join(out, name), folder, marks.rename_columns(marks_schema(id_column).names))
+            schema = marks_schema(files[name][0])
+            _publish(os.path.join(out, name), folder, marks.rename_columns(schema.names).cast(schema), schema)
         done.benchmarks = report_benchmarks(sets.items, summary)
         _publish(os.path.join(out, "report", "benchmarks.parquet"), folder, done.benchmarks)
         _publish(os.path.join(out, "report", "items.parquet"), folder, report_items(sets.items, summary),

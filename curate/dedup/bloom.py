@@ -63,7 +63,7 @@ def bloom_stage(config: DedupRecipe, work: ShardWork) -> None:
     work.count("false_positives_per_million", round(1e6 * false_positive_rate(bits, n_probes)))
     for role, schema, tables in (("cuts", CUTS, cuts), ("seen", SEEN, seen)):
         table = pa.concat_tables(tables)
-        work.count(role, len(table))
+        work.count(f"bloom_{role}", len(table))
         path = work.output(role, name=f"{role}/{work.task.shard}.parquet")
         write_partitions(path, schema, table, routes(column(table, "part")))
 

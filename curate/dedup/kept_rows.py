@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import polars as pl
 import pyarrow as pa
 
 from curate.dedup.layout import Int64
@@ -45,7 +43,7 @@ def kept_rows(path: str | None, names: tuple[str, str], groups: Groups) -> tuple
     if path is not None and kind == "parquet":
         return _parquet(path, names[1], groups)
     if path is not None and kind == "jsonl":
-        return _json_lines(path, names[1], groups)
+        return _json_lines(path, names, groups)
     schema = pa.schema([(names[0], pa.string()), ("url", pa.string()), (names[1], pa.large_string())])
     return schema, (pa.table([g.ids, g.urls, g.text], schema=schema) for g in groups())
 
@@ -80,18 +78,24 @@ def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
             row = end
 
 
-def _json_lines(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """Two readings: the first finds what type each field has."""
     fields: dict[str, pa.Field] = {}
     for lines, group in _aligned(path, _lines(path), groups()):
         for field in _frame(_picked(lines, group), None).schema:
             fields[field.name] = _common(fields.get(field.name), field)
+    own_id, text = names
     fields[text] = pa.field(text, pa.large_string())
+    numbered = own_id in fields and fields[own_id].metadata is not None  # texts and numbers: as the marks have them
+    if numbered:
+        fields[own_id] = pa.field(own_id, pa.string())
     schema = pa.schema(list(fields.values()))
 
     def tables() -> Iterator[pa.Table]:
         for lines, group in _aligned(path, _lines(path), groups()):
-            table = _frame(_picked(lines, group), schema)
+            table = _frame(_picked(lines, group), schema, own_id if numbered else None)
+            if numbered:
+                table = table.set_column(schema.get_field_index(own_id), fields[own_id], group.ids)
             yield table.set_column(schema.get_field_index(text), fields[text], group.text)
 
     return schema, tables()
@@ -136,19 +140,12 @@ def _common(one: pa.Field | None, other: pa.Field) -> pa.Field:
     return pa.field(one.name, pa.large_string(), metadata=_JSON)
 
 
-def _frame(lines: list[bytes], schema: pa.Schema | None) -> pa.Table:
-    """Lines as a table of a schema, or of the types they seem to have."""
-    if schema is None:
-        try:
-            frame = pl.read_ndjson(io.BytesIO(b"\n".join(lines)), infer_schema_length=None)
-            if len(frame) == len(lines):
-                return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        except pl.exceptions.PolarsError:
-            pass
+def _frame(lines: list[bytes], schema: pa.Schema | None, without: str | None = None) -> pa.Table:
+    """Lines as a table of a schema, or of the types they seem to have. without: a field that is left null."""
     rows = [_object(line) for line in lines]
     names = schema.names if schema is not None else list(dict.fromkeys(name for row in rows for name in row))
-    columns = [_column([row.get(name) for row in rows], schema.field(name) if schema is not None else None)
-               for name in names]
+    columns = [_column([row.get(name) if name != without else None for row in rows],
+                       schema.field(name) if schema is not None else None) for name in names]
     return pa.table([array for array, _ in columns], schema=schema or pa.schema(
         [pa.field(name, array.type, metadata=meta) for name, (array, meta) in zip(names, columns, strict=True)]))
 

@@ -44,6 +44,7 @@ from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from curate.sources.columns import TextRows
 from curate.urls import hosts_of
+from manifests.errors import InputError, no_input
 from manifests.records import ShardRecord
 from manifests.schema import EDITS, ID, STAGE_MANIFEST
 from manifests.storage import Storage
@@ -53,7 +54,8 @@ from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execut
 _DOCUMENTS: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("own_id", pa.string()), pa.field("file_row", pa.int64()),
     pa.field("url", pa.string()), pa.field("host", pa.string()), pa.field("date", pa.timestamp("ms", "UTC")),
-    pa.field("text", pa.large_string()), pa.field("n_bytes", pa.int64(), nullable=False)])
+    pa.field("text", pa.large_string()), pa.field("n_bytes", pa.int64(), nullable=False),
+    pa.field("quality_score", pa.float32())])
 _SELECTED: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("source", pa.string(), nullable=False),
     pa.field("quality_score", pa.float32()), pa.field("keep", pa.bool_(), nullable=False), pa.field("edits", EDITS)])
@@ -83,7 +85,8 @@ class Earlier:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it. dropped: documents by reason. counters: of the stages, such as `oversize_buckets`."""
+    """What came of it. dropped: documents by reason. counters: of the stages, such as `oversize_buckets`. failures: of
+    files that could not be read, and have no part."""
 
     documents: int = 0
     kept: int = 0
@@ -91,6 +94,7 @@ class Outcome:
     kept_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     counters: dict[str, int] = field(default_factory=dict)
+    failures: list[InputError] = field(default_factory=list)
 
     def add(self, marks: pa.Table, n_bytes: pa.ChunkedArray) -> None:
         """Count the documents of a part. marks: as of `with_cuts`."""
@@ -109,13 +113,13 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
     A part of `kept` has the columns of its file, the text as the cuts of passages leave it. workers: processes.
     against: documents that come before all of these and stay; the marks then have `of_run`, which run a survivor is of,
     null for one of these files. With `config.keep_index` the index of the kept rows goes into `out/index`. The same
-    files in the same order give the same bytes. Raises StageError where a file loses more than
-    config.max_removed_fraction."""
+    files in the same order give the same bytes. A file that cannot be read is left out and named in the outcome. Raises
+    StageError where a file loses more than config.max_removed_fraction, InputError where no file is left."""
     os.makedirs(out, exist_ok=True)
     inner = config.model_copy(update={"keep_index": True}) if against else config
     with tempfile.TemporaryDirectory(prefix=".dedup-", dir=out) as folder, Stages(folder, inner, workers) as work:
-        shards = [work.part(number, texts) for number, texts in enumerate(files)]
-        work.earlier(against, first_number=len(files))
+        files, shards, failures = work.parts(files)
+        work.earlier(against, first_number=len(files) + len(failures))
         work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
         marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
         cuts = [[work.storage.path(f"{stage}/{shard}.parquet") for stage in work.cuts] for shard in shards]
@@ -124,7 +128,7 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
         named = named_documents([path for paths in cuts for path in paths])
         named += boilerplate_pages(work.storage, reported)
         survivors = survivor_ids(marks, documents, named, [(part.root, part.path) for part in against])
-        outcome = Outcome(counters=dict(sorted(work.counters.items())))
+        outcome = Outcome(counters=dict(sorted(work.counters.items())), failures=failures)
         for number, texts in enumerate(files):
             found, repeats = with_cuts(read_table(marks[number]), cuts[number])
             own = read_table(documents[number], ["own_id", "n_bytes"])
@@ -190,6 +194,21 @@ class Stages:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
+    def parts(self, files: Sequence[Texts]) -> tuple[list[Texts], list[str], list[InputError]]:
+        """Every file that can be read as a part: (the files, their shards, what the others failed with)."""
+        read: list[Texts] = []
+        shards: list[str] = []
+        failures: list[InputError] = []
+        for number, texts in enumerate(files):
+            try:
+                shards.append(self.part(number, texts))
+                read.append(texts)
+            except InputError as error:
+                failures.append(error)
+        if not read and failures:
+            raise no_input(failures)
+        return read, shards, failures
+
     def part(self, number: int, texts: Texts) -> str:
         """Write a file's documents as the stages want them; returns the shard's name."""
         shard = f"input/part-{number:05d}"
@@ -197,9 +216,9 @@ class Stages:
         for path in paths:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         write_table(paths[0], _DOCUMENTS, _documents(number, texts.rows()))
-        ids = read_table(paths[0], ["doc_id"])["doc_id"]
-        n = len(ids)
-        marks = pa.table([ids, pa.array([texts.name] * n, pa.string()), pa.nulls(n, pa.float32()),
+        facts = read_table(paths[0], ["doc_id", "quality_score"])
+        n = len(facts)
+        marks = pa.table([facts["doc_id"], pa.array([texts.name] * n, pa.string()), facts["quality_score"],
                           pa.array(np.ones(n, np.bool_)), pa.nulls(n, EDITS)], schema=_SELECTED)
         write_table(paths[1], _SELECTED, [marks])
         return shard
@@ -359,8 +378,13 @@ def _documents(number: int, rows: Iterable[TextRows]) -> Iterator[pa.Table]:
         yield pa.table([
             place_ids(number, np.arange(row, row + n)), some.ids.cast(pa.string()),
             pa.array(np.arange(some.first_row, some.first_row + n)), urls, hosts_of(urls),
-            pa.nulls(n, pa.timestamp("ms", "UTC")), text, pc.binary_length(text).cast(pa.int64())], schema=_DOCUMENTS)
+            _or_nulls(some.dates, n, _DOCUMENTS.field("date").type), text, pc.binary_length(text).cast(pa.int64()),
+            _or_nulls(some.quality, n, pa.float32())], schema=_DOCUMENTS)
         row += n
+
+
+def _or_nulls(column: pa.Array | None, n: int, kind: pa.DataType) -> pa.Array:
+    return pa.nulls(n, kind) if column is None else column
 
 
 def _publish(folder: str, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +25,13 @@ class ColumnNames(BaseModel):
     url: str = Field(default="url", description="Column or key that holds the page's URL, if there is one.")
 
 
+class RankedColumns(ColumnNames):
+    """Columns that may also decide which of two duplicates stays; None where nothing asks for them."""
+
+    date: str | None = None
+    quality: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a source. path: where it is. origin_path: what documents remember, relative to the source's root.
@@ -37,12 +46,15 @@ class SourceFile:
 
 @dataclass(slots=True)
 class TextRows:
-    """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null."""
+    """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
+    timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask."""
 
     first_row: int
     text: pa.Array
     ids: pa.Array
     urls: pa.Array
+    dates: pa.Array | None = None
+    quality: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -55,7 +67,9 @@ class TextRows:
                 return pa.nulls(len(table), kind)
             return _as_strings(table[wanted[use]].combine_chunks(), kind)
         return TextRows(first_row, column("text", pa.large_string()), column("id", pa.string()),
-                        column("url", pa.string()))
+                        column("url", pa.string()),
+                        as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
+                        as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None)
 
 
 def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[str, str]:
@@ -71,6 +85,8 @@ def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[
             break
     if names.url in there:
         wanted["url"] = names.url
+    if isinstance(names, RankedColumns):
+        wanted |= {use: name for use, name in (("date", names.date), ("quality", names.quality)) if name in there}
     return wanted
 
 
@@ -98,3 +114,39 @@ def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _decoded(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], kind)
+
+
+_DATE: Final = pa.timestamp("ms", "UTC")
+
+
+def as_dates(column: pa.Array) -> pa.Array:
+    """A column as timestamp[ms, UTC]: dates, timestamps, ISO 8601, YYYYMMDD[hhmmss], seconds since 1970; what names no
+    zone is UTC, what is no date null."""
+    if pa.types.is_temporal(column.type):
+        try:
+            return column.cast(pa.timestamp("ms", getattr(column.type, "tz", None)), safe=False).cast(_DATE)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a time of day, a duration
+            return pa.nulls(len(column), _DATE)
+    return pa.array([_date(value) for value in _as_strings(column, pa.string()).to_pylist()], _DATE)
+
+
+def _date(value: str | None) -> datetime | None:
+    text = (value or "").strip()
+    try:
+        if len(text) == len("YYYYMMDDhhmmss") and text.isdecimal():
+            found = datetime.strptime(text, "%Y%m%d%H%M%S")
+        elif len(text) != len("YYYYMMDD") and text.replace(".", "", 1).isdecimal():
+            found = datetime.fromtimestamp(float(text), UTC)
+        else:
+            found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def as_numbers(column: pa.Array) -> pa.Array:
+    """A column as float32; a cell that is no number is null."""
+    try:
+        return pc.cast(column, pa.float32(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.nulls(len(column), pa.float32())

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from curate.document import strings_array, valid_text
-from curate.sources.columns import ColumnNames, TextRows
+from curate.sources.columns import ColumnNames, RankedColumns, TextRows, as_dates, as_numbers
 from curate.sources.members import read_pieces
 from curate.sources.warc import Loss
 
@@ -75,9 +75,9 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Loss]:
 
 
 def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
-    keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url}
-    schema = pa.schema([pa.field(k, pa.large_string() if k == names.text else pa.string())
-                        for k in dict.fromkeys(keys.values())])
+    keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url, **_ranks(names)}
+    kinds = {"text": pa.large_string(), "quality": pa.float64()}
+    schema = pa.schema({key: kinds.get(use, pa.string()) for use, key in reversed(keys.items())})
     data = b"\n".join(lines)
     options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
@@ -88,12 +88,21 @@ def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRow
         yield from _parse_each(lines, row, names)
         return
     own = names.id if table[names.id].null_count < len(table) else "doc_id"
-    yield TextRows.of(row, table, {"text": names.text, "id": own, "url": names.url})
+    yield TextRows.of(row, table, {"text": names.text, "id": own, "url": names.url, **_ranks(names)})
+
+
+def _ranks(names: ColumnNames) -> dict[str, str]:
+    """Keys of what decides between duplicates, by use."""
+    if not isinstance(names, RankedColumns):
+        return {}
+    return {use: key for use, key in (("date", names.date), ("quality", names.quality)) if key is not None}
 
 
 def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
     """The slow way, which names the bad lines; they become rows without text."""
-    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": []}
+    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": []}
+    scores: list[float | None] = []
+    ranks = _ranks(names)
     for number, line in enumerate(lines, row):
         fields: Any = {}
         if line.strip():
@@ -108,8 +117,13 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
         columns["text"].append(_string(fields.get(names.text)))
         columns["id"].append(_string(own) if isinstance(own, str) else None if own is None else str(own).encode())
         columns["url"].append(_string(fields.get(names.url)))
+        date, score = (fields.get(ranks[use]) if use in ranks else None for use in ("date", "quality"))
+        columns["date"].append(None if date is None else str(date).encode("utf-8", "replace"))
+        scores.append(float(score) if isinstance(score, int | float) else None)
     yield TextRows(row, strings_array(columns["text"]), strings_array(columns["id"]).cast(pa.string()),
-                   strings_array(columns["url"]).cast(pa.string()))
+                   strings_array(columns["url"]).cast(pa.string()),
+                   as_dates(strings_array(columns["date"]).cast(pa.string())) if "date" in ranks else None,
+                   as_numbers(pa.array(scores, pa.float64())) if "quality" in ranks else None)
 
 
 def _string(value: object) -> bytes | None:

@@ -178,3 +178,22 @@ def test_command_names_what_is_wrong(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, [*base, *extra])
         assert result.exception is not None
         assert words_of_it in str(result.exception)
+
+
+def test_command_names_files_that_cannot_be_read_and_does_the_others(tmp_path: Path) -> None:
+    benchmarks = benchmark_files(tmp_path / "b")
+    (tmp_path / "good.jsonl").write_text(json.dumps({"id": "a", "text": f"é {QUESTION}"}) + "\n")
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    arguments = ["decontaminate", *(str(tmp_path / n) for n in ("torn.parquet", "empty.jsonl", "good.jsonl")), "--out",
+                 str(tmp_path / "out")]
+    for benchmark in benchmarks:
+        arguments += ["--benchmarks", benchmark.path]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert all(f"curate: {tmp_path / name}: " in result.stderr for name in ("torn.parquet", "empty.jsonl"))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["part-good.parquet", "report"]
+    marks = read_table(str(tmp_path / "out/part-good.parquet"))
+    assert marks["cuts"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
+    for name in ("cuts", "pieces"):
+        assert b"UTF-8 bytes, not" in marks.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")

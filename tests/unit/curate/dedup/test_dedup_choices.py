@@ -139,6 +139,13 @@ def test_texts_are_simplified_as_datatrove_does(text: str, wanted: str) -> None:
     assert simplify(pa.array([text])).to_pylist() == [wanted]
 
 
+def test_shingles_are_hashed_as_datatrove_does() -> None:
+    for text, wanted in (("hello world", 5020219685658847592), ("the quick brown fox jumps", 7797000677988824208),
+                         ("quick brown fox jumps over", 4793414983259776074)):
+        data = np.frombuffer(text.encode(), np.uint8)
+        assert xxh64(data, 0, len(data)) == wanted
+
+
 def test_xxh64_is_the_library_s() -> None:
     data = np.random.default_rng(1).integers(0, 256, 400, np.uint8)
     for start, n in [(0, n) for n in range(70)] + [(3, 397)]:

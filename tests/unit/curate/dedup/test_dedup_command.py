@@ -108,12 +108,58 @@ class _Rows:
         return self._rows
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path, files: list[str]) -> None:
-    bad = tmp_path / "bad.parquet"
+def test_what_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, files: list[str]) -> None:
+    bad, empty, other = tmp_path / "bad.parquet", tmp_path / "empty.jsonl", tmp_path / "other.jsonl"
     bad.write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(InputError, match=r"bad\.parquet"):
-        run(str(bad), "--out", str(tmp_path / "out"))
-    with pytest.raises(RecipeError, match="dates"):
-        run(*files, "--out", str(tmp_path / "out"), "--urls", "latest")
+    empty.write_bytes(b"")
+    other.write_text('{"name": "x", "texts": "under another name"}\n')
+    broken = [str(bad), str(empty), str(other)]
+    done = tmp_path / "done"
+    result = CliRunner().invoke(app, ["dedup", files[0], *broken, *files[1:], "--out", str(done), "--apply"])
+    assert result.exit_code == 1
+    for path in broken:
+        assert f"curate: {path}: " in result.stderr
+    run(*files, "--out", str(tmp_path / "alone"), "--apply")
+    for part in ("part-a.parquet", "part-b.parquet", "kept/part-a.parquet", "kept/part-b.parquet"):
+        assert (done / part).read_bytes() == (tmp_path / "alone" / part).read_bytes()
+    assert len([p for p in done.rglob("*") if p.is_file()]) == 4
+    with pytest.raises(InputError, match=r"(?s)bad\.parquet.*empty\.jsonl"):
+        run(str(bad), str(empty), "--out", str(tmp_path / "out"))
+
+
+def test_wrong_names_are_refused(tmp_path: Path, files: list[str]) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="no id under 'nope'"):
+        run(files[0], "--id-column", "nope", "--text-column", "body", *out)
+    with pytest.raises(InputError, match=r"(?s)no date under 'date'.*--date-column"):
+        run(*files, *out, "--urls", "latest")
     with pytest.raises(RecipeError, match="survivor_order"):
-        run(*files, "--out", str(tmp_path / "out"), "--survivor-order", "luck")
+        run(*files, *out, "--survivor-order", "luck")
+
+
+def test_dates_and_scores_of_one_s_own_decide(tmp_path: Path) -> None:
+    """The same instants however they are written, in both kinds of file."""
+    dates = ["2020-03-01", "20200301120000", "2020-03-01T13:00:00+00:30", 1583070000, None, "no date"]  # 13:40 last
+    rows = [{"text": prose(i, 20), "url": "http://example.org/a", "date": d, "quality_score": i % 3}
+            for i, d in enumerate(dates)]
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run(str(lines), "--out", str(tmp_path / "a"), "--urls", "latest")
+    assert [r["keep"] for r in marks(tmp_path / "a", "part-lines.parquet")] == [i == 3 for i in range(6)]
+    table = tmp_path / "table.parquet"
+    stamps = pa.array([0, 1, 3, 2], pa.timestamp("s", "UTC"))
+    pq.write_table(pa.table({"text": [TEXT] * 4, "when": stamps, "score": [0.1, 0.9, 0.2, 0.3]}), table)
+    run(str(table), "--out", str(tmp_path / "b"), "--survivor-order", "date", "--date-column", "when")
+    assert [r["keep"] for r in marks(tmp_path / "b", "part-table.parquet")] == [False, False, True, False]
+    run(str(table), "--out", str(tmp_path / "c"), "--survivor-order", "quality", "--quality-column", "score")
+    assert [r["keep"] for r in marks(tmp_path / "c", "part-table.parquet")] == [False, True, False, False]
+
+
+def test_ids_that_are_texts_and_numbers_are_written_as_the_marks_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [{"id": "a", "text": prose(1, 9), "n": 1}, {"id": 7, "text": prose(2, 9), "n": "x"}, {"text": prose(3, 9)}]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run(str(path), "--out", str(tmp_path / "out"), "--apply")
+    kept, all_of_it = (marks(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
+    assert [r["id"] for r in kept] == [r["id"] for r in all_of_it] == ["a", "7", "2"]
+    assert [r["n"] for r in kept] == ["1", '"x"', None]
