@@ -261,6 +261,11 @@ def main() -> None:
     except CurateError as error:
         print(f"curate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a place that cannot be written, a full disk
+        if error.filename is None and not error.strerror:
+            raise
+        print(f"curate: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except _Interrupt:
         print("curate: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

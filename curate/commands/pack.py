@@ -56,8 +56,10 @@ def pack_command(
     from tokenizer.assembly import Assembly
     from tokenizer.shuffle import PackConfig
 
-    parts = [part for text in inputs for part in _find(text)]
+    parts = find_tokens(inputs)
     lock = run_recipe(inputs[0]) if len(inputs) == 1 else {}
+    if row_length is not None and row_length < 1:
+        raise RecipeError("must be at least 1", where="--row-length")
     chosen = {"row_length": row_length, "shard_tokens": shard_tokens, "buckets": buckets,
               "packing": packing.value if packing else None}
     fields = {**_DEFAULTS, **lock.get("pack", {}), **{k: v for k, v in chosen.items() if v is not None}}
@@ -67,22 +69,60 @@ def pack_command(
         config = PackConfig(**fields)
     except ValidationError as error:
         raise _usage(error, "--") from error
-    path = tokenizer or os.path.join(inputs[0], "tokenizer", "tokenizer.json")
-    if not os.path.exists(path):
-        raise InputError("there is no such tokenizer", where=path, hint="give --tokenizer")
+    path = _tokenizer_of([_place(text)[1] for text in inputs], tokenizer)
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
     plan = Assembly(out, number).assemble(parts, path, amounts, config)
-    print_mixture(plan, form)
+    print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
 
 
-def _find(text: str) -> list[TokenPart]:
+def _place(text: str) -> tuple[str | None, str]:
+    """(source, folder) of DIR or NAME=DIR."""
+    name, sign, path = text.partition("=")
+    return (name, path) if sign and not os.path.exists(text) else (None, text)
+
+
+def find_tokens(texts: list[str]) -> list[TokenPart]:
+    """Token parts of what was named: a run, or folders of token files."""
     from tokenizer.assembly import find_parts
 
-    name, sign, path = text.partition("=")
-    if sign and not os.path.exists(text):
-        return find_parts(path, name)
-    return find_parts(text)
+    places = map(_place, texts)
+    return [part for source, folder in places for part in find_parts(folder, source)]
+
+
+def _tokenizer_of(folders: list[str], given: str | None) -> str:
+    """The tokenizer to name in the shards: the one given, or what the folders hold. InputError where there is none, or
+    where a folder's tokens were made with another: ids would be packed under a name that is not theirs."""
+    import hashlib
+
+    from tokenizer.formats import read_tokenizer, tokenizer_files
+
+    places = {folder: os.path.join(folder, "tokenizer", "tokenizer.json") for folder in folders}
+    own = {folder: place for folder, place in places.items() if os.path.exists(place)}
+    path = given or next(iter(own.values()), None)
+    if path is None:
+        raise InputError("there is no such tokenizer", where=places[folders[0]], hint="give --tokenizer")
+    wanted = hashlib.sha256(read_tokenizer(tokenizer_files(path))).digest()
+    for folder, mine in own.items():
+        if hashlib.sha256(read_tokenizer((mine,))).digest() != wanted:
+            raise InputError(f"holds tokens of another tokenizer than {path}", where=folder,
+                             hint="encode all sources with one tokenizer, and pack with that")
+    return path
+
+
+def _splits(manifest: str) -> dict[str, dict[str, Any]]:
+    """What became of each split: sums over its shards."""
+    from manifests.tables import read_table
+
+    rows = read_table(manifest).to_pylist()
+    found = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        mine = [row for row in rows if row["split"] == split]
+        counts = {name: sum(row[name] for row in mine) for name in (
+            "n_rows", "n_tokens", "padding_tokens", "dropped_tokens", "truncated_documents")}
+        used = sum(n for row in mine for _, n in row["tokens_by_source"])
+        found[split] = {"shards": len(mine), **counts, "utilisation": used / counts["n_tokens"]}
+    return found
 
 
 def run_recipe(path: str) -> dict[str, Any]:
@@ -130,9 +170,13 @@ def _usage(error: Any, prefix: str) -> RecipeError:
     return RecipeError(str(first["msg"]).removeprefix("Value error, "), where=f"{prefix}{name}".rstrip(".-") or "pack")
 
 
-def print_mixture(plan: Plan, form: Output) -> None:
-    """The plan of a mixture on stdout."""
+def print_mixture(plan: Plan, form: Output, splits: dict[str, dict[str, Any]] | None = None) -> None:
+    """The plan of a mixture on stdout, and what was packed of it. truncated_documents: added up over shards, so a
+    document that is cut in two of them counts in both."""
     if form is Output.JSON:
-        print(json.dumps(json.loads(plan.to_json())))
-    else:
-        print(plan.table())
+        print(json.dumps({**json.loads(plan.to_json()), **({"splits": splits} if splits else {})}))
+        return
+    print(plan.table())
+    for split, facts in (splits or {}).items():
+        print(f"{split}: {facts['n_rows']:,} rows in {facts['shards']:,} shards, {facts['utilisation']:.2%} used; "
+              f"{facts['truncated_documents']:,} documents cut, {facts['dropped_tokens']:,} tokens dropped")

@@ -188,6 +188,14 @@ def test_a_truncated_archive_loses_its_last_record(small_web: Path, tmp_path: Pa
     assert len(read_table(str(documents), ["doc_id"])) > 5
 
 
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    texts = _texts(tmp_path / "notes.jsonl", 2)
+    done = _curate("tokenizer", "train", str(texts), "--vocab-size", "300", "--out", str(texts / "in/a/file.json"))
+    assert done.returncode == 1
+    assert "notes.jsonl" in done.stderr.splitlines()[-1]
+    assert "Not a directory" in done.stderr.splitlines()[-1]
+
+
 def test_help_is_quick_and_light() -> None:
     code = "import sys, curate.cli; print(len({'ray', 'polars', 'pyarrow', 'numba', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

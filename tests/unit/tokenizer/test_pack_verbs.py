@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from curate.cli import app
 from manifests import PackedDataset
 from manifests.errors import CurateError
+from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture_config import MixtureConfig
 from tokenizer.shuffle import PackConfig
@@ -92,10 +93,40 @@ def test_mix_prints_the_plan(run: Path) -> None:
     (["pack", "{run}", "--mixture", "[1]", "--out", "{out}"], "--mixture: must be a mapping"),
     (["pack", "{run}", "--mixture", "{{weights: {{a: -1}}}}", "--out", "{out}"], r"mixture\.weights\.a: Input should"),
     (["pack", "{run}", "--shard-tokens", "100", "--out", "{out}"], "no multiple of row_length"),
+    (["pack", "{run}", "--row-length", "0", "--out", "{out}"], "--row-length: must be at least 1"),
+    (["pack", "{run}", "--tokenizer", "{other}", "--out", "{out}"], "holds tokens of another tokenizer"),
+    (["mix", "{run}/tokens/books", "{run}/tokens/crawl"], "needs --dry-run"),
     (["mix", "{run}"], "needs --dry-run"),
     (["mix", "gpt3", "--dry-run"], "has no tokens to plan on"),
 ])
 def test_what_is_refused(run: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "empty").mkdir()
+    other = byte_tokenizer(tmp_path / "other.json", 300)
     with pytest.raises(CurateError, match=message):
-        invoke(*(a.format(run=run, empty=tmp_path / "empty", out=tmp_path / "out") for a in arguments))
+        invoke(*(a.format(run=run, empty=tmp_path / "empty", out=tmp_path / "out", other=other) for a in arguments))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_tokenizer_takes_the_one_that_is_given(run: Path, tmp_path: Path) -> None:
+    """No tokenizer lies beside these tokens that it could contradict."""
+    small = byte_tokenizer(tmp_path / "small.json", 257)
+    given = ["pack", run / "tokens/books", "--tokenizer", small, "--row-length", 16]
+    told = invoke(*given, "--out", tmp_path / "a")
+    assert told.splitlines()[-1].startswith("train: ")
+    rows = read_table(str(tmp_path / "a/packed/manifest.parquet")).to_pylist()
+    more = ["--packing", "pad", "--format", "json", "--out", tmp_path / "b"]
+    facts = json.loads(invoke(*given, *more))["splits"]["train"]
+    assert rows[0]["utilisation"] > facts["utilisation"] > 0
+    assert (facts["dropped_tokens"], facts["n_rows"] * 16) == (0, facts["n_tokens"])
+
+
+def test_mix_plans_on_folders(run: Path) -> None:
+    """As `curate pack` takes them: every source once, or a mixture that is given."""
+    folders = [f"web={run / 'tokens/crawl'}", run / "tokens/books"]
+    plan = json.loads(invoke("mix", *folders, "--dry-run", "--format", "json"))
+    assert [(s["name"], s["selected_tokens"] == s["available_tokens"]) for s in plan["sources"]] == [
+        ("books", True), ("web", True)]
+    plan = json.loads(invoke("mix", *folders, "--mixture", "{weights: {web: 3, books: 1}, total_tokens: 400}",
+                             "--dry-run", "--format", "json"))
+    assert [s["selected_tokens"] for s in plan["sources"]] == [100, 300]
+    assert invoke("mix", run / "tokens/books", "--dry-run").splitlines()[1].split()[0] == "books"
