@@ -34,7 +34,10 @@ def find_files(patterns: Sequence[str]) -> list[str]:
             matches = [pattern]
         elif os.path.isdir(pattern):
             names = sorted(os.listdir(pattern))
-            matches = [path for name in names if os.path.isfile(path := os.path.join(pattern, name))]
+            matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
+            if not matches:
+                raise InputError("holds no file", where=pattern,
+                                 hint="a pattern such as '**/*.gz' finds those in folders below")
         else:
             matches = sorted(glob.glob(pattern, recursive=True))
         if not matches:

@@ -81,6 +81,7 @@ def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRow
     data = b"\n".join(lines)
     options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
+        pa.array([data], pa.large_binary()).cast(pa.large_string())  # Arrow's parser takes any bytes for UTF-8
         table = pj.read_json(io.BytesIO(data), pj.ReadOptions(use_threads=False, block_size=len(data) + 1), options)
     except pa.ArrowException:
         table = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import zlib
@@ -37,7 +38,7 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
     if b"\0" in head:
         raise InputError("is no archive, table or text that can be read", where=path,
                          hint="say what it is with the source's `kind`, or leave it out")
-    return "jsonl" if head.lstrip().startswith(b"{") else "text"
+    return "jsonl" if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{") else "text"
 
 
 def _head(stream: IO[bytes]) -> bytes:

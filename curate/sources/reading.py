@@ -64,12 +64,13 @@ def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
                found: Iterator[TextRows | Loss]) -> Iterator[pa.Table]:
     rules = config.urls.model_copy(update={"schemes": (), "blocked_extensions": ()})
     lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
-    n_rows = 0
+    n_rows = n_texts = 0
     for rows in found:
         if isinstance(rows, Loss):
             work.report_damage(f"{file.origin_path}@{rows.offset}", rows.what)
             continue
         n_rows += len(rows)
+        n_texts += len(rows) - rows.text.null_count
         urls = without_nul(rows.urls)
         host = hosts_of(urls)
         places = range(rows.first_row, rows.first_row + len(rows))
@@ -80,6 +81,9 @@ def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
         yield rows_table(columns, len(rows))
     if n_rows == 0 and work.counters["damaged"]:
         raise InputError(f"holds nothing that can be read as {file.kind}", where=file.path)
+    if n_rows and not n_texts:
+        raise InputError(f"has no text under {file.columns.text!r} in any row", where=file.path,
+                         hint="name the column that holds the text")
 
 
 def _text_row(text: str | None, n_bytes: int, config: ExtractConfig, file: SourceFile) -> pa.Table:

@@ -101,3 +101,33 @@ def test_a_cut_text_gives_what_comes_before(tmp_path: Path) -> None:
     assert words.startswith(text)
     assert 0.3 < len(text) / len(words) < 0.6
     assert record.counters["damaged"] == 1
+
+
+def texts(folder: Path) -> list[str]:
+    return pq.read_table(folder / "run/extract/s/part-0.parquet")["text"].to_pylist()
+
+
+def test_a_line_of_other_bytes_than_utf8_costs_itself(tmp_path: Path) -> None:
+    record = run(tmp_path, b'\xef\xbb\xbf{"text": "one"}\n{"text": "caf\xe9"}\n{"text": "three", "other": "\xe9"}\n')
+    assert texts(tmp_path) == ["one"]
+    assert [d.where for d in record.damage] == ["in@1", "in@2"]
+    assert all("utf-8" in d.what for d in record.damage)
+
+
+def test_a_cell_of_other_bytes_than_utf8_keeps_the_rest_of_its_text(tmp_path: Path) -> None:
+    cells = pa.array([b"one", b"caf\xe9 au lait", None, "gr\u00fcn".encode()], pa.binary())
+    for kind in (pa.string(), pa.large_string()):
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"text": cells.cast(pa.large_binary() if kind == pa.large_string() else pa.binary())
+                                 .view(kind)}), sink)
+        run(tmp_path, sink.getvalue())
+        assert texts(tmp_path) == ["one", "caf\ufffd au lait", "gr\u00fcn"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_table_without_any_text_names_the_column_that_was_asked_for(tmp_path: Path, kind: str) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": pa.nulls(2, pa.string()), "body": ["one", "two"]}), sink)
+    data = sink.getvalue() if kind == "parquet" else b'{"body": "one"}\n{"body": "two"}\n'
+    with pytest.raises(InputError, match="no text under 'text'"):
+        run(tmp_path, data)
