@@ -25,6 +25,7 @@ _BINARY: Final = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04",
 _META_CHARSET: Final = re.compile(rb"<meta[^>]{0,512}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 _META_BYTES: Final = 4096
 _BOMS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_MARKS: Final = tuple(mark for mark, _ in _BOMS)
 # Encodings whose bytes are, or may be, all ASCII: strict UTF-8 succeeds on them and says nothing.
 _SEVEN_BIT: Final = re.compile(rb"\x1b[$(]|\x00")
 _MAX_BAD_SHARE: Final = 0.1  # of the non-ASCII bytes; above it a declared encoding is not believed
@@ -43,18 +44,21 @@ def extract_text(html: bytes, *, charset: str | None = None) -> str:
 
     charset: what the HTTP header says, if it does. Never raises: any bytes are HTML of a kind. Line breaks,
     paragraphs, list items, cells of a row (parted by tabs) and preformatted text survive."""
-    return extractor(Extractor.BLOCKS)(decode(html, charset))
+    return extractor(Extractor.BLOCKS)(html, charset)
 
 
-def extractor(name: Extractor) -> Callable[[str], str]:
-    """The function of an extractor: decoded HTML in, plain text out. It may raise ValueError or RuntimeError.
+def extractor(name: Extractor) -> Callable[[bytes, str | None], str]:
+    """The function of an extractor: HTML and what HTTP says of its encoding in, plain text out.
+
+    It may raise ValueError or RuntimeError.
 
     Raises InputError where the extractor is not installed."""
     if name is Extractor.BLOCKS:
         from curate.extraction.blocks import extract_blocks  # compiled kernels, which a recipe need not load
 
-        return extract_blocks
-    return _trafilatura() if name is Extractor.TRAFILATURA else _resiliparse
+        return lambda html, charset: extract_blocks(as_utf8(html, charset))
+    extract = _trafilatura() if name is Extractor.TRAFILATURA else _resiliparse
+    return lambda html, charset: extract(decode(html, charset))
 
 
 def _trafilatura() -> Callable[[str], str]:
@@ -96,17 +100,30 @@ def decode(body: bytes, charset: str | None = None) -> str:
     for mark, encoding in _BOMS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace")
-    if not _SEVEN_BIT.search(body, 0, _META_BYTES):
-        try:
-            return body.decode()
-        except UnicodeDecodeError:
-            pass
+    if (text := _valid_utf8(body)) is not None:
+        return text
     n_non_ascii = len(body) - len(body.decode("ascii", "ignore"))
     for name in _encodings(body, charset):
         text = _decode_declared(body, name)
         if text is not None and text.count("\ufffd") <= _MAX_BAD_SHARE * n_non_ascii:
             return text
     return body.decode("windows-1252", "replace")
+
+
+def as_utf8(body: bytes, charset: str | None = None) -> bytes:
+    """A page as `decode` reads it, in UTF-8: the same bytes where they are that already, as they nearly always are."""
+    if not body.startswith(_MARKS) and _valid_utf8(body) is not None:
+        return body
+    return decode(body, charset).encode("utf-8", "replace")
+
+
+def _valid_utf8(body: bytes) -> str | None:
+    if _SEVEN_BIT.search(body, 0, _META_BYTES):
+        return None
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _encodings(body: bytes, charset: str | None) -> Iterator[str | None]:

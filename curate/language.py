@@ -7,17 +7,15 @@ English sentence of a Japanese page; and windows that disagree tell a page of se
 
 from __future__ import annotations
 
-import functools
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import fasttext
 import numpy as np
 import pyarrow as pa
 
 from curate.kernels.windows import cut_windows
+from curate.language_models import load_language_model
 from curate.models import lid_model_path
-from manifests.errors import InputError
 
 WINDOW_CHARACTERS: Final = 400
 _LABEL: Final = "__label__"
@@ -42,12 +40,12 @@ def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Lan
     lines, rows = cut_windows(texts, WINDOW_CHARACTERS)
     found: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
     if len(lines):
-        predicted, probabilities = _model(model or str(lid_model_path())).predict(lines.to_pylist())
+        predicted, probabilities = load_language_model(model or str(lid_model_path())).best(lines)
         starts = [*np.unique(rows, return_index=True)[1].tolist(), len(rows)]
         for begin, end in pairwise(starts):
             # fastText rounds up to 1.00005.
-            windows = [(label[0], min(1.0, float(p[0]))) for label, p in
-                       zip(predicted[begin:end], probabilities[begin:end], strict=True) if len(label)]
+            windows = [(label, min(1.0, p)) for label, p in
+                       zip(predicted[begin:end], probabilities[begin:end], strict=True) if label is not None]
             found[int(rows[begin])] = _verdict(windows, end - begin)
     labels, scores, shares = zip(*found, strict=True) if found else ((), (), ())
     return Languages(pa.array(labels, pa.string()), pa.array(scores, pa.float32()), pa.array(shares, pa.float32()))
@@ -63,12 +61,3 @@ def _verdict(windows: list[tuple[str, float]], n: int) -> tuple[str | None, floa
     label = max(sums, key=sums.__getitem__)
     foreign = sum(other != label and probability >= _SURE for other, probability in windows)
     return label.removeprefix(_LABEL), sums[label] / n, 1 - foreign / n
-
-
-@functools.lru_cache(maxsize=2)
-def _model(path: str) -> Any:
-    """The model, loaded once a process; `fasttext.load_model` of old versions would print to stderr."""
-    try:
-        return fasttext.FastText._FastText(model_path=path)
-    except ValueError as error:
-        raise InputError(f"is no fastText model: {error}", where=path) from error

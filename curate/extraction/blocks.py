@@ -30,12 +30,12 @@ def _vocabulary() -> Vocabulary:
     return load_vocabulary()
 
 
-def extract_blocks(html: str) -> str:
-    """The main content of a decoded page as text.
+def extract_blocks(html: bytes) -> str:
+    """The main content of a page in UTF-8 as text.
 
     Paragraphs are parted by an empty line, lines by a line break, cells of a row by a tab; items begin with `- ` or
     their number, indented by two spaces a level; preformatted text keeps its white space. Empty where there is none."""
-    page = new_page(html.encode("utf-8", "replace"))
+    page = new_page(html)
     room = np.empty(page.text.size + 16 * page.blocks.shape[0], np.uint8)
     n = _extract(page, _vocabulary(), load_trees(), room)
     return room[:n].tobytes().decode()

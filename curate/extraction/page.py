@@ -46,10 +46,10 @@ class Page(NamedTuple):
 
 
 def new_page(html: bytes) -> Page:
-    """Room for a page of UTF-8 HTML. The text can outgrow the HTML only by references to two characters (`&nGt;`)."""
-    n_tags = html.count(b"<")
-    n_blocks = min(MAX_BLOCKS, n_tags + html.count(b"\n") // 2 + 2)
-    n_nodes = min(MAX_BLOCKS, n_tags + 2)
+    """Room for a page of UTF-8 HTML. The text can outgrow the HTML only by references to two characters (`&nGt;`).
+
+    A block takes three bytes at least, as does a tag; what is not used of the room is never touched."""
+    n_blocks = n_nodes = min(MAX_BLOCKS, len(html) // 3 + 2)
     return Page(np.frombuffer(html, np.uint8), np.empty(len(html) + len(html) // 4 + 64, np.uint8),
                 np.zeros(STATE_SIZE, np.int64), np.empty((n_blocks, BLOCK_COLUMNS), np.int64),
                 np.empty((MAX_DEPTH, STACK_COLUMNS), np.int64), np.empty((n_nodes, NODE_COLUMNS), np.int64))

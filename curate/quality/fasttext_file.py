@@ -46,7 +46,8 @@ class FastTextFile:
     words: uint8, all words end to end, in the dictionary's order (by falling count), word i at
     word_offsets[i]:word_offsets[i + 1]; labels follow the same order and keep their prefix. n_pruned: -1 where the
     dictionary was never pruned. input_vectors: float32 [n_words + n_buckets, dim]; output_vectors: float32
-    [n_labels, dim]; both None in a quantised model, whose matrices are of another form."""
+    [n_labels, dim]; both None in a quantised model, whose matrices are of another form. pruned: int32 [pairs, 2], the
+    buckets that a pruned model kept and their rows after the words'. rest: uint8, the file from its matrices on."""
 
     dim: int
     word_ngrams: int
@@ -62,6 +63,8 @@ class FastTextFile:
     n_pruned: int
     input_vectors: npt.NDArray[np.float32] | None
     output_vectors: npt.NDArray[np.float32] | None
+    pruned: npt.NDArray[np.int32]
+    rest: npt.NDArray[np.uint8]
 
     @property
     def n_words(self) -> int:
@@ -128,6 +131,7 @@ def _parse(data: mmap.mmap) -> FastTextFile:
     labels = tuple(bytes(body[a:b]).decode("utf-8", "replace") for a, b in zip(starts[n_words:], ends[n_words:],
                                                                                strict=True))
     place = _HEADER.size + _DICTIONARY.size + end + 8 * max(0, n_pruned)
+    pruned, rest = np.frombuffer(body[end : end + 8 * max(0, n_pruned)].tobytes(), "<i4").reshape(-1, 2), whole[place:]
     vectors, place = _matrix(data, place, dim)
     output: npt.NDArray[np.float32] | None = None
     if vectors is not None:
@@ -135,7 +139,7 @@ def _parse(data: mmap.mmap) -> FastTextFile:
     if vectors is not None and len(vectors) < n_words:
         raise ValueError("its input matrix has fewer rows than words")
     return FastTextFile(dim, word_ngrams, loss, kind, n_buckets, min_chars, max_chars, words, offsets, labels,
-                        tuple(counts[n_words:].tolist()), n_pruned, vectors, output)
+                        tuple(counts[n_words:].tolist()), n_pruned, vectors, output, pruned, rest)
 
 
 @nb.njit(nogil=True, cache=True)

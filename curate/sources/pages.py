@@ -132,7 +132,7 @@ def _response(entry: WarcEntry, config: ExtractConfig, work: ShardWork) -> _Verd
     if refused is not None:
         return refused
     try:
-        text = extractor(config.extractor)(decode(page.body, page.charset))
+        text = extractor(config.extractor)(page.body, page.charset)
     except (ValueError, RuntimeError):
         return _Verdict(reason=str(ExtractReason.UNREADABLE))
     return _Verdict(valid_text(text))

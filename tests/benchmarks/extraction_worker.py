@@ -17,11 +17,11 @@ def extractor(name: str) -> Callable[[bytes], str]:
 
         fast = name.endswith("fast")
         return lambda html: extract(html, include_comments=False, fast=fast) or ""
-    from curate.html import Extractor, decode
+    from curate.html import Extractor
     from curate.html import extractor as own
 
     function = own(Extractor(name))
-    return lambda html: function(decode(html))
+    return lambda html: function(html, None)
 
 
 def main() -> None:

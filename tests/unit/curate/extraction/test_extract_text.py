@@ -76,12 +76,12 @@ def test_a_long_page_is_read_in_time_that_grows_with_its_length() -> None:
 
 @pytest.mark.parametrize("name", [Extractor.BLOCKS, Extractor.RESILIPARSE])
 def test_every_extractor_finds_the_article(name: Extractor) -> None:
-    assert BODY[1] in extractor(name)(PAGE)
+    assert BODY[1] in extractor(name)(PAGE.encode(), None)
 
 
 def test_an_extractor_that_is_not_installed_says_how_to_get_it() -> None:
     if importlib.util.find_spec("trafilatura"):
-        assert BODY[1] in extractor(Extractor.TRAFILATURA)(PAGE)
+        assert BODY[1] in extractor(Extractor.TRAFILATURA)(PAGE.encode(), None)
         return
     with pytest.raises(InputError, match=r"curate\[trafilatura\]"):
         extractor(Extractor.TRAFILATURA)
