@@ -277,7 +277,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("signals/cutoffs", 1, perplexity_cutoffs, ("signals",), lambda r: r.perplexity and r.perplexity.cuts(),
           _perplexity_cutoffs),
     Stage("select/cutoffs", 1, cutoffs, ("classifier/scores",), lambda r: r.selection(), _cutoffs),
-    Stage("select", 4, select, ("select/cutoffs", "signals/cutoffs", "classifier/labels"), lambda r: r.selection(),
+    Stage("select", 5, select, ("select/cutoffs", "signals/cutoffs", "classifier/labels"), lambda r: r.selection(),
           _select, _every_source_keeps_some),
     *DEDUP_STAGES,
     Stage("decontaminate/index", 1, index_stage, (), lambda r: r.decontaminate, _benchmark_index),

@@ -59,11 +59,12 @@ _QUALITY: Final = (
     _least(RuleReason.GOPHER_FEW_ALPHABETIC_WORDS, "alpha_word_fraction", 0.8, _GOPHER),
     _least(RuleReason.GOPHER_FEW_STOP_WORDS, "n_stop_words", 2, _GOPHER),
 )
+# Table A1 gives no order; datatrove asks for paragraphs before lines.
 _LINES: Final = (
-    _most(RuleReason.GOPHER_DUPLICATE_LINES, "duplicate_line_fraction", 0.30, _TABLE_A1),
     _most(RuleReason.GOPHER_DUPLICATE_PARAGRAPHS, "duplicate_paragraph_fraction", 0.30, _TABLE_A1),
-    _most(RuleReason.GOPHER_DUPLICATE_LINE_CHARACTERS, "duplicate_line_character_fraction", 0.20, _TABLE_A1),
     _most(RuleReason.GOPHER_DUPLICATE_PARAGRAPH_CHARACTERS, "duplicate_paragraph_character_fraction", 0.20, _TABLE_A1),
+    _most(RuleReason.GOPHER_DUPLICATE_LINES, "duplicate_line_fraction", 0.30, _TABLE_A1),
+    _most(RuleReason.GOPHER_DUPLICATE_LINE_CHARACTERS, "duplicate_line_character_fraction", 0.20, _TABLE_A1),
 )
 _GRAMS: Final = (
     *(_most(RuleReason(f"gopher_top_{n}_gram"), f"top_{n}_gram_character_fraction", limit, _TABLE_A1)
@@ -71,8 +72,7 @@ _GRAMS: Final = (
     *(_most(RuleReason(f"gopher_duplicate_{n}_grams"), f"duplicate_{n}_gram_character_fraction", limit, _TABLE_A1)
       for n, limit in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))),
 )
-# datatrove asks for paragraphs before lines.
-_REPETITION: Final = (_LINES[1], _LINES[3], _LINES[0], _LINES[2], *_GRAMS)
+_REPETITION: Final = (*_LINES, *_GRAMS)
 
 
 def _c4(prefix: str) -> tuple[Rule, ...]:
@@ -92,11 +92,11 @@ _LAYOUT: Final = (
 _CUT_WORDS: Final = _most(RuleReason.REFINEDWEB_CUT_WORDS, "refinedweb_cut_word_fraction", 0.05, _REFINEDWEB)
 
 PRESETS: Final = {
-    Preset.GOPHER: RuleList((*_QUALITY, *_LINES, *_GRAMS)),
+    Preset.GOPHER: RuleList((*_QUALITY, *_REPETITION)),
     Preset.C4: RuleList(_c4("c4_strict"), Editing.C4_STRICT),
     Preset.FINEWEB: RuleList((*_REPETITION, *_QUALITY, *_c4("c4"), *_LAYOUT), Editing.C4),
-    Preset.REFINEDWEB: RuleList((*_LINES, *_GRAMS, *_QUALITY, _CUT_WORDS), Editing.REFINEDWEB),
-    Preset.DCLM: RuleList((*_QUALITY, *_LINES, *_GRAMS, _CUT_WORDS), Editing.REFINEDWEB),
+    Preset.REFINEDWEB: RuleList((*_REPETITION, *_QUALITY, _CUT_WORDS), Editing.REFINEDWEB),
+    Preset.DCLM: RuleList((*_QUALITY, *_REPETITION, _CUT_WORDS), Editing.REFINEDWEB),
     # GPT-3's paper has no heuristic rule: a classifier and deduplication did it all (Brown et al. 2020, appendix A).
     Preset.GPT3: RuleList(()),
 }

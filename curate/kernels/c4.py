@@ -12,7 +12,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.kernels.characters import BEYOND, BREAK, SPACE, TERMINAL, WORD
+from curate.kernels.characters import BREAK, DECIMAL, ENGLISH_SHIFT, SPACE, TERMINAL, WORD, properties_of
 from curate.kernels.english import AFTER_GAP, ENDS_SENTENCE, IS_PUNCTUATION
 from curate.kernels.pieces import COPIED, LINE_FEED, add_piece, trim_pieces
 from curate.kernels.survey import SHORT_LINE, spells
@@ -26,8 +26,9 @@ N_C4: Final = 12
 # What a line must not contain, in the order in which C4 asks.
 LOREM_IPSUM, _JAVASCRIPT, CURLY_BRACKET, _POLICY, _CLEAN = range(1, 6)
 # Facts of a line.
-(_FIRST, _LAST, _STOP, _NEXT, _N_WORDS, _LONGEST, _WORST, _CITED, _CHARS, _TAIL, _SENTENCES) = range(11)
-N_FACTS: Final = 11
+(_FIRST, _LAST, _STOP, _NEXT, _N_WORDS, _LONGEST, _WORST, _CITED, _CHARS, _TAIL, _SENTENCES, _LEFT, _RIGHT) = range(13)
+N_FACTS: Final = 13
+_DECIMAL: Final = np.uint32(DECIMAL << ENGLISH_SHIFT)
 _QUOTES = (0x22, 0x27, 0x29, 0x5D, 0x201D, 0x2019, 0xBB)
 
 
@@ -60,8 +61,10 @@ def _rank(data, p, end, low):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _line(data, p, end, properties, facts):  # type: ignore[no-untyped-def]
-    """Fill facts of the line at p, as str.splitlines() splits, stripped; returns the hash of its code points."""
-    first, last, stop, n_words, longest, width, chars = -1, p, end, 0, 0, 0, 0
+    """Fill facts of the line at p, as str.splitlines() splits, stripped; returns the hash of its code points.
+
+    _LEFT and _RIGHT are the code points of white space that were stripped."""
+    first, last, stop, n_words, longest, width, chars, left = -1, p, end, 0, 0, 0, 0, 0
     worst, cited, tail, n_sentences, ended, words = _CLEAN, False, np.int64(0), 0, False, False
     h, h_last = FNV_OFFSET, FNV_OFFSET
     n = 0
@@ -73,7 +76,7 @@ def _line(data, p, end, properties, facts):  # type: ignore[no-untyped-def]
             kind = properties[c]
         else:
             c, p = decode(data, p, end)
-            kind = properties[c] if c < TABLE_SIZE else BEYOND
+            kind = properties_of(properties, c)
         if kind & SPACE:
             width = 0
             if ended and words:
@@ -85,6 +88,8 @@ def _line(data, p, end, properties, facts):  # type: ignore[no-untyped-def]
             if first >= 0:
                 h = (h ^ np.uint64(c)) * FNV_PRIME
                 n += 1
+            else:
+                left += 1
             continue
         n_words += width == 0
         width += 1
@@ -102,15 +107,18 @@ def _line(data, p, end, properties, facts):  # type: ignore[no-untyped-def]
     facts[_FIRST], facts[_LAST], facts[_STOP], facts[_NEXT] = (first if first >= 0 else last), last, stop, p
     facts[_N_WORDS], facts[_LONGEST], facts[_WORST], facts[_CITED] = n_words, longest, worst, cited
     facts[_CHARS], facts[_TAIL], facts[_SENTENCES] = chars, tail, n_sentences + words
+    facts[_LEFT], facts[_RIGHT] = left, n - chars
     return fmix64(h_last)
 
 
 @nb.njit(nogil=True, cache=True)
-def _citation(data, p, end):  # type: ignore[no-untyped-def]
-    """Bytes of `[12]`, `[]`, `[edit]` or `[citation needed]` at p; 0 where there is none."""
-    q = p + 1
-    while q < end and 0x30 <= data[q] <= 0x39:
-        q += 1
+def _citation(data, p, end, properties):  # type: ignore[no-untyped-def]
+    """Bytes of `[12]`, `[]`, `[edit]` or `[citation needed]` at p; 0 where there is none. Digits are any script's."""
+    q = after = p + 1
+    while after <= q < end:
+        c, after = decode(data, q, end)
+        if c < TABLE_SIZE and properties[c] & _DECIMAL:
+            q = after
     if q < end and data[q] == 0x5D:
         return q + 1 - p
     for phrase in (_EDIT, _NEEDED):
@@ -124,12 +132,12 @@ def _citation(data, p, end):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _copy(data, a, b, out, cuts):  # type: ignore[no-untyped-def]
+def _copy(data, a, b, properties, out, cuts):  # type: ignore[no-untyped-def]
     """Copy data[a:b] without citations to out; returns (its size, number of cuts). cuts: int64 [2, many]."""
     n, p, size = 0, a, 0
     while p < b:
         if data[p] == 0x5B:
-            length = _citation(data, p, b)
+            length = _citation(data, p, b, properties)
             if length:
                 cuts[0, n], cuts[1, n] = p, p + length
                 n, p = n + 1, p + length
@@ -161,16 +169,21 @@ def english_sentences(flags, first, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _describe(facts, h, properties, counts, units):  # type: ignore[no-untyped-def]
-    """Count a kept line as FineWeb's rules see it."""
-    n, c = facts[_CHARS], facts[_TAIL]
+def _describe(held, h, properties, counts, units, last):  # type: ignore[no-untyped-def]
+    """Count a kept line with something in it as FineWeb's rules see it. last: whether no such line follows.
+
+    Where citations were cut at a line's ends, white space stays; but not at the ends of the whole text."""
+    left = held[_LEFT] if counts[FULL_LINES] else 0
+    right = 0 if last else held[_RIGHT]
+    n, c = left + held[_CHARS] + right, held[_TAIL]
+    for side in (left, right):
+        if side:
+            h = fmix64(h ^ np.uint64(side))  # one kind of white space for another is no matter here
     counts[CHARS] += n
-    if n == 0:
-        return
     units[0][counts[FULL_LINES]], units[1][counts[FULL_LINES]] = h, n
     counts[FULL_LINES] += 1
     counts[SHORT_LINES] += n <= SHORT_LINE
-    counts[TERMINAL_LINES] += c < TABLE_SIZE and properties[c] & TERMINAL != 0
+    counts[TERMINAL_LINES] += right == 0 and c < TABLE_SIZE and properties[c] & TERMINAL != 0
 
 
 @nb.njit(nogil=True, cache=True)
@@ -199,7 +212,7 @@ def _stops(counts, found, terminal):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def uncited(data, offsets):  # type: ignore[no-untyped-def]
+def uncited(data, offsets, properties):  # type: ignore[no-untyped-def]
     """(data, offsets, rows) of the texts that hold citations, without them; rows: int64, which texts they are."""
     n_texts = len(offsets) - 1
     room = 0
@@ -207,20 +220,33 @@ def uncited(data, offsets):  # type: ignore[no-untyped-def]
     n = 0
     for d in range(n_texts):
         for p in range(offsets[d], offsets[d + 1]):
-            if data[p] == 0x5B and _citation(data, p, offsets[d + 1]):
+            if data[p] == 0x5B and _citation(data, p, offsets[d + 1], properties):
                 rows[n], n, room = d, n + 1, room + offsets[d + 1] - offsets[d]
                 break
     out, places, size = np.empty(room, np.uint8), np.zeros(n + 1, np.int64), 0
     for i in range(n):
         p, end = offsets[rows[i]], offsets[rows[i] + 1]
         while p < end:
-            length = _citation(data, p, end) if data[p] == 0x5B else 0
+            length = _citation(data, p, end, properties) if data[p] == 0x5B else 0
             if not length:
                 out[size] = data[p]
                 size, length = size + 1, 1
             p += length
         places[i + 1] = size
     return out[:size], places, rows[:n]
+
+
+
+
+@nb.njit(nogil=True, cache=True)
+def _judge(data, rules, properties, facts, h, out, cuts):  # type: ignore[no-untyped-def]
+    """(number of cuts, whether it ends like a sentence, hash) of a line without citations; facts become those of it."""
+    if not (rules[3] and facts[_CITED]):
+        facts[_LEFT] = facts[_RIGHT] = 0
+        return 0, _is_terminal(data, facts[_FIRST], facts[_LAST]), h
+    size, n_cuts = _copy(data, facts[_FIRST], facts[_LAST], properties, out, cuts)
+    h = _line(out, 0, size, properties, facts)  # C4 does not strip again
+    return n_cuts, _is_terminal(out, 0, size), h
 
 
 @nb.njit(nogil=True, cache=True)
@@ -230,12 +256,11 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
     rules: (min words, max word characters, whether a line must end like a sentence, whether citations are cut).
     text: (flags, lines, number) of the words of the text without citations, as `english_words` gives them, where words
     and sentences are spaCy's; a number of -1 where they are not. units: (hashes, lengths). scratch: (facts int64
-    [N_FACTS], out uint8, cuts int64 [2, many])."""
-    facts, out, cuts = scratch
-    min_words, max_word_chars, must_end, cut_citations = rules
+    [2, N_FACTS], out uint8, cuts int64 [2, many])."""
+    facts, held, out, cuts = scratch[0][0], scratch[0][1], scratch[1], scratch[2]
     flags, lines, n_text = text
     counts[:] = 0
-    p, n, before, after, k = start, 0, -1, -1, 0
+    p, n, before, after, k, held_hash, feeds = start, 0, -1, -1, 0, np.uint64(0), -1
     while p < end and not (counts[OPEN_STOP] and counts[STRICT_STOP]):
         h = _line(data, p, end, properties, facts)
         first, last, stop, p = facts[_FIRST], facts[_LAST], facts[_STOP], facts[_NEXT]
@@ -243,18 +268,9 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
         while k < n_text and lines[k] == counts[ALL_LINES]:
             k += 1
         counts[ALL_LINES] += 1
-        if facts[_LONGEST] > max_word_chars or facts[_N_WORDS] < min_words:
+        if facts[_LONGEST] > rules[1] or facts[_N_WORDS] < rules[0]:
             continue
-        n_cuts, terminal = 0, False
-        if cut_citations and facts[_CITED]:
-            size, n_cuts = _copy(data, first, last, out, cuts)
-        if n_cuts:
-            terminal = _is_terminal(out, 0, size)
-            h = _line(out, 0, size, properties, facts)
-            if facts[_LAST] < size:
-                facts[_TAIL] = 0x20  # C4 does not strip again
-        else:
-            terminal = _is_terminal(data, first, last)
+        n_cuts, terminal, h = _judge(data, rules, properties, facts, h, out, cuts)
         found = facts[_WORST]
         if found in (LOREM_IPSUM, CURLY_BRACKET):
             _stops(counts, found, terminal)
@@ -266,14 +282,20 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
         counts[OPEN_SENTENCES] += n_sentences
         if terminal:
             counts[STRICT_SENTENCES] += n_sentences
-        if must_end and not terminal:
+        if rules[2] and not terminal:
             continue
         if before >= 0:
-            counts[LINE_FEEDS] += 1
             n = _record_break(data, pieces, n, start, before, after)
         before, after = stop, p
         counts[KEPT_LINES] += 1
         counts[WORDS] += n_words
-        _describe(facts, h, properties, counts, units)
         n = _record(pieces, n, start, first, last, cuts, n_cuts)
-    return trim_pieces(data, start, pieces, n)
+        feeds += feeds >= 0
+        if facts[_CHARS]:
+            if feeds > 0:  # there was one before, feeds line feeds ago
+                _describe(held, held_hash, properties, counts, units, False)
+                counts[LINE_FEEDS] += feeds
+            held[:], held_hash, feeds = facts, h, 0
+    if feeds >= 0:
+        _describe(held, held_hash, properties, counts, units, True)
+    return trim_pieces(data, start, properties, pieces, n)

@@ -33,7 +33,8 @@ _WHOLE: Final = (
     ":-(( :((( :-((( ): )-: =( >:( :') :'-) :'( :'-( :/ :-/ =/ =| :| :-| ]= =[ :1 :P :-P :p :-p :O :-O :o :-o :0 :-0 "
     ":() >:o :* :-* :3 :-3 =3 :> :-> :X :-X :x :-x :D :-D ;D ;-D =D xD XD xDD XDD 8D 8-D ^_^ ^__^ ^___^ >.< >.> <.< "
     "._. ;_; -_- -__- v.v V.V v_v V_V o_o o_O O_o O_O 0_o o_0 0_0 o.O O.o O.O o.o 0.0 o.0 0.o @_@ <3 <33 <333 </3 "
-    "(^_^) (-_-) (._.) (>_<) (*_*) (¬_¬) ¯\\(ツ)/¯").split()
+    "(^_^) (-_-) (._.) (>_<) (*_*) (¬_¬) ¯\\(ツ)/¯ ಠ_ಠ (ಠ_ಠ) ಠ︵ಠ (╯°□°）╯︵┻━┻ "
+    "><(((*> \\\")").split()
 _SPLIT: Final = ("how|'d|'y not|'ve not|ve can|not gon|na got|ta let|'s c'm|on").split()
 _CAPITALS: Final = frozenset(
     "doin goin nothin nuthin ol somethin lovin havin ma'am o'clock 'cause 'cos 'coz 'cuz".split())
@@ -85,6 +86,7 @@ def special_words() -> dict[str, tuple[str, ...]]:
             letter = len(word) - len(word.lstrip("'"))
             capital = word[:letter] + word[letter].upper() + word[letter + 1 :]
             found[capital] = (capital,)
+    found |= {f"°{letter}.": ("°", letter, ".") for letter in "cfkCFK"}
     found |= {f"{letter}.": (f"{letter}.",) for letter in "abcdefghijklmnopqrstuvwxyz"}
     curly = {w.replace("'", "’"): tuple(p.replace("'", "’") for p in pieces) for w, pieces in found.items() if "'" in w}
     return {**curly, **found}
@@ -122,3 +124,14 @@ _WORDS: Final = special_words()
 LONGEST_SPECIAL: Final = max(map(len, _WORDS))
 SPECIAL_KEYS, SPECIAL_PIECES = hash_table({word_hash(w): _packed(p) for w, p in _WORDS.items()})
 """Hashes of special words, and the lengths of their tokens in code points, a byte each."""
+
+
+def _outer_letters() -> npt.NDArray[np.bool_]:
+    found = np.zeros((128, 128), np.bool_)
+    for word in _WORDS:
+        found[ord(word[0]) & 127, ord(word[-1]) & 127] = True
+    return found
+
+
+OUTER_LETTERS: Final = _outer_letters()
+"""bool [128, 128]: whether a special word may begin and end with two code points, by their low seven bits."""

@@ -25,7 +25,7 @@ def _edit_texts(data, offsets, kind, c4_rules, web_rules, properties):  # type: 
     room = longest + 4
     pieces, line = np.empty((3, room), np.int64), np.empty(7, np.int64)
     units = (np.empty(room, np.uint64), np.empty(room, np.int32))
-    scratch = (np.empty(c4.N_FACTS, np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
+    scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
     text = (np.empty(0, np.uint8), np.empty(0, np.int32), np.int64(-1))
     counts = np.zeros(c4.N_C4, np.int64)
     out, places = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(n_texts + 1, np.int64)

@@ -11,6 +11,9 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from curate.kernels.characters import SPACE, properties_of
+from curate.kernels.unicode import decode
+
 COPIED: Final = -1
 LINE_FEED: Final = 0  # code of the text "\n"
 
@@ -28,23 +31,43 @@ def add_piece(pieces, n, start, end, code):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def trim_pieces(data, base, pieces, n):  # type: ignore[no-untyped-def]
-    """Strip ASCII white space from both ends of what the pieces spell; returns (first piece, number after the last)."""
+def _blank_before(data, start, end, properties):  # type: ignore[no-untyped-def]
+    """Bytes of the white space that ends data[start:end]; 0 for none."""
+    p = end - 1
+    while p > start and data[p] & 0xC0 == 0x80:
+        p -= 1
+    c, _ = decode(data, p, end)
+    return end - p if properties_of(properties, c) & SPACE else 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _blank_after(data, start, end, properties):  # type: ignore[no-untyped-def]
+    """Bytes of the white space that begins data[start:end]; 0 for none."""
+    c, p = decode(data, start, end)
+    return p - start if properties_of(properties, c) & SPACE else 0
+
+
+@nb.njit(nogil=True, cache=True)
+def trim_pieces(data, base, properties, pieces, n):  # type: ignore[no-untyped-def]
+    """Strip white space from both ends of what the pieces spell; returns (first piece, number after the last)."""
     first = 0
     while n > first:
-        last = n - 1
-        if pieces[2, last] == COPIED:
-            while pieces[1, last] > pieces[0, last] and data[base + pieces[1, last] - 1] in (0x20, 0x09, 0x0A, 0x0D):
-                pieces[1, last] -= 1
-            if pieces[1, last] > pieces[0, last]:
-                break
+        a, b, blank = base + pieces[0, n - 1], base + pieces[1, n - 1], 1
+        while pieces[2, n - 1] == COPIED and b > a and blank:
+            blank = _blank_before(data, a, b, properties)
+            b -= blank
+        pieces[1, n - 1] = b - base
+        if pieces[2, n - 1] == COPIED and b > a:
+            break
         n -= 1
     while first < n:
-        if pieces[2, first] == COPIED:
-            while pieces[1, first] > pieces[0, first] and data[base + pieces[0, first]] in (0x20, 0x09, 0x0A, 0x0D):
-                pieces[0, first] += 1
-            if pieces[1, first] > pieces[0, first]:
-                break
+        a, b, blank = base + pieces[0, first], base + pieces[1, first], 1
+        while pieces[2, first] == COPIED and b > a and blank:
+            blank = _blank_after(data, a, b, properties)
+            a += blank
+        pieces[0, first] = a - base
+        if pieces[2, first] == COPIED and b > a:
+            break
         first += 1
     return first, n
 

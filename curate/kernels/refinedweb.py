@@ -11,10 +11,10 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.kernels.characters import BEYOND, DIGIT, LETTER, PUNCTUATION, SPACE, UPPER
+from curate.kernels.characters import DIGIT, LETTER, PUNCTUATION, SPACE, UPPER, properties_of
 from curate.kernels.pieces import COPIED, add_piece, trim_pieces
 from curate.kernels.survey import spells
-from curate.kernels.unicode import TABLE_SIZE, decode
+from curate.kernels.unicode import decode
 
 WORDS, CUT_WORDS, LINES, CUT_LINES = range(4)
 N_REFINEDWEB: Final = 4
@@ -44,7 +44,7 @@ def _line(data, p, end, properties, line):  # type: ignore[no-untyped-def]
             p += 1
         else:
             c, p = decode(data, p, end)
-        kind = properties[c] if c < TABLE_SIZE else BEYOND
+        kind = properties_of(properties, c)
         if kind & SPACE:
             inside = False
             continue
@@ -143,4 +143,4 @@ def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):
                 n = add_piece(pieces, n, b - start, p - start, COPIED)
                 continue
         n = add_piece(pieces, n, at - start, p - start, COPIED)
-    return trim_pieces(data, start, pieces, n)
+    return trim_pieces(data, start, properties, pieces, n)

@@ -13,8 +13,9 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.kernels.characters import BEYOND, BREAK, LETTER, LOWER, SPACE, UPPER, WORD
-from curate.kernels.english import ALL_CAPS, HAS_LETTER, IS_WORD, look_up
+from curate.kernels.characters import BREAK, LETTER, LOWER, SPACE, UPPER, WORD, properties_of
+from curate.kernels.english import ALL_CAPS, HAS_LETTER, IS_WORD
+from curate.kernels.english_affixes import look_up
 from curate.kernels.unicode import TABLE_SIZE, decode
 from curate.kernels.words import FNV_OFFSET, FNV_PRIME, fmix64
 
@@ -38,7 +39,7 @@ def paper_words(data, start, end, properties, lower, stop_table, words, chars, f
                 p += 1
             else:
                 c, p = decode(data, p, end)
-            kind = properties[c] if c < TABLE_SIZE else BEYOND
+            kind = properties_of(properties, c)
         else:
             c, p, kind = np.int64(0), p + 1, np.uint32(SPACE)
         if not kind & SPACE:
@@ -153,7 +154,7 @@ def _stripped_paragraphs(data, start, end, properties, hashes, lengths):  # type
 def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  # type: ignore[no-untyped-def]
     """Fill counts and the hashes and lengths of lines and paragraphs; counts of marked lines are over splitlines()."""
     counts[:] = 0
-    h, length, first, dots, run, p, inside = FNV_OFFSET, 0, np.int64(0), False, 0, start, False
+    h, length, first, dots, run, p, inside = FNV_OFFSET, 0, np.int64(-1), False, 0, start, False
     whole, whole_length, n, m = FNV_OFFSET, 0, 0, 0
     while p < end:
         c = np.int64(data[p])
@@ -162,12 +163,12 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
         else:
             c, p = decode(data, p, end)
         counts[CHARS] += 1
-        kind = properties[c] if c < TABLE_SIZE else BEYOND
+        kind = properties_of(properties, c)
         if kind & BREAK and not (c == 0x0A and p >= start + 2 and data[p - 2] == 0x0D):
             counts[ALL_LINES] += 1
             counts[BULLET_LINES] += first in (_BULLET, _HYPHEN)
             counts[ELLIPSIS_LINES] += dots
-            first, dots, inside = np.int64(0), False, False
+            first, dots, inside = np.int64(-1), False, False
         elif c != 0x0A:
             inside = True
         if c == 0x0A:
@@ -191,7 +192,7 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
         if kind & SPACE:
             run = 0
             continue
-        first = c if first == 0 else first
+        first = c if first < 0 else first
         run = run + 1 if c == _DOT else 0
         dots = c == _ELLIPSIS or run >= 3
         counts[HASHES] += c == _HASH

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from curate.kernels import c4, refinedweb, segments, survey
 from curate.kernels.characters import PROPERTIES
 from curate.kernels.contractions import SPECIAL_KEYS, SPECIAL_PIECES
-from curate.kernels.english import ALL_CAPS, HAS_LETTER, IS_WORD, UNIT_KEYS, UNIT_VALUES, english_words, look_up
+from curate.kernels.english import ALL_CAPS, HAS_LETTER, IS_WORD, english_words
+from curate.kernels.english_affixes import UNIT_KEYS, UNIT_VALUES, look_up
 from curate.kernels.repetition import gram_measures, repeats, table_size
 from curate.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP_KEYS
 from curate.kernels.strings import Bytes, Offsets
@@ -162,12 +163,16 @@ def _gopher_batch(out, data, offsets, languages, english, words, properties):  #
     measures, stamp = np.zeros(11, np.float64), 0
     for d in range(len(offsets) - 1):
         start, end, row, a, b = offsets[d], offsets[d + 1], out[d], places[d], places[d + 1]
-        if a == b:
+        if start == end or (a == b and not english):
             continue
         if english:
             segments.datatrove_units(data, start, end, properties, counts, lines, paragraphs)
         else:
             segments.paper_units(data, start, end, properties, counts, lines, paragraphs)
+        if a == b:  # white space alone, which repeats itself too
+            _unit_columns(row, counts, lines, paragraphs, counts[segments.CHARS], table, stamp)
+            stamp += 2
+            continue
         _word_columns(row, chars[a:b], flags[a:b], stops[a:b], counts, languages[d])
         _unit_columns(row, counts, lines, paragraphs, counts[segments.CHARS], table, stamp)
         measures[:] = 0
@@ -200,7 +205,7 @@ def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words
     """Fill the columns after C4's edits. cited_rows: texts with citations; cited_words: their words without these."""
     room = _longest(offsets)
     counts, units = np.zeros(c4.N_C4, np.int64), (np.empty(room, np.uint64), np.empty(room, np.int32))
-    scratch = (np.empty(c4.N_FACTS, np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
+    scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
     pieces = np.empty((3, room), np.int64)
     size = table_size(room)
     table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
@@ -260,7 +265,7 @@ def _fill(out: npt.NDArray[np.float32], data: Bytes, offsets: Offsets, languages
     if groups & C4_LINES:
         cited_rows, cited_words = np.empty(0, np.int64), words
         if english and rules[0][3]:
-            text, places, cited_rows = c4.uncited(data, offsets)
+            text, places, cited_rows = c4.uncited(data, offsets, PROPERTIES)
             cited_words = _words(read_only(text), read_only_offsets(places), english) if len(cited_rows) else words
         _c4_batch(out, data, offsets, rules[0], english, words, cited_rows, cited_words, PROPERTIES)
     if groups & WEB_LINES:

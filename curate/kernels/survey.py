@@ -9,7 +9,6 @@ import numpy as np
 
 from curate.kernels.characters import (
     ARABIC,
-    BEYOND,
     CYRILLIC,
     DIGIT,
     HAN,
@@ -19,8 +18,9 @@ from curate.kernels.characters import (
     SPACE,
     TERMINAL,
     UPPER,
+    properties_of,
 )
-from curate.kernels.unicode import TABLE_SIZE, decode
+from curate.kernels.unicode import decode
 
 (VISIBLE, LETTERS, UPPERS, DIGITS, PUNCTUATIONS, LATINS, CYRILLICS, ARABICS, HANS, CURLIES,
  FULL_LINES, TERMINAL_LINES, SHORT_LINES, CODE_LINES, JAVASCRIPT_LINES, LOREM_CHARS, SENTENCES) = range(17)
@@ -89,7 +89,7 @@ def survey(data, start, end, properties, ascii_counts, found):  # type: ignore[n
                 ascii_counts[c] += 1
             else:
                 c, p = decode(data, p, end)
-                kind = properties[c] if c < TABLE_SIZE else BEYOND
+                kind = properties_of(properties, c)
                 if not kind & SPACE:
                     _add(found, kind, 1)
         else:

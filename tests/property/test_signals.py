@@ -16,17 +16,22 @@ from curate.heuristics.signals import SIGNALS, signals
 from curate.heuristics.verdicts import FlatEdits
 from curate.kernels.characters import PROPERTIES, TERMINAL
 from curate.kernels.stop_words import GOPHER, LANGUAGES
-from curate.kernels.unicode import DIGIT, KIND, LETTER, LOWER, TABLE_SIZE
+from curate.kernels.unicode import DIGIT, KIND, LETTER, LOWER, PUNCTUATION, TABLE_SIZE
 
 COUNTED = list(SIGNALS)[: list(SIGNALS).index("n_lines")]
 
 
+LAST_HAN = 0x323AF  # above it are tags and variation selectors
+
+
 def kind(char: str) -> int:
-    return int(KIND[ord(char)]) if ord(char) < TABLE_SIZE else LETTER
+    if ord(char) < TABLE_SIZE:
+        return int(KIND[ord(char)])
+    return LETTER if ord(char) <= LAST_HAN else PUNCTUATION
 
 
 def letter(char: str) -> bool:
-    return char.isalpha() if ord(char) < TABLE_SIZE else True  # the tables end there; what lies above is Han
+    return char.isalpha() if ord(char) < TABLE_SIZE else ord(char) <= LAST_HAN  # the tables end there
 
 
 def core(word: str) -> str:
@@ -143,9 +148,10 @@ def c4_lines(text: str) -> tuple[str, int, float]:
                                   "use cookies")):
             continue
         kept.append(line)
-    full = [line for line in kept if line.strip()]
+    edited = "\n".join(kept).strip()
+    full = [line for line in edited.split("\n") if line.strip()]
     ends = sum(bool(PROPERTIES[ord(line[-1])] & TERMINAL) for line in full) / max(1, len(full))
-    return "\n".join(kept).strip(), 0, ends
+    return edited, 0, ends
 
 
 c4_words = st.sampled_from(["one", "two.", "three[12]", "JavaScript", "{", "Lorem", "ipsum", "use", "cookies", "[edit]",

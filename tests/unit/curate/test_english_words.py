@@ -3,32 +3,11 @@
 # ruff: noqa: RUF001 (quotation marks are what is split off)
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from curate.kernels.c4 import english_sentences
-from curate.kernels.characters import PROPERTIES
-from curate.kernels.contractions import special_words, word_hash
-from curate.kernels.english import IS_WORD, english_words
-from curate.kernels.signals import TABLES
-from curate.kernels.words import read_only
-
-
-def tokens(text: str) -> tuple[list[str], np.ndarray, int]:
-    """(words, flags, sentences) of a text, the words cut out of it by their lengths."""
-    data = read_only(np.frombuffer(text.encode(), np.uint8))
-    room = len(data) + 3
-    words, chars, flags = np.zeros(room, np.uint64), np.zeros(room, np.int32), np.zeros(room, np.uint8)
-    lines = np.zeros(room, np.int32)
-    scratch = (np.zeros(room, np.int32), np.zeros(room, np.uint32), np.zeros(room, np.int32))
-    n = english_words(data, 0, len(data), PROPERTIES, TABLES, scratch, words, chars, flags, lines)
-    visible, place, found = "".join(text.split()), 0, []
-    for i in range(n):
-        found.append(visible[place : place + chars[i]])
-        place += int(chars[i])
-        assert words[i] == word_hash(found[-1])
-    assert place == len(visible)
-    return found, flags[:n], english_sentences(flags, 0, n)
+from curate.kernels.contractions import special_words
+from curate.kernels.english import IS_WORD
+from tests.english_tokens import tokens
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -40,6 +19,12 @@ def tokens(text: str) -> tuple[list[str], np.ndarray, int]:
     ("John’s “cannot” 10am end.Start", ["John", "’s", "“", "can", "not", "”", "10", "am", "end", ".", "Start"]),
     ("great:) 350°F a/b x=y 2-3 C++",
      ["great", ":)", "350", "°", "F", "a", "/", "b", "x", "=", "y", "2", "-", "3", "C++"]),
+    ("at 1a.m.'s end (._.) :-)) :-)))) ¯\\(ツ)/¯",
+     ["at", "1", "a.m.", "'s", "end", "(._.)", ":-))", ":-)))", ")", "¯\\(ツ)/¯"]),
+    ("http://1.2.3.4/a-b 10.0.0.1/a-b x.中国/a-b ftp:@a.bc/d-e",
+     ["http://1.2.3.4/a-b", "10.0.0.1", "/", "a", "-", "b", "x.中国/a-b", "ftp:@a.bc/d-e"]),
+    ("5кг 7км². д.Я ა-ბ ก.ข अ-ब अ। 中,文 🙂x🥲y",
+     ["5", "кг", "7", "км²", ".", "д", ".", "Я", "ა-ბ", "ก.ข", "अ", "-", "ब", "अ", "।", "中", ",", "文", "🙂", "x🥲y"]),
     ("", []),
 ])
 def test_words(text: str, expected: list[str]) -> None:

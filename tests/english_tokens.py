@@ -1,0 +1,29 @@
+"""Words of a text as the English kernel gives them, cut out by their lengths; what tests of datatrove's mode count."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curate.kernels.c4 import english_sentences
+from curate.kernels.characters import PROPERTIES
+from curate.kernels.contractions import word_hash
+from curate.kernels.english import english_words
+from curate.kernels.signals import TABLES
+from curate.kernels.words import read_only
+
+
+def tokens(text: str) -> tuple[list[str], np.ndarray, int]:
+    """(words, flags, sentences) of a text."""
+    data = read_only(np.frombuffer(text.encode(), np.uint8))
+    room = len(data) + 3
+    words, chars, flags = np.zeros(room, np.uint64), np.zeros(room, np.int32), np.zeros(room, np.uint8)
+    lines = np.zeros(room, np.int32)
+    scratch = (np.zeros(room, np.int32), np.zeros(room, np.uint32), np.zeros(room, np.int32))
+    n = english_words(data, 0, len(data), PROPERTIES, TABLES, scratch, words, chars, flags, lines)
+    visible, place, found = "".join(text.split()), 0, []
+    for i in range(n):
+        found.append(visible[place : place + chars[i]])
+        place += int(chars[i])
+        assert words[i] == word_hash(found[-1])
+    assert place == len(visible)
+    return found, flags[:n], english_sentences(flags, 0, n)
