@@ -267,10 +267,10 @@ def _index(p: Progress) -> Iterator[Shard]:
 
 
 DEDUP_STAGES: tuple[Stage, ...] = (
-    Stage("dedup/against", 2, against_stage, (), _of_documents, _against),
+    Stage("dedup/against", 3, against_stage, (), _of_documents, _against),
     Stage("dedup/url_keys", 2, url_keys_stage, ("select",), _of_documents, _url_keys),
     Stage("dedup/urls", 2, urls_stage, ("dedup/url_keys", "dedup/against"), _of_documents, _urls),
-    Stage("dedup/signatures", 5, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
+    Stage("dedup/signatures", 6, signatures_stage, ("dedup/urls",), _of_documents, _signatures),
     Stage("dedup/exact", 3, exact_stage, ("dedup/signatures",), _of_documents, _exact),
     Stage("dedup/bands", 3, bands_stage, ("dedup/exact",), _of_documents, _bands),
     Stage("dedup/candidates", 3, candidates_stage, ("dedup/bands",), _of_documents, _candidates),
@@ -293,6 +293,6 @@ DEDUP_STAGES: tuple[Stage, ...] = (
     Stage("dedup/contexts", 1, contexts_stage, ("dedup/repeated",), _of_substrings, _contexts),
     Stage("dedup/repeats", 1, repeats_stage, ("dedup/contexts",), _of_substrings, _repeats),
     Stage("dedup/substrings", 1, substring_marks_stage, ("dedup/repeats",), _of_substrings, _substrings),
-    Stage("dedup/index", 2, index_stage, ("dedup/substrings",), _of_documents, _index),
+    Stage("dedup/index", 3, index_stage, ("dedup/substrings",), _of_documents, _index),
 )
 """From selection's marks to deduplication's."""

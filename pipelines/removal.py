@@ -41,7 +41,7 @@ _PACKED_MANIFEST = "packed/manifest.parquet"
 class Removal:
     """What one removal came to. request: its number, 0 where nothing was left to remove. documents: rows of REMOVALS.
     copies: ids of documents that deduplication found to be the same as these, which stay. dataset, supersedes: digests,
-    equal where no packed shard held any of them."""
+    equal where no packed shard held any of them. resumed: whether an interrupted removal was finished first."""
 
     request: int
     documents: list[dict[str, Any]]
@@ -50,12 +50,14 @@ class Removal:
     changes: list[dict[str, Any]] = field(default_factory=list)
     dataset: str = ""
     supersedes: str = ""
+    resumed: bool = False
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready."""
         documents = [{"doc_id": d["doc_id"].hex(), "source": d["source"], "url": d["url"]} for d in self.documents]
         return {"request": self.request, "documents": documents, "unknown": self.unknown, "copies": self.copies,
-                "changes": self.changes, "dataset": self.dataset, "supersedes": self.supersedes}
+                "changes": self.changes, "dataset": self.dataset, "supersedes": self.supersedes,
+                "resumed": self.resumed}
 
 
 def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies: bool = False,
@@ -64,8 +66,8 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
 
     with_copies: those that deduplication found to be the same go as well. Raises InputError, having changed nothing,
     where the run is not finished or does not hold one of them (skip_unknown: only names it); RecipeError where none is
-    named. Killed before its plan is
-    written it has changed nothing; killed after, the next call of remove or run finishes it."""
+    named. Killed before its plan is written it has changed nothing; killed after, the next call of remove or run
+    finishes it."""
     storage = Storage(run)
     if not (urls or doc_ids or storage.exists(PENDING)):
         raise RecipeError("no document is named", where="--urls, --doc-ids", hint="give a file of either")
@@ -73,7 +75,7 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
         raise InputError("is not a finished run: it has no packed dataset", where=run,
                          hint="leave documents out with the recipe, or finish the run first")
     with exclusive(storage):
-        finish_pending(storage)
+        resumed = finish_pending(storage)
         found = find_documents(storage, urls, doc_ids)
         if not skip_unknown:
             require_known(found)
@@ -87,6 +89,7 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
         done = Removal(0, fresh, found.unknown, [c.hex() for c in copies if c not in known])
         digest = dataset_digest(read_table(storage.path(_PACKED_MANIFEST)))
         done.dataset = done.supersedes = digest
+        done.resumed = resumed
         if fresh:
             _perform(storage, before, done)
     return done
@@ -195,8 +198,10 @@ def print_removal(done: Removal) -> None:
     """Print a removal for a person: what went, what stays, and which files changed."""
     for name in done.unknown:
         print(f"not in the run: {name}")
+    if done.resumed:
+        print("finished a removal that was interrupted")
     if not done.request:
-        print("nothing to remove: nothing was changed")
+        print("nothing else was changed" if done.resumed else "nothing to remove: nothing was changed")
         return
     print(f"removal {done.request}: {len(done.documents):,} documents")
     for row in done.documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,13 +92,11 @@ def dedup_command(
     for error in outcome.failures:
         print(f"curate: {error}", file=sys.stderr)
     facts = _facts(outcome)
-    print(json.dumps(facts) if form == "json" else _sentences(facts))
+    print(json.dumps(facts) if form == "json" else _sentences(facts, out))
     raise typer.Exit(1 if outcome.failures else 0)
 
 
 def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
-    import os
-
     import yaml
     from pydantic import ValidationError
 
@@ -181,7 +180,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
             "counters": outcome.counters}
 
 
-def _sentences(facts: dict[str, Any]) -> str:
+def _sentences(facts: dict[str, Any], out: str) -> str:
     share = facts["kept"] / max(1, facts["documents"])
     lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
              f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
@@ -193,6 +192,9 @@ def _sentences(facts: dict[str, Any]) -> str:
         told = ", ".join(f"{counters[name]:,} {kind}" for name, kind in kinds.items() if counters.get(name))
         lines.append(f"  cut out of {counters['documents_cut']:,} documents: {told or 'nothing'}; "
                      f"{counters['bytes_cut'] / 1e6:,.2f} MB")
+    if counters.get("boilerplate"):
+        lines.append(f"  {counters['boilerplate']:,} paragraphs stand on many pages of one host: "
+                     f"{os.path.join(out, 'report', 'boilerplate.parquet')}")
     if counters.get("oversize_buckets"):
         lines.append(f"  {counters['oversize_buckets']:,} oversize buckets, "
                      f"{counters['pairs_left_out']:,} of their pairs not compared")

@@ -24,6 +24,7 @@ from manifests.tasks import MANIFEST, ShardWork
 
 FOLDER: Final = "dedup/index"  # of a run; `index` beside the marks of files of one's own
 _MADE_WITH: Final = b"curate.dedup.index"
+_TEXT_HASH: Final = "xxh3-128 of word hashes"
 _DECIDES: Final = ("signature", "shingles", "ngram", "n_permutations", "seed")
 
 
@@ -34,7 +35,7 @@ def index_schema(config: DedupConfig) -> pa.Schema:
     word = pa.uint64() if config.signature is SignatureScheme.DATATROVE64 else pa.uint32()
     minima = pa.list_(pa.field("item", word, nullable=False), config.n_permutations)
     fields = [pa.field(name, pa.uint64(), nullable=False) for name in ("order", "order_low", "hash_a", "hash_b")]
-    made_with = config.model_dump(mode="json", include=set(_DECIDES))
+    made_with = {**config.model_dump(mode="json", include=set(_DECIDES)), "text_hash": _TEXT_HASH}
     return pa.schema([
         pa.field("doc_id", pa.binary(16), nullable=False), pa.field("own_id", pa.string()), *fields,
         pa.field("url_key", pa.uint64()), pa.field("n_shingles", pa.uint32(), nullable=False),
@@ -91,6 +92,8 @@ def check_index(path: str, config: DedupConfig, where: str) -> None:
         data = (file.schema_arrow.metadata or {}).get(_MADE_WITH)
     made_with = json.loads(data) if data else {}
     mine = config.model_dump(mode="json", include=set(_DECIDES))
+    if made_with.get("text_hash") != _TEXT_HASH:
+        raise RecipeError("holds other text hashes than this version makes", where=where, hint="run that run again")
     for name in _DECIDES:
         if made_with.get(name) != mine[name]:
             raise RecipeError(f"{name} is {mine[name]} here and {made_with.get(name)} in the index: signatures of the "

@@ -10,20 +10,21 @@ registers.
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Final
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from curate.kernels.strings import Offsets
-from curate.kernels.words import FNV_OFFSET, GRAM_BASE, Hashes, fmix64, gram_power
+from curate.kernels.words import GRAM_BASE, Hashes, fmix64, gram_power
 
 Signatures = npt.NDArray[np.uint32]
 
 _BLOCK: Final = 512  # shingles a pass; 2 KiB, well within the first-level cache
-_TEXT_A: Final = np.uint64(0xD6E8FEB86659FD93)
-_TEXT_B: Final = np.uint64(0xA0761D6478BD642F)
+_BAND: Final = np.uint64(0xD6E8FEB86659FD93)
 
 
 @cache
@@ -108,28 +109,16 @@ def sign(words: Hashes, places: Offsets, n: int, n_permutations: int, seed: int)
     return signatures, n_shingles
 
 
-@nb.njit(nogil=True, cache=True)
-def _hash_texts(words, places, out):  # type: ignore[no-untyped-def]
-    for d in range(places.size - 1):
-        first, second = FNV_OFFSET, _TEXT_B
-        for i in range(places[d], places[d + 1]):
-            first = (first ^ words[i]) * _TEXT_A
-            first ^= first >> np.uint64(32)
-            second = (second + words[i]) * _TEXT_B
-            second ^= second >> np.uint64(29)
-        length = np.uint64(places[d + 1] - places[d])
-        out[d, 0] = fmix64(first ^ length)
-        out[d, 1] = fmix64(second + length)
-
-
 def hash_texts(words: Hashes, places: Offsets) -> Hashes:
-    """128-bit hash of each text's sequence of words, as uint64 [n_texts, 2].
+    """128-bit hash of each text's sequence of words, as uint64 [n_texts, 2], upper half first: xxh3-128 of the hashes
+    of its words, 8 bytes each, little-endian.
 
     Two texts with one hash have the same words in the same order, so the same shingle set: copies that differ in case,
     punctuation or spacing are exact duplicates here."""
-    out = np.empty((len(places) - 1, 2), np.uint64)
-    _hash_texts(words, places, out)
-    return out
+    data = np.ascontiguousarray(words, "<u8").view(np.uint8).data
+    bounds = (8 * places).tolist()
+    digests = b"".join(xxhash.xxh3_128_digest(data[a:b]) for a, b in pairwise(bounds))  # under half a microsecond each
+    return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -163,7 +152,7 @@ def _band_keys(signatures, n_rows, keys):  # type: ignore[no-untyped-def]
         for band in range(keys.shape[1]):
             h = fmix64(np.uint64(band + 1) * GRAM_BASE)
             for i in range(band * n_rows, (band + 1) * n_rows):
-                h = (h ^ np.uint64(signatures[d, i])) * _TEXT_A
+                h = (h ^ np.uint64(signatures[d, i])) * _BAND
                 h ^= h >> np.uint64(32)
             keys[d, band] = fmix64(h)
 

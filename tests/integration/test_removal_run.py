@@ -261,6 +261,8 @@ def test_a_killed_removal_is_nothing_or_is_finished(removed: tuple[Any, ...], sm
         assert tree(out) == tree(before)
         return
     assert any("interrupted" in p for p in problems(out))
+    if moves == 1:
+        assert remove(str(out), [], []).resumed
     run(recipe_of(small_web), str(out), INLINE)  # any later call finishes it first
     assert tree(out) == tree(finished)
     assert problems(out) == []

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from datasketch import MinHash
 from datasketch.lsh import _optimal_param
 from dedup_reference import gram_hash, shingles, word_hash, words
@@ -105,6 +106,8 @@ def test_text_hash_sees_words_and_their_order_only() -> None:
     hashes = [tuple(h) for h in hash_texts(values, places).tolist()]
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 4
+    for (high, low), a, b in zip(hashes, places[:-1], places[1:], strict=True):
+        assert high << 64 | low == xxhash.xxh3_128_intdigest(values[a:b].tobytes())
 
 
 def test_signatures_of_identical_and_distinct_texts() -> None:
