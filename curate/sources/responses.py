@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 _READ_BYTES: Final = 1 << 20
+_STEP_BYTES: Final = 1 << 16  # of an encoded body
 _SNIFF_BYTES: Final = 1024
 _HTTP_HEADER_BYTES: Final = 1 << 16
 _LOOKS_HTML: Final = re.compile(rb"\s*(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
@@ -65,7 +69,7 @@ def decode_resource(block: bytes, content_type: str | None, max_body_bytes: int)
 
 
 def _parse_response(block: bytes, max_body_bytes: int) -> HttpPage | None:
-    for decoding in ("all", "none"):
+    for decoding in ("transfer", "none"):
         record = WarcRecord()
         record.init_headers(record_type=WarcRecordType.response)
         record.is_http = True
@@ -75,7 +79,8 @@ def _parse_response(block: bytes, max_body_bytes: int) -> HttpPage | None:
             headers = record.http_headers
             if headers is None or headers.status_code is None or record.reader is None:
                 return None
-            body = _read_some(record.reader, max_body_bytes + 1)
+            codings = _codings(headers.astuples()) if decoding == "transfer" else []
+            body = _read_some(_undone(record.reader, codings), max_body_bytes + 1)
         except (OSError, ValueError):
             continue
         robots = tuple(v for k, v in headers.astuples() if k.lower() == "x-robots-tag")
@@ -83,6 +88,52 @@ def _parse_response(block: bytes, max_body_bytes: int) -> HttpPage | None:
         return HttpPage(headers.status_code, kind[0] if kind else None, record.http_charset,
                         body or _body_without_a_gap(block, max_body_bytes), robots)
     return None
+
+
+def _codings(headers: Iterable[tuple[str, str]]) -> list[str]:
+    """The content encodings of a body, in the order in which they were applied."""
+    names = [name.strip().lower() for k, v in headers if k.lower() == "content-encoding" for name in v.split(",")]
+    return [name for name in names if name in _READERS]
+
+
+def _undone(reader: SupportsRead, codings: list[str]) -> SupportsRead:
+    """What gives a body with its content encodings undone.
+
+    FastWARC's own way, `auto_decode="all"`, decodes all it holds at once: gigabytes of a bomb. Its readers do not."""
+    for coding in reversed(codings):
+        reader = _READERS[coding](reader)
+    return reader
+
+
+class _Inflated:
+    """The `deflate` of HTTP undone: zlib's format, or what it wraps, as some servers send it."""
+
+    def __init__(self, reader: SupportsRead) -> None:
+        self._reader = reader
+        self._stream: Any = None
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.unconsumed_tail if self._stream else b""
+        while data := data or self._reader.read(_STEP_BYTES):
+            if self._stream is None:
+                self._stream = zlib.decompressobj() if _is_zlib(data) else zlib.decompressobj(-zlib.MAX_WBITS)
+            try:
+                found: bytes = self._stream.decompress(data, size)
+            except zlib.error as error:
+                raise OSError(f"is no deflate: {error}") from error
+            if found or self._stream.eof:
+                return found
+            data = self._stream.unconsumed_tail
+        return b""
+
+
+def _is_zlib(data: bytes) -> bool:
+    """Whether some bytes begin as zlib's format does (RFC 1950, 2.2)."""
+    return len(data) > 1 and data[0] & 0x0F == zlib.DEFLATED and not (data[0] << 8 | data[1]) % 31
+
+
+_READERS: Final[dict[str, Callable[[Any], SupportsRead]]] = {
+    "gzip": GzipReader, "x-gzip": GzipReader, "br": BrotliReader, "zstd": ZstdReader, "deflate": _Inflated}
 
 
 def _body_without_a_gap(block: bytes, max_body_bytes: int) -> bytes:

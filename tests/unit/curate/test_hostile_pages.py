@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import brotli
@@ -43,6 +44,8 @@ def test_hostile_pages_cost_themselves_and_a_bounded_memory(tmp_path: Path) -> N
         "tags": (b"a<br>" * 1_000_000, "", "html_too_many_tags"),
         "large": (b"<html>" + spaces * 3, "", "html_too_large"),
         "gzip-bomb": (gzip.compress(b"<html>" + spaces, 1), "gzip", "html_too_large"),
+        "large-bomb": (gzip.compress(b"<html>" + spaces, 1) * 50, "gzip", "html_too_large"),  # two gigabytes
+        "deflate-bomb": (zlib.compress(b"<html>" + spaces, 1), "deflate", "html_too_large"),
         "nested-bomb": (gzip.compress(gzip.compress(b"<html>" + spaces, 1)), "gzip, gzip", "html_too_large"),
         "brotli-bomb": (brotli.compress(b"<html>" + spaces, quality=1), "br", "html_too_large"),
         "zeros": (b"<html><body>" + bytes(5000), "", "no_text"),

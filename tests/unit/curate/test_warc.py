@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import zlib
 from pathlib import Path
 
+import brotli
 import lz4.frame
 import pytest
 import zstandard
@@ -149,6 +151,13 @@ def test_transfer_and_content_encodings_are_undone() -> None:
         page = decode_http(block, 1 << 20)
         assert page is not None
         assert (page.status, page.content_type, page.body) == (200, "text/html", html)
+    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    for coding, body in (("deflate", zlib.compress(html)), ("deflate", bare.compress(html) + bare.flush()),
+                         ("X-GZip", packed), ("br", brotli.compress(html)), ("zstd", zstandard.compress(html)),
+                         ("gzip, br", brotli.compress(packed)), ("identity, utf-8", html), ("deflate", html)):
+        page = decode_http(http(f"Content-Encoding: {coding}\r\n", body), 1 << 20)
+        assert page is not None
+        assert page.body == html, coding
     assert len(decode_http(http("", html), 100).body) == 101  # type: ignore[union-attr]
     assert decode_http(b"", 100) is None
 
