@@ -264,7 +264,7 @@ def _link_rules(recipe: Recipe) -> LinksConfig | None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 6, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
+    Stage("extract", 7, extract, (), lambda r: r.extract, _extract, _no_source_is_empty, reads_source=True),
     Stage("classifier/links", 1, links, (), _link_rules, _links, reads_source=True),
     Stage("classifier/link_index", 1, link_index, ("classifier/links",), _link_rules, _link_index),
     Stage("classifier/labels", 2, labels, ("extract", "classifier/link_index"), lambda r: r.labels, _labels),

@@ -52,7 +52,8 @@ def _extract(page, tables, trees, out):  # type: ignore[no-untyped-def]
     for i in range(n):
         scores[i] = 1.0 / (1.0 + np.exp(-scores[i]))
         words[i] = np.expm1(np.float64(x[i, F_WORDS]))
-    return write_blocks(page, scores > page_bound(scores, words, trees.bound[0], trees.bound[1]), out)
+    kept = scores > page_bound(scores, words, trees.bound[0], trees.bound[1])
+    return write_blocks(page, kept, out) if words[kept].sum() > 0.0 else 0  # signs without a word are no text
 
 
 @kernel

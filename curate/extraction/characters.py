@@ -37,12 +37,6 @@ def is_letter(c):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def is_word_byte(c):  # type: ignore[no-untyped-def]
-    """Whether a byte is part of a word: an ASCII letter or digit, or of any character beyond ASCII."""
-    return is_letter(c) or (c >= 48 and c <= 57) or c >= 0x80
-
-
-@kernel
 def is_space(c):  # type: ignore[no-untyped-def]
     """Whether a byte is HTML's white space."""
     return c == 32 or (c >= 9 and c <= 13 and c != 11)

@@ -12,7 +12,6 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.extraction.characters import is_word_byte
 from curate.extraction.compiled import kernel
 from curate.extraction.containers import CONTAINER_FACTS, put_containers
 from curate.extraction.page import (
@@ -46,6 +45,7 @@ from curate.extraction.vocabulary import (
     Vocabulary,
     find,
 )
+from curate.extraction.words import next_word
 
 _TEXT: Final = ("log_bytes", "log_words", "word_bytes", "upper_share", "digit_share", "punctuation_share",
                 "separator_share", "ends_sentence", "starts_upper", "log_commas", "log_sentences", "non_ascii_share",
@@ -197,31 +197,31 @@ def _ends_sentence(text, start, end):  # type: ignore[no-untyped-def]
 
 @kernel
 def _word_facts(page, tables, start, end, row):  # type: ignore[no-untyped-def]
+    """Two wide characters count for one word."""
     text, s = page.text, page.state
-    words = boilerplate = function = titled = letters = 0
+    words = boilerplate = function = titled = letters = wide = 0
     covered = np.int64(0)  # a bit for each word of the title
-    h, inside = FNV_OFFSET, False
-    for p in range(start, end + 1):
-        c = text[p] if p < end else np.uint8(32)
-        if is_word_byte(c):
-            h = (h ^ np.uint64(c | 32 if c < 0x80 else c)) * FNV_PRIME
-            inside = True
-            letters += 1
-        elif inside:
-            words += 1
-            kind = find(tables, TEXT_WORD, h)
-            boilerplate += kind == 1
-            function += kind == 2
-            hit = 0
-            for t in range(s[N_TITLE]):
-                if s[TITLE + t] == np.int64(h):
-                    hit = 1
-                    covered |= 1 << t
-            titled += hit
-            h, inside = FNV_OFFSET, False
+    p, before = start, np.uint64(0)
+    while True:
+        h, p, size, before = next_word(text, p, end, before)
+        if size == 0:
+            break
+        letters += size
+        words += 1
+        wide += before != 0
+        kind = find(tables, TEXT_WORD, h)
+        boilerplate += kind == 1
+        function += kind == 2
+        hit = 0
+        for t in range(s[N_TITLE]):
+            if s[TITLE + t] == np.int64(h):
+                hit = 1
+                covered |= 1 << t
+        titled += hit
     n = np.float32(max(1, words))
-    row[F_WORDS], row[F_WORD_BYTES] = np.log(np.float32(1 + words)), letters / n
     row[F_BOILERPLATE], row[F_FUNCTION], row[F_TITLE] = boilerplate / n, function / n, titled / n
+    words -= wide // 2
+    row[F_WORDS], row[F_WORD_BYTES] = np.log(np.float32(1 + words)), letters / np.float32(max(1, words))
     while covered:
         row[F_COVERED] += np.float32(1) / s[N_TITLE]
         covered &= covered - 1

@@ -18,7 +18,8 @@ from curate.extraction.features import block_features
 from curate.extraction.page import B_END, B_START, Page
 from curate.extraction.scan import scan
 from curate.extraction.score import GRAM_WORDS, words_of
-from curate.extraction.vocabulary import load_vocabulary
+from curate.extraction.transliterate import DISGUISES, disguised
+from curate.extraction.vocabulary import Vocabulary, load_vocabulary
 from curate.html import decode
 
 _LINK: Final = re.compile(
@@ -38,12 +39,14 @@ _SECOND_LEVEL: Final = frozenset(("co", "com", "org", "net", "gov", "ac", "edu",
 class GoldPage:
     """A page, its blocks and what a person took to be its main content."""
 
+    page_id: str
     dataset: str
     site: str
     features: npt.NDArray[np.float32]  # [blocks, N_FEATURES]
     words: list[list[str]]  # [blocks]
     gold: list[str]
     labels: npt.NDArray[np.float64]  # [blocks]: share of a block's words that are in the gold text
+    copies: dict[str, npt.NDArray[np.float32]]  # features of the page in each disguise that keeps its blocks
 
 
 def read_gold(path: Path) -> list[GoldPage]:
@@ -51,14 +54,25 @@ def read_gold(path: Path) -> list[GoldPage]:
     tables = load_vocabulary()
     pages = []
     for row in pq.read_table(path).to_pylist():
-        page, n = scan(decode(row["html"]).encode("utf-8", "replace"), tables)
+        html = decode(row["html"])
+        page, n = scan(html.encode("utf-8", "replace"), tables)
         texts = _block_texts(page, n)
         words = [words_of(t) for t in texts]
         gold = words_of(row["gold"])
         lines = {" ".join(words_of(line)) for line in row["gold"].split("\n")}
-        pages.append(GoldPage(row["dataset"].split("-")[0], site_of(row["url"], row["html"], row["id"]),
-                              block_features(page, n, tables), words, gold, block_labels(words, gold, lines)))
+        pages.append(GoldPage(row["id"], row["dataset"].split("-")[0], site_of(row["url"], row["html"], row["id"]),
+                              block_features(page, n, tables), words, gold, block_labels(words, gold, lines),
+                              _copies(html, n, tables)))
     return pages
+
+
+def _copies(html: str, n: int, tables: Vocabulary) -> dict[str, npt.NDArray[np.float32]]:
+    copies = {}
+    for disguise in DISGUISES:
+        page, found = scan(disguised(html, disguise).encode("utf-8", "replace"), tables)
+        if found == n:
+            copies[disguise] = block_features(page, n, tables)
+    return copies
 
 
 def _block_texts(page: Page, n: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from curate.extraction.attributes import read_attributes, read_name
-from curate.extraction.characters import is_letter, is_space, is_word_byte, put_character, read_reference, written
+from curate.extraction.characters import is_letter, is_space, put_character, read_reference, written
 from curate.extraction.compiled import kernel
 from curate.extraction.elements import close_element, open_element
 from curate.extraction.page import (
@@ -36,8 +36,6 @@ from curate.extraction.page import (
     put_break,
 )
 from curate.extraction.vocabulary import (
-    FNV_OFFSET,
-    FNV_PRIME,
     PARAGRAPH,
     RAW,
     TAG,
@@ -46,6 +44,7 @@ from curate.extraction.vocabulary import (
     find,
     load_vocabulary,
 )
+from curate.extraction.words import next_word
 
 _LT, _GT, _AMP, _SLASH, _DASH = 60, 62, 38, 47, 45
 _NEWLINE, _SPACE = 10, 32
@@ -245,19 +244,14 @@ def _raw_text(page, i, end):  # type: ignore[no-untyped-def]
 
 @kernel
 def _read_title(page, i, end):  # type: ignore[no-untyped-def]
-    """Keep the hashes of the title's words: letters and digits, ASCII in lower case."""
-    html, s = page.html, page.state
-    h, inside = FNV_OFFSET, False
-    while i <= end and s[N_TITLE] < MAX_TITLE_WORDS:
-        c = html[i] if i < end else np.uint8(_SPACE)
-        if is_word_byte(c):
-            h = (h ^ np.uint64(c | 32 if c < 0x80 else c)) * FNV_PRIME
-            inside = True
-        elif inside:
-            s[TITLE + s[N_TITLE]] = np.int64(h)
-            s[N_TITLE] += 1
-            h, inside = FNV_OFFSET, False
-        i += 1
+    """Keep the hashes of the title's words."""
+    s, before = page.state, np.uint64(0)
+    while s[N_TITLE] < MAX_TITLE_WORDS:
+        h, i, size, before = next_word(page.html, i, end, before)
+        if size == 0:
+            return
+        s[TITLE + s[N_TITLE]] = np.int64(h)
+        s[N_TITLE] += 1
 
 
 @kernel

@@ -2,7 +2,8 @@
 
 Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM, and OUT/metrics.json: agreement
 with the gold text out of fold. Folds are whole sites, and the bound of a fold's pages is chosen on the other folds, so
-no page is judged by anything that saw its site. Needs the extra `train`.
+no page is judged by anything that saw its site. The pages in disguise are judged as well, by the same models and with
+the bounds of the pages as they are. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from curate.extraction.choice import page_bound
 from curate.extraction.features import F_WORDS, FEATURES
 from curate.extraction.gold import GoldPage, read_gold
 from curate.extraction.score import Agreement, agreement, mean_agreement
+from curate.extraction.transliterate import DISGUISES
 from curate.extraction.trees import FORMAT, MODEL_FILE
 
 N_FOLDS: Final = 5
@@ -33,34 +35,45 @@ PARAMETERS: Final[dict[str, Any]] = {
     "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1}
 _BOUNDS: Final = tuple((least, share) for least in (0.3, 0.35, 0.4, 0.45) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
 """(least, share) of `choice.page_bound` that are tried."""
+_COPIES: Final = ("cyrillic", "ideographs")
+"""Disguises that a page may be seen in as well, one for each page, while training."""
+_COPY_WEIGHT: Final = 0.3  # of a block in disguise, beside 1
 _DIGITS: Final = 7  # of a leaf's value; far below what any decision turns on
 
 Floats = npt.NDArray[np.float64]
 
 
 def fit(pages: Sequence[GoldPage]) -> lightgbm.Booster:
-    """Trees on the blocks of these pages; a block weighs the square root of its words."""
-    x = np.vstack([p.features for p in pages])
-    y = np.concatenate([p.labels for p in pages])
-    weights = np.concatenate([[math.sqrt(1 + len(w)) for w in p.words] for p in pages])
+    """Trees on the blocks of these pages and of one copy of each; a block weighs the square root of its words."""
+    seen = [(p, p.features, 1.0) for p in pages]
+    for page in pages:
+        copy = page.copies.get(_COPIES[xxhash.xxh3_64_intdigest(page.page_id.encode()) % len(_COPIES)])
+        if copy is not None:
+            seen.append((page, copy, _COPY_WEIGHT))
+    x = np.vstack([features for _, features, _ in seen])
+    y = np.concatenate([p.labels for p, _, _ in seen])
+    weights = np.concatenate([[share * math.sqrt(1 + len(w)) for w in p.words] for p, _, share in seen])
     names = [f"f{i}" for i in range(len(FEATURES))]
     return lightgbm.train(PARAMETERS, lightgbm.Dataset(x, y, weight=weights, feature_name=names), N_TREES)
 
 
-def scores_out_of_fold(pages: Sequence[GoldPage], folds: Sequence[int]) -> list[Floats]:
-    """Probabilities of every page's blocks by the model of the folds that its own is not among."""
-    scores: list[Floats] = [np.zeros(0) for _ in pages]
+def scores_out_of_fold(pages: Sequence[GoldPage], folds: Sequence[int]) -> list[dict[str, Floats]]:
+    """Probabilities of every page's blocks by the model of the folds that its own is not among: as they are (""), and
+    in each disguise."""
+    scores: list[dict[str, Floats]] = [{} for _ in pages]
     for fold in range(N_FOLDS):
         model = fit([p for p, f in zip(pages, folds, strict=True) if f != fold])
         for i, page in enumerate(pages):
-            if folds[i] == fold and len(page.words):
-                scores[i] = np.asarray(model.predict(page.features))
+            if folds[i] == fold:
+                for name, features in {"": page.features, **page.copies}.items():
+                    scores[i][name] = np.asarray(model.predict(features)) if len(page.words) else np.zeros(0)
     return scores
 
 
-def judge(page: GoldPage, scores: Floats, bound: tuple[float, float]) -> Agreement:
+def judge(page: GoldPage, scores: Floats, bound: tuple[float, float], disguise: str = "") -> Agreement:
     """How the blocks that a bound keeps agree with the page's gold text."""
-    least = page_bound(scores, np.expm1(page.features[:, F_WORDS].astype(np.float64)), *bound)
+    features = page.copies[disguise] if disguise else page.features
+    least = page_bound(scores, np.expm1(features[:, F_WORDS].astype(np.float64)), *bound)
     kept = [w for words, score in zip(page.words, scores, strict=True) if score > least for w in words]
     return agreement(kept, page.gold)
 
@@ -74,14 +87,10 @@ def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], tuple[flo
     """(metrics, the bound for the model of all pages)."""
     folds = [xxhash.xxh3_64_intdigest(p.site.encode()) % N_FOLDS for p in pages]
     scores = scores_out_of_fold(pages, folds)
-    results = {bound: [judge(p, s, bound) for p, s in zip(pages, scores, strict=True)] for bound in _BOUNDS}
+    results = {bound: [judge(p, s[""], bound) for p, s in zip(pages, scores, strict=True)] for bound in _BOUNDS}
     everyone = range(len(pages))
-    judged: list[Agreement] = [Agreement(0.0, 0.0, 0.0)] * len(pages)
-    for fold in range(N_FOLDS):
-        bound = best_bound(results, [i for i in everyone if folds[i] != fold])
-        for i in everyone:
-            if folds[i] == fold:
-                judged[i] = results[bound][i]
+    bounds = [best_bound(results, [i for i in everyone if folds[i] != fold]) for fold in range(N_FOLDS)]
+    judged = [results[bounds[folds[i]]][i] for i in everyone]
     metrics: dict[str, Any] = {"pages": len(pages), "sites": len({p.site for p in pages}), "folds": N_FOLDS}
     groups = {"all": list(everyone)}
     for name in sorted({p.dataset for p in pages}):
@@ -89,6 +98,10 @@ def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], tuple[flo
     for name, chosen in groups.items():
         mean = mean_agreement([judged[i] for i in chosen])
         metrics[name] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(chosen)}
+    for name in DISGUISES:
+        disguised = [judge(pages[i], scores[i][name], bounds[folds[i]], name) for i in everyone if name in scores[i]]
+        mean = mean_agreement(disguised)
+        metrics[f"as {name}"] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(disguised)}
     return metrics, best_bound(results, everyone)
 
 

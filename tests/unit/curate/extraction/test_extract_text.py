@@ -6,10 +6,15 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from curate.extraction.features import F_COVERED, F_WORDS, block_features
+from curate.extraction.scan import scan
 from curate.extraction.score import agreement, mean_agreement, words_of
+from curate.extraction.transliterate import DISGUISES, disguised
+from curate.extraction.vocabulary import load_vocabulary
 from curate.html import Extractor, extract_text, extractor
 from manifests.errors import InputError
 
@@ -92,3 +97,19 @@ def test_the_shipped_model_fits_the_features_and_the_pages_it_was_trained_on() -
     rows = pq.read_table(GOLD, columns=["html", "gold"]).to_pylist()[::8]
     pairs = [(words_of(extract_text(row["html"])), words_of(row["gold"])) for row in rows]
     assert mean_agreement([agreement(found, gold) for found, gold in pairs]).f1 > 0.9  # 0.93 on all; 0.69 of any block
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_an_article_is_found_whatever_its_script(disguise: str) -> None:
+    found = extract_text(disguised(PAGE, disguise).encode())
+    for paragraph in BODY:
+        assert DISGUISES[disguise](paragraph)[:60] in found
+    assert DISGUISES[disguise]("The Island Post") not in found.split("\n")
+
+
+def test_ideographs_are_counted_by_twos_and_pairs_of_them_found_in_the_title() -> None:
+    html = "<title>水と火山の話</title><h1>水と火山の話</h1><p>これは海の上の島の話です。abc</p>"
+    page, n = scan(html.encode())
+    features = block_features(page, n, load_vocabulary())
+    assert np.expm1(features[:, F_WORDS]).round().tolist() == [3, 7]
+    assert features[:, F_COVERED].round(2).tolist() == [1, pytest.approx(1 / 6, abs=0.01)]
