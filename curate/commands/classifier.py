@@ -36,7 +36,7 @@ BytesOption = Annotated[int | None, typer.Option("--max-bytes", min=64, help=(
     "it is, on one line."))]
 
 ExactOption = Annotated[bool, typer.Option("--exact", help=(
-    "Sum whole vectors in float32 as fastText does: its figures to the last digits, more slowly."))]
+    "Sum whole vectors of every text in float32 as fastText does: its figures to 1e-7, more slowly."))]
 
 
 @app.command()

@@ -14,6 +14,8 @@ import math
 import numba as nb
 import numpy as np
 
+from curate.kernels.strays import SLOTS, stray
+
 _FNV_OFFSET, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 _NGRAM_FACTOR = np.uint64(116049371)
 _EOS_BYTES = (60, 47, 115, 62)  # </s>
@@ -271,6 +273,16 @@ def _first_entries(hashes, start, end, mask, table, entries):  # type: ignore[no
         entries[k - start, 1] = table[j, 1]
 
 
+@nb.njit(nogil=True, cache=True, inline="always")
+def _number(data, start, end, h, key, entry, words, offsets, table):  # type: ignore[no-untyped-def]
+    """As `_find`, where the tail is known and entry is what stands at the word's home place."""
+    if entry[1] and key < _WHOLE and entry[0] == key:
+        return np.int64(entry[1]) - 1
+    if not entry[1]:
+        return np.int64(-1)
+    return _search(data, start, end, key, np.int64(h) & np.int64(table.shape[0] - 1), words, offsets, table)
+
+
 @nb.njit(nogil=True, cache=True)
 def suspects_of(labels, label_offsets):  # type: ignore[no-untyped-def]
     """bool [256]: bytes with which a label may begin."""
@@ -292,10 +304,11 @@ def _longest(offsets, rows):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def logits(data, offsets, rows, words, word_offsets, table, weights, counts,  # type: ignore[no-untyped-def]
-           labels, label_offsets, buckets, word_ngrams, min_chars, max_chars, out):
+           labels, label_offsets, buckets, word_ngrams, min_chars, max_chars, shape, out, strays):
     """Write the mean weight of the features of texts `rows` to out[rows], float64; 0 for a text without a feature.
 
-    A text is one line, in which line feeds are spaces. Sums are float64; fastText's own are float32."""
+    A text is one line, in which line feeds are spaces. Sums are float64; fastText's own are float32. How far those may
+    stray from ours goes to strays[rows]: `stray`'s estimate. shape: of `stray_shape`."""
     n_buckets = np.uint64(max(1, buckets.size))
     eos_text = np.array(_EOS_BYTES, np.uint8)
     eos_hash = hash_bytes(eos_text, 0, 4)
@@ -306,23 +319,20 @@ def logits(data, offsets, rows, words, word_offsets, table, weights, counts,  # 
     longest = _longest(offsets, rows) // 2 + 3
     hashes, keys = np.empty(longest, np.uint32), np.empty(longest, np.uint64)
     starts, ends = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    seen = np.empty((2, SLOTS), np.uint16)
     for row in rows:
         n = _tokens(data, offsets[row], offsets[row + 1], eos_hash, suspects, words, word_offsets, table, labels,
                     label_offsets, hashes, keys, starts, ends)
         whole = n < 0
         if whole:
             n = -1 - n
-        total, n_features = 0.0, np.int64(0)
+        total, n_features, most = 0.0, np.int64(0), 0.0
         for i in range(n):
+            if i & 31 == 0:
+                most = max(most, abs(total))
             if i % _BLOCK == 0:
                 _first_entries(hashes, i, min(n, i + _BLOCK), mask, table, entries)
-            key, number = keys[i], entries[i % _BLOCK, 1]
-            if number and key < _WHOLE and entries[i % _BLOCK, 0] == key:
-                w = np.int64(number) - 1
-            elif number:
-                w = _search(data, starts[i], ends[i], key, np.int64(hashes[i]) & mask, words, word_offsets, table)
-            else:
-                w = np.int64(-1)
+            w = _number(data, starts[i], ends[i], hashes[i], keys[i], entries[i % _BLOCK], words, word_offsets, table)
             if w >= 0:
                 total += weights[w]
                 n_features += counts[w]
@@ -336,11 +346,15 @@ def logits(data, offsets, rows, words, word_offsets, table, weights, counts,  # 
             if eos >= 0:
                 total += weights[eos]
                 n_features += counts[eos]
+        most = max(most, abs(total))
         if word_ngrams > 1:
             total += _ngram_sum(hashes, n, word_ngrams, n_buckets, buckets, places)
             for k in range(1, word_ngrams):
                 n_features += max(0, n - k)
         out[row] = total / n_features if n_features else 0.0
+        strays[row] = 0.0
+        if n_features:
+            strays[row] = stray(hashes, n, n_features, most, total, word_ngrams, max_chars, shape, seen)
 
 
 @nb.njit(nogil=True, cache=True)

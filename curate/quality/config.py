@@ -117,8 +117,8 @@ class OtherClassifier(BaseModel):
         "Null: the text as it is, on one line, as DCLM's classifier is fed. A number: the project's own normalised "
         "line, cut there."))
     exact: bool = Field(False, description=(
-        "Sum whole vectors in float32 as fastText does, for its figures to the last digits whatever the model and the "
-        "length of the text, at about a fifth of the speed."))
+        "Sum whole vectors of every text in float32 as fastText does, for its figures to the last digits (1e-7), at "
+        "about a fifth of the speed; otherwise that is done where its figure may differ by more than 1e-6."))
 
 
 class ScoresConfig(BaseModel):

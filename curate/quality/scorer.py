@@ -37,10 +37,11 @@ from curate.kernels.linear import (
     logistic,
     logits,
 )
+from curate.kernels.strays import stray_shape
 from curate.kernels.strings import string_buffers
 from curate.quality.fasttext_file import SUPERVISED, FastTextFile, Loss, read_model_file
 from curate.quality.hashed import HASHED_MAGIC, HashedModel, read_hashed
-from curate.quality.summed import summed_model
+from curate.quality.summed import SummedModel, summed_model
 from manifests.errors import InputError
 from manifests.storage import digest_file, is_local, local_path, open_read
 
@@ -48,6 +49,10 @@ POSITIVE: Final = "__label__positive"
 NEGATIVE: Final = "__label__negative"
 KNOWN_POSITIVES: Final = (POSITIVE, "__label__hq", "__label__1", "__label__pos")
 """Labels taken for the positive one where none is named: this project's, DCLM's, and two habits."""
+
+MAX_STRAY: Final = 1e-6
+"""Greatest difference to fastText's probability, where its loss is softmax or hierarchical softmax."""
+_DOUBT = 2.0  # estimated standard deviations; they are generous, see docs/classifier.md
 
 _EOS = np.frombuffer(b"</s>", np.uint8)
 _FOLD_ROWS = 1 << 16
@@ -74,7 +79,8 @@ class FoldedModel:
     """A folded model: words as bytes and offsets, their hash table, and one number for each word and bucket.
 
     weights, counts: of each word with its character n-grams, float32 and int32 [n_words]. buckets: float32, of word
-    and character n-grams. binned: whether the loss reads fastText's table."""
+    and character n-grams. binned: whether the loss reads fastText's table. shape: of `stray_shape`. exact: scores the
+    texts whose probability by fastText's own float32 sums may differ from ours by more than MAX_STRAY."""
 
     words: npt.NDArray[np.uint8]
     word_offsets: npt.NDArray[np.int64]
@@ -88,28 +94,36 @@ class FoldedModel:
     min_chars: int
     max_chars: int
     binned: bool
+    shape: tuple[float, float]
+    exact: SummedModel | None
 
     @property
     def way(self) -> str:
         return "folded"
 
-    def logits(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[
-            np.float64]:
-        """The mean weight of each text's features, float64 [n], written for `rows` alone (0 elsewhere)."""
+    def logits(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64]) -> tuple[
+            npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(the mean weight of each text's features, by how much fastText's may stray), float64 [n] each, written for
+        `rows` alone (0 elsewhere)."""
         data, offsets = string_buffers(lines)
-        out = np.zeros(len(offsets) - 1, np.float64)
+        out, strays = np.zeros((2, len(offsets) - 1), np.float64)
         logits(data, np.ascontiguousarray(offsets), rows, self.words, self.word_offsets, self.table, self.weights,
                self.counts, self.labels, self.label_offsets, self.buckets, np.int64(self.word_ngrams),
-               np.int64(self.min_chars), np.int64(self.max_chars), out)
-        return out
+               np.int64(self.min_chars), np.int64(self.max_chars), self.shape, out, strays)
+        return out, strays
 
     def score(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64] | None = None,
               out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
         """As `Scorer.score`."""
         chosen = np.arange(len(lines), dtype=np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
         scores = np.zeros(len(lines), np.float32) if out is None else out
-        values = self.logits(lines, chosen)[chosen]
-        scores[chosen] = binned_logistic(values) if self.binned else logistic(values)
+        values, strays = (array[chosen] for array in self.logits(lines, chosen))
+        found = binned_logistic(values) if self.binned else logistic(values)
+        scores[chosen] = found
+        if self.exact is not None:
+            doubtful = chosen[_DOUBT * found * (1 - found) * strays > MAX_STRAY]
+            if len(doubtful):
+                self.exact.score(lines, doubtful, scores)
         return scores
 
 
@@ -161,7 +175,8 @@ def fold_model(file: FastTextFile, positive: str) -> FoldedModel | None:
     labels, label_offsets = string_buffers(pa.array(file.labels, pa.large_string()))
     return FoldedModel(file.words, file.word_offsets, table, weights.astype(np.float32), counts, labels,
                        np.ascontiguousarray(label_offsets), buckets, max(1, word_ngrams), file.min_chars, max_chars,
-                       binned)
+                       binned, stray_shape(np.array(file.input_vectors[: min(file.n_words, _FOLD_ROWS)]), direction),
+                       summed_model(file, positive, table))
 
 
 def _direction(file: FastTextFile, positive: int) -> tuple[npt.NDArray[np.float64], bool]:

@@ -47,12 +47,15 @@ class SummedModel:
         return scores
 
 
-def summed_model(file: FastTextFile, positive: str) -> SummedModel | None:
-    """None where the model is quantised, pruned, of more than two labels or of another loss than softmax and hs."""
+def summed_model(file: FastTextFile, positive: str, table: npt.NDArray[np.uint64] | None = None) -> SummedModel | None:
+    """None where the model is quantised, pruned, of more than two labels or of another loss than softmax and hs.
+
+    table: of its words, where it has been filled before."""
     if (file.quantised or file.n_pruned >= 0 or len(file.labels) != 2
             or file.loss not in (Loss.SOFTMAX, Loss.HIERARCHICAL_SOFTMAX)):
         return None
-    table = np.zeros((1 << max(4, (2 * file.n_words).bit_length()), 2), np.uint64)
-    fill_table(file.words, file.word_offsets, table)
+    if table is None:
+        table = np.zeros((1 << max(4, (2 * file.n_words).bit_length()), 2), np.uint64)
+        fill_table(file.words, file.word_offsets, table)
     labels, offsets = string_buffers(pa.array(file.labels, pa.large_string()))
     return SummedModel(file, table, labels, np.ascontiguousarray(offsets), file.labels.index(positive))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_exact_scores_are_fasttexts_to_the_last_digits(tmp_path: Path, options: 
     assert (out == 7).sum() == len(lines) - 2
 
 
+def test_where_float32_sums_stray_fasttexts_own_are_taken(tmp_path: Path) -> None:
+    path = _model(tmp_path, epoch=100, lr=1.0, dim=3, wordNgrams=2)
+    words = " ".join(_lines(4000, 3)).split()
+    lines = [" ".join(words[:n]) for n in range(2000, len(words), 9000)]
+    lines += [" ".join([a, b] * n) for a in ("cheap", "w1") for b in ("river", "w2", "w3") for n in (10, 20_000)]
+    texts, scorer, reported = pa.array(lines, pa.large_string()), load_scorer(path), _reported(path, lines)
+    assert isinstance(scorer, FoldedModel)
+    alone = dataclasses.replace(scorer, exact=None).score(texts)
+    assert np.abs(alone - reported).max() > 2e-6  # the longest would differ
+    assert np.abs(scorer.score(texts) - reported).max() < 1e-6
+    assert (scorer.score(texts) == alone).any()
+
+
 @pytest.mark.parametrize("loss", ["ova", "ns"])
 def test_one_vs_all_follows_fasttexts_table(tmp_path: Path, loss: str) -> None:
     path = _model(tmp_path, loss=loss, wordNgrams=2)
@@ -95,7 +109,7 @@ def test_one_vs_all_follows_fasttexts_table(tmp_path: Path, loss: str) -> None:
     assert isinstance(scorer, FoldedModel)
     texts = pa.array(lines, pa.large_string())
     scores, reported = scorer.score(texts), _reported(path, lines)
-    logit = scorer.logits(texts, np.arange(len(lines)))
+    logit, _ = scorer.logits(texts, np.arange(len(lines)))
     away = np.abs(logit * 32 - np.round(logit * 32)) > 32e-5  # from the nearest edge of a bin of 1/32
     inside = away & (logit != 0)
     np.testing.assert_allclose(scores[inside], reported[inside], atol=1e-6)
