@@ -102,7 +102,7 @@ def score(
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
     import pyarrow as pa
 
-    from curate.commands.texts import find_files, id_column_of, part_names
+    from curate.commands.texts import each_file, find_files, id_column_of
     from curate.sources.columns import ColumnNames
     from manifests.tables import write_table
 
@@ -110,23 +110,30 @@ def score(
     scorer, n_bytes = _scorer(model, label, max_bytes, exact)
     paths = find_files(files)
     os.makedirs(out, exist_ok=True)
-    n_documents = 0
-    for path, name in zip(paths, part_names(paths), strict=True):
+    documents: list[int] = []
+
+    def one(path: str, name: str) -> None:
         column = id_column_of(path, ColumnNames(id=id_column, text=text_column))
         schema = pa.schema([pa.field(column, pa.string()), pa.field("quality_score", pa.float32(), nullable=False)])
         staged = os.path.join(out, f".{name}")
         try:
-            n_documents += write_table(staged, schema, (
+            n = write_table(staged, schema, (
                 pa.table([ids, pa.array(found)], schema=schema)
                 for ids, found in _scored(path, (id_column, text_column), scorer, n_bytes)))
             os.replace(staged, os.path.join(out, name))
         finally:
             if os.path.exists(staged):
                 os.unlink(staged)
-        print(f"{path}: {n_documents:,} documents so far", file=sys.stderr)
-    facts = {"documents": n_documents, "files": len(paths), "scored_by": scorer.way}
+        documents.append(n)
+        print(f"{path}: {sum(documents):,} documents so far", file=sys.stderr)
+
+    failed = each_file(paths, one)
+    n_documents = sum(documents)
+    facts = {"documents": n_documents, "files": len(documents), "scored_by": scorer.way}
     print(json.dumps(facts) if form == "json" else
-          f"{n_documents:,} documents of {len(paths)} files scored ({scorer.way}) into {out}")
+          f"{n_documents:,} documents of {len(documents)} files scored ({scorer.way}) into {out}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command("eval")

@@ -38,10 +38,11 @@ def filter_command(
     """Keep or drop texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
 
     Each part has the id, `keep`, `reason` (the first rule that failed; null where kept), every signal, and, where rules
-    on lines edit, the edited `text` of what is kept; rows in input order."""
+    on lines edit, the edited `text` of what is kept; rows in input order. A file that cannot be read is named, the
+    others are done, and the exit code is 1."""
     import json
 
-    from curate.commands.texts import find_files, part_names
+    from curate.commands.texts import each_file, find_files
     from curate.heuristics.filtering import Tally
     from curate.heuristics.signals import Words
 
@@ -54,11 +55,12 @@ def filter_command(
     given = _given(language, toxic_words, perplexity_model, pieces, normalise)
     tally = Tally()
     os.makedirs(out, exist_ok=True)
-    for path, name in zip(paths, part_names(paths), strict=True):
-        _filter_file(path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally,
-                     given)
+    failed = each_file(paths, lambda path, name: _filter_file(
+        path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally, given))
     facts = tally.facts()
     print(json.dumps(facts) if form == "json" else _sentences(facts))
+    if failed:
+        raise typer.Exit(1)
 
 
 def _given(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool) -> Given:
@@ -105,20 +107,21 @@ def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfi
 def _filter_file(path: str, target: str, config: RulesConfig, words: Any, language: str, columns: tuple[str, str],
                  tally: Any, given: Given) -> None:
     from curate.commands.texts import id_column_of, read_texts
-    from curate.heuristics.filtering import filter_schema, filter_texts
+    from curate.heuristics.filtering import Tally, filter_schema, filter_texts
     from curate.sources.columns import ColumnNames
     from manifests.tables import write_table
 
     names = ColumnNames(id=columns[0], text=columns[1])
     schema = filter_schema(config, id_column_of(path, names), given)
     tables = ((rows.ids, rows.text) for rows in read_texts(path, names))
-    part = f"{target}.part"
+    part, own = f"{target}.part", Tally()
     try:
-        write_table(part, schema, filter_texts(config, words, language, tables, schema, tally, given))
+        write_table(part, schema, filter_texts(config, words, language, tables, schema, own, given))
         os.replace(part, target)
     finally:
         if os.path.exists(part):
             os.unlink(part)
+    tally.add(own)
     print(f"{path}: {tally.documents:,} documents so far, {tally.kept:,} kept", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -53,6 +53,22 @@ def part_names(paths: Sequence[str]) -> list[str]:
     return [f"part-{stem}.parquet" if stems.count(stem) == 1 else
             f"part-{stem}-{xxhash.xxh3_64_hexdigest(path.encode())[:8]}.parquet"
             for stem, path in zip(stems, paths, strict=True)]
+
+
+def each_file(paths: Sequence[str], do: Callable[[str, str], None]) -> int:
+    """Do(path, part name) for every file; one that cannot be read is named on stderr and costs itself alone.
+
+    Returns how many those were. Raises InputError where none could be read."""
+    failed = 0
+    for path, name in zip(paths, part_names(paths), strict=True):
+        try:
+            do(path, name)
+        except InputError as error:
+            failed += 1
+            if failed == len(paths):
+                raise
+            print(f"curate: {error}", file=sys.stderr)
+    return failed
 
 
 def id_column_of(path: str, columns: ColumnNames) -> str:

@@ -27,6 +27,14 @@ class Tally:
     kept_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Tally) -> None:
+        """Count in what another file came to."""
+        self.documents += other.documents
+        self.kept += other.kept
+        self.bytes += other.bytes
+        self.kept_bytes += other.kept_bytes
+        self.dropped.update(other.dropped)
+
     def facts(self) -> dict[str, Any]:
         """JSON-ready, reasons by frequency."""
         return {"documents": self.documents, "kept": self.kept, "bytes": self.bytes, "kept_bytes": self.kept_bytes,

@@ -152,3 +152,13 @@ def test_signals_that_need_a_model_or_a_list_are_columns_for_rules(
         invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path))
     with pytest.raises(RecipeError, match="--perplexity-model"):
         invoke("filter", str(tmp_path / "t.jsonl"), "--out", str(tmp_path), "--pieces", str(tmp_path / "bad.txt"))
+
+
+def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path) -> None:
+    good, cut = tmp_path / "good.jsonl", tmp_path / "cut.parquet"
+    good.write_text('{"id": "a", "text": "one two three"}\n')
+    cut.write_bytes(b"PAR1 and no more")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["filter", str(cut), str(good), "--out", str(out), "--format", "json"])
+    assert result.exit_code == 1
+    assert [p.name for p in out.iterdir()] == ["part-good.parquet"]
