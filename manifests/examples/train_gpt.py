@@ -69,7 +69,8 @@ class GPT(nn.Module):  # type: ignore[misc]
         self.embed = nn.Embedding(shape.vocab_size, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
-        self.frequencies = 10_000.0 ** -torch.linspace(0, 1, shape.width // shape.heads // 2)
+        frequencies = 10_000.0 ** -torch.linspace(0, 1, shape.width // shape.heads // 2)
+        self.register_buffer("frequencies", frequencies, persistent=False)  # goes where the model goes
         for name, weight in self.named_parameters():
             if weight.dim() == 2:  # GPT-2's: 0.02, and what is added to the residual stream scaled by its depth
                 residual = name.endswith(("out.weight", "down.weight"))
@@ -77,7 +78,7 @@ class GPT(nn.Module):  # type: ignore[misc]
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
         places = torch.arange(tokens.shape[1], device=tokens.device)
-        angles = torch.outer(places, self.frequencies.to(tokens.device))
+        angles = torch.outer(places, self.frequencies)
         x = self.embed(tokens)
         for block in self.blocks:
             x = block(x, angles.cos(), angles.sin())
@@ -138,6 +139,8 @@ def arguments() -> argparse.Namespace:
                               ("save-every", 100, "steps"), ("val-rows", 64, "rows of an evaluation"),
                               ("stop-after", 0, "end at this step, as if killed"), ("sample", 60, "tokens to write")):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{text} (default {value})")
+    parser.add_argument("--resident", action="store_true", help="train on one random batch that stays on the device: "
+                        "its tokens per second beside the usual ones tell what the loader costs")
     parser.add_argument("--peak", type=float, default=6e-4, help="highest learning rate (default GPT-3 Small's, 6e-4)")
     return parser.parse_args()
 
@@ -147,6 +150,8 @@ def main() -> None:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
     if world > 1:
         torch.distributed.init_process_group("nccl" if cuda else "gloo")
     if args.batch_rows % world:
@@ -169,10 +174,13 @@ def main() -> None:
     ready: Any = torch.compile(model) if cuda else model
     ready = nn.parallel.DistributedDataParallel(ready) if world > 1 else ready
     last = args.stop_after or args.steps
+    resident = next(loader) if args.resident else None
+    if resident is not None:
+        resident.tokens.random_(train.vocab_size)
     with open(args.out / "log.jsonl", "a") as log:
         while step < last:
             began = time.perf_counter()
-            batch = next(loader)
+            batch = next(loader) if resident is None else resident
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, args.peak, args.warm_up, args.steps)
             with context:
@@ -190,7 +198,7 @@ def main() -> None:
                 facts["val_loss"] = evaluate(model, val, context, device, args.val_rows)
             print(json.dumps(facts), file=log, flush=True)
             print(" ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in facts.items()))
-            if step % args.save_every == 0 or step == last:
+            if resident is None and (step % args.save_every == 0 or step == last):
                 save(checkpoint, model=model.state_dict(), optimiser=optimiser.state_dict(),
                      loader=loader.state_dict(), step=step, shape=asdict(shape))
     loader.close()

@@ -44,6 +44,9 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert len({entry["batch"] for entry in whole}) == 6
     assert whole[-1]["loss"] < whole[0]["loss"]
     assert len((tmp_path / "whole/sample.txt").read_text().split()) == 5
+    resident = train(run, tmp_path / "resident", "--resident", "--sample", "0")
+    assert len({entry["batch"] for entry in resident}) == 1
+    assert [p.name for p in (tmp_path / "resident").iterdir()] == ["log.jsonl"]  # nothing to go on from
 
 
 def test_two_processes_go_on_where_one_stopped(tmp_path: Path) -> None:
