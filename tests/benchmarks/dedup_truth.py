@@ -153,6 +153,9 @@ def main() -> None:
                   f"{result.recall(low):>8.3f}")
     print(f"removed {result.removed}; removed for a document less similar than 0.7: {result.wrong}; least similarity "
           f"of a removal: {result.lowest:.3f}; unrelated documents removed: {result.lost}")
+    met = result.recall(0.9) >= 0.95 and result.recall(0.8) >= 0.85 and not result.wrong and not result.lost
+    print(f"{'PASS' if met else 'FAIL'}: 0.95 of pairs from 0.9, 0.85 of those from 0.8, no wrong removal")
+    raise SystemExit(not met)
 
 
 if __name__ == "__main__":
