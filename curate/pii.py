@@ -36,7 +36,8 @@ class PiiConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: Action = Field(default="replace", description="E-mail addresses.")
-    ip: Action = Field(default="replace", description="Public IPv4 addresses; private and reserved ones stay.")
+    ip: Action = Field(default="replace", description=(
+        "Public IPv4 addresses; private and reserved ones stay. Version numbers of four parts look the same."))
     phone: Action = Field(default="keep", description=(
         "Phone numbers after `+`, and North American ones; they have no checksum, so some are not what they seem."))
     iban: Action = Field(default="replace", description="International bank account numbers with a right checksum.")
