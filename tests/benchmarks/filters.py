@@ -83,7 +83,7 @@ def verdict(size: float, ours: dict[Words, float], theirs: float, mine: list[str
     checks = {
         f"at least {MIN_MB_PER_SECOND[words]} MB/s with words: {words}": size / ours[words] >= MIN_MB_PER_SECOND[words]
         for words in Words}
-    checks[f"at least {MIN_RATIO} times datatrove"] = theirs / ours[Words.DATATROVE] >= MIN_RATIO
+    checks[f"at least {MIN_RATIO} times datatrove with words: {Words.PAPER}"] = theirs / ours[Words.PAPER] >= MIN_RATIO
     checks[f"at least {MIN_AGREEMENT:.0%} of verdicts alike"] = agree >= MIN_AGREEMENT
     said = "; ".join(f"{'pass' if good else 'FAIL'}: {what}" for what, good in checks.items())
     return f"\n{said}. Peak memory here {peak_memory_bytes() / 1e6:,.0f} MB."
