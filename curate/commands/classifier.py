@@ -62,6 +62,7 @@ def train(
     not seen their hosts. Near-duplicates are removed first. The same files and seed give the same bytes."""
     from curate.commands.texts import find_files
     from curate.quality.standalone import train as run
+    from manifests.storage import is_local, local_path
 
     _check_format(form)
     if not negatives:
@@ -70,7 +71,9 @@ def train(
         raise RecipeError("needs good texts, or dumps whose links find them", where="--positives")
     plan = _plan(kind, folds, seed, settings)
     columns = (id_column, text_column)
-    counters = run(_texts(positives, columns), _texts(negatives, columns), find_files(links), plan, out)
+    # Stages take relative paths for the run's own.
+    dumps = [os.path.abspath(local_path(dump)) if is_local(dump) else dump for dump in find_files(links)]
+    counters = run(_texts(positives, columns), _texts(negatives, columns), dumps, plan, out)
     with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
         report = json.load(stream)
     report["counters"] = counters

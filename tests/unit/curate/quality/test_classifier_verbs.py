@@ -41,7 +41,8 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["fasttext", "hashed-lr"])
-def test_train_score_eval_and_calibrate(files: dict[str, str], tmp_path: Path, kind: str) -> None:
+def test_train_score_eval_and_calibrate(files: dict[str, str], tmp_path: Path, kind: str,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
     out = str(tmp_path / "model")
     arguments = ["--positives", files["good"], "--negatives", files["bad"], "--links", files["dump"], "--kind", kind,
                  "--set", "near_duplicates=null", "--folds", "3", "--seed", "4", *SMALL]
@@ -54,6 +55,8 @@ def test_train_score_eval_and_calibrate(files: dict[str, str], tmp_path: Path, k
     assert held_out.height == 60 + 160
     assert set(held_out.filter(pl.col("label") == "url")["id"]) == {f"l{i}" for i in range(40) if i % 4}
     assert "## Telling words" in Path(out, "card.md").read_text()
+    monkeypatch.chdir(tmp_path)  # a relative path is the caller's
+    arguments[arguments.index(files["dump"])] = "dump.jsonl"
     _run("train", *arguments, "--out", f"{out}2")
     for name in ("model.bin", "model.json", "metrics.json", "card.md", "held_out.parquet"):
         assert Path(out, name).read_bytes() == Path(f"{out}2", name).read_bytes()
