@@ -34,7 +34,7 @@ def endpoint() -> Iterator[str]:
     url = f"http://{host}:{port}"
     fs = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=url, skip_instance_cache=True)
     fs.mkdir("commoncrawl", acl="public-read")
-    fs.mkdir("work")
+    fs.mkdir("corpora")
     for name, data in FILES.items():
         fs.pipe_file(f"commoncrawl/{name}", data, ACL="public-read")
     yield url
@@ -147,8 +147,8 @@ def notes(tmp_path: Path, endpoint: str) -> tuple[str, str]:
     data = "\n".join(lines)
     (tmp_path / "notes.jsonl").write_text(data)
     fs = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=endpoint, skip_instance_cache=True)
-    fs.pipe_file("work/in/notes.jsonl", data.encode())
-    return str(tmp_path / "notes.jsonl"), "s3://work/in/*.jsonl"
+    fs.pipe_file("corpora/in/notes.jsonl", data.encode())
+    return str(tmp_path / "notes.jsonl"), "s3://corpora/in/*.jsonl"
 
 
 def same_as_local(out: str, local: Path, differing: frozenset[str] = frozenset()) -> None:
@@ -160,7 +160,7 @@ def same_as_local(out: str, local: Path, differing: frozenset[str] = frozenset()
 
 def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
     on_disk, _ = notes
-    out = "s3://work/inline/run"
+    out = "s3://corpora/inline/run"
     assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made > 20
     assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made == 0
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
@@ -170,10 +170,10 @@ def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tu
 @pytest.mark.ray
 def test_ray_workers_reach_the_bucket_as_the_recipe_says(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
     on_disk, in_bucket = notes
-    run(small(in_bucket, endpoint), "s3://work/ray/run", Settings(workers=2))
+    run(small(in_bucket, endpoint), "s3://corpora/ray/run", Settings(workers=2))
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
     # These name the recipe, which names its sources by other addresses; a store's fingerprint is no file's digest.
-    same_as_local("s3://work/ray/run", tmp_path / "run", frozenset({"recipe.lock.yaml", "packed/manifest.parquet"}))
+    same_as_local("s3://corpora/ray/run", tmp_path / "run", frozenset({"recipe.lock.yaml", "packed/manifest.parquet"}))
 
 
 def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], 
         run(small(on_disk, endpoint), "s3://nobody-has-this/run", Settings(engine="inline"))
     assert str(caught.value.where).startswith("s3://nobody-has-this/run/")
     with pytest.raises(RecipeError, match="no file matches"):
-        run(small("s3://work/none/*.jsonl", endpoint), str(tmp_path / "run"), Settings(engine="inline"))
+        run(small("s3://corpora/none/*.jsonl", endpoint), str(tmp_path / "run"), Settings(engine="inline"))
     use_s3(S3Access(endpoint_url="http://127.0.0.1:1", attempts=2))
     with pytest.raises(InputError, match="cannot be reached"):
-        open_read("s3://work/in/notes.jsonl")
+        open_read("s3://corpora/in/notes.jsonl")
