@@ -32,6 +32,6 @@ def _digest() -> str:
     """Of the sources of all kernels."""
     found = xxhash.xxh3_64()
     here = Path(__file__).parent
-    for path in sorted([*here.glob("kernels/*.py"), *here.glob("extraction/*.py")]):
+    for path in sorted([*here.glob("**/kernels/**/*.py"), *here.glob("text/*.py"), *here.glob("extraction/*.py")]):
         found.update(path.read_bytes())
     return found.hexdigest()

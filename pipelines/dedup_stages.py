@@ -7,21 +7,21 @@ from typing import Any
 
 import xxhash
 
-from curate.dedup.bloom import bloom_stage, filter_of
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
-from curate.dedup.cuts import cuts_stage
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.index import against_stage, index_stage
 from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.passage_cuts import passage_cuts_stage
-from curate.dedup.passages import passages_stage
+from curate.dedup.passages.bloom import bloom_stage, filter_of
+from curate.dedup.passages.cuts import cuts_stage
+from curate.dedup.passages.passage_cuts import passage_cuts_stage
+from curate.dedup.passages.passages import passages_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
-from curate.dedup.substring_config import SubstringConfig
-from curate.dedup.substring_marks import substring_marks_stage
-from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
+from curate.dedup.substrings.substring_config import SubstringConfig
+from curate.dedup.substrings.substring_marks import substring_marks_stage
+from curate.dedup.substrings.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from manifests.errors import StageError

@@ -8,12 +8,12 @@ from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref
 from pipelines.locking import recipe_digest
 from pipelines.tokenizer_stages import tokenizer_file
-from tokenizer.groups import fill_group, group_buckets
-from tokenizer.inventory import describe_dataset
-from tokenizer.layout import lay_out
-from tokenizer.mix import count_tokens, plan_mixture
-from tokenizer.pack import pack_shard
-from tokenizer.shuffle import shuffle_part
+from tokenizer.mixture.mix import count_tokens, plan_mixture
+from tokenizer.packing.groups import fill_group, group_buckets
+from tokenizer.packing.inventory import describe_dataset
+from tokenizer.packing.layout import lay_out
+from tokenizer.packing.pack import pack_shard
+from tokenizer.packing.shuffle import shuffle_part
 
 
 def _counts(p: Progress) -> Iterator[Shard]:

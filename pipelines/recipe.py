@@ -11,12 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from curate.decontamination.config import DecontaminationConfig
-from curate.dedup.config import DedupRecipe
-from curate.extract_config import ExtractConfig
-from curate.heuristics.signals import GIVEN_SIGNALS
-from curate.perplexity.config import PerplexityCuts, PerplexityReading
-from curate.quality.config import (
+from curate.classifier.config import (
     ClassifierConfig,
     LabelsConfig,
     LinksConfig,
@@ -24,17 +19,22 @@ from curate.quality.config import (
     ScoresConfig,
     SelectConfig,
 )
+from curate.decontamination.config import DecontaminationConfig
+from curate.dedup.config import DedupRecipe
+from curate.documents.config import ExtractConfig
+from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.perplexity.config import PerplexityCuts, PerplexityReading
 from curate.sources.blocklists import pattern_of
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.http import HttpConfig
 from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from manifests.errors import InputError, RecipeError
-from tokenizer.formats import tokenizer_files
-from tokenizer.mixture_config import MixtureConfig
-from tokenizer.shuffle import PackConfig
-from tokenizer.tokens import EncodeConfig
-from tokenizer.train_config import TokenizerConfig
+from tokenizer.bpe.train_config import TokenizerConfig
+from tokenizer.encoding.formats import tokenizer_files
+from tokenizer.encoding.tokens import EncodeConfig
+from tokenizer.mixture.mixture_config import MixtureConfig
+from tokenizer.packing.shuffle import PackConfig
 
 
 def _tokenizer_files(path: str) -> tuple[str, ...]:

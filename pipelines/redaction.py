@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.clean import clean_schema
+from curate.selection.clean import clean_schema
 from manifests.records import OutputFile, ShardRecord
 from manifests.removals import is_removed
 from manifests.schema import ID
@@ -20,7 +20,7 @@ from manifests.shard import open_shard, write_shard
 from manifests.storage import digest_file
 from manifests.tables import open_table, read_row_groups, read_table, write_table
 from pipelines.journal import Journal
-from tokenizer.removed import take_out
+from tokenizer.packing.removed import take_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from curate.clean import clean
+from curate.classifier.config import LinksConfig
+from curate.classifier.examples import examples
+from curate.classifier.labels import labels
+from curate.classifier.links import link_index, links
+from curate.classifier.metrics import metrics
+from curate.classifier.samples import KINDS, halvings, samples
+from curate.classifier.scores import scores
+from curate.classifier.training import classifier
 from curate.decontamination.marks import frequent_stage
 from curate.decontamination.marks import marks_stage as decontamination_marks
 from curate.decontamination.overlap import hits_stage, index_stage
 from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
-from curate.extract import extract
+from curate.documents.stage import extract
 from curate.heuristics.given import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT, given_signals
-from curate.models import lid_model_path
+from curate.language.download import lid_model_path
 from curate.perplexity.buckets import cutoffs as perplexity_cutoffs
-from curate.quality.config import LinksConfig
-from curate.quality.examples import examples
-from curate.quality.keep import cutoffs, keep_rules
-from curate.quality.labels import labels
-from curate.quality.links import link_index, links
-from curate.quality.metrics import metrics
-from curate.quality.samples import KINDS, halvings, samples
-from curate.quality.scores import scores
-from curate.quality.select import select
-from curate.quality.training import classifier
+from curate.selection.clean import clean
+from curate.selection.keep import cutoffs, keep_rules
+from curate.selection.select import select
 from manifests.errors import StageError
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef

@@ -19,7 +19,7 @@ from manifests.tasks import MANIFEST
 from pipelines.graph import Stage
 from pipelines.locking import LOCK_FILE
 from pipelines.planning import StagePlan
-from pipelines.run import Result
+from pipelines.running import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5

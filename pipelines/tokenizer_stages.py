@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from manifests.tasks import InputRef
 from pipelines.graph import Progress, Shard, Stage, file_ref, part_of, source_ref
-from tokenizer.agreement import check_encoders
-from tokenizer.counting import add_words, count_words
-from tokenizer.sampling import sample_cutoffs, sample_histogram
-from tokenizer.tokens import encode_documents
-from tokenizer.train import train_tokenizer
+from tokenizer.bpe.counting import add_words, count_words
+from tokenizer.bpe.sampling import sample_cutoffs, sample_histogram
+from tokenizer.bpe.train import train_tokenizer
+from tokenizer.encoding.agreement import check_encoders
+from tokenizer.encoding.tokens import encode_documents
 
 _log = logging.getLogger(__name__)
 

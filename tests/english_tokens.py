@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.kernels.c4 import english_sentences
-from curate.kernels.characters import PROPERTIES
-from curate.kernels.contractions import word_hash
-from curate.kernels.english import english_words
-from curate.kernels.signals import TABLES
-from curate.kernels.words import read_only
+from curate.heuristics.kernels.c4 import english_sentences
+from curate.heuristics.kernels.signals import TABLES
+from curate.heuristics.kernels.spacy.contractions import word_hash
+from curate.heuristics.kernels.spacy.english import english_words
+from curate.text.characters import PROPERTIES
+from curate.text.words import read_only
 
 
 def tokens(text: str) -> tuple[list[str], np.ndarray, int]:

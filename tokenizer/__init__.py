@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokenizer.encode import Encoder, load
+    from tokenizer.encoding.encode import Encoder, load
 
 __all__ = ["Encoder", "load"]
 
@@ -19,7 +19,7 @@ __all__ = ["Encoder", "load"]
 def __getattr__(name: str) -> Any:
     # Lazily: most of this package needs no encoder, and loading its libraries takes half a second.
     if name in __all__:
-        import tokenizer.encode
+        import tokenizer.encoding.encode
 
         return getattr(tokenizer.encode, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

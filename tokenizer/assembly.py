@@ -21,15 +21,15 @@ from manifests.records import ShardRecord
 from manifests.storage import Storage
 from manifests.tables import open_table, read_table
 from manifests.tasks import InputRef, ShardTask, StageFunction, execute
-from tokenizer.groups import fill_group, group_buckets
-from tokenizer.inventory import describe_dataset
-from tokenizer.layout import lay_out
-from tokenizer.mix import count_tokens, plan_mixture, read_plan
-from tokenizer.mixture import Counts, Plan, is_validation
-from tokenizer.mixture_config import MixtureConfig
-from tokenizer.pack import pack_shard
-from tokenizer.shuffle import PackConfig, shuffle_part
-from tokenizer.token_index import read_index
+from tokenizer.encoding.token_index import read_index
+from tokenizer.mixture.mix import count_tokens, plan_mixture, read_plan
+from tokenizer.mixture.mixture import Counts, Plan, is_validation
+from tokenizer.mixture.mixture_config import MixtureConfig
+from tokenizer.packing.groups import fill_group, group_buckets
+from tokenizer.packing.inventory import describe_dataset
+from tokenizer.packing.layout import lay_out
+from tokenizer.packing.pack import pack_shard
+from tokenizer.packing.shuffle import PackConfig, shuffle_part
 
 _INDEX = ("doc_id", "token_start", "n_tokens")
 

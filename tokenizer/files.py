@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from manifests.hashing import document_id, id_words
 from manifests.schema import ID, TOKENS
 from manifests.tables import write_table
-from tokenizer.agreement import EQUAL, EncodeConfig, differing, sampled_rows
-from tokenizer.encode import Encoder
-from tokenizer.tokens import TokenFile
+from tokenizer.encoding.agreement import EQUAL, EncodeConfig, differing, sampled_rows
+from tokenizer.encoding.encode import Encoder
+from tokenizer.encoding.tokens import TokenFile
 
 TOKENS_WITH_ID = TOKENS.append(pa.field("id", pa.string(), nullable=False))
 """The index of a part: TOKENS, and the row's own id."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from manifests.storage import Storage
 from manifests.trace import Origin
-from tokenizer.encode import load
+from tokenizer.encoding.encode import load
 
 _SHOWN_CHARACTERS = 300
 _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length",

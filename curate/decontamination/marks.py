@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
+from curate.decontamination.kernels.overlaps import Int64, cut
 from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
-from curate.kernels.overlaps import Int64, cut
 from manifests.errors import InputError
 from manifests.hashing import id_words
 from manifests.schema import CUT, DECONTAMINATION_MARKS, SPAN

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig
 from curate.decontamination.items import Account, read_items
-from curate.kernels.overlaps import gram_table, scan
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import Hashes
+from curate.decontamination.kernels.overlaps import gram_table, scan
+from curate.text.strings import string_buffers
+from curate.text.words import Hashes
 from manifests.errors import InputError
 from manifests.hashing import id_words
 from manifests.tables import read_row_groups, read_table

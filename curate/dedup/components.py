@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig
+from curate.dedup.kernels.components import Nodes
 from curate.dedup.layout import BANDS, EXTENTS, HOMES, MEMBERS, ROUTES, Int64, column, distinct
-from curate.kernels.components import Nodes
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
 from manifests.tasks import ShardWork

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, SignatureScheme
+from curate.dedup.kernels.minhash import band_keys
 from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, place_ids, signatures_schema
 from curate.dedup.order import order_before
 from curate.dedup.signing import signatures
-from curate.kernels.minhash import band_keys
-from curate.urls import normalise_urls, url_keys
+from curate.text.urls import normalise_urls, url_keys
 from manifests.errors import RecipeError
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table, write_partitions

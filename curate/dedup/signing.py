@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme
-from curate.dedup.edited import EditedTexts
+from curate.dedup.kernels.datatrove import sign64, simplify
+from curate.dedup.kernels.minhash import Signatures, band_keys, hash_texts, sign
 from curate.dedup.layout import (
     LOSERS,
     TEXT_HASHES,
@@ -22,10 +23,9 @@ from curate.dedup.layout import (
     signatures_schema,
 )
 from curate.dedup.order import order_of
-from curate.kernels.datatrove import sign64, simplify
-from curate.kernels.minhash import Signatures, band_keys, hash_texts, sign
-from curate.kernels.strings import Offsets, string_buffers
-from curate.kernels.words import Hashes, hash_characters, hash_words
+from curate.edits.texts import EditedTexts
+from curate.text.strings import Offsets, string_buffers
+from curate.text.words import Hashes, hash_characters, hash_words
 from manifests.tables import read_row_groups, read_table, write_partitions
 from manifests.tasks import ShardWork
 

@@ -22,28 +22,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.dedup.bloom import bloom_stage, filter_of
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig, DedupRecipe
-from curate.dedup.cuts import cuts_stage
 from curate.dedup.exact import copies_stage, exact_stage
+from curate.dedup.files.kept_rows import kept_rows
+from curate.dedup.files.own_cuts import boilerplate_pages, bytes_left, kept_groups, named_documents, own_boilerplate
+from curate.dedup.files.own_marks import own_marks, survivor_ids, with_cuts
 from curate.dedup.index import against_stage, index_stage
-from curate.dedup.kept_rows import kept_rows
 from curate.dedup.layout import place_ids
 from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.own_cuts import boilerplate_pages, bytes_left, kept_groups, named_documents, own_boilerplate
-from curate.dedup.own_marks import own_marks, survivor_ids, with_cuts
-from curate.dedup.passage_cuts import passage_cuts_stage
-from curate.dedup.passages import ROLES, passages_stage
+from curate.dedup.passages.bloom import bloom_stage, filter_of
+from curate.dedup.passages.cuts import cuts_stage
+from curate.dedup.passages.passage_cuts import passage_cuts_stage
+from curate.dedup.passages.passages import ROLES, passages_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
-from curate.dedup.substring_marks import substring_marks_stage
-from curate.dedup.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
+from curate.dedup.substrings.substring_marks import substring_marks_stage
+from curate.dedup.substrings.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from curate.sources.columns import TextRows
-from curate.urls import hosts_of
+from curate.text.urls import hosts_of
 from manifests.errors import InputError, no_input
 from manifests.records import ShardRecord
 from manifests.schema import EDITS, ID, STAGE_MANIFEST

@@ -26,7 +26,7 @@ from curate.dedup.layout import (
     routes,
 )
 from curate.dedup.order import dates_of, order_of
-from curate.urls import normalise_urls, url_keys
+from curate.text.urls import normalise_urls, url_keys
 from manifests.hashing import UInt64
 from manifests.tables import read_table, write_partitions
 from manifests.tasks import ShardWork

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
-from curate.dedup.edited import EditedTexts
+from curate.dedup.kernels.minhash import shingle_sets
 from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, part_key
 from curate.dedup.signing import units
-from curate.kernels.minhash import shingle_sets
+from curate.edits.texts import EditedTexts
 from manifests.tables import open_table, partition_schema, read_table
 from manifests.tasks import ShardWork
 

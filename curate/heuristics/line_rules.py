@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.kernels.edits import C4_OPEN, C4_STRICT, REFINEDWEB, edit_texts
-from curate.kernels.strings import string_buffers
+from curate.heuristics.kernels.edits import C4_OPEN, C4_STRICT, REFINEDWEB, edit_texts
+from curate.text.strings import string_buffers
 from manifests.schema import EDIT, EDITS
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import GRAM_BASE, folded_table, hash_words
+from curate.text.strings import string_buffers
+from curate.text.words import GRAM_BASE, folded_table, hash_words
 from manifests.errors import InputError
 from manifests.storage import open_read
 

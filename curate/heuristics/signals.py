@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.heuristics.kernels.signals import ALL_GROUPS, C4_LINES, COLUMNS, SURVEYED, WEB_LINES, signal_columns
+from curate.heuristics.kernels.stop_words import LANGUAGE_CODES
 from curate.heuristics.line_rules import C4Lines, RefinedWebLines
-from curate.kernels.signals import ALL_GROUPS, C4_LINES, COLUMNS, SURVEYED, WEB_LINES, signal_columns
-from curate.kernels.stop_words import LANGUAGE_CODES
-from curate.kernels.strings import string_buffers
+from curate.text.strings import string_buffers
 from manifests.schema import SIGNAL_PREFIX
 
 

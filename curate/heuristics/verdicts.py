@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.edits.kernels.join import join_spans
+from curate.edits.kernels.pieces import COPIED, intersect
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.line_rules import edits_array, line_edits
 from curate.heuristics.rules import judge
 from curate.heuristics.signals import Words, groups_of, signals
-from curate.kernels.pieces import COPIED, intersect
-from curate.kernels.spans import join_spans
-from curate.kernels.strings import string_buffers
+from curate.text.strings import string_buffers
 from manifests.schema import EDITS, SIGNAL_PREFIX
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.caches import cache_folder
-from curate.kernels.arpa import MAX_ORDER, fill_grams, find_word, read_grams, read_words, score_texts
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import read_only, read_only_offsets
+from curate.perplexity.kernels.arpa import MAX_ORDER, fill_grams, find_word, read_grams, read_words, score_texts
+from curate.text.strings import string_buffers
+from curate.text.words import read_only, read_only_offsets
 from manifests.errors import InputError
 from manifests.storage import digest_file, open_read
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.kernels.ccnet import normalise_texts
 from curate.perplexity.arpa import GZIP_MAGIC, load_arpa
 from curate.perplexity.config import PerplexityReading
+from curate.perplexity.kernels.ccnet import normalise_texts
 from manifests.errors import InputError
 from manifests.storage import digest_file, is_local, local_path, open_read
 

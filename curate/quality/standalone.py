@@ -14,15 +14,15 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curate.quality.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
-from curate.quality.examples import examples
-from curate.quality.labels import labels
-from curate.quality.links import link_index, links
-from curate.quality.metrics import metrics
-from curate.quality.samples import samples
-from curate.quality.training import SCORES, classifier
+from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
+from curate.classifier.examples import examples
+from curate.classifier.labels import labels
+from curate.classifier.links import link_index, links
+from curate.classifier.metrics import metrics
+from curate.classifier.samples import samples
+from curate.classifier.training import SCORES, classifier
 from curate.sources.columns import TextRows
-from curate.urls import host_of
+from curate.text.urls import host_of
 from manifests.hashing import document_id
 from manifests.records import ShardRecord
 from manifests.schema import DOCUMENTS, ID

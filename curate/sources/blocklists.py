@@ -27,7 +27,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.caches import cache_folder
-from curate.kernels.lookup import (
+from curate.sources.kernels.lookup import (
     ABSENT,
     Categories,
     KeyIndex,
@@ -38,9 +38,9 @@ from curate.kernels.lookup import (
     match_whole,
     match_words,
 )
-from curate.kernels.strings import string_buffers
 from curate.sources.members import read_pieces
-from curate.urls import ascii_hosts, normalise_urls
+from curate.text.strings import string_buffers
+from curate.text.urls import ascii_hosts, normalise_urls
 from manifests.errors import InputError
 from manifests.storage import digest_file, open_read
 

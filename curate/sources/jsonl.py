@@ -10,9 +10,9 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.json as pj
 
-from curate.document import strings_array, valid_text
 from curate.sources.columns import ColumnNames, RankedColumns, TextRows, as_dates, as_numbers
 from curate.sources.members import read_pieces
+from curate.sources.rows import strings_array, valid_text
 from curate.sources.warc import Loss
 
 _BLOCK_LINES: Final = 1024

@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.document import ExtractReason
 from curate.sources.responses import HttpPage
+from curate.sources.rows import ExtractReason
 
 _HEAD_BYTES: Final = 1 << 16
 _META: Final = re.compile(rb"<meta\b([^>]{0,2048})>", re.IGNORECASE)

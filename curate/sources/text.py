@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from curate.html import decode
+from curate.extraction.html import decode
 from curate.sources.members import read_pieces
 from curate.sources.warc import Loss
 

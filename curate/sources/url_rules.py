@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.document import ExtractReason
 from curate.sources.blocklists import Blocklist, ListFile, ListTable, list_files, load_lists, pattern_of
+from curate.sources.rows import ExtractReason
 from manifests.errors import InputError
 
 _SCHEME: Final = r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"

@@ -19,7 +19,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from curate.document import ExtractReason
+from curate.sources.rows import ExtractReason
 from manifests.errors import CurateError, InputError
 from pipelines.demo.pages import Kind
 from pipelines.demo.prose import jaccard

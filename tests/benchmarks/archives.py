@@ -42,7 +42,7 @@ print(json.dumps(found))
 
 def read_ours(path: str) -> dict[str, Any]:
     """What `curate` finds in one archive."""
-    from curate.html import is_html
+    from curate.extraction.html import is_html
     from curate.sources.archives import read_archive
     from curate.sources.responses import decode_http
     from curate.sources.warc import Loss

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from curate.sources.blocklists import ListFile, load_lists
-from curate.urls import hosts_of
+from curate.text.urls import hosts_of
 
 N_ENTRIES = 5_000_000
 N_URLS = 1_000_000

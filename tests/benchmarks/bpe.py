@@ -68,10 +68,10 @@ def texts_of(path: str) -> Iterator[pa.Array]:
 
 
 def ours(path: str, merges: int, pattern: str, threads: int) -> bytes:
-    from tokenizer.counting import count_texts
-    from tokenizer.pretokenize import Pattern
-    from tokenizer.train import learn
-    from tokenizer.train_config import TokenizerConfig
+    from tokenizer.bpe.counting import count_texts
+    from tokenizer.bpe.pretokenize import Pattern
+    from tokenizer.bpe.train import learn
+    from tokenizer.bpe.train_config import TokenizerConfig
 
     config = TokenizerConfig(vocab_size=merges + 257, pattern=pattern)  # type: ignore[arg-type]
     return learn(config, count_texts(texts_of(path), Pattern(pattern), threads)).data
@@ -80,7 +80,7 @@ def ours(path: str, merges: int, pattern: str, threads: int) -> bytes:
 def tokenizers(path: str, merges: int, pattern: str, threads: int) -> bytes:
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from tokenizer.pretokenize import Pattern, pre_tokenizer
+    from tokenizer.bpe.pretokenize import Pattern, pre_tokenizer
 
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     tokenizer = Tokenizer(models.BPE())
@@ -94,7 +94,7 @@ def tokenizers(path: str, merges: int, pattern: str, threads: int) -> bytes:
 def gigatoken(path: str, merges: int, pattern: str, threads: int) -> bytes:
     from gigatoken import train_bpe
 
-    from tokenizer.encode import byte_alphabet
+    from tokenizer.encoding.encode import byte_alphabet
 
     if pattern != "gpt2":
         raise SystemExit("gigatoken trains with GPT-2's pattern alone")

@@ -20,7 +20,7 @@ from curate.decontamination.items import read_items
 from curate.decontamination.overlap import read_grams
 from curate.decontamination.report import read_benchmarks
 from curate.decontamination.standalone import BenchmarkTables, decontaminate_texts
-from tests.unit.curate.decontamination.test_decontamination import words
+from tests.unit.curate.decontamination.test_marks import words
 
 FIELDS = {"lambada_openai": ("context", "continuation"), "winogrande": ("context_options", "continuation"),
           "piqa": ("query", "choices"), "gsm8k": ("context",), "human_eval": ("prompt",)}

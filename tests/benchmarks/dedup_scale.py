@@ -25,9 +25,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, SurvivorKey, Verification
+from curate.dedup.kernels.minhash import band_keys
 from curate.dedup.layout import id_order, signatures_schema
 from curate.dedup.standalone import Stages
-from curate.kernels.minhash import band_keys
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.schema import DOCUMENTS, ID, SELECT_MARKS
 from manifests.tables import read_table, write_table

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from curate.extract import extract
-from curate.extract_config import ExtractConfig
+from curate.documents.config import ExtractConfig
+from curate.documents.stage import extract
 from manifests.storage import Storage
 from manifests.tasks import InputRef, ShardTask, execute
 from pipelines.engine import ONE_THREAD_EACH

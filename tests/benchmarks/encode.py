@@ -66,7 +66,7 @@ def encoders(path: str) -> dict[str, tuple[Callable[[Any], Any], Callable[[Any],
     from tokenizers import Tokenizer
 
     import tokenizer
-    from tokenizer.ranks import pattern_of, special_tokens, tiktoken_ranks
+    from tokenizer.bpe.ranks import pattern_of, special_tokens, tiktoken_ranks
 
     mine = tokenizer.load(path)
     theirs = Tokenizer.from_str(mine.data.decode())

@@ -17,8 +17,8 @@ def extractor(name: str) -> Callable[[bytes], str]:
 
         fast = name.endswith("fast")
         return lambda html: extract(html, include_comments=False, fast=fast) or ""
-    from curate.html import Extractor
-    from curate.html import extractor as own
+    from curate.extraction.html import Extractor
+    from curate.extraction.html import extractor as own
 
     function = own(Extractor(name))
     return lambda html: function(html, None)

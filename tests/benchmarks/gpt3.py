@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _measure(options: argparse.Namespace, folder: Path, name: str) -> tuple[float, dict[str, Any]]:
-    words = [sys.executable, "-m", "curate.cli", "run", "gpt3", "--set", f"data={options.data}", "--out",
+    words = [sys.executable, "-m", "curate", "run", "gpt3", "--set", f"data={options.data}", "--out",
              str(folder / name), "--workers", str(options.workers), "--format", "json"]
     started = time.monotonic()
     done = subprocess.run(words, env={**os.environ, "NUMBA_CACHE_DIR": str(folder / "kernels")}, check=True,

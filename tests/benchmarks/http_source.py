@@ -15,7 +15,7 @@ from curate.sources.archives import read_archive
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.warc import WarcEntry
-from tests.unit.curate.crawl_server import Fault, serve
+from tests.unit.curate.sources.crawl_server import Fault, serve
 
 _WANTED = frozenset({"response"})
 _CONFIG = HttpConfig(backoff_seconds=0.001, requests_per_second=1000)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curate.language import identify
-from curate.language_codes import language_code
+from curate.language.codes import language_code
+from curate.language.identify import identify
 
 # What the model calls by another name or does not tell apart: Norwegian, and the Serbo-Croatian languages.
 SAME = {"nb": "no", "nn": "no", "bs": "sh", "hr": "sh", "sr": "sh"}

@@ -24,8 +24,8 @@ from manifests.schema import TOKENS
 from manifests.tables import write_table
 from tests.unit.tokenizer.small_run import byte_tokenizer
 from tokenizer.assembly import Assembly, TokenPart, find_parts
-from tokenizer.mixture_config import MixtureConfig
-from tokenizer.shuffle import PackConfig
+from tokenizer.mixture.mixture_config import MixtureConfig
+from tokenizer.packing.shuffle import PackConfig
 
 PARTS = 4
 

@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
+from curate.dedup.kernels.bloom import filter_size, pass_texts
+from curate.dedup.kernels.paragraphs import CC_NET_PUNCTUATION, find_paragraphs
+from curate.dedup.kernels.sentences import find_sentence_runs
 from curate.dedup.standalone import Stages, Texts
-from curate.kernels.bloom import filter_size, pass_texts
-from curate.kernels.paragraphs import CC_NET_PUNCTUATION, find_paragraphs
-from curate.kernels.sentences import find_sentence_runs
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import hash_words
 from curate.sources.columns import TextRows
+from curate.text.strings import string_buffers
+from curate.text.words import hash_words
 from manifests.tasks import peak_memory_bytes
 from tests.benchmarks.minhash import megabytes, texts_of
 

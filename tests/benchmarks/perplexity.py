@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.kernels.ccnet import normalise_texts
 from curate.perplexity.arpa import read_arpa
+from curate.perplexity.kernels.ccnet import normalise_texts
 from manifests.tables import read_table
 from manifests.tasks import peak_memory_bytes
 from tests.arpa_models import arpa_text, estimate

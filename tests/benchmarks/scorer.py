@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.quality.lines import classifier_lines
-from curate.quality.scorer import NEGATIVE, POSITIVE, FoldedModel, load_scorer
-from curate.quality.summed import SummedModel
+from curate.classifier.lines import classifier_lines
+from curate.classifier.scorer import NEGATIVE, POSITIVE, FoldedModel, load_scorer
+from curate.fasttext.exact import SummedModel
 from manifests.tables import read_table
 from manifests.tasks import peak_memory_bytes
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupRecipe, SurvivorKey
 from curate.dedup.standalone import Stages, Texts
-from curate.dedup.substring_config import Occurrences, SubstringConfig
+from curate.dedup.substrings.substring_config import Occurrences, SubstringConfig
 from curate.sources.columns import TextRows
 from manifests.tables import read_row_groups, read_table
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines.demo.web import render
 from pipelines.loading import load_recipe
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
+from pipelines.running import Result, Settings, run
 
 NOT_OUTPUTS = ("_records/", "logs/", "report/")
 

@@ -16,7 +16,7 @@ from manifests.records import ShardRecord
 from manifests.storage import Storage
 from manifests.tasks import ShardTask, ShardWork
 from pipelines.loading import load_recipe
-from pipelines.run import Settings, run
+from pipelines.running import Settings, run
 
 POINTS = ("start", "staged", "named", "recorded")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from pathlib import Path
@@ -16,9 +15,9 @@ import yaml
 from curate.why import explain
 from manifests.errors import RecipeError
 from pipelines.loading import load_recipe
-from pipelines.run import Result, Settings, dry_run, run
+from pipelines.running import Result, Settings, dry_run, run
+from tests.paths import DATA
 
-DATA = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data"))
 BY_SIGNATURES = {"verify": "signatures", "partitions": 3, "max_removed_fraction": 1.0, "keep_index": True}
 
 

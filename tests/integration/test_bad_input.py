@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.cli import main
 from manifests.tables import read_table
+from pipelines.cli.main import main
 
 TEXT = ("The library keeps a record of every book that was lent, and of the people who have taken it home with them. "
         "It is open to all who live in the town, and to those who work there but live in another place. ")
@@ -197,7 +197,8 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_help_is_quick_and_light() -> None:
-    code = "import sys, curate.cli; print(len({'ray', 'polars', 'pyarrow', 'numba', 'pydantic'} & set(sys.modules)))"
+    heavy = "{'ray', 'polars', 'pyarrow', 'numba', 'pydantic'}"
+    code = f"import sys, pipelines.cli.main; print(len({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
     assert shutil.which(str(Path(sys.executable).parent / "curate"))

@@ -24,10 +24,10 @@ from manifests.trace import trace
 from manifests.verify import verify
 from pipelines.demo.check import check
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, dry_run, run
+from pipelines.running import Result, Settings, dry_run, run
 from pipelines.summary import print_status, status_rows
 from tests.integration.conftest import tree
-from tokenizer.encode import load
+from tokenizer.encoding.encode import load
 
 Demo = tuple[Path, Result]
 MakeRecipe = Callable[..., Recipe]
@@ -243,4 +243,4 @@ def test_reading_needs_four_libraries() -> None:
 
 
 def _curate(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "curate.cli", *words], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", "curate", *words], capture_output=True, text=True, check=False)

@@ -13,9 +13,9 @@ import yaml
 
 from pipelines.loading import load_recipe
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
+from pipelines.running import Result, Settings, run
 from tests.integration.conftest import tree
-from tokenizer.encode import Encoder, Ids, Offsets
+from tokenizer.encoding.encode import Encoder, Ids, Offsets
 
 TEXT = "The library keeps a record of every book that was lent, and of the people who have taken it home. "
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
+from pipelines.running import Result, Settings, run
 from pipelines.stages import STAGES
 from tests.integration.conftest import tree
 from tests.integration.killed_run import POINTS
@@ -40,7 +40,7 @@ def test_a_killed_run_is_finished_by_the_same_command(place: str, point: str, sm
 def test_an_interrupted_run_says_so(small_demo: tuple[Path, Result], small_web: Path, recipe_of: MakeRecipe,
                                     tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = [sys.executable, "-m", "curate.cli", "run", "demo", "--set", f"web={small_web}", "--out", str(out),
+    words = [sys.executable, "-m", "curate", "run", "demo", "--set", f"web={small_web}", "--out", str(out),
              "--engine", "inline"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from manifests.storage import Storage
 from pipelines.loading import validate
-from pipelines.run import Settings, run
+from pipelines.running import Settings, run
 
 TEXT = "The library keeps a record of every book that was lent, and of the people who have taken it home with them. "
 

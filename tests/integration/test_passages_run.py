@@ -14,7 +14,7 @@ import pytest
 
 from curate.why import explain
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
+from pipelines.running import Result, Settings, run
 from tests.integration.conftest import tree
 
 MakeRecipe = Callable[..., Recipe]

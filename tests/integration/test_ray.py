@@ -15,16 +15,16 @@ import psutil
 import pytest
 
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
+from pipelines.running import Result, Settings, run
 from tests.integration.conftest import tree
+from tests.paths import ROOT
 
 MakeRecipe = Callable[..., Recipe]
 _BIN = Path(sys.executable).parent
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _command(web: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "curate.cli", "run", "demo", "--set", f"web={web}", "--out", str(out), *more]
+    return [sys.executable, "-m", "curate", "run", "demo", "--set", f"web={web}", "--out", str(out), *more]
 
 
 @pytest.mark.timeout(300)
@@ -85,7 +85,7 @@ def test_a_lost_node_changes_nothing(demo: tuple[Path, Result], web: Path, tmp_p
         "import os, sys, threading, time; os.environ['RAY_AUTH_MODE'] = 'disabled'\n"
         "from ray.cluster_utils import Cluster\n"
         "from pipelines.loading import load_recipe\n"
-        "from pipelines.run import Settings, run\n"
+        "from pipelines.running import Settings, run\n"
         "memory = dict(object_store_memory=100 << 20, memory=8 << 30)\n"
         "cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, include_dashboard=False, **memory))\n"
         "doomed = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]\n"
@@ -96,7 +96,7 @@ def test_a_lost_node_changes_nothing(demo: tuple[Path, Result], web: Path, tmp_p
         "result = run(load_recipe('demo', ['web=' + sys.argv[1]]), sys.argv[2], Settings(address=cluster.address))\n"
         "print('failed', len(result.failed))\n")
     done = subprocess.run([sys.executable, "-c", script, str(web), str(tmp_path / "run")], capture_output=True,
-                          text=True, check=False, cwd=_ROOT)
+                          text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "failed 0" in done.stdout
     assert tree(tmp_path / "run") == tree(demo[0])
@@ -117,7 +117,7 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.timeout(900)
 def test_a_ray_job_runs_a_recipe(head: dict[str, str], demo: tuple[Path, Result], web: Path, tmp_path: Path) -> None:
     submit = [str(_BIN / "ray"), "job", "submit", "--address", "http://127.0.0.1:8465", "--", sys.executable, "-m",
-              "curate.cli", "run", "demo", "--set", f"web={web}", "--out", str(tmp_path / "run"), "--address", "auto"]
+              "curate", "run", "demo", "--set", f"web={web}", "--out", str(tmp_path / "run"), "--address", "auto"]
     done = subprocess.run(submit, env=head, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert tree(tmp_path / "run") == tree(demo[0])

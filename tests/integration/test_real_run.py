@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -11,9 +10,8 @@ import pytest
 from manifests.tables import read_table
 from manifests.verify import verify
 from pipelines.loading import load_recipe
-from pipelines.run import Settings, run
-
-DATA = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data"))
+from pipelines.running import Settings, run
+from tests.paths import DATA
 
 
 @pytest.mark.skipif(not (DATA / "crawl").is_dir(), reason=f"no real pages in {DATA}")

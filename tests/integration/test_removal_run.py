@@ -15,7 +15,6 @@ import pytest
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from curate.cli import app
 from curate.why import explain
 from manifests import DatasetMismatchError, PackedDataset, PackedLoader
 from manifests.errors import InputError, RecipeError
@@ -23,10 +22,11 @@ from manifests.removals import PENDING
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.verify import verify
+from pipelines.cli.main import app
 from pipelines.journal import Journal
 from pipelines.recipe import Recipe
 from pipelines.removal import Removal, remove
-from pipelines.run import Result, Settings, dry_run, run
+from pipelines.running import Result, Settings, dry_run, run
 from tests.integration.conftest import tree as whole_tree
 
 INLINE = Settings(engine="inline")

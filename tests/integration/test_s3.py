@@ -15,8 +15,8 @@ from manifests.storage import Storage, open_read
 from pipelines.loading import validate
 from pipelines.locking import recipe_digest
 from pipelines.recipe import Recipe
-from pipelines.run import Result, Settings, run
-from tests.unit.curate.crawl_server import CRAWL, SEGMENT, Fault, crawl_files, serve, write_files
+from pipelines.running import Result, Settings, run
+from tests.unit.curate.sources.crawl_server import CRAWL, SEGMENT, Fault, crawl_files, serve, write_files
 
 s3fs = pytest.importorskip("s3fs", reason="needs the extra s3")
 moto_server = pytest.importorskip("moto.server", reason="needs moto")

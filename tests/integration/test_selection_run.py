@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from pipelines.loading import load_recipe
-from pipelines.run import Settings, run
-from tests.unit.curate.quality.conftest import page_text
+from pipelines.running import Settings, run
+from tests.unit.curate.classifier.conftest import page_text
 
 
 @pytest.fixture

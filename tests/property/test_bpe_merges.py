@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tokenizer import merges, words
-from tokenizer.counting import count_texts, reference_counts
-from tokenizer.pretokenize import Pattern, pre_tokenizer
-from tokenizer.train import learn
-from tokenizer.train_config import TokenizerConfig
-from tokenizer.words import WordTable
+from tokenizer.bpe import merges, words
+from tokenizer.bpe.counting import count_texts, reference_counts
+from tokenizer.bpe.pretokenize import Pattern, pre_tokenizer
+from tokenizer.bpe.train import learn
+from tokenizer.bpe.train_config import TokenizerConfig
+from tokenizer.bpe.words import WordTable
 
 LANGUAGES = [
     "the shore of the sea was calm and the sails of the ships were white as the gulls above the harbour in the morning",

@@ -7,9 +7,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.decontamination.kernels.overlaps import cut, match_words, split_words
 from curate.decontamination.overlap import build_index, find
-from curate.kernels.overlaps import cut, match_words, split_words
-from curate.kernels.strings import string_buffers
+from curate.text.strings import string_buffers
 
 LEAK = "alpha beta gamma delta"
 TEXTS = st.lists(st.lists(st.one_of(st.text(max_size=12), st.just(f" {LEAK} ")), max_size=8).map("".join), max_size=6)

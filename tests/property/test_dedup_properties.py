@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.dedup.config import DedupConfig, SurvivorKey
+from curate.dedup.kernels.candidates import Sets, resolve
+from curate.dedup.kernels.components import Nodes
 from curate.dedup.layout import repeated
 from curate.dedup.order import survivor_order
 from curate.dedup.signing import signatures
-from curate.kernels.candidates import Sets, resolve
-from curate.kernels.components import Nodes
 
 SETS = st.lists(st.frozensets(st.integers(0, 9), max_size=8), min_size=1, max_size=10)
 

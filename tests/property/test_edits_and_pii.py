@@ -9,12 +9,12 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.edits.kernels.pieces import COPIED
+from curate.heuristics.kernels.pii import EMAIL, IP, find_pii
 from curate.heuristics.listed_words import WordList
+from curate.heuristics.pii import PiiConfig, pii_spans
 from curate.heuristics.verdicts import FlatEdits
-from curate.kernels.pieces import COPIED
-from curate.kernels.pii import EMAIL, IP, find_pii
-from curate.kernels.strings import string_buffers
-from curate.pii import PiiConfig, pii_spans
+from curate.text.strings import string_buffers
 
 SIZE = 24
 

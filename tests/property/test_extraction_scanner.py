@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
 
+from curate.extraction.html import decode, extract_text
 from curate.extraction.page import B_END, B_START
 from curate.extraction.scan import scan
-from curate.html import decode, extract_text
+from tests.paths import DATA
 
-SHARED = Path(os.environ.get("CURATE_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data"))
-GOLD = SHARED / "extraction/dev.parquet"
+GOLD = DATA / "extraction/dev.parquet"
 WORD = re.compile(r"\w+")
 TAGS = ("p", "div", "ul", "ol", "li", "h2", "span", "b", "a", "section", "blockquote", "pre", "em", "dl",
         "dt", "dd", "article")

@@ -10,8 +10,8 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.pii import IPV6, find_pii
-from curate.kernels.strings import string_buffers
+from curate.heuristics.kernels.pii import IPV6, find_pii
+from curate.text.strings import string_buffers
 
 _APART = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
 _UNICAST = ipaddress.IPv6Network("2000::/3")

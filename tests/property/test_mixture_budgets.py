@@ -7,8 +7,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer.mixture import Counts, largest_remainder, plan_budgets
-from tokenizer.mixture_config import MixtureConfig
+from tokenizer.mixture.mixture import Counts, largest_remainder, plan_budgets
+from tokenizer.mixture.mixture_config import MixtureConfig
 
 names = st.sampled_from(["crawl", "books", "news", "webtext", "wikipedia"])
 

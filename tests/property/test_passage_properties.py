@@ -13,14 +13,14 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup.edited import EditedTexts, what_is_left
+from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
+from curate.dedup.kernels.paragraphs import CC_NET_PUNCTUATION, Units, find_paragraphs, normal_form
+from curate.dedup.kernels.sentences import find_sentence_runs
+from curate.edits.texts import EditedTexts, what_is_left
 from curate.heuristics.line_rules import edits_array
-from curate.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
-from curate.kernels.characters import PROPERTIES, TERMINAL
-from curate.kernels.paragraphs import CC_NET_PUNCTUATION, Units, find_paragraphs, normal_form
-from curate.kernels.sentences import find_sentence_runs
-from curate.kernels.strings import string_buffers
-from curate.kernels.words import hash_words
+from curate.text.characters import PROPERTIES, TERMINAL
+from curate.text.strings import string_buffers
+from curate.text.words import hash_words
 
 PIECES = ["a", "B", "ß", "İ", "É", "e\u0301", "ñ", "Ω", "ж", "中", "ใ", "한", "7", "٣", "１", "½", " ", "  ", "\t",
           "\u00a0", "\u2003", "\n", "\n\n", ".", "!", "?", "。", "！", "…", "-", "–", "«", "”", '"', ")", "'", "+", "|",

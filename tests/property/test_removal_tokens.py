@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from manifests.removals import covered, removed_ids
 from manifests.schema import SPANS
-from tokenizer.removed import take_out
+from tokenizer.packing.removed import take_out
 
 EOT = 7
 

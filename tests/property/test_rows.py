@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer.rows import begin_shards, fill_rows
+from tokenizer.packing.rows import begin_shards, fill_rows
 
 ANY = 1 << 40  # rows of a shard: the first row alone needs a free place
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.quality.pareto import keep_rate, needed_score, pareto_keeps, quarter_power
+from curate.classifier.pareto import keep_rate, needed_score, pareto_keeps, quarter_power
 from manifests.hashing import document_id, ids_array, uniform
 
 ALPHAS = st.integers(1, 256).map(lambda quarters: quarters / 4)

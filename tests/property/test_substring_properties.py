@@ -7,10 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.anchors import find_anchors
-from curate.kernels.repeats import find_repeats
-from curate.kernels.spans import join_spans
-from curate.kernels.strings import string_buffers
+from curate.dedup.kernels.anchors import find_anchors
+from curate.dedup.kernels.repeats import find_repeats
+from curate.edits.kernels.join import join_spans
+from curate.text.strings import string_buffers
 
 PIECES = st.sampled_from(["aaaaaaaaaa", "abababab", "the cat sat ", "0 | 0 | 0 | ", "xyzzy", "é日", "q", "a fine day "])
 TEXTS = st.lists(st.lists(PIECES | st.text(max_size=6), max_size=12).map("".join), max_size=8)

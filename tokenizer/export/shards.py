@@ -16,7 +16,7 @@ from manifests.errors import InputError, ShardError
 from manifests.hashing import UInt64, id_words
 from manifests.shard import Tokens, open_shard
 from manifests.tables import read_table
-from tokenizer.gather import copy_runs
+from tokenizer.packing.gather import copy_runs
 
 Ints = npt.NDArray[np.int64]
 SPLITS = ("train", "val")

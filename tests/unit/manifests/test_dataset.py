@@ -18,6 +18,7 @@ from manifests.schema import PACKED_MANIFEST, SOURCES, SPANS
 from manifests.shard import Header, write_shard
 from manifests.storage import digest_file
 from manifests.tables import write_table
+from tests.paths import ROOT
 
 T = 8
 
@@ -213,7 +214,7 @@ def test_importing_the_contract_is_light() -> None:
     code = ("import sys, manifests; manifests.PackedDataset; "
             "print([m for m in ('pydantic', 'polars', 'ray', 'torch', 'numba', 'tokenizers') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=Path(__file__).resolve().parents[3])
+                          cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 

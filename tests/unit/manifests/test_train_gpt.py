@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.paths import ROOT
+
 torch = pytest.importorskip("torch", reason="torch is not installed here: make test-torch")
 
 from tests.unit.manifests.test_dataset import make_dataset  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]  # processes that each import torch
-ROOT = Path(__file__).resolve().parents[3]
 TINY = ["--layers", "1", "--heads", "2", "--width", "16", "--batch-rows", "4", "--steps", "6", "--warm-up", "2",
         "--save-every", "2", "--sample", "5"]
 

@@ -31,6 +31,7 @@ from pipelines.demo.pages import MAX_PAGES_OF_QUESTION, Kind
 from pipelines.demo.prose import Article, jaccard
 from pipelines.demo.questions import ngrams, questions
 from pipelines.demo.web import N_PARTS, render
+from tests.paths import ROOT
 
 N_PAGES = 300
 Rows = list[dict[str, Any]]
@@ -89,7 +90,7 @@ def test_the_same_bytes_in_another_process(web: Path, tmp_path: Path) -> None:
     """Nothing depends on the clock, the folder or Python's string hashing."""
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     subprocess.run([sys.executable, "-m", "pipelines.demo.web", str(tmp_path / "again"), "--pages", str(N_PAGES)],
-                   check=True, env=environment, cwd=Path(__file__).resolve().parents[3])
+                   check=True, env=environment, cwd=ROOT)
     assert _digests(tmp_path / "again") == _digests(web)
 
 

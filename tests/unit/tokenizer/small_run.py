@@ -17,14 +17,14 @@ from manifests.schema import TOKENS
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 from manifests.tasks import InputRef, ShardTask, StageFunction, execute
-from tokenizer.encode import byte_alphabet
-from tokenizer.groups import fill_group, group_buckets
-from tokenizer.inventory import describe_dataset
-from tokenizer.layout import lay_out
-from tokenizer.mix import count_tokens, plan_mixture
-from tokenizer.mixture_config import MixtureConfig
-from tokenizer.pack import pack_shard
-from tokenizer.shuffle import PackConfig, shuffle_part
+from tokenizer.encoding.encode import byte_alphabet
+from tokenizer.mixture.mix import count_tokens, plan_mixture
+from tokenizer.mixture.mixture_config import MixtureConfig
+from tokenizer.packing.groups import fill_group, group_buckets
+from tokenizer.packing.inventory import describe_dataset
+from tokenizer.packing.layout import lay_out
+from tokenizer.packing.pack import pack_shard
+from tokenizer.packing.shuffle import PackConfig, shuffle_part
 
 Document = tuple[bytes, Sequence[int]]
 Corpus = dict[str, dict[str, list[Document]]]

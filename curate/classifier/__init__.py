@@ -1,0 +1,1 @@
+"""Quality: a classifier trained on pages that people recommended, and the scores it gives."""

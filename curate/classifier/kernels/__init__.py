@@ -1,0 +1,1 @@
+"""Compiled parts of training the hashed classifier."""

@@ -1,0 +1,1 @@
+"""Compiled search for the n-grams of benchmarks."""

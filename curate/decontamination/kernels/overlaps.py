@@ -1,0 +1,270 @@
+"""Kernels of decontamination: n-grams of texts, their search in a hash table, and the pieces that cuts leave."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from curate.text.strings import Bytes, Offsets
+from curate.text.unicode import TABLE_SIZE, decode
+from curate.text.words import (
+    BREAK,
+    FNV_OFFSET,
+    FNV_PRIME,
+    GRAM_BASE,
+    TOKEN,
+    Hashes,
+    fmix64,
+    gram_power,
+    read_only,
+    read_only_offsets,
+)
+
+Int64 = npt.NDArray[np.int64]
+
+N_PLACES: Final = 6
+"""Columns of a hit: byte and character span of its words, and of its words with the window around them, in bytes."""
+
+
+def gram_table(grams: Hashes) -> tuple[Hashes, Hashes]:
+    """(slots, bits) of a set of distinct n-gram hashes, none of them 0.
+
+    slots: open addressing, uint64 [power of two], at most half full; 0 is empty. bits: one bit for each possible value
+    of a hash's upper bits, 8 or more a gram: it answers nearly all look-ups, and being 1/16 of the slots it stays in
+    the processor's cache where those do not."""
+    slots = np.zeros(1 << max(4, int(2 * len(grams)).bit_length()), np.uint64)
+    bits = np.zeros(max(1, len(slots) // 16), np.uint64)
+    _fill(slots, bits, grams)
+    return slots, bits
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _bit(bits, gram):  # type: ignore[no-untyped-def]
+    """(word, mask) of a gram's bit: the word by bits 32 and up of the hash, the bit by the last six."""
+    word = (gram >> np.uint64(32)) & np.uint64(bits.size - 1)
+    return word, np.uint64(1) << (gram >> np.uint64(58))
+
+
+@nb.njit(nogil=True, cache=True)
+def _fill(table, bits, grams):  # type: ignore[no-untyped-def]
+    mask = np.uint64(table.size - 1)
+    for gram in grams:
+        word, bit = _bit(bits, gram)
+        bits[word] |= bit
+        slot = gram & mask
+        while table[slot] != 0 and table[slot] != gram:
+            slot = (slot + np.uint64(1)) & mask
+        table[slot] = gram
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _contains(table, bits, gram):  # type: ignore[no-untyped-def]
+    word, bit = _bit(bits, gram)
+    if not bits[word] & bit:
+        return False
+    mask = np.uint64(table.size - 1)
+    slot = gram & mask
+    while table[slot] != 0:
+        if table[slot] == gram:
+            return True
+        slot = (slot + np.uint64(1)) & mask
+    return False
+
+
+@nb.njit(nogil=True, cache=True)
+def _back(data, p, start, n):  # type: ignore[no-untyped-def]
+    """Place n characters before p, or start."""
+    while n > 0 and p > start:
+        p -= 1
+        while (data[p] & 0xC0) == 0x80:
+            p -= 1
+        n -= 1
+    return p
+
+
+@nb.njit(nogil=True, cache=True)
+def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
+    """Place n characters after p, or end."""
+    while n > 0 and p < end:
+        p += 1
+        while p < end and (data[p] & 0xC0) == 0x80:
+            p += 1
+        n -= 1
+    return p
+
+
+@nb.njit(nogil=True, cache=True)
+def _places(data, offsets, texts, first_bytes, last_bytes, window, places):  # type: ignore[no-untyped-def]
+    """Spans of n-grams, by text and place: code points before them are counted once, in texts that have one."""
+    text, p, char = np.int64(-1), np.int64(0), np.int64(0)
+    for i in range(texts.size):
+        if texts[i] != text:
+            text, p, char = texts[i], offsets[texts[i]], np.int64(0)
+        start, end = offsets[text], offsets[text + 1]
+        first, last = start + first_bytes[i], start + last_bytes[i]
+        char += _characters(data, p, first)
+        p = first
+        places[i, 0], places[i, 1] = first_bytes[i], last_bytes[i]
+        places[i, 2], places[i, 3] = char, char + _characters(data, first, last)
+        if window >= 0:
+            places[i, 4] = _back(data, first, start, window) - start
+            places[i, 5] = _forward(data, last, end, window) - start
+
+
+@nb.njit(nogil=True, cache=True)
+def _lengths(data, offsets, n_chars):  # type: ignore[no-untyped-def]
+    for d in range(n_chars.size):
+        n_chars[d] = _characters(data, offsets[d], offsets[d + 1])
+
+
+@nb.njit(nogil=True, cache=True)
+def _characters(data, p, end):  # type: ignore[no-untyped-def]
+    n = np.int64(0)
+    for i in range(p, end):
+        n += (data[i] & 0xC0) != 0x80
+    return n
+
+
+def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes] | None,
+         window: int) -> tuple[Hashes, Int64, Int64, Int64]:
+    """N-grams of texts in reading order: (hashes uint64 [m], text int64 [m], places int64 [m, 6], characters [n]).
+
+    table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides; -1
+    for none. places: byte start and end of the n-gram in its text, then its start and end in characters, then byte
+    start and end with the window. characters: Unicode code points of each text. A text of fewer than ngram words has no
+    n-gram."""
+    n_chars = np.empty(len(offsets) - 1, np.int64)
+    _lengths(read_only(data), read_only_offsets(offsets), n_chars)
+    if table is not None and not table[1].any():
+        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), n_chars
+    grams, texts, first, last = match_words(split_words(data, offsets), ngram, table)
+    places = np.zeros((len(grams), N_PLACES), np.int64)
+    _places(read_only(data), read_only_offsets(offsets), texts, first, last, window, places)
+    return grams, texts, places, n_chars
+
+
+@nb.njit(nogil=True, cache=True)
+def _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces):  # type: ignore[no-untyped-def]
+    n = first = 0
+    for d in range(ends.size):
+        char_from = byte_from = np.int64(0)
+        for i in range(first, ends[d] + 1):
+            inner = i < ends[d]
+            char_to = max(np.int64(0), places[i, 2] - window) if inner else n_chars[d]
+            byte_to = places[i, 4] if inner else n_bytes[d]
+            if char_to > char_from:
+                n_pieces[d] += 1
+                if char_to - char_from >= min_piece:
+                    pieces[n, 0], pieces[n, 1] = byte_from, byte_to
+                    n += 1
+            if inner and places[i, 3] + window > char_from:
+                char_from, byte_from = min(places[i, 3] + window, n_chars[d]), places[i, 5]
+        first = ends[d]
+        bounds[d + 1] = n
+    return n
+
+
+def cut(places: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
+        min_piece: int) -> tuple[Int64, Int64, Int64]:
+    """What is left of documents: (byte spans int64 [k, 2], bounds int64 [n + 1], pieces made int64 [n]).
+
+    Windows that overlap or touch are one cut. A piece is what stands before, between and after cuts, never empty;
+    pieces are counted before those shorter than min_piece characters are left out.
+
+    places: rows of `scan`, by document and place; document i has rows ends[i - 1]:ends[i]."""
+    pieces = np.empty((len(places) + len(ends), 2), np.int64)
+    bounds, n_pieces = np.zeros(len(ends) + 1, np.int64), np.zeros(len(ends), np.int64)
+    n = _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces)
+    return pieces[:n], bounds, n_pieces
+
+
+@nb.njit(nogil=True, cache=True)
+def _words(data, offsets, tokens, ascii_tokens, hashes, starts, ends, bounds):  # type: ignore[no-untyped-def]
+    n = 0
+    for d in range(offsets.size - 1):
+        begin, end = offsets[d], offsets[d + 1]
+        p = begin
+        while p < end:
+            h, first, last = FNV_OFFSET, np.int64(-1), np.int64(0)
+            while p < end:
+                at = p
+                c = data[p]
+                if c < 0x80:
+                    v = ascii_tokens[c]
+                    p += 1
+                else:
+                    wide, p = decode(data, p, end)
+                    v = tokens[wide] if wide < TABLE_SIZE else np.uint32(wide)
+                if v == BREAK:
+                    break
+                if v != 0:
+                    if first < 0:
+                        first = at
+                    h = (h ^ np.uint64(v)) * FNV_PRIME
+                    last = p
+            if first >= 0:
+                hashes[n], starts[n], ends[n] = fmix64(h), first - begin, last - begin
+                n += 1
+        bounds[d + 1] = n
+    return n
+
+
+_ASCII: Final = np.ascontiguousarray(TOKEN[:0x80])  # stays in the processor's nearest cache
+
+
+class Words(NamedTuple):
+    """Words of texts: hashes uint64 [m], byte places in their text int64 [m], and where each text's begin [n + 1]."""
+
+    hashes: Hashes
+    starts: Int64
+    ends: Int64
+    bounds: Int64
+
+
+def split_words(data: Bytes, offsets: Offsets) -> Words:
+    """Every word of texts, as `scan` has them, so that n-grams of several lengths can be looked for in one reading.
+
+    Memory: 24 bytes a word."""
+    room = int(offsets[-1] - offsets[0]) // 2 + len(offsets)
+    hashes, starts, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    bounds = np.zeros(len(offsets), np.int64)
+    n = _words(read_only(data), read_only_offsets(offsets), TOKEN, _ASCII, hashes, starts, ends, bounds)
+    return Words(hashes[:n], starts[:n], ends[:n], bounds)
+
+
+@nb.njit(nogil=True, cache=True)
+def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: ignore[no-untyped-def]
+    """What does not fit in the output arrays is counted but not written. An empty table holds every n-gram."""
+    power, found = gram_power(n), 0
+    for d in range(bounds.size - 1):
+        rolling = np.uint64(0)
+        for i in range(bounds[d], bounds[d + 1]):
+            rolling = rolling * GRAM_BASE + hashes[i]
+            if i - bounds[d] >= n:
+                rolling -= hashes[i - n] * power
+            if i - bounds[d] < n - 1:
+                continue
+            gram = max(fmix64(rolling), np.uint64(1))
+            if table.size and not _contains(table, bits, gram):
+                continue
+            if found < grams.size:
+                grams[found], texts[found], last_words[found] = gram, d, i
+            found += 1
+    return found
+
+
+def match_words(words: Words, ngram: int,
+                table: tuple[Hashes, Hashes] | None) -> tuple[Hashes, Int64, Int64, Int64]:
+    """N-grams of a table, or all if None, in reading order: (hashes uint64, text, first byte, byte after the last)."""
+    room = 1024 if table is not None else len(words.hashes)
+    slots, bits = table or (np.empty(0, np.uint64), np.empty(0, np.uint64))
+    while True:
+        grams, texts, last = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+        found = _match(words.hashes, words.bounds, ngram, slots, bits, grams, texts, last)
+        if found <= room:
+            last = last[:found]
+            return grams[:found], texts[:found], words.starts[last - (ngram - 1)], words.ends[last]
+        room = found

@@ -1,0 +1,1 @@
+"""Deduplication of files of one's own: decisions by their own ids."""

@@ -1,0 +1,1 @@
+"""Compiled parts of deduplication: signatures, candidates, components, passages."""

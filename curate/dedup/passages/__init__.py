@@ -1,0 +1,1 @@
+"""Repeated paragraphs, sentences and n-grams within documents."""

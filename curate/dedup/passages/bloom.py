@@ -1,0 +1,104 @@
+"""DCLM's rule: documents pass, one after another, through a filter of the n-grams that were seen before.
+
+The order within a filter is stated: parts by the rank of their source, then by name; rows as they stand. A filter is
+one process: what it has seen, other filters do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.config import DedupRecipe
+from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
+from curate.dedup.layout import Int64, column, gather_part, part_key, routes
+from curate.dedup.passages.passage_config import BloomConfig, CutKind
+from curate.dedup.passages.passage_cuts import CUTS
+from curate.dedup.passages.passages import survivors_of
+from curate.edits.texts import EditedTexts, edits_of, what_is_left
+from curate.text.strings import string_buffers
+from manifests.errors import StageError
+from manifests.hashing import UInt64
+from manifests.tables import write_partitions
+from manifests.tasks import ShardWork
+
+SEEN: Final = pa.schema([
+    pa.field("part", pa.uint64(), nullable=False), pa.field("row", pa.int64(), nullable=False),
+    pa.field("share", pa.float64(), nullable=False)])
+"""Documents of whose n-grams more than the threshold was seen, routed to their parts."""
+
+
+def filter_of(shard: str, filters: int) -> int:
+    """The filter that a part passes through."""
+    return part_key(shard) % filters
+
+
+def bloom_stage(config: DedupRecipe, work: ShardWork) -> None:
+    """dedup/bloom, a filter. Inputs, one file for each part of the filter, in their order: documents, marks (of
+    selection), kept (marks of dedup); and cuts (manifest of dedup/passage_cuts). Variables: parts, their names;
+    n_grams, which the filter must have room for: n words have no more n-grams than n.
+
+    Texts are taken as selection's edits and the cuts of paragraphs and sentences leave them. Outputs: `cuts`, CUTS, and
+    `seen`, SEEN, both routed. Memory: the filter, and what is cut. Raises StageError where a filter would be too
+    large."""
+    rule = config.bloom or BloomConfig()
+    bits, n_probes = _new_filter(rule, work.variables["n_grams"])
+    cuts, seen = [CUTS.empty_table()], [SEEN.empty_table()]
+    files = [work.inputs(name) for name in ("documents", "marks", "kept")]
+    for shard, *paths in zip(work.variables["parts"], *files, strict=True):
+        earlier = gather_part(work.inputs("cuts", role="cuts"), CUTS, shard)
+        for rows, documents, marks in survivors_of(*paths):
+            texts = _left(documents, marks["edits"], rows, earlier)
+            found = pass_texts(*string_buffers(texts.texts), bits, n_probes, rule.ngram, rule.min_ngram, rule.threshold)
+            work.count("documents", len(rows))
+            work.count("grams", int(found.n_grams.sum()))
+            work.count("grams_seen", int(found.seen.sum()))
+            work.count("grams_added", found.added)
+            cuts.append(_cuts(shard, rows, texts, found))
+            seen.append(_mostly_seen(shard, rows, found, rule.threshold))
+    work.count("filter_bytes", bits.nbytes)
+    work.count("false_positives_per_million", round(1e6 * false_positive_rate(bits, n_probes)))
+    for role, schema, tables in (("cuts", CUTS, cuts), ("seen", SEEN, seen)):
+        table = pa.concat_tables(tables)
+        work.count(f"bloom_{role}", len(table))
+        path = work.output(role, name=f"{role}/{work.task.shard}.parquet")
+        write_partitions(path, schema, table, routes(column(table, "part")))
+
+
+def _new_filter(rule: BloomConfig, n_grams: int) -> tuple[UInt64, int]:
+    """(words of bits uint64, probes) of an empty filter for so many n-grams."""
+    size = filter_size(n_grams, rule.false_positive_rate)
+    if size.n_bytes > rule.max_filter_bytes:
+        raise StageError(f"{n_grams} n-grams need a filter of {size.n_bytes} bytes, more than max_filter_bytes",
+                         where="dedup.bloom", hint="raise dedup.bloom.filters, so that each holds fewer documents")
+    return np.zeros(size.n_words, np.uint64), size.n_probes
+
+
+def _left(documents: pa.Table, edits: pa.ChunkedArray, rows: Int64, earlier: pa.Table) -> EditedTexts:
+    """Texts of a row group without what was cut before."""
+    sizes = documents["n_bytes"].to_numpy()
+    mine = earlier.filter(pc.is_in(earlier["row"], value_set=pa.array(rows)))
+    if not len(mine):
+        return EditedTexts.of(documents["text"], edits, sizes)
+    texts = np.searchsorted(rows, column(mine, "row"))
+    left = what_is_left(texts, column(mine, "start").astype(np.int64), column(mine, "end").astype(np.int64), sizes)
+    return EditedTexts.made_of(documents["text"], edits_of(edits, sizes).within(left)[0])
+
+
+def _cuts(shard: str, rows: Int64, texts: EditedTexts, found: Seen) -> pa.Table:
+    place = np.repeat(np.arange(len(rows)), np.diff(found.bounds))
+    return pa.table({
+        "part": np.full(len(place), part_key(shard), np.uint64), "row": rows[place],
+        "start": texts.starts(place, found.start), "end": texts.ends(place, found.end),
+        "before": texts.ends(place, found.before),
+        "kind": pa.array([CutKind.BLOOM.value]).take(pa.array(np.zeros(len(place), np.int64))),
+        "first_id": pa.nulls(len(place), pa.binary(16))}).cast(CUTS)
+
+
+def _mostly_seen(shard: str, rows: Int64, found: Seen, threshold: float) -> pa.Table:
+    gone = np.flatnonzero(found.seen > threshold * found.n_grams)
+    return pa.table({"part": np.full(len(gone), part_key(shard), np.uint64), "row": rows[gone],
+                     "share": found.seen[gone] / found.n_grams[gone]}, schema=SEEN)

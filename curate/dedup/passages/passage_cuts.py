@@ -1,0 +1,95 @@
+"""Which passages stand in an earlier place, and which of them a host puts on many of its pages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from curate.dedup.config import DedupRecipe
+from curate.dedup.kernels.occurrences import later_occurrences
+from curate.dedup.layout import Int64, column, gather, id_order, repeated, routes
+from curate.dedup.passages.passage_config import CutKind
+from curate.dedup.passages.passages import PASSAGES, ROLES
+from manifests.tables import write_partitions
+from manifests.tasks import ShardWork
+
+_PLACE: Final = [f for f in PASSAGES if f.name in ("part", "row", "start", "end", "before")]
+_KINDS: Final = dict(zip(ROLES, (CutKind.PARAGRAPH, CutKind.SENTENCES), strict=True))
+
+CUTS: Final = pa.schema([
+    *_PLACE, pa.field("kind", pa.string(), nullable=False), pa.field("first_id", pa.binary(16))])
+"""Spans to be cut, routed to their parts. first_id: the document that has the passage first; null where none is
+known."""
+
+BOILERPLATE: Final = pa.schema([
+    *_PLACE, pa.field("key", pa.uint64(), nullable=False), pa.field("n_pages", pa.int64(), nullable=False),
+    pa.field("n_occurrences", pa.int64(), nullable=False)])
+"""Paragraphs that a host repeats, routed to the part of the first page of it that has one."""
+
+
+def passage_cuts_stage(config: DedupRecipe, work: ShardWork) -> None:
+    """dedup/passage_cuts, a partition of keys. Inputs: paragraphs, sentences (manifest of dedup/passages). Variables:
+    partition.
+
+    Occurrences of a key are met in survivor order of their documents, then by place. The first stays, every later one
+    is cut. Outputs: `cuts`, routed; `boilerplate`, routed. Memory: 76 bytes a passage of the partition, twice."""
+    cuts, boilerplate = [CUTS.empty_table()], BOILERPLATE.empty_table()
+    for role, kind in _KINDS.items():
+        table = _in_order(gather(work.inputs(role, role=role), PASSAGES, work.variables["partition"]))
+        work.count(f"{role}_repeated", len(table))
+        found = _later(table, kind)
+        work.count(f"{role}_cut", len(found))
+        cuts.append(found)
+        if kind is CutKind.PARAGRAPH and config.paragraphs is not None:
+            boilerplate = _boilerplate(table, config.paragraphs.report_pages)
+            work.count("boilerplate", len(boilerplate))
+    table = pa.concat_tables(cuts)
+    write_partitions(work.output("cuts"), CUTS, table, routes(column(table, "part")))
+    path = work.output("boilerplate", name=f"boilerplate/{work.task.shard}.parquet")
+    write_partitions(path, BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """What occurs more than once, by key, survivor order and place."""
+    table = table.filter(pa.array(repeated(column(table, "key"))))
+    ids = id_order(table["doc_id"])
+    start, low, high, key = (column(table, name) for name in ("start", "order_low", "order", "key"))
+    order = np.lexsort((start, ids[:, 1], ids[:, 0], low, high, key))
+    return table.take(pa.array(order))
+
+
+def _later(table: pa.Table, kind: CutKind) -> pa.Table:
+    first = later_occurrences(*(column(table, name) for name in ("key", "part", "row", "start", "end")))
+    cut = np.flatnonzero(first >= 0)
+    place = table.select([f.name for f in _PLACE]).take(pa.array(cut))
+    kinds = pa.array([kind.value]).take(pa.array(np.zeros(len(cut), np.int64)))
+    return place.append_column("kind", kinds).append_column(
+        "first_id", table["doc_id"].take(pa.array(first[cut]))).cast(CUTS)
+
+
+def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
+    """BOILERPLATE of a table as of `_in_order`: one row a host and paragraph, at its first page."""
+    table = table.filter(pa.array(column(table, "host") > 0))
+    host, key = column(table, "host"), column(table, "key")
+    part, row = column(table, "part"), column(table, "row")
+    order = np.lexsort((host, key))  # stable: within a host, as they are met
+    fresh = _changes(key[order], host[order])
+    group = np.cumsum(fresh) - 1
+    documents = np.lexsort((row[order], part[order], group))
+    new_page = _changes(group[documents], part[order][documents], row[order][documents])
+    n_pages = np.bincount(group[documents][new_page], minlength=int(fresh.sum()))
+    n_occurrences = np.bincount(group, minlength=int(fresh.sum()))
+    many = n_pages >= report_pages
+    found = table.select([*(f.name for f in _PLACE), "key"]).take(pa.array(order[fresh][many]))
+    return found.append_column("n_pages", pa.array(n_pages[many])).append_column(
+        "n_occurrences", pa.array(n_occurrences[many])).cast(BOILERPLATE)
+
+
+def _changes(*columns: Int64) -> np.ndarray:
+    """Where a row differs from the one before, bool [n]."""
+    fresh = np.ones(len(columns[0]), np.bool_)
+    if len(fresh):
+        fresh[1:] = np.any([c[1:] != c[:-1] for c in columns], axis=0)
+    return fresh

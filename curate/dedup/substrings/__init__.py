@@ -1,0 +1,1 @@
+"""Exact substrings that occur in several documents."""

@@ -1,0 +1,232 @@
+"""Passages that stand more than once anywhere in the kept documents, found exactly and in bounded memory.
+
+    anchors (a part) -> repeated (a partition) -> contexts (a part) -> repeats (a partition) -> marks (a part)
+
+A window is `min_bytes` neighbouring bytes of one document. Windows of equal bytes have anchors of equal hash
+(`curate.dedup.kernels.anchors`), so only windows whose anchor's hash occurs again can have a twin: those alone are
+written out, as contexts, by partition of the hash, and compared byte by byte. Nothing is missed and nothing is taken
+for equal that is not; the outcome depends neither on the number of partitions nor on the order of the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.dedup.kernels.anchors import find_anchors
+from curate.dedup.kernels.repeats import find_repeats
+from curate.dedup.layout import Int64, check_aligned, column, gather, gather_part, id_order, part_key, routes
+from curate.dedup.substrings.substring_config import SubstringConfig
+from curate.edits.kernels.join import join_spans
+from curate.heuristics.verdicts import FlatEdits
+from curate.text.strings import Bytes, Offsets, string_buffers
+from curate.text.words import Hashes
+from manifests.schema import EDITS
+from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
+from manifests.tasks import ShardWork
+
+_U64: Final = pa.uint64()
+_PART: Final = pa.field("part", _U64, nullable=False)
+_ROW: Final = pa.field("row", pa.int64(), nullable=False)
+_GRAM: Final = pa.field("gram", _U64, nullable=False)
+_START: Final = pa.field("start", pa.int64(), nullable=False)
+
+ANCHORS: Final = pa.schema([_GRAM, _PART, pa.field("several", pa.bool_(), nullable=False)])
+"""Each hash once a part. several: whether the part has it more than once, be it within one window."""
+
+REPEATED: Final = pa.schema([_PART, _GRAM])
+"""Hashes that occur more than once in the corpus, for each part that has them."""
+
+CONTEXTS: Final = pa.schema([
+    _GRAM, _PART, _ROW, _START, pa.field("order", _U64, nullable=False), pa.field("order_low", _U64, nullable=False),
+    pa.field("doc_id", pa.binary(16), nullable=False), pa.field("bytes", pa.large_binary(), nullable=False)])
+"""Windows that share an anchor, as the bytes they cover; start: of the first of them, in the edited text."""
+
+RUNS: Final = pa.schema([
+    _PART, _ROW, _START, pa.field("end", pa.int64(), nullable=False), pa.field("first_id", pa.binary(16))])
+"""Bytes start:end of a document's edited text: windows that stand earlier elsewhere, in document first_id; or, where
+that is null, that are the first of their kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditedTexts:
+    """The kept documents of a row group. rows: int64, places in the part. texts: large_string, as earlier edits leave
+    them. edits: which bytes of the extracted texts they are."""
+
+    rows: Int64
+    texts: pa.LargeStringArray
+    edits: FlatEdits
+
+    @property
+    def buffers(self) -> tuple[Bytes, Offsets]:
+        return string_buffers(self.texts)
+
+
+def edited_texts(work: ShardWork, only: Int64 | None = None) -> Iterator[EditedTexts]:
+    """The kept documents of a part, a row group at a time. Inputs: documents, select (its edits), marks (of dedup).
+
+    only: ascending rows to stop at; groups without any are passed over unread but for their ids."""
+    kept = read_table(work.input("marks"), ["doc_id", "keep"])
+    edits = read_table(work.input("select"), ["edits"])["edits"].combine_chunks()
+    enters = kept["keep"].to_numpy()
+    if only is not None:
+        enters = enters & np.isin(np.arange(len(enters)), only)
+    start = 0
+    for group in read_row_groups(work.input("documents"), ["doc_id", "text", "n_bytes"]):
+        check_aligned(group["doc_id"], kept["doc_id"].slice(start, len(group)), work.input("marks"))
+        rows = start + np.flatnonzero(enters[start : start + len(group)])
+        start += len(group)
+        if len(rows):
+            here = pa.array(rows - start + len(group))
+            flat = FlatEdits.of(_taken(edits, rows), group["n_bytes"].take(here).to_numpy())
+            texts = group["text"].take(here)
+            yield EditedTexts(rows, flat.texts(texts), flat)
+
+
+def _taken(edits: pa.Array, rows: Int64) -> pa.Array:
+    chosen = edits.take(pa.array(rows))
+    return pa.concat_arrays(chosen.chunks) if isinstance(chosen, pa.ChunkedArray) else chosen.cast(EDITS)
+
+
+def anchors_stage(config: SubstringConfig, work: ShardWork) -> None:
+    """dedup/anchors, a part. Inputs: documents, select, marks (of dedup).
+
+    Output: `anchors`, by partition of the hash; about 8 bytes for every min_bytes / 4 bytes of text."""
+    seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    for some in edited_texts(work):
+        work.count("documents", len(some.rows))
+        work.count("bytes", pc.sum(pc.binary_length(some.texts)).as_py() or 0)
+        anchors = find_anchors(*some.buffers, config.min_bytes)
+        seen.append(anchors.hashes)
+        twice.append(anchors.hashes[anchors.twice])
+    ordered = np.sort(np.concatenate(seen))
+    work.count("anchors", len(ordered))
+    fresh = np.ones(len(ordered), np.bool_)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    places = np.flatnonzero(fresh)
+    grams = ordered[places]
+    several = (np.diff(places, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
+    table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.shard), np.uint64),
+                      "several": several})
+    write_partitions(work.output("anchors"), ANCHORS, table, grams % np.uint64(config.partitions))
+
+
+def repeated_stage(config: SubstringConfig, work: ShardWork) -> None:
+    """dedup/repeated, a partition. Inputs: anchors (manifest of dedup/anchors). Variables:
+    partition.
+
+    Output: `repeated`, routed. Memory: about 50 bytes an anchor of the partition, so 2 bytes a byte of text /
+    partitions with 100 min_bytes."""
+    table = gather(work.inputs("anchors", role="anchors"), ANCHORS, work.variables["partition"])
+    grams = column(table, "gram")
+    order = np.argsort(grams, kind="stable")
+    same = grams[order][1:] == grams[order][:-1]
+    again = column(table, "several").copy()
+    again[order[1:][same]] = True
+    again[order[:-1][same]] = True
+    found = table.filter(pa.array(again)).select(REPEATED.names)
+    work.count("anchors", len(table))
+    work.count("repeated", len(found))
+    write_partitions(work.output("repeated"), REPEATED, found, routes(column(found, "part")))
+
+
+def contexts_stage(config: SubstringConfig, work: ShardWork) -> None:
+    """dedup/contexts, a part. Inputs: documents, select, marks (of dedup), signatures (same part), repeated
+    (manifest of dedup/repeated).
+
+    Output: `contexts`, by partition of the hash: what the search compares. About 5 bytes for each byte of text that
+    lies near a repeated anchor; 64 MB of them are held at a time, beside a row group of text."""
+    repeated = np.sort(column(gather_part(work.inputs("repeated", role="repeated"), REPEATED, work.task.shard), "gram"))
+    facts = read_table(work.input("signatures"), ["row", "order", "order_low", "doc_id"])
+    work.write("contexts", partition_schema(CONTEXTS), _contexts(config, work, repeated, facts))
+
+
+def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
+    rows = column(facts, "row")
+    held: list[pa.Table] = []
+    for some in edited_texts(work):
+        anchors = find_anchors(*some.buffers, config.min_bytes)
+        anchors = anchors.of(members(anchors.hashes, repeated))
+        owner = some.rows[anchors.texts]
+        mine = facts.take(pa.array(np.searchsorted(rows, owner)))
+        places = np.arange(len(owner) + 1, dtype=np.int64)
+        found = join_spans(some.texts, anchors.texts, anchors.firsts, anchors.lasts + config.min_bytes, places)
+        work.count("contexts", len(owner))
+        work.count("bytes", len(found.buffers()[2] or b""))
+        held.append(pa.table({
+            "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "row": owner,
+            "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"], "doc_id": mine["doc_id"],
+            "bytes": found.view(pa.large_binary())}, schema=CONTEXTS))
+        if sum(table.nbytes for table in held) > _HELD_BYTES:
+            yield from _by_partition(config, held)
+            held = []
+    yield from _by_partition(config, held)
+
+
+_HELD_BYTES: Final = 1 << 26
+
+
+def _by_partition(config: SubstringConfig, tables: list[pa.Table]) -> Iterator[pa.Table]:
+    table = pa.concat_tables([CONTEXTS.empty_table(), *tables])
+    home = (column(table, "gram") % np.uint64(config.partitions)).astype(np.int32)
+    order = np.argsort(home, kind="stable")
+    bounds = np.searchsorted(home[order], np.arange(config.partitions + 1))
+    ordered = table.take(pa.array(order)).add_column(0, partition_schema(CONTEXTS).field(0), pa.array(home[order]))
+    for start, end in pairwise(bounds.tolist()):
+        if end > start:
+            yield ordered.slice(start, end - start)
+
+
+def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
+    """Whether each value is in an ascending array."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.asarray(ordered[place] == values)
+
+
+def repeats_stage(config: SubstringConfig, work: ShardWork) -> None:
+    """dedup/repeats, a partition. Inputs: contexts (manifest of dedup/contexts). Variables:
+    partition.
+
+    Output: `runs`, routed. Memory: the contexts of the partition and about 100 bytes each, and up to 96 bytes a
+    distinct window of one hash."""
+    table = gather(work.inputs("contexts", role="contexts"), CONTEXTS, work.variables["partition"]).combine_chunks()
+    ids = id_order(table["doc_id"])
+    grams, start = column(table, "gram"), column(table, "start")
+    order = np.lexsort((start, ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order"), grams))
+    documents = _documents(ids, order)
+    data, offsets = _bytes(table["bytes"])
+    runs = find_repeats(data, offsets, order.astype(np.int64), grams, config.min_bytes, documents)
+    work.count("contexts", len(table))
+    work.count("runs", len(runs.contexts))
+    owners = pa.array(runs.owners, mask=runs.owners < 0)
+    narrow = table.select(["part", "row"]).take(pa.array(runs.contexts))
+    begin = start[runs.contexts]
+    found = pa.table({"part": narrow["part"], "row": narrow["row"], "start": begin + runs.firsts,
+                      "end": begin + runs.lasts + config.min_bytes, "first_id": table["doc_id"].take(owners)})
+    write_partitions(work.output("runs"), RUNS, found, routes(column(found, "part")))
+
+
+def _documents(ids: np.ndarray, order: Int64) -> Int64:
+    """A number for each context, the same for those of one document where they are neighbours in the order."""
+    ordered = ids[order]
+    fresh = np.ones(len(order), np.int64)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(fresh)
+    return numbers
+
+
+def _bytes(values: pa.ChunkedArray) -> tuple[Bytes, Offsets]:
+    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.large_binary())
+    _, offsets, data = array.buffers()
+    places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return np.frombuffer(data or b"", np.uint8), places if len(places) else np.zeros(1, np.int64)

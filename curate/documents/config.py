@@ -1,0 +1,61 @@
+"""The configuration of the stage `extract`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.documents.normalise import NormaliseConfig
+from curate.extraction.html import Extractor
+from curate.heuristics.signals import Words
+from curate.sources.columns import ColumnNames
+from curate.sources.robots import RobotsRules
+from curate.sources.url_rules import UrlRules
+
+
+class ExtractConfig(BaseModel):
+    """What becomes a document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extractor: Extractor = Field(
+        default=Extractor.BLOCKS,
+        description="HTML extractor that turns a page into text: blocks is the learned one of this project.")
+    http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
+    max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
+                                description="Bytes of a page's HTML, decompressed, above which it is dropped.")
+    max_html_depth: int = Field(
+        default=1024, ge=16,
+        description="Elements open at once above which a page is dropped unparsed: a parser's time grows with its "
+                    "square. Real pages stay below 300.")
+    max_html_tags: int = Field(
+        default=500_000, ge=1000,
+        description="Start tags above which a page is dropped unparsed: a parser takes half a kilobyte for each.")
+    max_tag_attributes: int = Field(
+        default=1024, ge=64, description="Attributes of one tag above which a page is dropped unparsed.")
+    robots: RobotsRules = Field(default_factory=RobotsRules, description="Pages that ask not to be used.")
+    urls: UrlRules = Field(default_factory=UrlRules,
+                           description="Rules on addresses; text sources are held to blocked_hosts alone.")
+    columns: ColumnNames = Field(default_factory=ColumnNames, description="Columns of JSONL and Parquet sources.")
+    normalise: NormaliseConfig = Field(
+        default_factory=NormaliseConfig, description="Steps that put every text into one form.")
+    min_text_bytes: int = Field(default=1, ge=1, description="UTF-8 bytes of text below which a document is dropped.")
+    max_text_bytes: int = Field(default=16 << 20, ge=1, le=1 << 30,
+                                description="UTF-8 bytes of text above which a document is dropped.")
+    identify_language: bool = Field(default=True, description="Whether languages are identified at all.")
+    languages: tuple[str, ...] | None = Field(
+        default=("en",),
+        description="Languages that are kept, where the source is filtered by language; null keeps all. ISO 639-1 or "
+                    "639-3 codes, or labels of the model, such as eng_Latn.")
+    min_language_score: float = Field(
+        default=0.65, ge=0, le=1,
+        description="Least probability of the identified language, where languages are filtered.")
+    min_language_share: float = Field(
+        default=0, ge=0, le=1,
+        description="Least share of a text's windows that are not surely of another language than its own, where "
+                    "languages are filtered; 1 drops every page of several languages, 0 none.")
+    language_model: str | None = Field(
+        default=None,
+        description="Path of a fastText language identification model; null takes the one in the user's cache.")
+    signals: bool = Field(default=True, description="Whether the heuristic signals are computed and stored.")
+    words: Words = Field(default=Words.PAPER, description=(
+        "What the signals count as words, lines and characters: as the papers do, or exactly as datatrove does."))

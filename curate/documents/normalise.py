@@ -1,0 +1,124 @@
+"""Text put into one form without losing what a reader would miss: mojibake, NFC, control characters, white space.
+
+Every step is named in the recipe and can be switched off. Compiled passes do the last two steps, and find the few texts
+that the first two may concern; only those are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import ftfy
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.sources.rows import strings_array
+from curate.text.cleaning import (
+    DROPPED,
+    MAYBE_MOJIBAKE,
+    NOT_SURELY_NFC,
+    RESPACED,
+    Actions,
+    Flags,
+    clean_texts,
+    cleaning_actions,
+    look_at_texts,
+)
+
+_ENCODING_STEPS: Final = ftfy.TextFixerConfig(
+    unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
+    uncurl_quotes=False, fix_line_breaks=False, fix_surrogates=False, remove_control_chars=False, normalization=None,
+    # A sequence with a lost byte is a guess, so it stays as it is.
+    replace_lossy_sequences=False)
+
+
+class NormaliseConfig(BaseModel):
+    """Which steps are taken, in this order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mojibake: bool = Field(
+        default=True,
+        description="Lines of UTF-8 that were once read as windows-1252 or the like are put right, where ftfy finds "
+                    "them to be so and no byte is lost: UTF-8's three characters for an apostrophe become one.")
+    nfc: bool = Field(default=True, description="Unicode normalisation form C: one code point sequence for one text.")
+    control_characters: bool = Field(
+        default=True,
+        description="Control characters, byte order marks, soft hyphens, word joiners and annotation marks go. "
+                    "Joiners and direction marks of living scripts stay.")
+    whitespace: bool = Field(
+        default=True,
+        description="Line breaks of any kind become line feeds, no-break and typographic spaces blanks; blanks at line "
+                    "ends, and empty lines beyond one, go. Indentation stays.")
+
+
+class Normalised(NamedTuple):
+    """texts: large_string [n]. changed: texts changed by each step that was taken, by its name in the recipe."""
+
+    texts: pa.LargeStringArray
+    changed: dict[str, int]
+
+
+def normalise(texts: pa.Array | pa.ChunkedArray, config: NormaliseConfig) -> Normalised:
+    """Texts after the steps of a recipe; nulls stay null. texts: string or large_string [n]."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)
+    given, changed = texts.cast(pa.large_string()), {}
+    found = given
+    if config.mojibake or config.nfc:
+        flags = look_at_texts(found)
+        if config.mojibake:
+            found, changed["mojibake"] = _repair(found, flags & MAYBE_MOJIBAKE != 0, fix_mojibake)
+        if config.nfc:
+            # What was repaired may have become something to normalise.
+            flags = look_at_texts(found) if changed.get("mojibake") else flags
+            found, changed["nfc"] = _repair(found, flags & NOT_SURELY_NFC != 0, _nfc)
+    if config.control_characters or config.whitespace:
+        found, done = clean_texts(found, _actions(config.control_characters, config.whitespace), config.whitespace)
+        if config.control_characters:
+            changed["control_characters"] = int(np.count_nonzero(done & DROPPED))
+        if config.whitespace:
+            changed["whitespace"] = int(np.count_nonzero(done & RESPACED))
+    if given.null_count:
+        found = pc.if_else(pc.is_valid(given), found, pa.scalar(None, pa.large_string()))
+    return Normalised(found, changed)
+
+
+def fix_mojibake(text: str) -> str:
+    """A text whose lines were repaired where they are surely UTF-8 read as something else (ftfy's `fix_encoding`).
+
+    Line by line, since a page may quote one broken comment among sound ones."""
+    return "\n".join(ftfy.fix_encoding(line, _ENCODING_STEPS) if _may_be_broken(line) else line
+                     for line in text.split("\n"))
+
+
+def _may_be_broken(line: str) -> bool:
+    return not line.isascii()
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+@functools.cache
+def _actions(control_characters: bool, whitespace: bool) -> Actions:
+    return cleaning_actions(control_characters, whitespace)
+
+
+def _repair(texts: pa.Array, suspects: Flags, repair: Callable[[str], str]) -> tuple[pa.Array, int]:
+    """Texts with the suspects among them repaired, and how many of those changed."""
+    places = np.flatnonzero(suspects)
+    if not len(places):
+        return texts, 0
+    old = texts.take(pa.array(places)).to_pylist()
+    new = [repair(text) for text in old]
+    n = sum(a != b for a, b in zip(old, new, strict=True))
+    if not n:
+        return texts, 0
+    replacements = strings_array([text.encode() for text in new])
+    return pc.replace_with_mask(texts, pa.array(suspects), replacements), n

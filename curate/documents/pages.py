@@ -1,0 +1,154 @@
+"""Archived pages as rows: addresses are judged for a batch at once, then what is left is parsed page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Final
+
+import pyarrow as pa
+
+from curate.documents.config import ExtractConfig
+from curate.extraction.html import decode, extractor, is_html
+from curate.sources.archives import read_archive
+from curate.sources.columns import SourceFile
+from curate.sources.kernels.markup import measure_markup
+from curate.sources.responses import HttpPage, decode_http, decode_resource
+from curate.sources.robots import robots_reason
+from curate.sources.rows import ExtractReason, row_ids, rows_table, strings_array, valid_text
+from curate.sources.url_rules import load_url_lists, url_reasons
+from curate.sources.warc import Loss, WarcEntry
+from curate.text.urls import hosts_of
+from manifests.errors import InputError
+from manifests.tasks import ShardWork
+
+_BATCH_PAGES: Final = 256
+_BATCH_BYTES: Final = 16 << 20
+_HTTP_HEADER_BYTES: Final = 1 << 20  # of a record beside its body
+_WANTED: Final = {"warc": frozenset({"response", "resource"}), "wet": frozenset({"conversion"})}
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What became of one page: its text, or why there is none."""
+
+    text: bytes | None = None
+    reason: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+
+
+Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Loss]]
+"""What gives the records of the wanted types, and skips contents longer than so many bytes."""
+
+
+def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWork, file: SourceFile,
+               ) -> Iterator[pa.Table]:
+    """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
+
+    Raises InputError where the file holds no record at all."""
+    wanted = _WANTED[file.kind]
+    batch: list[WarcEntry] = []
+    n_records = n_bytes = 0
+    first_loss = ""
+    read = stream if callable(stream) else partial(read_archive, stream)
+    for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
+        if isinstance(entry, Loss):
+            work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
+            first_loss = first_loss or f": {entry.what}"
+            continue
+        n_records += 1
+        work.count(f"records_{entry.kind if entry.kind.isalpha() else 'unknown'}")
+        if entry.kind not in wanted:
+            continue
+        batch.append(entry)
+        n_bytes += len(entry.block or b"")
+        if len(batch) >= _BATCH_PAGES or n_bytes >= _BATCH_BYTES:
+            yield _page_rows(batch, config, work, file)
+            batch, n_bytes = [], 0
+    if batch:
+        yield _page_rows(batch, config, work, file)
+    if n_records == 0:
+        raise InputError(f"holds no archive record that can be read{first_loss}", where=file.path,
+                         hint="is it a WARC, ARC or WACZ file, and was it fetched whole?")
+
+
+def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: ShardWork, file: SourceFile) -> pa.Table:
+    lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
+    urls = strings_array([None if e.url is None else valid_text(e.url) for e in batch]).cast(pa.string())
+    host = hosts_of(urls)
+    verdicts = []
+    for entry, reason in zip(batch, url_reasons(urls, host, config.urls, lists).to_pylist(), strict=True):
+        if reason is not None:
+            verdicts.append(_Verdict(reason=reason))
+        elif file.kind == "wet":
+            verdicts.append(_conversion(entry, config))
+        else:
+            verdicts.append(_response(entry, config, work))
+    columns = {
+        "doc_id": row_ids(file.source, file.origin_path, [e.position for e in batch]),
+        "record_id": strings_array([_record_id(e) for e in batch]).cast(pa.string()),
+        "url": urls, "host": host, "date": [e.date for e in batch],
+        "origin_offset": [e.offset for e in batch], "origin_length": [e.length for e in batch],
+        "text": strings_array([v.text for v in verdicts]), "reason": [v.reason for v in verdicts],
+        "value": [v.value for v in verdicts], "threshold": [v.threshold for v in verdicts]}
+    return rows_table(columns, len(batch))
+
+
+def _record_id(entry: WarcEntry) -> bytes | None:
+    found = entry.fields.get("warc-record-id")
+    return valid_text(found) if found else None
+
+
+def _too_large(n_bytes: int, config: ExtractConfig) -> _Verdict:
+    return _Verdict(None, str(ExtractReason.HTML_TOO_LARGE), float(n_bytes), float(config.max_html_bytes))
+
+
+def _conversion(entry: WarcEntry, config: ExtractConfig) -> _Verdict:
+    """The text of a WET record, which is UTF-8 by definition."""
+    if entry.block is None or len(entry.block) > config.max_html_bytes:
+        return _too_large(entry.n_block_bytes, config)
+    return _Verdict(valid_text(decode(entry.block)))
+
+
+def _response(entry: WarcEntry, config: ExtractConfig, work: ShardWork) -> _Verdict:
+    """The text of a response's HTML."""
+    if entry.block is None:
+        return _too_large(entry.n_block_bytes, config)
+    if entry.kind == "resource":
+        page: HttpPage | None = decode_resource(entry.block, entry.fields.get("content-type"), config.max_html_bytes)
+    else:
+        page = decode_http(entry.block, config.max_html_bytes)
+    if page is None:
+        return _Verdict(reason=str(ExtractReason.UNREADABLE))
+    if page.status is not None and page.status not in config.http_statuses:
+        return _Verdict(reason=str(ExtractReason.HTTP_STATUS), value=page.status)
+    if not is_html(page.content_type, page.body):
+        return _Verdict(reason=str(ExtractReason.NOT_HTML))
+    work.count("html_pages")
+    work.count("html_bytes", len(page.body))
+    refused = _refused(page, config)
+    if refused is not None:
+        return refused
+    try:
+        text = extractor(config.extractor)(page.body, page.charset)
+    except (ValueError, RuntimeError):
+        return _Verdict(reason=str(ExtractReason.UNREADABLE))
+    return _Verdict(valid_text(text))
+
+
+def _refused(page: HttpPage, config: ExtractConfig) -> _Verdict | None:
+    """Why a page is not parsed at all: it asks not to be used, or would cost a parser too much."""
+    if len(page.body) > config.max_html_bytes:
+        return _too_large(len(page.body), config)
+    if (asked := robots_reason(page, config.robots)) is not None:
+        return _Verdict(reason=str(asked))
+    markup = measure_markup(page.body)
+    for reason, value, limit in (
+            (ExtractReason.HTML_TOO_DEEP, markup.depth, config.max_html_depth),
+            (ExtractReason.HTML_TOO_MANY_TAGS, markup.n_tags, config.max_html_tags),
+            (ExtractReason.HTML_TOO_MANY_ATTRIBUTES, markup.n_attributes, config.max_tag_attributes)):
+        if value > limit:
+            return _Verdict(None, str(reason), float(value), float(limit))
+    return None

@@ -1,0 +1,229 @@
+"""The stage `extract`: one archive or text file to a table of documents, with language and signals.
+
+The HTML parser is the only step that sees pages one by one. Everything around it works on columns of about a thousand
+rows: rules on addresses before it, rules on texts, language identification and signals after it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.documents.config import ExtractConfig
+from curate.documents.normalise import normalise
+from curate.documents.reading import read_source
+from curate.extraction.html import extract_text as extract_text
+from curate.heuristics.signals import SIGNAL_FIELDS, signals
+from curate.language.codes import language_code, wanted_labels
+from curate.language.identify import Languages, identify
+from curate.sources.columns import SourceFile
+from curate.sources.http import HttpConfig
+from curate.sources.kinds import detect_kind
+from curate.sources.rows import ROWS, ExtractReason
+from manifests.removals import is_removed, removed_ids
+from manifests.schema import DOCUMENTS, EXCLUSIONS
+from manifests.tasks import ShardWork
+
+_TARGET_ROWS: Final = 1000
+_TARGET_BYTES: Final = 16 << 20
+_EXCLUSION_ROWS: Final = 65_536  # of a row group
+STAGE: Final = "extract"
+SIGNAL_DOCUMENTS: Final = pa.schema([*DOCUMENTS, *SIGNAL_FIELDS])
+"""The document table with its signals."""
+
+
+def extract(config: ExtractConfig, work: ShardWork) -> None:
+    """Turn one input file into documents and exclusions.
+
+    Input `source`: a path or URL. Variables: source, origin_path, kind (auto, warc, wet, jsonl, parquet, text);
+    optionally filter_language (true), languages (of the configuration), id_column, text_column, url_column. Inputs
+    beside it: the files of lists, by the field that names them. Outputs: `documents`, and `exclusions` at
+    SOURCE/exclusions/PART.parquet. Damage is reported with its place; raises InputError for a file that cannot be
+    read at all."""
+    file = _source_file(config, work)
+    schema = SIGNAL_DOCUMENTS if config.signals else DOCUMENTS
+    with closing(_Exclusions(file)) as excluded:
+        work.write("documents", schema, _documents(config, work, file, excluded))
+        shard = PurePosixPath(work.task.shard)
+        work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{shard.parent}/exclusions/{shard.name}.parquet")
+
+
+def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
+    facts = work.variables
+    named = {use: facts[f"{use}_column"] for use in ("id", "text", "url") if facts.get(f"{use}_column")}
+    columns = config.columns.model_copy(update=named)
+    path = work.input("source")
+    http = HttpConfig(**work.settings.get("http", {}))
+    return SourceFile(path=path, source=facts["source"], origin_path=facts["origin_path"],
+                      kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns)
+
+
+def _documents(config: ExtractConfig, work: ShardWork, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
+    """The document tables of a file, its exclusions put aside and everything counted."""
+    removed = removed_ids(work.inputs("removals"))
+    for rows in _gathered(read_source(config, work, file)):
+        work.count("candidates", len(rows))
+        rows = _exclude(rows, is_removed(rows["doc_id"], removed), ExtractReason.REMOVED_ON_REQUEST)
+        judged = _judge_texts(_normalised(rows, config, work), config)
+        judged = _judge_languages(judged, config, work)
+        kept = judged.filter(pc.is_null(judged["reason"]))
+        dropped = judged.filter(pc.is_valid(judged["reason"]))
+        for item in pc.value_counts(dropped["reason"]):
+            work.count(f"dropped_{item['values'].as_py()}", item["counts"].as_py())
+        excluded.add(dropped)
+        if len(kept):
+            documents = _document_table(kept, config, file)
+            work.count("documents", len(documents))
+            work.count("text_bytes", pc.sum(documents["n_bytes"]).as_py())
+            yield documents
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Tables of `ROWS` joined to about a thousand rows or 16 MiB, and cut to them."""
+    waiting: list[pa.Table] = []
+    n_rows = n_bytes = 0
+    for table in tables:
+        for piece in _pieces(table):
+            size = _text_bytes(piece)
+            if waiting and (n_rows + len(piece) > _TARGET_ROWS or n_bytes + size > _TARGET_BYTES):
+                yield pa.concat_tables(waiting).combine_chunks()
+                waiting, n_rows, n_bytes = [], 0, 0
+            waiting.append(piece)
+            n_rows, n_bytes = n_rows + len(piece), n_bytes + size
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _text_bytes(rows: pa.Table) -> int:
+    return int(pc.sum(pc.binary_length(rows["text"])).as_py() or 0)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """A table in runs of rows within both targets; a longer text is a run of its own."""
+    sizes = pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy()
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(table):
+        before = ends[start - 1] if start else 0
+        end = int(np.searchsorted(ends, before + _TARGET_BYTES, side="right"))
+        end = min(max(end, start + 1), start + _TARGET_ROWS, len(table))
+        yield table.slice(start, end - start)
+        start = end
+
+
+def _exclude(rows: pa.Table, failed: Any, reason: ExtractReason, value: Any = None, threshold: float | None = None,
+             ) -> pa.Table:
+    """Give a reason to the rows that fail and have none yet. value: an array, one a row."""
+    mask = pc.and_(pc.fill_null(failed, False), pc.is_null(rows["reason"]))
+    for name, new in (("reason", pa.scalar(str(reason))), ("value", value), ("threshold", threshold)):
+        if new is not None:
+            kind = ROWS.field(name)
+            column = pc.if_else(mask, pc.cast(new, kind.type) if not isinstance(new, float) else new, rows[name])
+            rows = rows.set_column(rows.schema.get_field_index(name), kind, column)
+    return rows
+
+
+def _normalised(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
+    """Rows with their texts put into one form, and how many each step changed."""
+    texts, changed = normalise(rows["text"], config.normalise)
+    for step, n in changed.items():
+        work.count(f"normalised_{step}", n)
+    return rows.set_column(rows.schema.get_field_index("text"), ROWS.field("text"), texts)
+
+
+def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:
+    """Exclude documents without text, and those whose text is too short or too long."""
+    size = pc.fill_null(pc.binary_length(rows["text"]), 0)
+    blank = pc.fill_null(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(rows["text"])), 0), True)
+    rows = _exclude(rows, blank, ExtractReason.NO_TEXT)
+    rows = _exclude(rows, pc.less(size, config.min_text_bytes), ExtractReason.TEXT_TOO_SHORT, size,
+                    float(config.min_text_bytes))
+    return _exclude(rows, pc.greater(size, config.max_text_bytes), ExtractReason.TEXT_TOO_LONG, size,
+                    float(config.max_text_bytes))
+
+
+def _judge_languages(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
+    """Add language and language_score, of the rows that are still there, and exclude by them where asked to."""
+    texts = pc.if_else(pc.is_null(rows["reason"]), rows["text"], pa.scalar(None, pa.large_string()))
+    if config.identify_language:
+        found = identify(texts, config.language_model)
+    else:
+        none = pa.nulls(len(rows), pa.float32())
+        found = Languages(pa.nulls(len(rows), pa.string()), none, none)
+    rows = rows.append_column("language", _codes(found.labels)).append_column("language_score", found.scores)
+    mixed = pc.less(found.shares, 1.0)
+    work.count("mixed_language", pc.sum(mixed).as_py() or 0)
+    if not (config.identify_language and work.variables.get("filter_language", True)):
+        return rows
+    wanted = work.variables.get("languages") or config.languages
+    if wanted is not None:
+        meant = wanted_labels(pc.unique(found.labels.drop_null()).to_pylist(), wanted)
+        rows = _exclude(rows, pc.invert(pc.is_in(found.labels, pa.array(meant, pa.string()))), ExtractReason.LANGUAGE,
+                        found.scores)
+        # Compared as the float32 it is stored as: a report of value and threshold must not contradict the verdict.
+        unsure = pc.less(found.scores, pa.scalar(config.min_language_score, pa.float32()))
+        rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, found.scores, config.min_language_score)
+    foreign = pc.less(found.shares, pa.scalar(config.min_language_share, pa.float32()))
+    return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, found.shares, config.min_language_share)
+
+
+def _codes(labels: pa.StringArray) -> pa.Array:
+    """The code of each label of a language model; string [n]."""
+    names = labels.dictionary_encode()
+    codes = pa.array([language_code(label) for label in names.dictionary.to_pylist()], pa.string())
+    return codes.take(names.indices)
+
+
+def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> pa.Table:
+    """Kept rows as the table that is written."""
+    n = len(rows)
+    made = {"source": pa.repeat(pa.scalar(file.source), n), "origin_path": pa.repeat(pa.scalar(file.origin_path), n),
+            "n_bytes": pc.cast(pc.binary_length(rows["text"]), pa.int64())}
+    arrays = [made[f.name] if f.name in made else rows[f.name] for f in DOCUMENTS]
+    table = pa.Table.from_arrays(arrays, schema=DOCUMENTS)
+    if not config.signals:
+        return table
+    found = signals(rows["text"], config.words, rows["language"])
+    for field in SIGNAL_FIELDS:
+        table = table.append_column(field, found[field.name])
+    return table
+
+
+class _Exclusions:
+    """The exclusions of a file, spilled to a temporary file: a long input may exclude more than memory should hold."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self._spill = tempfile.TemporaryFile(prefix="curate-exclusions-")  # noqa: SIM115 (closed by close)
+        self._writer = pa.ipc.new_stream(self._spill, EXCLUSIONS)
+
+    def add(self, rows: pa.Table) -> None:
+        n = len(rows)
+        made = {"source": self._file.source, "origin_path": self._file.origin_path, "stage": STAGE}
+        arrays = [pa.repeat(pa.scalar(made[f.name]), n) if f.name in made else rows[f.name] for f in EXCLUSIONS]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=EXCLUSIONS))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Everything added, in row groups of 65,536 rows or so; adds no more after."""
+        self._writer.close()
+        self._spill.seek(0)
+        waiting: list[pa.RecordBatch] = []
+        n_rows = 0
+        for batch in pa.ipc.open_stream(self._spill):
+            waiting.append(batch)
+            n_rows += len(batch)
+            if n_rows >= _EXCLUSION_ROWS:
+                yield pa.Table.from_batches(waiting)
+                waiting, n_rows = [], 0
+        if waiting:
+            yield pa.Table.from_batches(waiting)
+
+    def close(self) -> None:
+        self._spill.close()

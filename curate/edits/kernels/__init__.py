@@ -1,0 +1,1 @@
+"""Compiled cutting and joining of texts."""

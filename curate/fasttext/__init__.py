@@ -1,0 +1,1 @@
+"""fastText models read without fastText, and scored by compiled code."""

@@ -1,0 +1,1 @@
+"""The published heuristic filters: signals, rules over them, presets, edits."""

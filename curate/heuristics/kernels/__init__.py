@@ -1,0 +1,1 @@
+"""Compiled signals and edits of the published heuristics."""

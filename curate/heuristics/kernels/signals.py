@@ -1,0 +1,272 @@
+"""Every signal of texts, in one call over Arrow string buffers: the order of the columns is `COLUMNS`.
+
+`curate.heuristics.signals` says what each column means. Texts are taken in batches of 4 MiB; scratch is about 25 bytes
+a word of the batch, and 60 a word or line of its longest text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from curate.heuristics.kernels import c4, refinedweb, segments, survey
+from curate.heuristics.kernels.repetition import gram_measures, repeats, table_size
+from curate.heuristics.kernels.spacy.contractions import SPECIAL_KEYS, SPECIAL_PIECES
+from curate.heuristics.kernels.spacy.english import ALL_CAPS, HAS_LETTER, IS_WORD, english_words
+from curate.heuristics.kernels.spacy.english_affixes import UNIT_KEYS, UNIT_VALUES, look_up
+from curate.heuristics.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP_KEYS
+from curate.text.characters import PROPERTIES
+from curate.text.strings import Bytes, Offsets
+from curate.text.unicode import LOWER
+from curate.text.words import read_only, read_only_offsets
+
+COLUMNS: Final = (
+    "n_words", "mean_word_length", "hash_to_word_ratio", "ellipsis_to_word_ratio", "bullet_line_fraction",
+    "ellipsis_line_fraction", "alpha_word_fraction", "n_stop_words",
+    "duplicate_line_fraction", "duplicate_line_character_fraction", "duplicate_paragraph_fraction",
+    "duplicate_paragraph_character_fraction", *(f"top_{n}_gram_character_fraction" for n in (2, 3, 4)),
+    *(f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)),
+    "stop_word_fraction", "all_caps_word_fraction", "unique_word_fraction", "word_entropy",
+    "n_lines", "n_sentences", "terminal_line_fraction", "short_line_fraction", "javascript_line_fraction",
+    "code_line_fraction", "lorem_ipsum_fraction", "uppercase_fraction", "digit_fraction", "punctuation_fraction",
+    "curly_bracket_fraction", "latin_fraction", "cyrillic_fraction", "arabic_fraction", "han_fraction",
+    "other_script_fraction",
+    "c4_n_sentences", "c4_lorem_ipsum", "c4_curly_bracket", "c4_kept_line_fraction", "c4_terminal_line_fraction",
+    "c4_short_line_fraction", "c4_duplicate_line_character_fraction", "c4_line_feed_to_word_ratio",
+    "c4_strict_n_sentences", "c4_strict_lorem_ipsum", "c4_strict_curly_bracket",
+    "refinedweb_cut_word_fraction")
+"""Names of the columns of `signal_columns`."""
+
+SURVEYED, C4_LINES, WEB_LINES = 1, 2, 4
+ALL_GROUPS: Final = SURVEYED | C4_LINES | WEB_LINES
+_GRAMS: Final = COLUMNS.index("top_2_gram_character_fraction")
+_WORDS: Final = COLUMNS.index("stop_word_fraction")
+_SURVEY: Final = COLUMNS.index("n_lines")
+_C4: Final = COLUMNS.index("c4_n_sentences")
+N_COLUMNS: Final = len(COLUMNS)
+_BATCH_BYTES: Final = 4 << 20
+TABLES: Final = (SPECIAL_KEYS, SPECIAL_PIECES, UNIT_KEYS, UNIT_VALUES)
+
+
+@nb.njit(nogil=True, cache=True)
+def _word_columns(row, chars, flags, stops, counts, language):  # type: ignore[no-untyped-def]
+    """Fill the columns that count words, of which there is one at least."""
+    n = len(chars)
+    real, real_chars, letters, capitals, stop, seen = 0, 0, 0, 0, 0, np.int64(0)
+    for i in range(n):
+        if flags[i] & IS_WORD:
+            real += 1
+            real_chars += chars[i]
+        letters += flags[i] & HAS_LETTER != 0
+        capitals += flags[i] & ALL_CAPS != 0
+        seen |= np.int64(stops[i] & np.uint32(0xFF))
+        stop += language >= 0 and (stops[i] >> np.uint32(LANGUAGE_SHIFT + language)) & np.uint32(1) != 0
+    row[0], row[1] = real, real_chars / max(1, real)
+    row[2], row[3] = counts[segments.HASHES] / n, counts[segments.ELLIPSES] / n
+    row[6] = letters / n
+    while seen:
+        row[7] += seen & 1
+        seen >>= 1
+    row[_WORDS], row[_WORDS + 1] = stop / n, capitals / n
+
+
+@nb.njit(nogil=True, cache=True)
+def _survey_columns(row, found):  # type: ignore[no-untyped-def]
+    lines, visible = max(1, found[survey.FULL_LINES]), max(1, found[survey.VISIBLE])
+    letters = max(1, found[survey.LETTERS])
+    known = found[survey.LATINS] + found[survey.CYRILLICS] + found[survey.ARABICS] + found[survey.HANS]
+    values = (1.0 * found[survey.FULL_LINES], 1.0 * found[survey.SENTENCES], found[survey.TERMINAL_LINES] / lines,
+              found[survey.SHORT_LINES] / lines, found[survey.JAVASCRIPT_LINES] / lines,
+              found[survey.CODE_LINES] / lines, found[survey.LOREM_CHARS] / visible, found[survey.UPPERS] / letters,
+              found[survey.DIGITS] / visible, found[survey.PUNCTUATIONS] / visible, found[survey.CURLIES] / visible,
+              found[survey.LATINS] / letters, found[survey.CYRILLICS] / letters, found[survey.ARABICS] / letters,
+              found[survey.HANS] / letters, (found[survey.LETTERS] - known) / letters)
+    for i in range(len(values)):
+        row[_SURVEY + i] = values[i]
+
+
+@nb.njit(nogil=True, cache=True)
+def _c4_columns(row, counts, line_hashes, line_chars, table, stamp):  # type: ignore[no-untyped-def]
+    lines = max(1, counts[c4.FULL_LINES])
+    _, repeated = repeats(line_hashes, line_chars, counts[c4.FULL_LINES], table, stamp)
+    row[_C4] = counts[c4.OPEN_SENTENCES]
+    row[_C4 + 1] = counts[c4.OPEN_STOP] == c4.LOREM_IPSUM
+    row[_C4 + 2] = counts[c4.OPEN_STOP] == c4.CURLY_BRACKET
+    row[_C4 + 3] = counts[c4.KEPT_LINES] / max(1, counts[c4.ALL_LINES])
+    row[_C4 + 4] = counts[c4.TERMINAL_LINES] / lines
+    row[_C4 + 5] = counts[c4.SHORT_LINES] / lines
+    row[_C4 + 6] = repeated / max(1, counts[c4.CHARS])
+    row[_C4 + 7] = counts[c4.LINE_FEEDS] / max(1, counts[c4.WORDS])
+    row[_C4 + 8] = counts[c4.STRICT_SENTENCES]
+    row[_C4 + 9] = counts[c4.STRICT_STOP] == c4.LOREM_IPSUM
+    row[_C4 + 10] = counts[c4.STRICT_STOP] == c4.CURLY_BRACKET
+
+
+@nb.njit(nogil=True, cache=True)
+def _unit_columns(row, counts, lines, paragraphs, n_chars, table, stamp):  # type: ignore[no-untyped-def]
+    """Fill the columns on lines and paragraphs; uses two stamps."""
+    all_lines = max(1, counts[segments.ALL_LINES])
+    row[4], row[5] = counts[segments.BULLET_LINES] / all_lines, counts[segments.ELLIPSIS_LINES] / all_lines
+    n = counts[segments.LINES]
+    repeated, chars = repeats(lines[0], lines[1], n, table, stamp + 1)
+    row[8], row[9] = repeated / max(1, n), chars / n_chars
+    n = counts[segments.PARAGRAPHS]
+    repeated, chars = repeats(paragraphs[0], paragraphs[1], n, table, stamp + 2)
+    row[10], row[11] = repeated / max(1, n), chars / n_chars
+
+
+@nb.njit(nogil=True, cache=True)
+def _paper_batch(data, offsets, properties, lower, stop_table):  # type: ignore[no-untyped-def]
+    """(words, chars, flags, stops, lines, places) of the words of every text; places: int64 [n + 1]. No lines."""
+    room = offsets[-1] - offsets[0] + len(offsets)
+    words, chars = np.empty(room // 2 + len(offsets), np.uint64), np.empty(room // 2 + len(offsets), np.int32)
+    flags, stops = np.empty(len(words), np.uint8), np.empty(len(words), np.uint32)
+    places = np.zeros(len(offsets), np.int64)
+    for d in range(len(offsets) - 1):
+        a = places[d]
+        places[d + 1] = a + segments.paper_words(data, offsets[d], offsets[d + 1], properties, lower, stop_table,
+                                                 words[a:], chars[a:], flags[a:], stops[a:])
+    return words, chars, flags, stops, np.empty(0, np.int32), places
+
+
+@nb.njit(nogil=True, cache=True)
+def _english_batch(data, offsets, properties, tables, stop_table):  # type: ignore[no-untyped-def]
+    """The same by spaCy's English tokenizer; lines: int32, each word's line as of splitlines()."""
+    room = offsets[-1] - offsets[0] + len(offsets)
+    words, chars, lines = np.empty(room, np.uint64), np.empty(room, np.int32), np.empty(room, np.int32)
+    flags, stops, places = np.empty(room, np.uint8), np.empty(room, np.uint32), np.zeros(len(offsets), np.int64)
+    codes = (np.empty(room, np.int32), np.empty(room, np.uint32), np.empty(room, np.int32))
+    for d in range(len(offsets) - 1):
+        a = places[d]
+        n = english_words(data, offsets[d], offsets[d + 1], properties, tables, codes, words[a:], chars[a:], flags[a:],
+                          lines[a:])
+        for i in range(a, a + n):
+            stops[i] = look_up(words[i], stop_table[0], stop_table[1])
+        places[d + 1] = a + n
+    return words, chars, flags, stops, lines, places
+
+
+@nb.njit(nogil=True, cache=True)
+def _gopher_batch(out, data, offsets, languages, english, words, properties):  # type: ignore[no-untyped-def]
+    """Fill the columns on words, lines, paragraphs and n-grams."""
+    hashes, chars, flags, stops, _, places = words
+    room = _longest(offsets)
+    counts = np.zeros(segments.N_COUNTS, np.int64)
+    lines, paragraphs = (np.empty(room, np.uint64), np.empty(room, np.int32)), (np.empty(room, np.uint64), np.empty(
+        room, np.int32))
+    grams, starts, slots = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    size = table_size(room)
+    table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
+    measures, stamp = np.zeros(11, np.float64), 0
+    for d in range(len(offsets) - 1):
+        start, end, row, a, b = offsets[d], offsets[d + 1], out[d], places[d], places[d + 1]
+        if start == end or (a == b and not english):
+            continue
+        if english:
+            segments.datatrove_units(data, start, end, properties, counts, lines, paragraphs)
+        else:
+            segments.paper_units(data, start, end, properties, counts, lines, paragraphs)
+        if a == b:  # white space alone, which repeats itself too
+            _unit_columns(row, counts, lines, paragraphs, counts[segments.CHARS], table, stamp)
+            stamp += 2
+            continue
+        _word_columns(row, chars[a:b], flags[a:b], stops[a:b], counts, languages[d])
+        _unit_columns(row, counts, lines, paragraphs, counts[segments.CHARS], table, stamp)
+        measures[:] = 0
+        stamp = gram_measures(measures, hashes[a:b], chars[a:b], b - a, counts[segments.CHARS], english, grams, starts,
+                              slots, table, stamp + 2)
+        for i in range(9):
+            row[_GRAMS + i] = measures[2 + i] if english else min(1.0, measures[2 + i])
+        row[_WORDS + 2], row[_WORDS + 3] = measures[0], measures[1]
+
+
+@nb.njit(nogil=True, cache=True)
+def _longest(offsets):  # type: ignore[no-untyped-def]
+    longest = 0
+    for d in range(len(offsets) - 1):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    return longest + 4
+
+
+@nb.njit(nogil=True, cache=True)
+def _survey_batch(out, data, offsets, properties):  # type: ignore[no-untyped-def]
+    found, ascii_counts = np.zeros(survey.N_SURVEY, np.int64), np.zeros(128, np.int64)
+    for d in range(len(offsets) - 1):
+        survey.survey(data, offsets[d], offsets[d + 1], properties, ascii_counts, found)
+        if found[survey.VISIBLE]:
+            _survey_columns(out[d], found)
+
+
+@nb.njit(nogil=True, cache=True)
+def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words, properties):  # type: ignore[no-untyped-def]
+    """Fill the columns after C4's edits. cited_rows: texts with citations; cited_words: their words without these."""
+    room = _longest(offsets)
+    counts, units = np.zeros(c4.N_C4, np.int64), (np.empty(room, np.uint64), np.empty(room, np.int32))
+    scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
+    pieces = np.empty((3, room), np.int64)
+    size = table_size(room)
+    table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
+    cited = 0
+    for d in range(len(offsets) - 1):
+        flags, lines, places, i = words[2], words[4], words[5], d
+        if cited < len(cited_rows) and cited_rows[cited] == d:
+            flags, lines, places, i = cited_words[2], cited_words[4], cited_words[5], cited
+            cited += 1
+        a, b = places[i], places[i + 1]
+        text = (flags[a:b], lines[a:b], b - a if english else np.int64(-1))
+        c4.c4_lines(data, offsets[d], offsets[d + 1], properties, rules, text, scratch, counts, units, pieces)
+        _c4_columns(out[d], counts, units[0], units[1], table, d + 1)
+
+
+@nb.njit(nogil=True, cache=True)
+def _web_batch(out, data, offsets, rules, properties):  # type: ignore[no-untyped-def]
+    counts, line = np.zeros(refinedweb.N_REFINEDWEB, np.int64), np.empty(7, np.int64)
+    pieces = np.empty((3, _longest(offsets)), np.int64)
+    for d in range(len(offsets) - 1):
+        refinedweb.refinedweb_lines(data, offsets[d], offsets[d + 1], properties, rules, line, counts, pieces)
+        out[d, N_COLUMNS - 1] = counts[refinedweb.CUT_WORDS] / max(1, counts[refinedweb.WORDS])
+
+
+def signal_columns(data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int64], english: bool, groups: int,
+                   rules: tuple[tuple[int, int, bool, bool], tuple[float, int]]) -> npt.NDArray[np.float32]:
+    """float32 [n, len(COLUMNS)], one row a text.
+
+    data, offsets: of `string_buffers`. languages: int64 [n], place in LANGUAGE_CODES, -1 for another. english: count
+    words, lines and n-grams as datatrove does, else as the papers do. groups: which columns beyond Gopher's to fill:
+    SURVEYED, C4_LINES, WEB_LINES. rules: of `c4_lines` and `refinedweb_lines`."""
+    out = np.zeros((len(offsets) - 1, N_COLUMNS), np.float32)
+    data, start = read_only(data), 0
+    while start < len(out):
+        end = int(np.searchsorted(offsets, offsets[start] + _BATCH_BYTES, "right")) - 1
+        end = min(max(end, start + 1), len(out))
+        _fill(out[start:end], data, read_only_offsets(offsets[start : end + 1]), languages[start:end], english, groups,
+              rules)
+        start = end
+    return out
+
+
+def _words(data: Bytes, offsets: Offsets, english: bool) -> Any:
+    stop_table = (STOP_KEYS, STOP_BITS)
+    if english:
+        return _english_batch(data, offsets, PROPERTIES, TABLES, stop_table)
+    return _paper_batch(data, offsets, PROPERTIES, LOWER, stop_table)
+
+
+def _fill(out: npt.NDArray[np.float32], data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int64], english: bool,
+          groups: int, rules: tuple[tuple[int, int, bool, bool], tuple[float, int]]) -> None:
+    """One batch. The kernels are apart, so that each compiles fast and only if it is needed."""
+    words = _words(data, offsets, english)
+    _gopher_batch(out, data, offsets, languages, english, words, PROPERTIES)
+    if groups & SURVEYED:
+        _survey_batch(out, data, offsets, PROPERTIES)
+    if groups & C4_LINES:
+        cited_rows, cited_words = np.empty(0, np.int64), words
+        if english and rules[0][3]:
+            text, places, cited_rows = c4.uncited(data, offsets, PROPERTIES)
+            cited_words = _words(read_only(text), read_only_offsets(places), english) if len(cited_rows) else words
+        _c4_batch(out, data, offsets, rules[0], english, words, cited_rows, cited_words, PROPERTIES)
+    if groups & WEB_LINES:
+        _web_batch(out, data, offsets, rules[1], PROPERTIES)

@@ -1,0 +1,1 @@
+"""English words as spaCy's tokenizer cuts them, compiled."""

@@ -1,1 +1,0 @@
-"""Compiled kernels over Arrow string buffers."""

@@ -1,0 +1,93 @@
+"""Models that name the language of a line: quantised ones such as lid.176 compiled, any other through fastText."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curate.fasttext.kernels.features import fill_table
+from curate.fasttext.kernels.hierarchical_softmax import best_labels, huffman
+from curate.fasttext.model_file import SUPERVISED, FastTextFile, Loss, read_model_file
+from curate.fasttext.quantised import QuantisedMatrices, read_quantised
+from curate.text.strings import string_buffers
+from curate.text.words import read_only, read_only_offsets
+from manifests.errors import InputError
+
+
+class LanguageModel(Protocol):
+    """What names languages, however it does it."""
+
+    def best(self, lines: pa.LargeStringArray) -> tuple[list[str | None], list[float]]:
+        """(label, probability) of each line; null and 0 for a line without features."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TreeModel:
+    """A quantised model with a hierarchical softmax: fastText's own float32 arithmetic over the Arrow buffers."""
+
+    file: FastTextFile
+    matrices: QuantisedMatrices
+    table: npt.NDArray[np.uint64]
+    labels: npt.NDArray[np.uint8]
+    label_offsets: npt.NDArray[np.int64]
+    children: npt.NDArray[np.int32]
+
+    def best(self, lines: pa.LargeStringArray) -> tuple[list[str | None], list[float]]:
+        """As `LanguageModel.best`."""
+        file, matrices = self.file, self.matrices
+        data, offsets = string_buffers(lines)
+        found, probabilities = np.empty(len(lines), np.int64), np.empty(len(lines), np.float32)
+        best_labels(read_only(data), read_only_offsets(offsets), (file.words, file.word_offsets, self.table),
+                    self.labels, self.label_offsets, file.word_ngrams, (file.min_chars, file.max_chars),
+                    matrices.inputs, matrices.outputs, (matrices.n_buckets, matrices.kept, matrices.ranks),
+                    self.children, found, probabilities)
+        names = (*file.labels, None)  # -1 is the last of them
+        return [names[label] for label in found.tolist()], probabilities.tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryModel:
+    """Any other model, asked through fastText."""
+
+    model: Any
+
+    def best(self, lines: pa.LargeStringArray) -> tuple[list[str | None], list[float]]:
+        """As `LanguageModel.best`."""
+        labels, chances = self.model.predict(lines.to_pylist())
+        return ([label[0] if len(label) else None for label in labels],
+                [float(p[0]) if len(p) else 0.0 for p in chances])
+
+
+@functools.lru_cache(maxsize=2)
+def load_language_model(path: str) -> LanguageModel:
+    """The model in a local file, loaded once a process. Raises InputError where it is none of fastText's."""
+    file = read_model_file(path)
+    if file.kind == SUPERVISED and file.quantised and file.loss == Loss.HIERARCHICAL_SOFTMAX and len(file.labels) > 1:
+        return tree_model(file, path)
+    import fasttext
+
+    try:
+        return LibraryModel(fasttext.FastText._FastText(model_path=path))  # load_model of old versions prints to stderr
+    except ValueError as error:
+        raise InputError(f"is no fastText model: {error}", where=path) from error
+
+
+def tree_model(file: FastTextFile, path: str) -> TreeModel:
+    """A quantised model ready to be asked. Raises InputError where its matrices are damaged."""
+    try:
+        matrices = read_quantised(file)
+    except (ValueError, IndexError, struct.error) as error:
+        raise InputError(f"is no fastText model: {error}", where=path) from error
+    table = np.zeros((1 << max(4, (2 * file.n_words).bit_length()), 2), np.uint64)
+    fill_table(file.words, file.word_offsets, table)
+    labels, offsets = string_buffers(pa.array(file.labels, pa.large_string()))
+    children = np.zeros((len(file.labels) - 1, 2), np.int32)
+    huffman(np.array(file.label_counts, np.int64), children)
+    return TreeModel(file, matrices, table, labels, np.ascontiguousarray(offsets), children)

@@ -1,0 +1,1 @@
+"""Compiled n-gram language models."""

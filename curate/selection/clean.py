@@ -1,0 +1,136 @@
+"""The clean corpus: every mark of the stages before, applied once.
+
+This is the second and last time a run writes text. A document that decontamination cut becomes one row a piece; `edits`
+says which bytes of the extracted text each row is made of, so any place in clean text maps back to its page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.edits.kernels.pieces import COPIED
+from curate.heuristics.line_rules import edits_array
+from curate.heuristics.verdicts import FlatEdits, join_replaced
+from manifests.hashing import piece_id
+from manifests.removals import is_removed, removed_ids
+from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
+from manifests.tables import open_table, read_row_groups, read_table
+from manifests.tasks import ShardWork
+
+
+def clean(config: Any, work: ShardWork) -> None:
+    """Write what a part keeps, one file for each source its documents belong to.
+
+    inputs: documents; select, dedup, passages, substrings, decontaminate: marks in the documents' order (all but select
+    may be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the
+    sources its documents may belong to; part, the part's file name. outputs (role documents):
+    `<source>/<part>.parquet`, present even where it has no row."""
+    path = work.input("documents")
+    schema = clean_schema(open_table(path).schema_arrow)
+    marks = _marks(work)
+    for source in work.variables["sources"]:
+        def rows(source: str = source) -> Iterator[pa.Table]:
+            # One pass for each source: decompressing twice costs less than holding a part's text.
+            row = 0
+            for table in read_row_groups(path):
+                kept = apply_marks(table, marks.slice(row, len(table)), source, schema)
+                row += len(table)
+                for name, value in (("documents", len(kept)), ("bytes", pc.sum(kept["n_bytes"]).as_py() or 0)):
+                    work.count(name, value)
+                    work.count(f"{name}_{source}", value)
+                yield kept
+
+        work.write("documents", schema, rows(), name=f"{source}/{work.variables['part']}.parquet")
+
+
+def clean_schema(extracted: pa.Schema) -> pa.Schema:
+    """The schema of clean documents: DOCUMENTS, its extra columns, and the signals of the extracted part."""
+    signals = [f for f in extracted if f.name.startswith(SIGNAL_PREFIX)]
+    return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *signals])
+
+
+def apply_marks(table: pa.Table, marks: pa.Table, source: str, schema: pa.Schema) -> pa.Table:
+    """The clean rows that extracted documents give to one source.
+
+    marks: aligned with the table: keep bool, source string, edits EDITS (null: the whole text), pieces
+    list<struct<start, end>> in UTF-8 bytes of the extracted text, group_id."""
+    mask = pc.and_(marks["keep"], pc.equal(marks["source"], source))
+    table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), marks["source"])
+    table = table.append_column("group_id", marks["group_id"])
+    return _pieces(table.filter(mask), marks["pieces"].filter(mask), marks["edits"].filter(mask), schema)
+
+
+def _pieces(table: pa.Table, pieces: pa.ChunkedArray, edits: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+    """One row for each piece of each document that has something left after the edits; a document that was not cut
+    stays itself."""
+    sizes = table["n_bytes"].to_numpy()
+    cut = _flat(pieces)
+    counts = np.diff(cut.places)
+    spans, owner = FlatEdits.of(_one(edits, EDITS), sizes).within(cut)
+    bounds = np.searchsorted(owner, np.arange(len(cut.starts) + 1))
+    documents = np.repeat(np.arange(len(table), dtype=np.int64), counts)  # of each piece
+    text = join_replaced(table["text"], documents[owner], spans, bounds)
+    left = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
+    whole = (counts[documents] == 1) & (cut.starts == 0) & (cut.ends == sizes[documents])
+    out = table.take(pa.array(documents))
+    ids, parent_ids = _piece_ids(out["doc_id"], whole, documents)
+    words = pa.array(spans.replacements or [""], pa.string())
+    made = edits_array(spans.starts, spans.ends, spans.codes, bounds, words)
+    replaced = {"doc_id": ids, "text": text, "n_bytes": pc.binary_length(text).cast(pa.int64()),
+                "parent_id": parent_ids, "edits": made}
+    rows = pa.table([replaced[f.name] if f.name in replaced else out[f.name] for f in schema], schema=schema)
+    return rows.filter(left)
+
+
+def _one(array: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], kind)
+
+
+def _flat(pieces: pa.ChunkedArray) -> FlatEdits:
+    """Pieces as spans that are copied."""
+    lists = _one(pieces, pa.list_(SPAN))
+    flat = lists.flatten()
+    counts = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    places = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+    starts, ends = (flat.field(i).to_numpy().astype(np.int64) for i in (0, 1))
+    return FlatEdits(starts, ends, np.full(len(starts), COPIED, np.int64), places, [])
+
+
+def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
+               rows: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+    if whole.all():  # nearly always: nothing to name anew
+        return pa.concat_arrays(parents.chunks) if parents.num_chunks else pa.array([], ID), pa.nulls(len(rows), ID)
+    numbers = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    values = parents.to_pylist()
+    ids = [v if w else piece_id(v, int(n)) for v, w, n in zip(values, whole, numbers, strict=True)]
+    return pa.array(ids, ID), pa.array([None if w else v for v, w in zip(values, whole, strict=True)], ID)
+
+
+def _marks(work: ShardWork) -> pa.Table:
+    """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
+    select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
+    keep = pc.and_(select["keep"], pc.invert(is_removed(select["doc_id"], removed_ids(work.inputs("removals")))))
+    edits = select["edits"]
+    for name in ("dedup", "passages", "substrings", "decontaminate"):
+        if work.inputs(name):
+            keep = pc.and_(keep, read_table(work.input(name), ["keep"])["keep"])
+        if work.inputs(name) and name in ("passages", "substrings"):
+            # What cuts repeated passages out of edited texts has the edits before it in its own.
+            edits = read_table(work.input(name), ["edits"])["edits"].cast(EDITS)
+    if work.inputs("decontaminate"):
+        pieces = read_table(work.input("decontaminate"), ["pieces"])["pieces"].cast(pa.list_(SPAN))
+    else:
+        n_bytes = read_table(work.input("documents"), ["n_bytes"])["n_bytes"].to_numpy()
+        starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
+        flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
+        pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
+    group = select["doc_id"]
+    if work.inputs("dedup"):
+        group = pc.coalesce(read_table(work.input("dedup"), ["cluster_id"])["cluster_id"], group)
+    return pa.table({"source": select["source"], "keep": keep, "edits": edits, "pieces": pieces, "group_id": group})

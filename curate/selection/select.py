@@ -1,0 +1,132 @@
+"""Selection: the heuristic rules, then the keep rules on the scores that every document was given before.
+
+Nothing is rewritten: the stage leaves one mark a document, with the reason and what it would have taken to stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.classifier.config import SelectConfig
+from curate.classifier.scores import OWN, score_column
+from curate.heuristics.given import PERPLEXITY
+from curate.heuristics.signals import Words
+from curate.perplexity.buckets import buckets
+from curate.selection.keep import SelectReason, judge_scores
+from curate.selection.text_rules import TextRules, given_values
+from manifests.errors import StageError
+from manifests.schema import SELECT_MARKS, SIGNAL_PREFIX
+from manifests.tables import open_table, read_table
+from manifests.tasks import ShardWork
+
+_OWN_SCORE: Final = score_column(OWN)
+_BUCKET: Final = pa.field("perplexity_bucket", pa.string(), metadata={
+    "comment": "head, middle or tail of its language by perplexity; null where no model speaks it"})
+
+
+def select(config: SelectConfig, work: ShardWork) -> None:
+    """Stage select, one shard a source part: keeps or drops every document.
+
+    Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
+    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
+    (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
+    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `marks` (SELECT_MARKS,
+    a column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
+    order). Counters: documents, kept,
+    dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
+    derivation; a source that keeps nothing shows there."""
+    found = next((read_table(path) for path in work.inputs("scores")), None)
+    extra = [] if found is None else [field for field in found.schema if field.name not in ("doc_id", _OWN_SCORE)]
+    cut = next((read_table(name) for name in work.inputs("perplexity_cutoffs")), None)
+    schema = pa.schema([*SELECT_MARKS, *extra, *([_BUCKET] if cut is not None else [])], metadata=SELECT_MARKS.metadata)
+    rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
+                      config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut)
+    work.write("marks", schema, _marks(config, rules, work, found, schema))
+
+
+def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Table | None, schema: pa.Schema,
+           ) -> Iterator[pa.Table]:
+    path = work.input("documents")
+    labels = [read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")]
+    cut = next((read_table(name) for name in work.inputs("cutoffs")), None)
+    given = next((read_table(name) for name in work.inputs("signals")), None)
+    with open_table(path) as file:
+        names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
+        if config.rules is not None:
+            names += [name for name in file.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
+        start = 0
+        for group in range(file.num_row_groups):
+            documents = file.read_row_group(group, columns=names, use_threads=False)
+            own = _aligned(labels[0] if labels else None, start, documents, "labels", path)
+            scores = _aligned(found, start, documents, "scores", path)
+            more = _aligned(given, start, documents, "signals", path)
+            start += len(documents)
+            if more is not None:
+                documents = pa.table([*documents.columns, *more.columns[1:]],
+                                     [*documents.column_names, *more.column_names[1:]])
+            marks = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
+            edits, counters = rules.edits(documents, marks["keep"].combine_chunks())
+            if rules.cut is not None:
+                found_bucket = buckets(given_values(documents, PERPLEXITY), documents["language"], rules.cut)[0]
+                marks = marks.append_column(_BUCKET, found_bucket)
+            marks = marks.append_column("edits", edits).select(schema.names).cast(schema)
+            for name, n in counters.items():
+                work.count(name, n)
+            _count(work, documents["n_bytes"].to_numpy(), marks)
+            yield marks
+
+
+def _aligned(table: pa.Table | None, start: int, documents: pa.Table, what: str, path: str) -> pa.Table | None:
+    """The rows of a part's table that belong to one row group of its documents."""
+    if table is None:
+        return None
+    rows = table.slice(start, len(documents))
+    if not rows["doc_id"].equals(documents["doc_id"]):
+        raise StageError(f"the {what} are not those of these documents", where=path, hint="run with --fresh")
+    return rows
+
+
+def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: pa.Table | None,
+           found: pa.Table | None, cut: pa.Table | None, seed: int) -> pa.Table:
+    """The marks of one row group, without edits: the heuristic rules first, then the keep rules on what passed them."""
+    n = len(documents)
+    source = (documents if labels is None else labels)["source"].combine_chunks()
+    names = pa.array(list(config.filtered_sources or ()), pa.string())
+    filtered = pc.is_in(source, names).to_numpy(zero_copy_only=False)
+    if filtered.any() and found is None:
+        name = pc.filter(source, pa.array(filtered))[0].as_py()
+        raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",
+                         hint="set select.filtered_sources to [], or give the classifier positive examples")
+    reason, value, threshold = rules.verdicts(documents)
+    if found is not None and filtered.any():
+        verdict = judge_scores(config, documents, found, cut, seed)
+        dropped = pa.array(filtered & ~verdict.keep & reason.is_null().to_numpy(zero_copy_only=False))
+        said = pa.array([str(r) for r in SelectReason]).take(pa.array(np.maximum(verdict.reason, 0)))
+        reason = pc.if_else(dropped, said, reason)
+        value = pc.if_else(dropped, pa.array(verdict.value), value)
+        threshold = pc.if_else(dropped, pa.array(verdict.threshold), threshold)
+    columns = {"doc_id": documents["doc_id"], "source": source, _OWN_SCORE: pa.nulls(n, pa.float32()),
+               "keep": reason.is_null(), "reason": reason, "value": value, "threshold": threshold}
+    scores = {} if found is None else {name: found[name] for name in found.column_names if name != "doc_id"}
+    return pa.table(columns | scores)
+
+
+def _count(work: ShardWork, n_bytes: npt.NDArray[np.int64], marks: pa.Table) -> None:
+    keep = marks["keep"].to_numpy()
+    work.count("documents", len(marks))
+    work.count("kept", int(keep.sum()))
+    work.count("bytes", int(n_bytes.sum()))
+    work.count("kept_bytes", int(n_bytes[keep].sum()))
+    frame = pl.DataFrame(marks.select(["source", "keep", "reason"]))
+    for reason, n in frame["reason"].drop_nulls().value_counts().iter_rows():
+        work.count(f"dropped_{reason}", n)
+    for source, n, n_kept in frame.group_by("source").agg(pl.len(), pl.col("keep").sum()).iter_rows():
+        work.count(f"documents_{source}", n)
+        work.count(f"kept_{source}", n_kept)

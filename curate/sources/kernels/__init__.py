@@ -1,0 +1,1 @@
+"""Compiled look-ups and measures of archives and pages."""

@@ -1,0 +1,1 @@
+"""Characters, words and strings: what kernels of several packages share."""

@@ -1,0 +1,96 @@
+"""`curate tokenizer chat`: dialogues, comparisons and prompts as packed shards with loss on the answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from manifests.errors import InputError, RecipeError
+from manifests.storage import is_local
+
+if TYPE_CHECKING:
+    from tokenizer.chat.chat import ChatConfig
+    from tokenizer.chat.chat_dataset import ChatFile
+
+
+def chat_command(
+    files: Annotated[list[str], typer.Argument(metavar="IN…", help="JSONL files, plain, gzip or zstd; patterns too.")],
+    tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer: file or folder.")],
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
+    row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are left out.")] = 2048,
+    shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,
+    packing: Annotated[str, typer.Option(help="best_fit, or pad for one dialogue a row.")] = "best_fit",
+    template: Annotated[str, typer.Option(help=(
+        "chatml marks who speaks; plain joins the texts as they are."))] = "chatml",
+    learn: Annotated[list[str], typer.Option("--learn", metavar="ROLE", help=(
+        "Role to learn; repeatable."))] = ["assistant"],  # noqa: B006 (typer copies it)
+    validation_fraction: Annotated[float, typer.Option(help="Share of lines that are held out.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides which lines are held out.")] = 0,
+    source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and tables name.")] = "dialogues",
+    id_column: Annotated[str, typer.Option(help="Key of the ids; `doc_id` where it is absent.")] = "id",
+    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+) -> None:
+    """Pack dialogues with loss on the answers: curate tokenizer chat sft.jsonl --tokenizer tokenizer.json --out sft
+
+    A line is {"messages": [...]}, {"prompt", "completion"}, {"prompt", "chosen", "rejected"}, {"prompt", "completions":
+    [best, ...]} or {"prompt"}. DIR is opened by manifests.PackedDataset; what was left out is in DIR/exclusions."""
+    import json
+    from dataclasses import asdict
+
+    from pydantic import ValidationError
+
+    from tokenizer.chat.chat import ChatConfig
+    from tokenizer.chat.chat_dataset import pack_dialogues
+
+    if form not in ("text", "json"):
+        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
+    if not is_local(out):
+        raise RecipeError("must be a local folder", where=f"--out {out}")
+    fields: dict[str, Any] = {
+        "row_length": row_length, "shard_tokens": shard_tokens, "packing": packing, "template": template,
+        "learned_roles": tuple(learn), "validation_fraction": validation_fraction, "seed": seed}
+    try:
+        config = ChatConfig(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(str(first["msg"]), where="--" + "-".join(map(str, first["loc"])).replace("_", "-")) from error
+    counts = pack_dialogues(config, _files(files), tokenizer, out, source, id_column)
+    facts = asdict(counts) | _sizes(out)
+    for reason, n in sorted(counts.left_out.items()):
+        print(f"{n:,} lines left out: {reason}; see {os.path.join(out, 'exclusions')}", file=sys.stderr)
+    print(json.dumps(facts) if form == "json" else _sentence(facts, config))
+
+
+def _files(patterns: list[str]) -> list[ChatFile]:
+    """Inputs by content: anything but JSON Lines is an InputError."""
+    from curate.sources.kinds import detect_kind
+    from pipelines.cli.texts import find_files, part_names
+    from tokenizer.chat.chat_dataset import ChatFile
+
+    paths = find_files(patterns)
+    for path in paths:
+        kind = detect_kind(path)
+        if kind != "jsonl":
+            raise InputError(f"is {kind}, not JSON Lines of dialogues", where=path)
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    return [ChatFile(path, os.path.relpath(os.path.abspath(path), root), part)
+            for path, part in zip(paths, part_names(paths), strict=True)]
+
+
+def _sizes(out: str) -> dict[str, Any]:
+    from manifests.tables import read_table
+
+    rows = read_table(os.path.join(out, "manifest.parquet"), ["split", "n_rows", "n_tokens", "padding_tokens"])
+    table = rows.to_pylist()
+    return {"rows": {s: sum(r["n_rows"] for r in table if r["split"] == s) for s in ("train", "val")},
+            "tokens": sum(r["n_tokens"] for r in table), "padding_tokens": sum(r["padding_tokens"] for r in table)}
+
+
+def _sentence(facts: dict[str, Any], config: ChatConfig) -> str:
+    used = 1 - facts["padding_tokens"] / max(1, facts["tokens"])
+    return (f"{facts['lines']:,} lines, {facts['dialogues']:,} dialogues in {facts['rows']['train']:,} rows of "
+            f"{config.row_length:,} tokens and {facts['rows']['val']:,} held out; {used:.1%} of the tokens are "
+            f"dialogues', {facts['learned_tokens']:,} are learned")

@@ -1,0 +1,275 @@
+"""The `curate` command: the composition root, which alone may import all four packages, inside command bodies.
+
+stdout carries the result, stderr the log and progress. Exit codes: 0 done; 1 done, but shards or checks failed, and
+they are named; 2 bad usage or recipe; 3 the output is in use, stale or another run's; 130 interrupted, resumable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curate.caches import kernel_cache_folder
+from manifests.errors import CurateError
+from pipelines.cli.classifier import app as classifier_app
+from pipelines.cli.decontaminate import decontaminate_command
+from pipelines.cli.dedup import dedup_command
+from pipelines.cli.export import export_command
+from pipelines.cli.extract import extract_command
+from pipelines.cli.filter import filter_command
+from pipelines.cli.mix import mix_command
+from pipelines.cli.pack import pack_command
+from pipelines.cli.tokenizer import app as tokenizer_app
+from pipelines.cli.tune import tune_command
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pipelines.progress import Reporter
+
+# Before anything imports numba: it reads the variable once.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+
+app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
+                  add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+recipe_app = typer.Typer(help="Check recipes, and describe what they may say.", no_args_is_help=True)
+models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
+app.add_typer(recipe_app, name="recipe")
+app.add_typer(models_app, name="models")
+app.command("extract")(extract_command)
+app.add_typer(classifier_app, name="classifier")
+app.add_typer(tokenizer_app, name="tokenizer")
+app.command("filter")(filter_command)
+app.command("mix")(mix_command)
+app.command("pack")(pack_command)
+app.command("export")(export_command)
+app.command("tune")(tune_command)
+app.command("dedup")(dedup_command)
+app.command("decontaminate")(decontaminate_command)
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class EngineName(StrEnum):
+    """Where shards are made."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of a packaged one.")]
+Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set a variable or a field; repeatable.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeName,
+    out: Annotated[str, typer.Option("--out", metavar="RUN", help="Folder or URL of the run; continued if it exists.")],
+    settings: Sets = [],  # noqa: B006 (typer copies it)
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join; without it Ray starts here.")] = None,
+    engine: Annotated[EngineName, typer.Option(help="inline runs every shard in this process.")] = EngineName.RAY,
+    workers: Annotated[int | None, typer.Option(min=1, help="Shards at a time; all cores by default.")] = None,
+    worker_memory: Annotated[int | None, typer.Option(min=1, help="Bytes that a worker reserves on its node.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is whole.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --out runs/gpt3"""
+    from pipelines.loading import load_recipe
+    from pipelines.running import Settings
+    from pipelines.running import dry_run as plan
+    from pipelines.running import run as execute
+    from pipelines.summary import plan_rows, print_plan, print_summary, summary
+
+    resolved = load_recipe(recipe, settings)
+    if dry_run:
+        rows = plan_rows(plan(resolved, out, until))
+        _emit(form, rows, lambda: print_plan(rows))
+        return
+    chosen = Settings(engine.value, address, workers, worker_memory, until, fresh)
+    with _reporter() as reporter:
+        result = execute(resolved, out, chosen, reporter)
+    facts = summary(result, out)
+    _emit(form, facts, lambda: print_summary(facts))
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def status(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
+    """How far a run is, stage by stage: curate status runs/gpt3"""
+    from pipelines.summary import print_status, status_rows
+
+    rows = status_rows(run)
+    _emit(form, rows, lambda: print_status(rows))
+
+
+@app.command()
+def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
+    """Read every file of a run and check it against its record and manifest: curate verify runs/gpt3"""
+    from manifests.verify import verify as check
+
+    findings = list(check(run))
+    bad = [f for f in findings if f.problem]
+    rows = [{"path": f.path, "check": f.check, "problem": f.problem} for f in bad]
+
+    def text() -> None:
+        for row in rows:
+            print(f"{row['path']}: {row['check']}: {row['problem']}")
+        print(f"{len(findings)} checks, {len(bad)} failed")
+
+    _emit(form, {"checks": len(findings), "failed": rows}, text)
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def remove(
+    run: RunFolder,
+    urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs as archived, one a line.")] = None,
+    doc_ids: Annotated[str | None, typer.Option(metavar="FILE", help="doc_ids of 32 hex digits, one a line.")] = None,
+    with_copies: Annotated[bool, typer.Option(help="Also what deduplication found to be the same documents.")] = False,
+    skip_unknown: Annotated[bool, typer.Option(help="Remove the others where some are not in the run.")] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Take documents out of a finished run, in place: curate remove runs/gpt3 --urls requests.txt"""
+    from pipelines.removal import print_removal
+    from pipelines.removal import remove as take_out
+    from pipelines.removal_request import parse_ids, read_list
+
+    done = take_out(run, read_list(urls) if urls else [], parse_ids(read_list(doc_ids)) if doc_ids else [],
+                    with_copies, skip_unknown)
+    _emit(form, done.facts(), lambda: print_removal(done))
+    raise typer.Exit(1 if done.unknown else 0)
+
+
+@app.command()
+def why(
+    run: RunFolder,
+    document: Annotated[str, typer.Argument(metavar="URL|DOC_ID", help="A page's URL, or 32 hex digits.")],
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Every decision a run took about one document: curate why runs/gpt3 https://example.org/"""
+    from curate.why import explain, print_decisions
+
+    histories = explain(run, document)
+    _emit(form, [h.to_json() for h in histories], lambda: print_decisions(histories))
+
+
+@app.command()
+def trace(
+    run: RunFolder,
+    shard: Annotated[str, typer.Argument(help="A packed shard, such as train/000000.")],
+    row: Annotated[int, typer.Argument(help="Row of the shard, from 0.")],
+    token: Annotated[int | None, typer.Argument(help="Token of the row, from 0; without it, all.")] = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """From a token to its document, archive, offset and URL: curate trace runs/gpt3 train/000000 0 17"""
+    from manifests.trace import trace as walk
+    from tokenizer.show import origin_facts, print_origins
+
+    facts = origin_facts(run, walk(run, shard, row, token))
+    _emit(form, facts, lambda: print_origins(facts))
+
+
+@recipe_app.command("check")
+def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
+    """Say whether a recipe is well-formed and its files are there; writes nothing."""
+    from manifests.object_stores import use_s3
+    from manifests.storage import Storage
+    from pipelines.inputs import InputScanner
+    from pipelines.loading import load_recipe
+    from pipelines.running import scan
+
+    loaded = load_recipe(recipe, settings)
+    use_s3(loaded.s3.access())
+    progress = scan(loaded, InputScanner(Storage("."), loaded.http))
+    files = [f for s in progress.sources for f in s.files]
+    print(f"{recipe}: well-formed; {len(progress.sources)} sources with {len(files)} files, "
+          f"{sum(f.n_bytes for f in files if f.n_bytes > 0) / 1e6:,.1f} MB")
+
+
+@recipe_app.command("schema")
+def recipe_schema() -> None:
+    """Print the JSON schema of recipes, for editors that complete and check YAML."""
+    from pipelines.recipe import Recipe
+
+    print(json.dumps(Recipe.model_json_schema(), indent=1, ensure_ascii=False))
+
+
+@recipe_app.command("reference")
+def recipe_reference() -> None:
+    """Print the reference page of every recipe field, in Markdown."""
+    from pipelines.reference import reference_page
+
+    print(reference_page(), end="")
+
+
+@models_app.command("fetch")
+def models_fetch() -> None:
+    """Put fastText's language identification model lid.176.ftz into the user's cache."""
+    from curate.language.download import fetch_lid_model
+
+    print(fetch_lid_model())
+
+
+def _emit(form: Format, facts: Any, text: Any) -> None:
+    if form is Format.JSON:
+        print(json.dumps(facts, ensure_ascii=False, default=str))
+    else:
+        text()
+
+
+def _reporter() -> AbstractContextManager[Reporter]:
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    from pipelines.progress import BarReporter, LineReporter
+
+    console = Console(stderr=True)
+    return BarReporter(console) if console.is_terminal else nullcontext(LineReporter())
+
+
+class _Interrupt(BaseException):
+    """Ctrl-C. A class of our own, since the argument parser makes its own exit of KeyboardInterrupt."""
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise _Interrupt
+
+
+def main() -> None:
+    """Entry point: errors that the project foresaw are a message and an exit code, never a traceback."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except CurateError as error:
+        print(f"curate: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:  # a place that cannot be written, a full disk
+        if error.filename is None and not error.strerror:
+            raise
+        print(f"curate: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
+    except _Interrupt:
+        print("curate: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""`curate pack`: from token files to packed shards."""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from manifests.errors import InputError, RecipeError
+
+if TYPE_CHECKING:
+    from tokenizer.assembly import TokenPart
+    from tokenizer.mixture.mixture import Plan
+    from tokenizer.mixture.mixture_config import MixtureConfig
+
+
+class Packing(StrEnum):
+    """How documents fill rows."""
+
+    CONCAT = "concat"
+    BEST_FIT = "best_fit"
+    PAD = "pad"
+
+
+class Output(StrEnum):
+    """How the result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_DEFAULTS: Final = {"row_length": 2048, "shard_tokens": 1 << 26, "buckets": 64, "packing": "concat"}
+OutputOption = Annotated[Output, typer.Option("--format", help="text for people, json for programs.")]
+
+
+def pack_command(
+    inputs: Annotated[list[str], typer.Argument(
+        metavar="IN…", help="A run, or folders of token files; NAME=DIR says what a folder's source is called.")],
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the dataset.")],
+    tokenizer: Annotated[str | None, typer.Option(metavar="T", help="A tokenizer; a run has its own.")] = None,
+    mixture: Annotated[str | None, typer.Option(
+        metavar="YAML", help="The mixture's fields, as YAML or its file; the run's, or every source once.")] = None,
+    row_length: Annotated[int | None, typer.Option(help="Tokens of a row.")] = None,
+    shard_tokens: Annotated[int | None, typer.Option(help="Tokens of a shard, a multiple of row_length.")] = None,
+    buckets: Annotated[int | None, typer.Option(help="Ranges of the shuffle hash.")] = None,
+    packing: Annotated[Packing | None, typer.Option(help="How documents fill rows.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
+    form: OutputOption = Output.TEXT,
+) -> None:
+    """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit"""
+    from pydantic import ValidationError
+
+    from tokenizer.assembly import Assembly
+    from tokenizer.packing.shuffle import PackConfig
+
+    parts = find_tokens(inputs)
+    lock = run_recipe(inputs[0]) if len(inputs) == 1 else {}
+    if row_length is not None and row_length < 1:
+        raise RecipeError("must be at least 1", where="--row-length")
+    chosen = {"row_length": row_length, "shard_tokens": shard_tokens, "buckets": buckets,
+              "packing": packing.value if packing else None}
+    fields = {**_DEFAULTS, **lock.get("pack", {}), **{k: v for k, v in chosen.items() if v is not None}}
+    if shard_tokens is None and fields["shard_tokens"] % fields["row_length"]:
+        fields["shard_tokens"] = max(1, fields["shard_tokens"] // fields["row_length"]) * fields["row_length"]
+    try:
+        config = PackConfig(**fields)
+    except ValidationError as error:
+        raise _usage(error, "--") from error
+    path = _tokenizer_of([_place(text)[1] for text in inputs], tokenizer)
+    number = seed if seed is not None else int(lock.get("seed", 0))
+    amounts = mixture_of(mixture, lock, parts)
+    plan = Assembly(out, number).assemble(parts, path, amounts, config)
+    print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
+
+
+def _place(text: str) -> tuple[str | None, str]:
+    """(source, folder) of DIR or NAME=DIR."""
+    name, sign, path = text.partition("=")
+    return (name, path) if sign and not os.path.exists(text) else (None, text)
+
+
+def find_tokens(texts: list[str]) -> list[TokenPart]:
+    """Token parts of what was named: a run, or folders of token files."""
+    from tokenizer.assembly import find_parts
+
+    places = map(_place, texts)
+    return [part for source, folder in places for part in find_parts(folder, source)]
+
+
+def _tokenizer_of(folders: list[str], given: str | None) -> str:
+    """The tokenizer to name in the shards: the one given, or what the folders hold. InputError where there is none, or
+    where a folder's tokens were made with another: ids would be packed under a name that is not theirs."""
+    import hashlib
+
+    from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
+
+    places = {folder: os.path.join(folder, "tokenizer", "tokenizer.json") for folder in folders}
+    own = {folder: place for folder, place in places.items() if os.path.exists(place)}
+    path = given or next(iter(own.values()), None)
+    if path is None:
+        raise InputError("there is no such tokenizer", where=places[folders[0]], hint="give --tokenizer")
+    wanted = hashlib.sha256(read_tokenizer(tokenizer_files(path))).digest()
+    for folder, mine in own.items():
+        if hashlib.sha256(read_tokenizer((mine,))).digest() != wanted:
+            raise InputError(f"holds tokens of another tokenizer than {path}", where=folder,
+                             hint="encode all sources with one tokenizer, and pack with that")
+    return path
+
+
+def _splits(manifest: str) -> dict[str, dict[str, Any]]:
+    """What became of each split: sums over its shards."""
+    from manifests.tables import read_table
+
+    rows = read_table(manifest).to_pylist()
+    found = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        mine = [row for row in rows if row["split"] == split]
+        counts = {name: sum(row[name] for row in mine) for name in (
+            "n_rows", "n_tokens", "padding_tokens", "dropped_tokens", "truncated_documents")}
+        used = sum(n for row in mine for _, n in row["tokens_by_source"])
+        found[split] = {"shards": len(mine), **counts, "utilisation": used / counts["n_tokens"]}
+    return found
+
+
+def run_recipe(path: str) -> dict[str, Any]:
+    """The resolved recipe of a run; empty for a folder that is none."""
+    import yaml
+
+    place = os.path.join(path, "recipe.lock.yaml")
+    if not os.path.exists(place):
+        return {}
+    with open(place, encoding="utf-8") as file:
+        return dict((yaml.safe_load(file) or {}).get("recipe", {}))
+
+
+def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -> MixtureConfig:
+    """The mixture asked for: given, the run's, or every source once with nothing held out."""
+    import yaml
+    from pydantic import ValidationError
+
+    from tokenizer.mixture.mixture_config import MixtureConfig
+
+    fields: Any = lock.get("mixture") or {
+        "epochs": {part.source: 1.0 for part in parts}, "validation_fraction": 0.0}
+    if text is not None:
+        source = text
+        if os.path.exists(text):
+            with open(text, encoding="utf-8") as file:
+                source = file.read()
+        try:
+            fields = yaml.safe_load(source)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"is no YAML: {error}", where="--mixture") from error
+        if not isinstance(fields, dict):
+            raise RecipeError("must be a mapping of fields, or a file of them", where="--mixture",
+                              hint="such as '{weights: {crawl: 3, books: 1}}'")
+    try:
+        return MixtureConfig(**fields)
+    except ValidationError as error:
+        raise _usage(error, "mixture.") from error
+
+
+def _usage(error: Any, prefix: str) -> RecipeError:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    name = place.replace("_", "-") if prefix == "--" else place
+    return RecipeError(str(first["msg"]).removeprefix("Value error, "), where=f"{prefix}{name}".rstrip(".-") or "pack")
+
+
+def print_mixture(plan: Plan, form: Output, splits: dict[str, dict[str, Any]] | None = None) -> None:
+    """The plan of a mixture on stdout, and what was packed of it. truncated_documents: added up over shards, so a
+    document that is cut in two of them counts in both."""
+    if form is Output.JSON:
+        print(json.dumps({**json.loads(plan.to_json()), **({"splits": splits} if splits else {})}))
+        return
+    print(plan.table())
+    for split, facts in (splits or {}).items():
+        print(f"{split}: {facts['n_rows']:,} rows in {facts['shards']:,} shards, {facts['utilisation']:.2%} used; "
+              f"{facts['truncated_documents']:,} documents cut, {facts['dropped_tokens']:,} tokens dropped")

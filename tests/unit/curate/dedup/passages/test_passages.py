@@ -1,0 +1,308 @@
+"""Repeated passages through the stages: against plain Python, over parts and partitions, with edits, and on own
+files."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from curate.dedup.config import DedupRecipe
+from curate.dedup.passages.bloom import bloom_stage, filter_of
+from curate.dedup.passages.cuts import cuts_stage
+from curate.dedup.passages.passage_cuts import passage_cuts_stage
+from curate.dedup.passages.passages import passages_stage
+from curate.dedup.standalone import Texts, deduplicate
+from curate.selection.clean import clean
+from curate.sources.columns import TextRows
+from manifests.errors import StageError
+from manifests.records import ShardRecord
+from manifests.schema import EDITS, SELECT_MARKS, STAGE_MANIFEST
+from manifests.storage import Storage
+from manifests.tables import read_table, write_table
+from manifests.tasks import InputRef, ShardTask, execute
+from pipelines.cli.main import app
+from tests.unit.curate.dedup.dedup_reference import Doc, Run, prepare, prose, run_dedup
+
+RANKS = {"books": 0, "crawl": 1}
+HOME, COOKIES, LEGAL = "Home | About | Contact", "We use cookies, 12 of them!", "© 2024 Example Ltd. All rights kept"
+
+
+def passages(root: Path, parts: dict[str, list[Doc]], config: DedupRecipe) -> Run:
+    """Deduplication of whole documents, then of passages, then the clean corpus; parts in the order of the dict."""
+    run = run_dedup(root, parts, config, RANKS)
+    shards, pieces = list(parts), [f"part-{p:05d}" for p in range(config.partitions)]
+
+    def own(**more: str) -> Any:
+        names = {"documents": "extract/*.parquet", "marks": "select/*.parquet", "kept": "dedup/marks/*.parquet", **more}
+        return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
+
+    repeats = dict.fromkeys(("paragraphs", "sentences"), "dedup/passages/manifest.parquet")
+    run.stage("dedup/passages", passages_stage, shards if config.repeats else [], own(),
+              lambda s: {"source_rank": RANKS})
+    run.stage("dedup/passage_cuts", passage_cuts_stage, pieces if config.repeats else [], lambda s: repeats,
+              lambda s: {"partition": int(s[-5:])})
+    filters = config.bloom.filters if config.bloom else 0
+    run.records["dedup/bloom"] = [bloom(root, n, parts, config) for n in range(filters)]
+    _manifest(run, "dedup/bloom")
+    run.stage("dedup/cuts", cuts_stage, shards, own(passages="dedup/passage_cuts/manifest.parquet",
+                                                    bloom="dedup/bloom/manifest.parquet"))
+    run.stage("clean", clean, shards, lambda s: {
+        "documents": f"extract/{s}.parquet", "select": f"select/{s}.parquet", "dedup": f"dedup/marks/{s}.parquet",
+        "passages": f"dedup/cuts/{s}.parquet"}, lambda s: {"sources": [s.split("/")[0]], "part": s.split("/")[1]})
+    return run
+
+
+def bloom(root: Path, number: int, parts: dict[str, list[Doc]], config: DedupRecipe) -> ShardRecord:
+    filters = config.bloom.filters if config.bloom else 1
+    mine = [s for s in sorted(parts, key=lambda s: (RANKS[s.split("/")[0]], s)) if filter_of(s, filters) == number]
+    names = {"documents": "extract", "marks": "select", "kept": "dedup/marks"}
+    refs = {k: InputRef(tuple(f"{v}/{s}.parquet" for s in mine), "") for k, v in names.items()}
+    refs["cuts"] = InputRef(("dedup/passage_cuts/manifest.parquet",), "")
+    task = ShardTask("dedup/bloom", 1, f"filter-{number:05d}", config, {}, refs, {"parts": mine, "n_grams": 10_000})
+    return execute(Storage(str(root)), task, bloom_stage)
+
+
+def _manifest(run: Run, name: str) -> None:
+    rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+             "xxh3": o.digest} for r in run.records[name] for o in r.outputs]
+    (run.root / name).mkdir(parents=True, exist_ok=True)
+    write_table(str(run.root / name / "manifest.parquet"), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
+
+
+def marks(root: Path, parts: dict[str, list[Doc]]) -> list[dict[str, Any]]:
+    return [row for shard in parts for row in read_table(str(root / f"dedup/cuts/{shard}.parquet")).to_pylist()]
+
+
+def cleaned(root: Path, parts: dict[str, list[Doc]]) -> dict[bytes, str]:
+    rows = [row for shard in parts for row in read_table(str(root / f"clean/{shard}.parquet")).to_pylist()]
+    return {row["doc_id"]: row["text"] for row in rows}
+
+
+def config(**fields: Any) -> DedupRecipe:
+    return DedupRecipe(partitions=3, max_removed_fraction=1.0, min_left_bytes=0, **fields)
+
+
+def pages(seed: int, n: int = 40) -> dict[str, list[Doc]]:
+    """Pages of lines that come back in some of them, over three parts and two sources."""
+    chance = random.Random(seed)
+    pool = [f"Line {chr(97 + i)} stays. Then more of {prose(i, 3)}! Or not" for i in range(25)]
+    pool += ["", "--", HOME, COOKIES]
+    docs = [Doc("\n".join(chance.choices(pool, k=chance.randrange(1, 9))), chance.choice(["books", "crawl"]),
+                chance.choice([None, 0.5, chance.random()]), chance.random() < 0.9) for _ in range(n)]
+    return {"books/part-a": [d for d in docs if d.source == "books"],
+            "crawl/part-a": [d for d in docs if d.source == "crawl"][::2],
+            "crawl/part-b": [d for d in docs if d.source == "crawl"][1::2]}
+
+
+def in_order(parts: dict[str, list[Doc]]) -> list[Doc]:
+    docs = [d for some in parts.values() for d in some if d.keep]
+    return sorted(docs, key=lambda d: (RANKS[d.source], -(d.quality or 0.0), d.doc_id))
+
+
+def plain(line: str) -> str:
+    return "".join(c for c in line.lower() if c.isalnum() or c == " ").strip()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_first_paragraphs_stay_and_later_ones_go(tmp_path: Path, seed: int) -> None:
+    parts = pages(seed)
+    passages(tmp_path, parts, config(paragraphs={}, exact=False, near=False))
+    clean_texts = cleaned(tmp_path, parts)
+    seen: set[str] = set()
+    for doc in in_order(parts):
+        lines = [line for line in map(plain, doc.text.split("\n")) if line]
+        fresh = [line for i, line in enumerate(lines) if line not in seen and line not in lines[:i]]
+        seen.update(lines)
+        got = clean_texts.get(doc.doc_id, "")
+        assert [line for line in map(plain, got.split("\n")) if line] == fresh
+        assert got == got.strip("\n") or not fresh
+    said = {m["doc_id"]: m for m in marks(tmp_path, parts)}
+    first = {plain(line): doc.doc_id for doc in reversed(in_order(parts)) for line in doc.text.split("\n")}
+    for doc in in_order(parts):
+        for cut in said[doc.doc_id]["repeats"] or ():
+            text = doc.text.encode()[cut["start"] : cut["end"]].decode()
+            assert cut["duplicate_of"] == first[next(filter(None, map(plain, text.split("\n"))))]
+            assert cut["kind"] == "paragraph"
+
+
+@pytest.mark.parametrize("fields", [{"paragraphs": {}}, {"sentences": {}}, {"paragraphs": {}, "sentences": {}},
+                                    {"paragraphs": {}, "sentences": {}, "bloom": {"ngram": 4, "min_ngram": 2}}])
+def test_no_sentence_leaves_the_corpus(tmp_path: Path, fields: dict[str, Any]) -> None:
+    parts = pages(7, 60)
+    passages(tmp_path, parts, config(**fields, exact=False, near=False))
+    before = {s for doc in in_order(parts) for s in sentences(doc.text)}
+    assert before == {s for text in cleaned(tmp_path, parts).values() for s in sentences(text)}
+    assert sum(map(len, cleaned(tmp_path, parts).values())) < 0.7 * sum(len(d.text) for d in in_order(parts))
+
+
+def sentences(text: str) -> set[str]:
+    return {plain(line) for line in text.replace("!", ".").replace(".", "\n").split("\n")} - {""}
+
+
+def test_partitions_and_order_of_parts_change_nothing(tmp_path: Path) -> None:
+    parts = pages(3)
+    some = config(paragraphs={"report_pages": 2}, sentences={}, bloom={"ngram": 3, "min_ngram": 2, "filters": 2})
+    passages(tmp_path / "a", parts, some)
+    passages(tmp_path / "b", dict(reversed(parts.items())), some.model_copy(update={"partitions": 7}))
+    for shard in parts:
+        for name in (f"dedup/cuts/{shard}", f"dedup/cuts/boilerplate/{shard}", f"clean/{shard}"):
+            one, other = (tmp_path / run / f"{name}.parquet" for run in "ab")
+            assert one.read_bytes() == other.read_bytes()
+
+
+def test_three_sentences_and_no_fewer(tmp_path: Path) -> None:
+    a, b, c, d = "The first one. ", "A second, longer one! ", "Is this the third? ", "Number four."
+    docs = [Doc(a + b + c + d, quality=0.9), Doc("New. " + a + b + "Other. " + c),
+            Doc("Odd. " + (a + b + c).upper() + "Even."), Doc(a + b + c + d, quality=0.1)]
+    parts = {"crawl/part-a": docs}
+    passages(tmp_path, parts, config(sentences={}, exact=False, near=False))
+    texts = cleaned(tmp_path, parts)
+    assert texts[docs[0].doc_id] == docs[0].text
+    assert texts[docs[1].doc_id] == docs[1].text
+    assert texts[docs[2].doc_id] == "Odd. Even."
+    assert docs[3].doc_id not in texts
+
+
+def test_a_text_of_one_sentence_over_and_over(tmp_path: Path) -> None:
+    parts = {"crawl/part-a": [Doc("Again and again. " * 7)]}
+    passages(tmp_path, parts, config(sentences={}))
+    (text,) = cleaned(tmp_path, parts).values()
+    assert text.count("again") == 4  # three that stay, three that go, one that is no span
+
+
+def test_edits_of_selection_are_made_first(tmp_path: Path) -> None:
+    """A line that selection cuts is no first occurrence, and what replaced personal data counts as it reads."""
+    parts = {"crawl/part-a": [Doc("BAD same line here\nkept one of a", quality=0.9),
+                              Doc("same line here\nmail x@y.z now\nlast", quality=0.5),
+                              Doc("other\nmail a@b.c now", quality=0.4)]}
+    prepare(tmp_path, parts)
+    path = str(tmp_path / "select/crawl/part-a.parquet")
+    table = read_table(path)
+    edits = [[{"start": 19, "end": 32, "replacement": None}],
+             [{"start": 0, "end": 20, "replacement": None}, {"start": 20, "end": 25, "replacement": "MAIL"},
+              {"start": 25, "end": 34, "replacement": None}],
+             [{"start": 0, "end": 11, "replacement": None}, {"start": 11, "end": 16, "replacement": "MAIL"},
+              {"start": 16, "end": 20, "replacement": None}]]
+    place = SELECT_MARKS.get_field_index("edits")
+    marked = table.set_column(place, SELECT_MARKS.field("edits"), pa.array(edits, EDITS))
+    _run_on(tmp_path, parts, marked, path)
+    texts = [cleaned(tmp_path, parts).get(d.doc_id) for d in parts["crawl/part-a"]]
+    assert texts == ["kept one of a", "same line here\nmail MAIL now\nlast", "other"]
+
+
+def _run_on(root: Path, parts: dict[str, list[Doc]], marked: pa.Table, path: str) -> None:
+    import dedup_reference
+
+    original = dedup_reference.marks_table
+    dedup_reference.marks_table = lambda docs: marked  # the runner writes selection's marks itself
+    try:
+        passages(root, parts, config(paragraphs={}))
+    finally:
+        dedup_reference.marks_table = original
+    assert read_table(path)["edits"].null_count == 0
+
+
+def test_too_little_left_is_a_reason_with_values(tmp_path: Path) -> None:
+    parts = {"crawl/part-a": [Doc(f"{LEGAL}\n{prose(1, 60)}", quality=0.9),
+                              Doc(f"short\n{LEGAL}\n{COOKIES}", quality=0.1), Doc("never cut", quality=0.05)]}
+    run = passages(tmp_path, parts, config(paragraphs={}).model_copy(update={"min_left_bytes": 100}))
+    rows = marks(tmp_path, parts)
+    assert [(r["keep"], r["reason"], r["value"], r["threshold"]) for r in rows] == [
+        (True, None, None, None), (False, "too_little_left", len(f"short\n{COOKIES}"), 100.0), (True, None, None, None)]
+    assert run.total("dedup/cuts", "dropped_too_little_left") == 1
+    assert run.total("dedup/cuts", "documents_crawl") == 3
+    assert run.total("dedup/cuts", "kept_crawl") == 2
+
+
+def test_a_document_of_seen_n_grams_is_dropped_and_a_filter_may_not_be_too_large(tmp_path: Path) -> None:
+    one, two = prose(1, 60), prose(2, 60)
+    parts = {"books/part-a": [Doc(one, "books"), Doc(two, "books")],
+             "crawl/part-a": [Doc(f"{one}\n{prose(4, 5)}\n{two}"), Doc(f"{prose(3, 60)}\n{one}")]}
+    run = passages(tmp_path, parts, config(bloom={"ngram": 5, "min_ngram": 5}))
+    rows = marks(tmp_path, parts)
+    assert [r["reason"] for r in rows] == [None, None, "mostly_seen", None]
+    assert rows[2]["value"] == pytest.approx(112 / 113)
+    assert rows[2]["threshold"] == 0.8
+    assert run.total("dedup/bloom", "grams") == 56 * 6 + 1
+    assert cleaned(tmp_path, parts)[parts["crawl/part-a"][1].doc_id] == prose(3, 60)
+    with pytest.raises(StageError, match="more than max_filter_bytes"):
+        passages(tmp_path / "x", parts, config(bloom={"max_filter_bytes": 1024}))
+
+
+def test_boilerplate_of_hosts(tmp_path: Path) -> None:
+    files = []
+    for n in range(2):
+        urls = [f"http://site{i % 2}.org/{n}/{i}" for i in range(12)]
+        texts = [f"{HOME if i % 2 else 'Menu'}\n{prose(100 * n + i, 30)}\n{COOKIES}" for i in range(12)]
+        files.append(Texts(f"f{n}", f"part-{n}.parquet", "id", _Rows([TextRows(
+            0, pa.array(texts, pa.large_string()), pa.array([f"{n}-{i}" for i in range(12)]), pa.array(urls))])))
+    deduplicate(files, config(paragraphs={"report_pages": 12}, exact=False, near=False), str(tmp_path / "out"))
+    rows = pq.read_table(tmp_path / "out/report/boilerplate.parquet").to_pylist()
+    assert sorted((r["host"], r["n_pages"], r["n_occurrences"], r["text"], r["id"], r["url"]) for r in rows) == sorted(
+        (f"site{i}.org", 12, 12, text, f"0-{i}", f"http://site{i}.org/0/{i}")
+        for i, texts in enumerate((("Menu", COOKIES), (HOME, COOKIES))) for text in texts)
+
+
+class _Rows:
+    """Rows that a worker process could be sent."""
+
+    def __init__(self, rows: list[TextRows]) -> None:
+        self._rows = rows
+
+    def __call__(self) -> list[TextRows]:
+        return self._rows
+
+
+def test_own_files_keep_all_their_columns(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.parquet", tmp_path / "b.jsonl"
+    body = prose(1, 50)
+    pq.write_table(pa.table({"id": [1, 2], "text": pa.array([f"{body}\n{LEGAL}", body], pa.string()),
+                             "tags": [["x", "y"], None], "n": pa.array([7, None], pa.int16())}), first)
+    rows: list[Any] = [{"id": "k", "text": f"{LEGAL}\n{prose(2, 50)}\n{COOKIES}", "meta": {"a": 1}, "odd": 1},
+                       {"id": "l", "text": prose(3, 50), "meta": {"b": "é"}, "odd": "one",
+                        "when": "2024-01-01 00:00:00"}]
+    second.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:1], "no object", *rows[1:]]), encoding="utf-8")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["dedup", str(first), str(second), "--paragraphs", "--apply", "--out", str(out),
+                                      "--format", "json"])
+    assert result.exit_code == 0, result.output
+    kept = pq.read_table(out / "kept/part-a.parquet")
+    assert kept.schema == pa.schema([("id", pa.int64()), ("text", pa.string()), ("tags", pa.list_(pa.string())),
+                                     ("n", pa.int16())])
+    assert kept.to_pylist() == [{"id": 1, "text": f"{body}\n{LEGAL}", "tags": ["x", "y"], "n": 7}]
+    other = pq.read_table(out / "kept/part-b.parquet").to_pylist()
+    assert [r["text"] for r in other] == [f"{prose(2, 50)}\n{COOKIES}", "", prose(3, 50)]
+    assert [(r["id"], r["odd"], r["when"]) for r in other if r["id"]] == [
+        ("k", "1", None), ("l", '"one"', "2024-01-01 00:00:00")]
+    assert [r["meta"] for r in other if r["id"]] == [{"a": 1, "b": None}, {"a": None, "b": "é"}]
+    cuts = pq.read_table(out / "part-b.parquet").to_pylist()[0]["cuts"]
+    assert cuts == [{"start": 0, "end": len(LEGAL.encode()) + 1, "kind": "paragraph", "duplicate_of": "1"}]
+    dropped = pq.read_table(out / "part-a.parquet").to_pylist()[1]
+    assert (dropped["keep"], dropped["reason"], dropped["duplicate_of"]) == (False, "too_little_left", None)
+    facts = json.loads(result.stdout)
+    assert facts["dropped"] == {"too_little_left": 1}
+    assert facts["kept_bytes"] == sum(len((r["text"] or "").encode()) for r in [*kept.to_pylist(), *other])
+
+
+def test_substrings_are_searched_in_what_paragraphs_leave(tmp_path: Path) -> None:
+    path, passage = tmp_path / "in.jsonl", prose(9, 30)
+    texts = [f"{LEGAL}\n{prose(1, 20)} {passage} {prose(2, 20)}", f"{LEGAL}\n{prose(3, 20)} {passage} {prose(4, 20)}"]
+    path.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["dedup", str(path), "--paragraphs", "--substrings", "--apply", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    cuts = pq.read_table(out / "part-in.parquet").to_pylist()[1]["cuts"]
+    assert [(c["kind"], c["duplicate_of"]) for c in cuts] == [("paragraph", "0"), ("substring", "0")]
+    assert texts[1].encode()[cuts[1]["start"] : cuts[1]["end"]].decode().strip(" w") == passage.strip("w")
+    first, second = pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist()
+    assert first == texts[0]
+    assert passage not in second
+    assert second.startswith(prose(3, 20))
+    assert second.endswith(prose(4, 20)[1:])

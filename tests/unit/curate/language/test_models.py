@@ -1,0 +1,100 @@
+"""Language models of other makers: real fastText models, trained here, whose labels are named as theirs are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import pyarrow.parquet as pq
+import pytest
+
+from curate.language.codes import language_code, wanted_labels
+from pipelines.loading import validate
+from pipelines.running import Result, Settings, run
+
+SENTENCES = {
+    "eng": ("the boats lay in the harbour all morning and nobody spoke of the storm that was coming from the west",
+            "she wrote a letter to her brother every week and asked him what the weather was like on the island"),
+    "est": ("paadid seisid terve hommiku sadamas ja keegi ei rääkinud tormist mis läänest lähenes külale",
+            "ta kirjutas igal nädalal oma vennale kirja ja küsis missugune on ilm saarel praegu sügise ajal"),
+    "zho": ("船 整个 上午 都 停 在 港口 里 没有 人 谈论 从 西边 来 的 暴风雨",
+            "她 每 周 给 她 的 兄弟 写 一封 信 问 他 岛上 的 天气 怎么样"),
+}
+MAKERS = {
+    "GlotLID": {"eng": "eng_Latn", "est": "ekk_Latn", "zho": "cmn_Hani"},
+    "OpenLID": {"eng": "eng_Latn", "est": "est_Latn", "zho": "zho_Hans"},
+    "bare": {"eng": "eng", "est": "est", "zho": "zho"},
+}
+
+
+def words(language: str, seed: int, n: int = 14) -> str:
+    """Some words of a language, other ones for another seed."""
+    known = " ".join(SENTENCES[language]).split()
+    return " ".join(known[(seed * 7 + i * (3 + seed % 5)) % len(known)] for i in range(n))
+
+
+@pytest.fixture(scope="module", params=list(MAKERS))
+def labels_and_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+                     ) -> tuple[dict[str, str], str]:
+    labels = MAKERS[request.param]
+    folder = tmp_path_factory.mktemp("lid")
+    lines = [f"__label__{labels[language]} {words(language, seed)}" for seed in range(60) for language in SENTENCES]
+    (folder / "train.txt").write_text("\n".join(lines))
+    model = fasttext.train_supervised(str(folder / "train.txt"), dim=8, minn=2, maxn=4, epoch=10, lr=0.5, bucket=2000,
+                                      thread=1, verbose=0)
+    model.save_model(str(folder / "model.bin"))
+    return labels, str(folder / "model.bin")
+
+
+def extracted(folder: Path, model: str, sources: dict[str, list[str] | None], **extract: Any) -> Result:
+    lines = [json.dumps({"id": f"{language}{n}", "text": words(language, 100 + n, 40)})
+             for n in range(4) for language in SENTENCES]
+    (folder / "texts.jsonl").write_text("\n".join(lines))
+    files = str(folder / "texts.jsonl")
+    recipe = validate({
+        "name": "languages", "classifier": None, "mixture": {"weights": dict.fromkeys(sources, 1)},
+        "sources": {name: {"files": files, **({"languages": wanted} if wanted else {})}
+                    for name, wanted in sources.items()},
+        "extract": {"language_model": model, **extract}})
+    return run(recipe, str(folder / "run"), Settings(engine="inline", until="extract"))
+
+
+def documents(folder: Path, source: str) -> list[dict[str, Any]]:
+    (path,) = (folder / f"run/extract/{source}").glob("part-*.parquet")
+    return pq.read_table(path).to_pylist()
+
+
+def test_codes_mean_the_same_whatever_the_model_calls_them(labels_and_model: tuple[dict[str, str], str],
+                                                          tmp_path: Path) -> None:
+    labels, model = labels_and_model
+    extracted(tmp_path, model, {"english": ["en"], "estonian": ["est"], "named": [labels["zho"]], "default": None})
+    for source, language, code in (("english", "eng", "en"), ("estonian", "est", "et"), ("named", "zho", "zh"),
+                                   ("default", "eng", "en")):
+        found = documents(tmp_path, source)
+        assert {d["record_id"] for d in found} == {f"{language}{n}" for n in range(4)}
+        assert {d["language"] for d in found} == {code}
+
+
+def test_every_document_bears_its_code_where_all_are_kept(labels_and_model: tuple[dict[str, str], str],
+                                                         tmp_path: Path) -> None:
+    result = extracted(tmp_path, labels_and_model[1], {"all": None}, languages=None, min_language_score=0)
+    assert result.exit_code == 0
+    assert [d["language"] for d in documents(tmp_path, "all")] == ["en", "et", "zh"] * 4
+
+
+@pytest.mark.parametrize(("label", "code"), [
+    ("en", "en"), ("eng", "en"), ("eng_Latn", "en"), ("arb_Arab", "ar"), ("ary_Arab", "ary"), ("cmn_Hani", "zh"),
+    ("zho_Hant", "zh"), ("yue_Hant", "yue"), ("als", "als"), ("als_Latn", "sq"), ("hrv_Latn", "hr"), ("ceb", "ceb"),
+    ("ceb_Latn", "ceb"), ("nob_Latn", "nb"), ("und_Zzzz", "und"), ("zh-Hans", "zh-Hans"), ("", "")])
+def test_codes_of_labels(label: str, code: str) -> None:
+    assert language_code(label) == code
+
+
+def test_what_a_recipe_means() -> None:
+    labels = ["eng_Latn", "srp_Latn", "srp_Cyrl", "arb_Arab", "ary_Arab", "als"]
+    assert wanted_labels(labels, ["en"]) == ["eng_Latn"]
+    assert wanted_labels(labels, ["sr", "eng"]) == ["eng_Latn", "srp_Latn", "srp_Cyrl"]
+    assert wanted_labels(labels, ["srp_Cyrl", "ar"]) == ["srp_Cyrl", "arb_Arab"]
+    assert wanted_labels(["en", "sr", "als"], ["eng_Latn", "sq"]) == []

@@ -1,0 +1,165 @@
+"""`curate dedup` on files of one's own: marks by the user's ids, in input order, and the kept rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from curate.dedup.config import DedupConfig, SurvivorKey
+from curate.dedup.standalone import Texts, deduplicate
+from curate.sources.columns import TextRows
+from manifests.errors import InputError, RecipeError
+from pipelines.cli.main import app
+from tests.unit.curate.dedup.dedup_reference import edited, prose
+
+TEXT = prose(1, 300)
+A = [("a0", TEXT), ("a1", prose(2, 100)), ("a2", TEXT.upper()), ("a3", None)]
+B = [("b0", edited(TEXT, 100) + " more"), ("b1", prose(3, 100)), ("b2", prose(2, 100)), ("b3", prose(4, 3)), ("b4", "")]
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["dedup", *arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    first, second = tmp_path / "a.parquet", tmp_path / "b.jsonl"
+    pq.write_table(pa.table({"name": [i for i, _ in A], "body": [t for _, t in A]}), first, row_group_size=3)
+    second.write_text("".join(json.dumps({"name": i, "body": t}) + "\n" for i, t in B))
+    return [str(first), str(second), "--id-column", "name", "--text-column", "body"]
+
+
+def marks(out: Path, part: str) -> list[dict[str, Any]]:
+    return pq.read_table(out / part).to_pylist()
+
+
+def test_marks_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
+    out = tmp_path / "out"
+    facts = json.loads(run(*files, "--out", str(out), "--apply", "--format", "json"))
+    a, b = marks(out, "part-a.parquet"), marks(out, "part-b.parquet")
+    assert [list(r) for r in (a[0], b[0])] == [["name", "keep", "reason", "duplicate_of", "similarity"]] * 2
+    assert [r["name"] for r in a] == [i for i, _ in A]
+    assert [r["name"] for r in b] == [i for i, _ in B]
+    assert [(r["reason"], r["duplicate_of"]) for r in a + b] == [
+        (None, None), (None, None), ("exact_duplicate", "a0"), (None, None),
+        ("near_duplicate", "a0"), (None, None), ("exact_duplicate", "a1"), (None, None), (None, None)]
+    assert [r["keep"] for r in a + b] == [r["reason"] is None for r in a + b]
+    assert 0.9 < b[0]["similarity"] < 1
+    assert (facts["documents"], facts["kept"]) == (9, 6)
+    assert facts["dropped"] == {"exact_duplicate": 2, "near_duplicate": 1}
+    assert pq.read_table(out / "kept/part-b.parquet").to_pylist() == [
+        {"name": i, "body": t} for i, t in B if i in ("b1", "b3", "b4")]
+    assert sorted(p.name for p in out.iterdir()) == ["kept", "part-a.parquet", "part-b.parquet"]
+
+
+def test_exact_alone_and_the_order_of_files(tmp_path: Path, files: list[str]) -> None:
+    run(*files[:2][::-1], *files[2:], "--out", str(tmp_path / "out"), "--exact")
+    got = marks(tmp_path / "out", "part-a.parquet")
+    assert [(r["reason"], r["duplicate_of"]) for r in got] == [
+        (None, None), ("exact_duplicate", "b2"), ("exact_duplicate", "a0"), (None, None)]
+    run(*files, "--out", str(tmp_path / "long"), "--survivor-order", "length")
+    assert [r["duplicate_of"] for r in marks(tmp_path / "long", "part-a.parquet")] == ["b0", None, "b0", None]
+
+
+def test_urls_keep_the_longest(tmp_path: Path) -> None:
+    path = tmp_path / "pages.parquet"
+    pq.write_table(pa.table({"text": [prose(1, 20), prose(2, 30), prose(3, 10)],
+                             "url": ["http://example.org/a", "https://example.org/a/", None]}), path)
+    run(str(path), "--out", str(tmp_path / "out"), "--urls", "longest")
+    got = marks(tmp_path / "out", "part-pages.parquet")
+    assert [(r["id"], r["reason"], r["duplicate_of"]) for r in got] == [
+        ("0", "url_duplicate", "1"), ("1", None, None), ("2", None, None)]
+
+
+def test_workers_change_no_byte(tmp_path: Path) -> None:
+    """Two processes and other partitions give the same parts."""
+    def rows(n: int) -> list[TextRows]:
+        texts = [edited(TEXT, 7 * n + i) if i % 3 else prose(10 * n + i, 40) for i in range(6)]
+        return [TextRows(0, pa.array(texts, pa.large_string()), pa.array([f"{n}-{i}" for i in range(6)]),
+                         pa.nulls(6, pa.string()))]
+
+    parts = []
+    for workers, partitions in ((1, 4), (2, 3)):
+        files = [Texts(f"f{n}", f"part-{n}.parquet", "id", _Rows(rows(n))) for n in range(2)]
+        out = tmp_path / str(workers)
+        deduplicate(files, DedupConfig(partitions=partitions, survivor_order=(SurvivorKey.SOURCE,)), str(out), workers)
+        parts.append([p.read_bytes() for p in sorted(out.iterdir())])
+    assert len(parts[0]) == 2
+    assert parts[0] == parts[1]
+
+
+class _Rows:
+    """Rows that a worker process could be sent."""
+
+    def __init__(self, rows: list[TextRows]) -> None:
+        self._rows = rows
+
+    def __call__(self) -> list[TextRows]:
+        return self._rows
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, files: list[str]) -> None:
+    bad, empty, other = tmp_path / "bad.parquet", tmp_path / "empty.jsonl", tmp_path / "other.jsonl"
+    bad.write_bytes(b"PAR1 and then nothing")
+    empty.write_bytes(b"")
+    other.write_text('{"name": "x", "texts": "under another name"}\n')
+    broken = [str(bad), str(empty), str(other)]
+    done = tmp_path / "done"
+    result = CliRunner().invoke(app, ["dedup", files[0], *broken, *files[1:], "--out", str(done), "--apply"])
+    assert result.exit_code == 1
+    for path in broken:
+        assert f"curate: {path}: " in result.stderr
+    run(*files, "--out", str(tmp_path / "alone"), "--apply")
+    for part in ("part-a.parquet", "part-b.parquet", "kept/part-a.parquet", "kept/part-b.parquet"):
+        assert (done / part).read_bytes() == (tmp_path / "alone" / part).read_bytes()
+    assert len([p for p in done.rglob("*") if p.is_file()]) == 4
+    with pytest.raises(InputError, match=r"(?s)bad\.parquet.*empty\.jsonl"):
+        run(str(bad), str(empty), "--out", str(tmp_path / "out"))
+
+
+def test_wrong_names_are_refused(tmp_path: Path, files: list[str]) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="no id under 'nope'"):
+        run(files[0], "--id-column", "nope", "--text-column", "body", *out)
+    with pytest.raises(InputError, match=r"(?s)no date under 'date'.*--date-column"):
+        run(*files, *out, "--urls", "latest")
+    with pytest.raises(RecipeError, match="survivor_order"):
+        run(*files, *out, "--survivor-order", "luck")
+
+
+def test_dates_and_scores_of_one_s_own_decide(tmp_path: Path) -> None:
+    """The same instants however they are written, in both kinds of file."""
+    dates = ["2020-03-01", "20200301120000", "2020-03-01T13:00:00+00:30", 1583070000, None, "no date"]  # 13:40 last
+    rows = [{"text": prose(i, 20), "url": "http://example.org/a", "date": d, "quality_score": i % 3}
+            for i, d in enumerate(dates)]
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run(str(lines), "--out", str(tmp_path / "a"), "--urls", "latest")
+    assert [r["keep"] for r in marks(tmp_path / "a", "part-lines.parquet")] == [i == 3 for i in range(6)]
+    table = tmp_path / "table.parquet"
+    stamps = pa.array([0, 1, 3, 2], pa.timestamp("s", "UTC"))
+    pq.write_table(pa.table({"text": [TEXT] * 4, "when": stamps, "score": [0.1, 0.9, 0.2, 0.3]}), table)
+    run(str(table), "--out", str(tmp_path / "b"), "--survivor-order", "date", "--date-column", "when")
+    assert [r["keep"] for r in marks(tmp_path / "b", "part-table.parquet")] == [False, False, True, False]
+    run(str(table), "--out", str(tmp_path / "c"), "--survivor-order", "quality", "--quality-column", "score")
+    assert [r["keep"] for r in marks(tmp_path / "c", "part-table.parquet")] == [False, True, False, False]
+
+
+def test_ids_that_are_texts_and_numbers_are_written_as_the_marks_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [{"id": "a", "text": prose(1, 9), "n": 1}, {"id": 7, "text": prose(2, 9), "n": "x"}, {"text": prose(3, 9)}]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    run(str(path), "--out", str(tmp_path / "out"), "--apply")
+    kept, all_of_it = (marks(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
+    assert [r["id"] for r in kept] == [r["id"] for r in all_of_it] == ["a", "7", "2"]
+    assert [r["n"] for r in kept] == ["1", '"x"', None]

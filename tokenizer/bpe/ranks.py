@@ -1,0 +1,50 @@
+"""A tokenizer.json as the ranks file that tiktoken reads: a token in base64 and its id on every line."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from manifests.errors import InputError
+from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.encode import Encoder
+
+
+def tiktoken_ranks(data: bytes, where: str) -> bytes:
+    """The ranks of a byte-level BPE's tokenizer.json: bytes and merges, without special tokens.
+
+    tiktoken merges the pair whose joined bytes have the lowest rank, so ids must follow the merges' order: those of
+    tokenizers trained here do, and GPT-2's. Raises InputError where they do not, or where the file is no byte-level
+    BPE. The pattern and special tokens are not in a ranks file: see tokenizer.pretokenize.EXPRESSIONS."""
+    encoder = Encoder(data, where)
+    model = json.loads(data)["model"]
+    if model.get("type") != "BPE":
+        raise InputError(f"is a {model.get('type')} model, not byte pair encoding", where=where)
+    added = {token["id"] for token in json.loads(data).get("added_tokens") or []}
+    merges = [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+    ids = [model["vocab"].get(a + b, -1) for a, b in merges]
+    if ids != sorted(ids) or -1 in ids[:1]:
+        raise InputError("gives ids in another order than its merges", where=where,
+                         hint="tiktoken takes ids for ranks; only tokenizers whose ids follow their merges have ranks")
+    made = set(ids)
+    ranks = {i: encoder.decode_bytes([i]) for i in sorted(model["vocab"].values()) if i not in added}
+    if any(len(piece) > 1 for i, piece in ranks.items() if i not in made):
+        raise InputError("has tokens that neither bytes nor merges make", where=where)
+    return b"".join(base64.b64encode(piece) + b" %d\n" % i for i, piece in ranks.items())
+
+
+def pattern_of(data: bytes, where: str) -> str:
+    """The regular expression by which a tokenizer.json cuts text: tiktoken's pat_str. InputError where none does."""
+    found = json.loads(data).get("pre_tokenizer") or {}
+    steps = found.get("pretokenizers", [found])
+    for step in steps:
+        if step.get("type") == "Split" and "Regex" in step["pattern"]:
+            return str(step["pattern"]["Regex"])
+        if step.get("type") == "ByteLevel" and step.get("use_regex", True):
+            return EXPRESSIONS[Pattern.GPT2]
+    raise InputError("cuts text by no regular expression", where=where)
+
+
+def special_tokens(data: bytes) -> dict[str, int]:
+    """Ids of the special tokens, by name."""
+    return {t["content"]: t["id"] for t in json.loads(data).get("added_tokens") or [] if t.get("special")}

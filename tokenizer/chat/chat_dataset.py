@@ -1,0 +1,209 @@
+"""A packed dataset of dialogues in a folder: shards, spans, manifest, and where every document came from."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from manifests.errors import InputError, StageError
+from manifests.hashing import document_id
+from manifests.schema import CHAT_DOCUMENTS, CHAT_SPANS, EXCLUSIONS, PACKED_MANIFEST, SOURCES
+from manifests.shard import FORMAT_VERSION, Header, write_shard
+from manifests.storage import digest_file, open_read
+from manifests.tables import write_table
+from tokenizer.chat.chat import ChatConfig, ChatCounts, ChatEncoder, EncodedGroup, fill_shard, recipe_text
+from tokenizer.chat.dialogues import LeftOut, read_groups
+from tokenizer.encoding.encode import load
+from tokenizer.mixture.mix import SPLITS
+
+_TABLE_ROWS = 1 << 14
+_PUBLISHED = ("documents", "exclusions", *SPLITS, "sources.parquet", "manifest.parquet")  # the manifest last
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFile:
+    """An input. name: its path as ids and tables have it. part: file name of its tables."""
+
+    path: str
+    name: str
+    part: str
+
+
+def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str, out: str, source: str = "dialogues",
+                   id_column: str = "id") -> ChatCounts:
+    """Pack JSON Lines files into a dataset that `PackedDataset(out, "train")` opens; the same bytes for the same input.
+
+    OUT holds manifest.parquet, sources.parquet, train/ and val/ (shards and CHAT_SPANS), documents/ (CHAT_DOCUMENTS)
+    and exclusions/ (EXCLUSIONS), the latter two a part for each input. What was there of these is replaced, at the end.
+    Memory: shard_tokens of each split. Raises InputError where a file or the tokenizer cannot be read, StageError where
+    no line can be packed."""
+    stage = os.path.join(out, ".tmp")
+    shutil.rmtree(stage, ignore_errors=True)
+    for folder in ("documents", "exclusions"):
+        os.makedirs(os.path.join(stage, folder))
+    counts = ChatCounts()
+    loaded = load(tokenizer)
+    encoder = ChatEncoder(config, loaded, loaded.data, source, counts)
+    shards = _Shards(config, encoder, stage, source)
+    try:
+        for file in files:
+            _pack_file(file, encoder, shards, stage, id_column)
+        shards.finish()
+        if not shards.rows:
+            raise StageError("no line could be packed", where=files[0].path if files else out,
+                             hint=f"left out: {dict(sorted(counts.left_out.items()))}")
+        _publish(stage, out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return counts
+
+
+def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str, id_column: str) -> None:
+    documents, exclusions = (_Table(os.path.join(stage, name, file.part), schema)
+                             for name, schema in (("documents", CHAT_DOCUMENTS), ("exclusions", EXCLUSIONS)))
+    with ExitStack() as stack:
+        stack.callback(documents.close)
+        stack.callback(exclusions.close)
+        lines = stack.enter_context(_lines_of(file.path))
+        for row in encoder.encode(file.name, read_groups(lines, id_column)):
+            if isinstance(row, LeftOut):
+                exclusions.add(_exclusion(row, file.name, encoder))
+                continue
+            for rank, doc_id in enumerate(row.doc_ids):
+                documents.add({"doc_id": doc_id, "record_id": row.identity, "source": encoder.source,
+                               "origin_path": file.name, "origin_offset": row.line,
+                               "rank": rank if row.ranked else None, "split": SPLITS[int(row.held_out)]})
+            shards.add(row)
+
+
+def _exclusion(row: LeftOut, name: str, encoder: ChatEncoder) -> dict[str, Any]:
+    return {"doc_id": document_id(encoder.source, name, row.line), "source": encoder.source, "url": None,
+            "origin_path": name, "origin_offset": row.line, "stage": "chat", "reason": str(row.reason),
+            "value": row.n_tokens, "threshold": encoder.config.most_tokens if row.n_tokens is not None else None}
+
+
+@contextmanager
+def _lines_of(path: str) -> Iterator[Iterator[bytes]]:
+    """Lines of a plain, gzip or zstd file; what is broken in it is an InputError."""
+    with ExitStack() as stack:
+        raw = stack.enter_context(open_read(path))
+        start = raw.read(4)
+        raw.seek(0)
+        stream: Any = raw
+        if start[:2] == b"\x1f\x8b":
+            stream = stack.enter_context(gzip.GzipFile(fileobj=raw, mode="rb"))
+        elif start == b"\x28\xb5\x2f\xfd":
+            stream = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        try:
+            yield iter(io.BufferedReader(stream) if stream is not raw else raw)
+        except (OSError, EOFError, zstandard.ZstdError) as error:
+            raise InputError(f"cannot be read: {error}", where=path) from error
+
+
+class _Table:
+    """A Parquet file that is written as its rows come."""
+
+    def __init__(self, path: str, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _TABLE_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema))
+            self._rows = []
+
+
+class _Shards:
+    """Groups of each split, packed whenever there is a shard's worth of them. rows: of the manifest."""
+
+    def __init__(self, config: ChatConfig, encoder: ChatEncoder, folder: str, source: str) -> None:
+        self._config, self._encoder, self._folder, self._source = config, encoder.encoder, folder, source
+        self._waiting: dict[str, list[EncodedGroup]] = {split: [] for split in SPLITS}
+        self._n_tokens = dict.fromkeys(SPLITS, 0)
+        self._n_rows = dict.fromkeys(SPLITS, 0)
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, group: EncodedGroup) -> None:
+        """Take a group; a full shard is written before it."""
+        split = SPLITS[int(group.held_out)]
+        # pad takes a row for each group, however short
+        size = self._config.row_length if self._config.packing == "pad" else group.n_tokens
+        if self._n_tokens[split] + size > self._config.shard_tokens:
+            self._write(split)
+        self._waiting[split].append(group)
+        self._n_tokens[split] += size
+
+    def finish(self) -> None:
+        """Write what waits, and the tables of the dataset."""
+        for split in SPLITS:
+            self._write(split)
+        self.rows.sort(key=lambda r: (r["split"], r["shard_index"]))
+        write_table(os.path.join(self._folder, "manifest.parquet"), PACKED_MANIFEST,
+                    [pa.Table.from_pylist(self.rows, PACKED_MANIFEST)])
+        n_tokens = sum(n for r in self.rows if r["split"] == "train" for _, n in r["tokens_by_source"])
+        source = {"source_id": 0, "name": self._source, "requested_weight": 1.0, "available_tokens": n_tokens,
+                  "selected_tokens": n_tokens, "epochs": 1.0, "realised_share": 1.0}
+        write_table(os.path.join(self._folder, "sources.parquet"), SOURCES, [pa.Table.from_pylist([source], SOURCES)])
+
+    def _write(self, split: str) -> None:
+        groups = self._waiting[split]
+        if not groups:
+            return
+        index = sum(r["split"] == split for r in self.rows)
+        name = f"{split}/{index:06d}"
+        os.makedirs(os.path.join(self._folder, split), exist_ok=True)
+        payload, spans = fill_shard(self._config, groups, self._encoder)
+        header = write_shard(os.path.join(self._folder, f"{name}.bin"), payload, Header(
+            self._config.row_length, self._config.packing, self._encoder.eot_id, self._encoder.vocab_size,
+            self._encoder.sha256, index, len(spans)))
+        spans_path = os.path.join(self._folder, f"{name}.spans.parquet")
+        write_table(spans_path, CHAT_SPANS, [spans])
+        n_used = sum(g.n_tokens for g in groups)
+        self.rows.append({
+            "split": split, "shard_index": index, "phase": 0, "path": f"{name}.bin", "n_bytes": header.n_bytes,
+            "dtype": header.dtype.name, "n_tokens": header.n_tokens, "n_rows": header.n_rows,
+            "row_length": header.row_length, "packing": header.packing, "n_documents": len(spans),
+            "n_spans": len(spans), "padding_tokens": header.n_tokens - n_used - 1,
+            "utilisation": n_used / header.n_tokens, "truncated_documents": 0, "eot_id": header.eot_id,
+            "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
+            "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{name}.spans.parquet",
+            "spans_xxh3": digest_file(spans_path), "first_row": self._n_rows[split],
+            "tokens_by_source": [(self._source, n_used)], "dropped_tokens": 0, "seed": self._config.seed,
+            "recipe_sha256": hashlib.sha256(recipe_text(self._config).encode()).hexdigest(),
+            "format_version": FORMAT_VERSION})
+        self._n_rows[split] += header.n_rows
+        self._waiting[split], self._n_tokens[split] = [], 0
+
+
+def _publish(stage: str, out: str) -> None:
+    """Put what was made in the place of what was there; without a manifest there is no dataset in between."""
+    for name in reversed(_PUBLISHED):
+        path = os.path.join(out, name)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.exists(path):
+            os.unlink(path)
+    for name in _PUBLISHED:
+        if os.path.exists(os.path.join(stage, name)):
+            os.rename(os.path.join(stage, name), os.path.join(out, name))

@@ -1,0 +1,116 @@
+"""Stage `tokenizer/check`: on a sample of every clean part the fast encoder must give the ids of `tokenizers`.
+
+What differs in one part may differ unseen in others, so one document decides for the tokenizer: where any differs,
+every part is encoded by the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from manifests.hashing import id_words, uniform
+from manifests.schema import ID
+from manifests.tables import read_row_groups
+from manifests.tasks import ShardWork
+from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
+
+DIFFERENCES = pa.schema([
+    pa.field("doc_id", ID, nullable=False),
+    pa.field("token", pa.int64(), nullable=False),
+])
+"""Documents that the two encoders encode differently. token: the first that differs; -1 where the fast one failed."""
+
+
+class EncodeConfig(BaseModel):
+    """Encoding the clean corpus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fast: bool = Field(
+        True, description="Encode with gigatoken, checked against tokenizers on a sample of every part.")
+    check_fraction: float = Field(
+        1 / 512, ge=0.0, le=1.0,
+        description="Share of documents that both encoders encode and that must agree; one of every part always is.")
+    check_bytes: int = Field(
+        1 << 20, ge=1, description="Larger documents are not checked where a part has smaller ones: the reference "
+                                   "takes a second for a megabyte.")
+
+
+def check_encoders(config: EncodeConfig, work: ShardWork) -> None:
+    """tokenizer/check: a clean part's sample, encoded by both encoders.
+
+    Inputs: documents (doc_id, text), tokenizer. Output: differences (DIFFERENCES). Counters: checked_documents,
+    differing_documents, and no_fast_encoder, 1 where the tokenizer is one that only the reference takes."""
+    encoder = load(work.input("tokenizer"))
+
+    def differences() -> Iterator[pa.Table]:
+        first = True
+        for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
+            texts = pa.concat_arrays(group["text"].chunks)
+            rows = sampled_rows(config, texts, id_words(group["doc_id"]), first)
+            places = differing(encoder, texts.take(pa.array(rows)))
+            bad = np.flatnonzero(places != EQUAL)
+            work.count("checked_documents", len(rows))
+            work.count("differing_documents", len(bad))
+            first = False
+            ids: Any = group["doc_id"].combine_chunks()
+            yield pa.table([ids.take(pa.array(rows[bad])), pa.array(places[bad])], schema=DIFFERENCES)
+
+    for name in ("checked_documents", "differing_documents"):
+        work.count(name, 0)
+    able = config.fast and encoder.fast
+    work.write("differences", DIFFERENCES, differences() if able else [])
+    work.count("no_fast_encoder", int(config.fast and not able))
+
+
+EQUAL = -2
+"""What `differing` says of a text that both encode alike."""
+
+
+def sampled_rows(config: EncodeConfig, texts: pa.Array, words: npt.NDArray[np.uint64], first: bool
+                 ) -> npt.NDArray[np.int64]:
+    """int64 rows that are checked: a stateless sample by id and, where these texts are a part's first ones, the first
+    of them that has text and is not too long, or the shortest."""
+    lengths = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+    chosen = (uniform(0, "encoder-check", words) < config.check_fraction) & (lengths <= config.check_bytes)
+    if first and len(texts):
+        able = (lengths > 0) & (lengths <= config.check_bytes)
+        chosen[np.argmax(able) if able.any() else np.argmin(lengths)] = True
+    return np.flatnonzero(chosen)
+
+
+def differing(encoder: Encoder, texts: pa.Array) -> npt.NDArray[np.int64]:
+    """int64 [n]: the first token of each text on which the encoders differ, -1 where the fast one failed, or EQUAL."""
+    expected, bounds = encoder.encode_reference(texts)
+    found = encode_or_none(encoder, texts)
+    if found is None:
+        return np.full(len(texts), -1, np.int64)
+    ids, offsets = found
+    if np.array_equal(ids, expected) and np.array_equal(offsets, bounds):
+        return np.full(len(texts), EQUAL, np.int64)
+    return np.array([_first_difference(ids[offsets[i] : offsets[i + 1]], expected[bounds[i] : bounds[i + 1]])
+                     for i in range(len(texts))], np.int64)
+
+
+def _first_difference(mine: Ids, right: Ids) -> int:
+    n = min(len(mine), len(right))
+    unlike = np.flatnonzero(mine[:n] != right[:n])
+    return int(unlike[0]) if len(unlike) else EQUAL if len(mine) == len(right) else n
+
+
+def encode_or_none(encoder: Encoder, texts: pa.Array) -> tuple[Ids, Offsets] | None:
+    """Ids by the fast encoder; None where it fails: a panic of the Rust library is no Exception."""
+    try:
+        ids, offsets = encoder.encode(texts)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        return None
+    return (ids, offsets) if len(offsets) == len(texts) + 1 else None

@@ -1,0 +1,1 @@
+"""Which tokens of which source are taken, and how often."""

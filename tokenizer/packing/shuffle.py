@@ -1,0 +1,170 @@
+"""Stage `pack/shuffle`: the map side of a global shuffle of documents.
+
+Each tokens part writes its *instances*, one for every pass that takes a document, sorted by a hash of (document, pass).
+Contiguous ranges of the hash are buckets, so a packed shard later reads one run of every part's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
+from manifests.schema import TOKENS
+from manifests.shard import MAX_SHARD_TOKENS
+from manifests.tables import PARTITION, partition_schema
+from manifests.tasks import ShardWork
+from tokenizer.encoding.encode import load
+from tokenizer.encoding.token_index import read_index
+from tokenizer.mixture.mix import read_plan
+from tokenizer.mixture.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
+from tokenizer.packing.gather import Places, copy_runs, read_tokens
+from tokenizer.packing.instances import INSTANCES
+
+_BLOCK_TOKENS = 1 << 22
+
+
+class PackConfig(BaseModel):
+    """How documents become rows and rows become shards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_length: int = Field(
+        2048, ge=2, le=1 << 20, description="Tokens of a row, which is the context a model is trained on.")
+    shard_tokens: int = Field(
+        1 << 26, ge=2, le=MAX_SHARD_TOKENS,
+        description="Tokens of a shard: a multiple of row_length. A packing worker holds one shard in memory.")
+    buckets: int = Field(
+        64, ge=1, le=4096,
+        description="Ranges of the shuffle hash; about as many as there will be shards keeps packing's reads small.")
+    packing: Literal["concat", "best_fit", "pad"] = Field(
+        "concat", description=(
+            "How documents fill rows: concat joins them all and cuts at every row; best_fit packs whole documents and "
+            "cuts only those longer than a row; pad gives every document rows of its own."))
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a shard; the last of a stream has fewer."""
+        return self.shard_tokens // self.row_length
+
+    @model_validator(mode="after")
+    def _whole_rows(self) -> PackConfig:
+        if self.shard_tokens % self.row_length:
+            nearest = max(1, self.shard_tokens // self.row_length) * self.row_length
+            raise ValueError(f"shard_tokens {self.shard_tokens} is no multiple of row_length {self.row_length}; "
+                             f"{nearest} is")
+        return self
+
+
+def bucket_of(key: UInt64, buckets: int) -> npt.NDArray[np.int64]:
+    """Bucket of each shuffle hash, int64 [n]: equal ranges in ascending order, so bucket order is hash order."""
+    return (((key >> np.uint64(32)) * np.uint64(buckets)) >> np.uint64(32)).astype(np.int64)
+
+
+def shuffle_key(seed: int, epoch: int, words: UInt64) -> UInt64:
+    """uint64 [n]: where documents stand in the stream of a split; every pass has an order of its own."""
+    return keyed_hash(seed, f"shuffle-{epoch}", words)
+
+
+def shuffle_part(config: PackConfig, work: ShardWork) -> None:
+    """pack/shuffle: the instances of a tokens part, both splits, in stream order.
+
+    Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens: their ids, each with
+    its end-of-text unless truncated) and index (INSTANCES behind a partition column). Counters: documents,
+    unselected_documents, truncated_documents, {train,val}_{instances,tokens}. Every phase of the training split is a
+    stream of its own. Tokens are streamed from the mapped part;
+    memory is that of the index."""
+    plan = read_plan(work.input("plan"))
+    encoder = load(work.input("tokenizer"))
+    source = plan.source(str(work.variables["source"]))
+    index: Any = pa.concat_tables([TOKENS.empty_table(), *read_index(work.input("index"))])
+    words, lengths = id_words(index["doc_id"]), index["n_tokens"].to_numpy()
+    held_out = is_validation(plan.seed, plan.validation_fraction, id_words(index["group_id"]))
+    found = _instances(plan, source, words, lengths, held_out, config.buckets)
+    ends = np.cumsum(found.n_tokens)
+    tokens = read_tokens(work.input("tokens"), encoder.dtype)
+    starts = index["token_start"].to_numpy()[found.document] + found.first
+    texts = lengths[found.document] - found.first
+    with open(work.output("tokens", ".tokens"), "wb") as file:
+        for block in _blocks(tokens, starts, texts, ends, encoder.eot_id):
+            file.write(block.data)
+    work.write("index", partition_schema(INSTANCES), _row_groups(found, words, source.source_id, ends))
+    work.count("documents", len(index))
+    work.count("unselected_documents", len(index) - len(np.unique(found.document)))
+    work.count("truncated_documents", int(found.truncated.sum()))
+    is_train = found.partition // config.buckets < len(plan.phases)
+    for name, here in (("train", is_train), ("val", ~is_train)):
+        work.count(f"{name}_instances", int(here.sum()))
+        work.count(f"{name}_tokens", int(found.n_tokens[here].sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Instances:
+    """Instances in stream order. document: row of the part's index. first: its first token that is taken. n_tokens:
+    kept, end-of-text included."""
+
+    document: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    epoch: npt.NDArray[np.int64]
+    key: UInt64
+    n_tokens: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    partition: npt.NDArray[np.int64]
+
+
+def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, held_out: npt.NDArray[np.bool_],
+               buckets: int) -> _Instances:
+    """Every (document, pass) of a part that the plan takes, sorted by (stream, key, id, epoch)."""
+    train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out if source.weight else np.zeros_like(held_out))
+    order = epoch_order(plan.seed, words[train])
+    takes = [(len(plan.phases), 0, val, np.zeros(len(val), np.int64), lengths[val] + 1)]
+    for phase in range(len(plan.phases)):
+        for epoch, rows, first, kept in phase_passes(source.phase(phase), order, words[train], lengths[train]):
+            takes.append((phase, epoch, train[rows], first, kept))
+    sizes = [len(rows) for _, _, rows, _, _ in takes]
+    stream, epoch_of = np.repeat([t[0] for t in takes], sizes), np.repeat([t[1] for t in takes], sizes)
+    document, first, n_tokens = (np.concatenate([t[i] for t in takes]) for i in (2, 3, 4))
+    key = np.concatenate([shuffle_key(plan.seed, e, words[rows]) for _, e, rows, _, _ in takes])
+    by = np.lexsort((epoch_of, words[document, 1], words[document, 0], key, stream))
+    partition = stream * buckets + bucket_of(key, buckets)
+    truncated = first + n_tokens <= lengths[document]
+    return _Instances(document[by], first[by], epoch_of[by], key[by], n_tokens[by], truncated[by], partition[by])
+
+
+def _blocks(tokens: Any, starts: Places, lengths: Places, ends: Places, eot_id: int) -> Iterator[npt.NDArray[Any]]:
+    """The instances' tokens, joined, in blocks of bounded size; a document larger than a block is cut between them.
+
+    starts, lengths: int64 [n], the documents in `tokens`. ends: int64 [n], where instances end in the result."""
+    total = int(ends[-1]) if len(ends) else 0
+    begins = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    text_ends = np.minimum(begins + lengths, ends)  # without end-of-text
+    for low in range(0, total, _BLOCK_TOKENS):
+        high = min(low + _BLOCK_TOKENS, total)
+        here = slice(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(begins, high)))
+        first, last = np.maximum(begins[here], low), np.minimum(text_ends[here], high)
+        block = np.full(high - low, eot_id, tokens.dtype)
+        some = last > first
+        source_starts = (starts[here] + first - begins[here])[some]
+        copy_runs(tokens, source_starts, (first - low)[some], (last - first)[some], block)
+        yield block
+
+
+def _row_groups(found: _Instances, words: UInt64, source_id: int, ends: Places) -> Iterator[pa.Table]:
+    """The index, one table a partition."""
+    bounds = np.flatnonzero(np.diff(found.partition, prepend=-1, append=-1))
+    schema = partition_schema(INSTANCES)
+    for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        rows = slice(a, b)
+        columns = {
+            PARTITION: found.partition[rows].astype(np.int32), "key": found.key[rows],
+            "doc_id": ids_array(words[found.document[rows]]), "source_id": np.full(b - a, source_id, np.uint16),
+            "epoch": found.epoch[rows].astype(np.uint16), "doc_token_offset": found.first[rows],
+            "n_tokens": found.n_tokens[rows],
+            "token_start": ends[rows] - found.n_tokens[rows], "truncated": found.truncated[rows]}
+        yield pa.table(columns, schema=schema)
