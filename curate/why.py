@@ -21,7 +21,7 @@ from manifests.tables import open_table, read_table
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _PLACE = ["doc_id", "source", "url", "origin_path", "origin_offset"]
 _MARKS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
-          ("dedup", "dedup/marks"), ("dedup/cuts", "dedup/cuts"), ("dedup/substrings", "dedup/substrings"),
+          ("dedup", "dedup/decisions"), ("dedup/cuts", "dedup/cuts"), ("dedup/substrings", "dedup/substrings"),
           ("decontaminate", "decontaminate"))
 
 

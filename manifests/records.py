@@ -1,4 +1,4 @@
-"""The shard record: the one small file that makes a shard exist, and knows what made it.
+"""The record of a task: the one small file that commits its outputs, and knows what made them.
 
 A record names its stage and version, the configuration that mattered, the digests of what was read and the sizes and
 digests of what was written. Resuming is comparing fingerprints; staleness is naming the field that differs.
@@ -20,7 +20,7 @@ RECORDS_FOLDER = "_records"
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One file a shard wrote. path: relative to the run. n_rows: -1 where the file is no table."""
+    """One file a task wrote. path: relative to the run. n_rows: -1 where the file is no table."""
 
     role: str
     path: str
@@ -39,11 +39,11 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a shard's bytes depend on. inputs: one digest per named input."""
+    """What a task's outputs depend on. inputs: one digest per named input."""
 
     stage: str
     version: int
-    shard: str
+    task: str
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
 
@@ -54,8 +54,8 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardRecord:
-    """A finished shard. Timings and host are for people; nothing reads them back to decide anything."""
+class TaskRecord:
+    """A finished task. Timings and host are for people; nothing reads them back to decide anything."""
 
     identity: Identity
     outputs: tuple[OutputFile, ...]
@@ -72,14 +72,14 @@ class ShardRecord:
         return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
 
     @staticmethod
-    def from_json(data: bytes) -> ShardRecord | None:
+    def from_json(data: bytes) -> TaskRecord | None:
         """The record in these bytes, or None where they are no whole record."""
         try:
             fields = json.loads(data)
             identity = Identity(**fields.pop("identity"))
             outputs = tuple(OutputFile(**o) for o in fields.pop("outputs"))
             damage = tuple(Damage(**d) for d in fields.pop("damage"))
-            record = ShardRecord(identity=identity, outputs=outputs, damage=damage, **fields)
+            record = TaskRecord(identity=identity, outputs=outputs, damage=damage, **fields)
         except (ValueError, TypeError, KeyError):
             return None
         return record if record.fingerprint == identity.fingerprint else None
@@ -90,25 +90,25 @@ class ShardRecord:
         return found
 
 
-def record_name(stage: str, shard: str) -> str:
-    """Where a shard's record lies: `extract/crawl/_records/part-00017.json`."""
-    folder, _, name = f"{stage}/{shard}".rpartition("/")
+def record_name(stage: str, task: str) -> str:
+    """Where a task's record lies: `extract/crawl/_records/part-00017.json`."""
+    folder, _, name = f"{stage}/{task}".rpartition("/")
     return f"{folder}/{RECORDS_FOLDER}/{name}.json"
 
 
-def read_record(storage: Storage, stage: str, shard: str) -> ShardRecord | None:
-    """The shard's record if it is whole and its outputs are there with the recorded sizes."""
-    data = storage.read_bytes(record_name(stage, shard))
-    record = ShardRecord.from_json(data) if data is not None else None
+def read_record(storage: Storage, stage: str, task: str) -> TaskRecord | None:
+    """The task's record if it is whole and its outputs are there with the recorded sizes."""
+    data = storage.read_bytes(record_name(stage, task))
+    record = TaskRecord.from_json(data) if data is not None else None
     if record is None or any(storage.size(o.path) != o.n_bytes for o in record.outputs):
         return None
     return record
 
 
-def staleness(record: ShardRecord | None, wanted: Identity) -> str | None:
-    """Why a shard must be made (again), in words; None where its record still stands."""
+def staleness(record: TaskRecord | None, wanted: Identity) -> str | None:
+    """Why a task must be done (again), in words; None where its record is up to date."""
     if record is None:
-        return "never made"
+        return "never done"
     have = record.identity
     if have.fingerprint == wanted.fingerprint:
         return None

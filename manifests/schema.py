@@ -146,8 +146,8 @@ DECONTAMINATION_MARKS = pa.schema([
 CLEAN_EXTRA = [
     _field("parent_id", ID, "the extracted document this is a piece of; null where it is whole", nullable=True),
     _field("edits", EDITS, "UTF-8 byte spans of the extracted text that make up this text, in order"),
-    _field("group_id", ID, "its cluster_id in dedup/marks, else the extracted document: what the val split holds out "
-           "whole"),
+    _field("group_id", ID, "its cluster_id in dedup/decisions, else the extracted document: what the val split holds "
+           "out whole"),
 ]
 """Columns that clean documents have beyond DOCUMENTS."""
 
@@ -237,14 +237,14 @@ SOURCES = pa.schema([
 ])
 
 STAGE_MANIFEST = pa.schema([
-    _field("shard", pa.string(), "shard of the stage"),
+    _field("task", pa.string(), "task of the stage"),
     _field("role", pa.string(), "what the file is to the stage, such as documents or exclusions"),
     _field("path", pa.string(), "file, relative to the run"),
     _field("n_bytes", pa.int64(), "its size"),
     _field("n_rows", pa.int64(), "its rows; -1 where it is no table"),
     _field("xxh3", pa.string(), "xxh3-128 of its bytes"),
 ])
-"""STAGE/manifest.parquet: every file of a whole stage, by shard."""
+"""STAGE/manifest.parquet: every file of a stage that is done, by task."""
 
 REMOVALS = pa.schema([
     _field("doc_id", ID, "extracted document, or page that extraction had excluded"),

@@ -1,7 +1,7 @@
-"""One shard's work: what a stage function is given, and how what it wrote becomes a shard.
+"""One task's work: what a stage function is given, and how what it wrote is committed.
 
 A stage function has the form `stage(config, work)`. It reads `work.input(...)`, writes to `work.output(...)`, counts
-with `work.count(...)`, and returns nothing. It never sees the engine, other shards, the clock or the run's place.
+with `work.count(...)`, and returns nothing. It never sees the engine, other tasks, the clock or the run's place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.records import Damage, Identity, OutputFile, ShardRecord, record_name
+from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 
@@ -31,7 +31,7 @@ class InputRef:
     """What a task reads under one name: files by path, or every output of a stage through its manifest.
 
     paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` stands for the files listed in
-    it. role: keep only outputs of this role from manifests. digest: what the shard's fingerprint sees."""
+    it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees."""
 
     paths: tuple[str, ...]
     digest: str
@@ -39,14 +39,14 @@ class InputRef:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardTask:
-    """One shard of one stage. shard: its name under the stage's folder, such as `crawl/part-x-1a2b3c4d`.
-    variables: facts of this shard that the configuration does not hold, such as a source's name or a partition.
+class StageTask:
+    """One task of one stage. name: under the stage's folder, such as `crawl/part-x-1a2b3c4d`.
+    variables: facts of this task that the configuration does not hold, such as a source's name or a partition.
     settings: how to work, such as time-outs: no output may depend on them, so no fingerprint sees them."""
 
     stage: str
     version: int
-    shard: str
+    name: str
     config: Any
     config_fields: Mapping[str, Any]
     inputs: Mapping[str, InputRef]
@@ -55,17 +55,17 @@ class ShardTask:
 
     @property
     def identity(self) -> Identity:
-        config = {**self.config_fields, **({"shard": dict(self.variables)} if self.variables else {})}
-        return Identity(self.stage, self.version, self.shard, config, {k: v.digest for k, v in self.inputs.items()})
+        config = {**self.config_fields, **({"task": dict(self.variables)} if self.variables else {})}
+        return Identity(self.stage, self.version, self.name, config, {k: v.digest for k, v in self.inputs.items()})
 
 
-StageFunction = Callable[[Any, "ShardWork"], None]
+StageFunction = Callable[[Any, "Work"], None]
 
 
-class ShardWork:
-    """An open shard: its inputs resolved, its outputs staged until the function returns."""
+class Work:
+    """An open task: its inputs resolved, its outputs staged until the function returns."""
 
-    def __init__(self, storage: Storage, task: ShardTask, staging: str) -> None:
+    def __init__(self, storage: Storage, task: StageTask, staging: str) -> None:
         self.storage = storage
         self.task = task
         self.counters: Counter[str] = Counter()
@@ -98,8 +98,8 @@ class ShardWork:
         return path
 
     def output(self, role: str, suffix: str = ".parquet", name: str | None = None) -> str:
-        """A local path to write an output to; it becomes `STAGE/SHARD<suffix>`, or `STAGE/<name>`, when all is done."""
-        final = f"{self.task.stage}/{name if name is not None else self.task.shard + suffix}"
+        """A local path to write an output to; it becomes `STAGE/TASK<suffix>`, or `STAGE/<name>`, when all is done."""
+        final = f"{self.task.stage}/{name if name is not None else self.task.name + suffix}"
         staged = os.path.join(self._staging, f"{len(self._outputs):04d}")
         self._outputs.append((role, final, staged, -1))
         return staged
@@ -118,7 +118,7 @@ class ShardWork:
         return n_rows
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter of the shard's record."""
+        """Add to a counter of the task's record."""
         self.counters[name] += int(n)
 
     def report_damage(self, where: str, what: str) -> None:
@@ -161,20 +161,20 @@ def forget_peak() -> None:
         return
 
 
-def execute(storage: Storage, task: ShardTask, function: StageFunction) -> ShardRecord:
-    """Run one shard and commit it: outputs first, its record last. The old record goes before the first new byte,
+def execute(storage: Storage, task: StageTask, function: StageFunction) -> TaskRecord:
+    """Run one task and commit it: outputs first, its record last. The old record goes before the first new byte,
     so that no record ever stands beside files it does not describe."""
     started = time.monotonic()
     with storage.staging() as staging:
-        work = ShardWork(storage, task, staging)
+        work = Work(storage, task, staging)
         function(task.config, work)
-        storage.remove(record_name(task.stage, task.shard))
+        storage.remove(record_name(task.stage, task.name))
         outputs = work.publish()
-    record = ShardRecord(
+    record = TaskRecord(
         identity=task.identity, outputs=outputs, counters=dict(sorted(work.counters.items())),
         damage=tuple(work.damage), seconds=round(time.monotonic() - started, 3),
         peak_memory_bytes=peak_memory_bytes(),
         host=socket.gethostname(), finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=task.identity.fingerprint)
-    storage.write_bytes(record_name(task.stage, task.shard), record.to_json())
+    storage.write_bytes(record_name(task.stage, task.name), record.to_json())
     return record

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import CurateError, InputError
-from manifests.records import RECORDS_FOLDER, ShardRecord
+from manifests.records import RECORDS_FOLDER, TaskRecord
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.shard import open_shard
 from manifests.storage import Storage, digest_file
@@ -38,7 +38,7 @@ def verify(run: str) -> Iterator[Finding]:
     if not names:
         raise InputError("holds no shard records: it is not a run", where=run)
     for name in names:
-        record = ShardRecord.from_json(storage.read_bytes(name) or b"")
+        record = TaskRecord.from_json(storage.read_bytes(name) or b"")
         if record is None:
             yield Finding(name, "record", "is no whole shard record")
             continue

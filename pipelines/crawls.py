@@ -15,29 +15,34 @@ import xxhash
 
 from curate.sources.cc_index import archives_of, select_records
 from curate.sources.commoncrawl import CommonCrawlSource, IndexSelection, archive_paths, index_paths
+from curate.sources.config import SourceConfig
 from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
-from pipelines.inputs import InputFile, InputScanner, SourceInputs
+from manifests.graph import InputFile, Source
+from pipelines.inputs import InputScanner
 
 SELECTIONS: Final = "_records/selections"
 
 
-def scan_crawl(name: str, crawl: CommonCrawlSource, http: HttpConfig, scanner: InputScanner) -> SourceInputs:
+def scan_crawl(name: str, config: SourceConfig, http: HttpConfig, scanner: InputScanner) -> Source:
     """The archives of a crawl that a source names, with the records to take from each where the index chose them.
 
     Archives are never changed once they are published, so a path stands for its bytes: no archive is asked for here.
     Raises RecipeError where nothing is chosen, InputError where the crawl's lists or index cannot be had."""
-    where = f"sources.{name}.commoncrawl"
+    crawl, where = config.commoncrawl, f"sources.{name}.commoncrawl"
+    if crawl is None:
+        raise RecipeError("is no source of Common Crawl", where=where)
     if crawl.index is not None:
-        return _selected(name, crawl, crawl.index, http, scanner, where)
+        files, selection = _selected(name, crawl, crawl.index, http, scanner, where)
+        return Source(name, files, config, selection)
     key = f"list {crawl.place(crawl.list_path)} {crawl.shards}"
     paths = scanner.remember(key, lambda: archive_paths(crawl, http, where))
-    return SourceInputs(name, tuple(_file(crawl, path) for path in sorted(paths)))
+    return Source(name, tuple(_file(crawl, path) for path in sorted(paths)), config)
 
 
 def _selected(name: str, crawl: CommonCrawlSource, index: IndexSelection, http: HttpConfig, scanner: InputScanner,
-              where: str) -> SourceInputs:
+              where: str) -> tuple[tuple[InputFile, ...], str]:
     names = scanner.remember(f"index {crawl.place(crawl.crawl)} {index.files} {index.parts}",
                              lambda: index_paths(crawl, index, http, where))
     fingerprints = [_fingerprint(path, http, scanner) for path in names]
@@ -48,7 +53,7 @@ def _selected(name: str, crawl: CommonCrawlSource, index: IndexSelection, http: 
     if not files:
         raise RecipeError("no page of the index is taken by every filter", where=f"{where}.index",
                           hint="relax a filter; languages are ISO 639-3 codes such as eng")
-    return SourceInputs(name, files, selection)
+    return files, selection
 
 
 def _fingerprint(path: str, http: HttpConfig, scanner: InputScanner) -> str:

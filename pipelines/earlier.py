@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from curate.dedup.index import check_index, index_folder
+from curate.dedup.stages import AGAINST_INPUT
+from manifests.graph import InputFile
 from manifests.tasks import MANIFEST
-from pipelines.inputs import InputFile, InputScanner
+from pipelines.inputs import InputScanner
 from pipelines.recipe import Recipe
-
-PREFIX = "dedup.against."
 
 
 def scan_earlier(recipe: Recipe, scanner: InputScanner) -> dict[str, tuple[InputFile, ...]]:
@@ -15,7 +15,7 @@ def scan_earlier(recipe: Recipe, scanner: InputScanner) -> dict[str, tuple[Input
     signatures cannot be compared with this recipe's."""
     found = {}
     for number, root in enumerate(recipe.dedup.against):
-        field = f"{PREFIX}{number}"
+        field = f"{AGAINST_INPUT}{number}"
         folder = index_folder(root, field)
         files = scanner.scan((f"{folder}/**/*.parquet",), field)
         found[field] = tuple(f for f in files if f.relative != MANIFEST)

@@ -1,7 +1,7 @@
-"""Where shards are made: in this process, or on Ray's workers.
+"""Where tasks are done: in this process, or on Ray's workers.
 
 An engine takes jobs and hands back outcomes, in any order; it holds no state that a later run would need. Only the
-small record of a shard passes through Ray: data goes through files.
+small record of a task passes through Ray: data goes through files.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any, Protocol, Self
 
 from curate.caches import cache_folder, kernel_cache_folder
 from manifests.errors import CurateError, StageError
+from manifests.graph import resolve
 from manifests.object_stores import S3Access, use_s3
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
-from manifests.tasks import ShardTask, StageFunction, execute
+from manifests.tasks import StageTask, execute
 
-_ATTEMPTS = 3  # a shard that fails this often is reported, not tried again
+_ATTEMPTS = 3  # a task that fails this often is reported, not tried again
 _SOCKET_PATH_BYTES = 107  # of a Unix socket; Ray's own names below its folder take up to 64
 _RAY_NAMES_BYTES = 64
 
@@ -36,14 +37,14 @@ ONE_THREAD_EACH = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A shard to make, and the function that makes it."""
+    """A task, and the import path of the function that does it."""
 
-    task: ShardTask
-    function: StageFunction
+    task: StageTask
+    function: str
 
     @property
     def max_connections(self) -> int | None:
-        """How many shards like this may read over the network at a time; None where it reads local files."""
+        """How many tasks like this may read over the network at a time; None where it reads local files."""
         http = self.task.settings.get("http")
         return int(http["max_connections"]) if http else None
 
@@ -53,7 +54,7 @@ class Outcome:
     """What became of a job: its record, or the error of its last attempt."""
 
     job: Job
-    record: ShardRecord | None
+    record: TaskRecord | None
     error: CurateError | None = None
 
 
@@ -72,21 +73,21 @@ class Engine(Protocol):
                  trace: TracebackType | None) -> None: ...
 
 
-def attempt(root: str, access: S3Access, job: Job) -> ShardRecord:
-    """Make one shard, with any failure as a CurateError that names the shard."""
+def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
+    """Do one task, with any failure as a CurateError that names it."""
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     use_s3(access)
     try:
-        return execute(Storage(root), job.task, job.function)
+        return execute(Storage(root), job.task, resolve(job.function))
     except CurateError:
         raise
     except MemoryError as error:
-        raise StageError("ran out of memory", where=f"{job.task.stage}/{job.task.shard}",
+        raise StageError("ran out of memory", where=f"{job.task.stage}/{job.task.name}",
                          hint="give workers more memory, or the stage more partitions") from error
     except Exception as error:
-        raise _UnexpectedError(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.shard}",
+        raise _UnexpectedError(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.name}",
                           hint="run it again with --engine inline to see the traceback") from error
 
 
@@ -95,7 +96,7 @@ class _UnexpectedError(CurateError):
 
 
 class InlineEngine:
-    """Every shard in this process, one after another: for tests and for debugging."""
+    """Every task in this process, one after another: for tests and for debugging."""
 
     workers = 1
 
@@ -114,7 +115,7 @@ class InlineEngine:
                 yield Outcome(job, attempt(self._root, self._access, job))
             except CurateError as error:
                 if isinstance(error, _UnexpectedError) and error.__cause__ is not None:
-                    error.__cause__.add_note(f"while making {error.where}")
+                    error.__cause__.add_note(f"in task {error.where}")
                     raise error.__cause__ from None
                 yield Outcome(job, None, error)
 
@@ -127,9 +128,9 @@ class InlineEngine:
 
 
 class RayEngine:
-    """Shards as Ray tasks: a bounded window in flight, retried when a worker or a node dies.
+    """Stage tasks as Ray tasks: a bounded window in flight, retried when a worker or a node dies.
 
-    address: a cluster's address, `auto`, or None to start Ray on this machine. workers: shards at a time; None takes
+    address: a cluster's address, `auto`, or None to start Ray on this machine. workers: tasks at a time; None takes
     every core. memory_bytes: what a task reserves, so that Ray never packs more tasks on a node than it can hold.
     """
 
@@ -195,7 +196,7 @@ class RayEngine:
         while self._jobs or self._remote_jobs or self._running:
             while len(self._running) < window and (following := self._next()) is not None:
                 job, tries = following
-                name = f"{job.task.stage}:{job.task.shard}"
+                name = f"{job.task.stage}:{job.task.name}"
                 remote = self._remote.options(name=name, **self._options)
                 self._running[remote.remote(self._root, self._access, job)] = (job, tries)
             done, _ = ray.wait(list(self._running), num_returns=1)
@@ -226,10 +227,10 @@ def _collect(ref: Any, job: Job) -> Outcome:
         cause = error.cause
         if isinstance(cause, CurateError):
             return Outcome(job, None, cause)
-        return Outcome(job, None, _UnexpectedError(str(cause), where=f"{job.task.stage}/{job.task.shard}"))
+        return Outcome(job, None, _UnexpectedError(str(cause), where=f"{job.task.stage}/{job.task.name}"))
     except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
         first = str(error).strip().splitlines()[0]
-        return Outcome(job, None, _UnexpectedError(first, where=f"{job.task.stage}/{job.task.shard}",
+        return Outcome(job, None, _UnexpectedError(first, where=f"{job.task.stage}/{job.task.name}",
                                               hint="it may need more memory than workers have"))
 
 

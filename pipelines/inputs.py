@@ -8,8 +8,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ import xxhash
 from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
+from manifests.graph import InputFile
 from manifests.object_stores import filesystem, store_errors
 from manifests.storage import Storage, digest_file, is_local, local_path
 from manifests.tables import read_table, write_table
@@ -26,32 +26,6 @@ from manifests.tables import read_table, write_table
 _WILDCARD = re.compile(r"[*?\[]")
 _CACHE = "_records/inputs.json"
 _TABLE_ROWS = 1 << 16  # of a row group: a reader of one archive's records reads little else
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """One input file. relative: its path below its source's root, which is what identities are made of."""
-
-    path: str
-    relative: str
-    n_bytes: int
-    digest: str
-
-    @property
-    def part(self) -> str:
-        """The name of the part made from this file: stem and 8 hex digits of its relative path."""
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.relative).name.split(".")[0]) or "file"
-        return f"part-{stem}-{xxhash.xxh3_64_hexdigest(self.relative.encode())[:8]}"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceInputs:
-    """A source of the recipe with the files it stands for. selection: the table, under the run, of the records to take
-    from them (`cc_index.RECORDS`), where that is not all."""
-
-    name: str
-    files: tuple[InputFile, ...]
-    selection: str | None = None
 
 
 class InputScanner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import platform
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ import yaml
 from manifests.errors import OwnershipError
 from manifests.removals import DOCUMENTS, FOLDER
 from manifests.storage import Storage
-from pipelines.graph import Progress
 from pipelines.inputs import describe
+from pipelines.planning import Progress
 from pipelines.recipe import Recipe
 
 LOCK_FILE = "recipe.lock.yaml"
@@ -78,17 +77,9 @@ def lock_text(progress: Progress) -> bytes:
         "versions": {"python": platform.python_version(), "machine": platform.machine(),
                      **{name: _version(name) for name in _RECORDED}},
         "inputs": {**{s.name: describe(s.files) for s in progress.sources},
-                   **{name: describe(files) for name, files in progress.other_inputs.items()}},
+                   **{name: describe(files) for name, files in progress.files.items()}},
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode()
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """sha256 of the resolved recipe, 64 hex digits: what packed manifests name. How files are fetched is no part of
-    it."""
-    fields = recipe.model_dump(mode="json", by_alias=True, exclude={"http", "s3"})
-    text = yaml.safe_dump(fields, sort_keys=True, allow_unicode=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(name: str) -> str:

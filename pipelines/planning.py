@@ -1,44 +1,65 @@
-"""Which shards of a stage stand, which must be made, and why."""
+"""Which tasks of a stage are up to date, which must be done, and why."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from manifests.records import ShardRecord, read_record, staleness
+from manifests.graph import InputFile, Source, Stage, Task, View
+from manifests.records import TaskRecord, read_record, staleness
 from manifests.storage import Storage
-from manifests.tasks import ShardTask
-from pipelines.graph import Progress, Stage
+from manifests.tasks import StageTask
+from pipelines.recipe import Recipe
+
+
+class Progress(View):
+    """What a run knows so far: the `View` that plans see, and the recipe, which they do not."""
+
+    def __init__(self, recipe: Recipe, sources: Sequence[Source], files: Mapping[str, Sequence[InputFile]]) -> None:
+        super().__init__(recipe.seed, recipe.digest, recipe.sections(), sources, files)
+        self.recipe = recipe
+
+    def finish(self, stage: str, records: dict[str, TaskRecord]) -> None:
+        """Take a stage as done. records: of all its tasks, by name."""
+        self._records[stage] = records
 
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """A stage's shards: those that stand, with their records, and those to make, with the reason."""
+    """A stage's tasks: those that are up to date, with their records, and those to do, with the reason."""
 
     stage: Stage
-    standing: dict[str, ShardRecord]
-    stale: list[tuple[ShardTask, str]]
+    up_to_date: dict[str, TaskRecord]
+    stale: list[tuple[StageTask, str]]
 
     @property
     def names(self) -> set[str]:
-        """Every shard the stage has, made or not."""
-        return {*self.standing, *(task.shard for task, _ in self.stale)}
+        """Every task the stage has, done or not."""
+        return {*self.up_to_date, *(task.name for task, _ in self.stale)}
 
 
-def plan_stage(stage: Stage, progress: Progress, storage: Storage) -> StagePlan:
-    """Compare every shard that the stage should have with the record on disk."""
-    standing: dict[str, ShardRecord] = {}
-    stale: list[tuple[ShardTask, str]] = []
-    for shard in stage.plan(progress):
-        task = stage.task(progress.recipe, shard)
-        record = read_record(storage, task.stage, task.shard)
+def plan_stage(stage: Stage, view: View, storage: Storage) -> StagePlan:
+    """Compare every task that the stage should have with the record on disk."""
+    up_to_date: dict[str, TaskRecord] = {}
+    stale: list[tuple[StageTask, str]] = []
+    for planned in stage.plan(view):
+        task = bind(stage, view, planned)
+        record = read_record(storage, task.stage, task.name)
         reason = staleness(record, task.identity)
         if reason is None and record is not None:
-            standing[shard.name] = record
+            up_to_date[task.name] = record
         else:
-            stale.append((task, reason or "never made"))
-    return StagePlan(stage, standing, stale)
+            stale.append((task, reason or "never done"))
+    return StagePlan(stage, up_to_date, stale)
 
 
-def can_plan(stage: Stage, progress: Progress) -> bool:
-    """Whether everything the stage needs is whole."""
-    return all(name in progress.records for name in stage.needs)
+def bind(stage: Stage, view: View, task: Task) -> StageTask:
+    """A planned task with the configuration that its record will name."""
+    config = view.section(stage.section)
+    fields = config.model_dump(mode="json") if config is not None else {}
+    return StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables, task.settings)
+
+
+def can_plan(stage: Stage, view: View) -> bool:
+    """Whether everything the stage needs is done."""
+    return all(view.is_done(name) for name in stage.needs)

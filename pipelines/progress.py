@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from manifests.errors import CurateError
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 
 _LINE_EVERY_SECONDS = 10.0
 
@@ -19,11 +19,11 @@ _LINE_EVERY_SECONDS = 10.0
 class Reporter(Protocol):
     """Hears of everything that happens in a run."""
 
-    def stage_started(self, stage: str, standing: int, to_make: int) -> None: ...
+    def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None: ...
 
-    def shard_done(self, stage: str, record: ShardRecord) -> None: ...
+    def task_done(self, stage: str, record: TaskRecord) -> None: ...
 
-    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None: ...
+    def task_failed(self, stage: str, task: str, error: CurateError) -> None: ...
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None: ...
 
@@ -31,11 +31,11 @@ class Reporter(Protocol):
 class SilentReporter:
     """Says nothing."""
 
-    def stage_started(self, stage: str, standing: int, to_make: int) -> None: ...
+    def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None: ...
 
-    def shard_done(self, stage: str, record: ShardRecord) -> None: ...
+    def task_done(self, stage: str, record: TaskRecord) -> None: ...
 
-    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None: ...
+    def task_failed(self, stage: str, task: str, error: CurateError) -> None: ...
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None: ...
 
@@ -49,22 +49,22 @@ class LineReporter:
         self._size: dict[str, tuple[int, int]] = {}
         self._done: dict[str, int] = {}
 
-    def stage_started(self, stage: str, standing: int, to_make: int) -> None:
-        self._size[stage] = (standing, to_make)
+    def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None:
+        self._size[stage] = (up_to_date, to_do)
         self._done[stage] = 0
 
-    def shard_done(self, stage: str, record: ShardRecord) -> None:
+    def task_done(self, stage: str, record: TaskRecord) -> None:
         self._done[stage] += 1
         if time.monotonic() - self._last > _LINE_EVERY_SECONDS:
-            self._say(f"{stage}: {self._done[stage]} of {self._size[stage][1]} shards")
+            self._say(f"{stage}: {self._done[stage]} of {self._size[stage][1]} tasks")
 
-    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None:
-        self._say(f"{stage}: {shard} failed and is set aside: {error}")
+    def task_failed(self, stage: str, task: str, error: CurateError) -> None:
+        self._say(f"{stage}: {task} failed and is set aside: {error}")
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
-        standing, made = self._size[stage]
+        up_to_date, done = self._size[stage]
         facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
-        self._say(f"{stage}: {made} shards made, {standing} stood{f' ({facts})' if facts and made else ''}")
+        self._say(f"{stage}: {done} tasks done, {up_to_date} up to date{f' ({facts})' if facts and done else ''}")
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
@@ -87,19 +87,20 @@ class BarReporter:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def stage_started(self, stage: str, standing: int, to_make: int) -> None:
-        self._tasks[stage] = self._bars.add_task(stage, total=to_make, note=f"{standing} stand" if standing else "")
+    def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None:
+        self._tasks[stage] = self._bars.add_task(stage, total=to_do,
+                                                   note=f"{up_to_date} up to date" if up_to_date else "")
 
-    def shard_done(self, stage: str, record: ShardRecord) -> None:
+    def task_done(self, stage: str, record: TaskRecord) -> None:
         self._bars.advance(self._tasks[stage])
 
-    def shard_failed(self, stage: str, shard: str, error: CurateError) -> None:
-        self._console.print(f"[red]{stage}: {shard} failed and is set aside:[/] {error}", highlight=False)
+    def task_failed(self, stage: str, task: str, error: CurateError) -> None:
+        self._console.print(f"[red]{stage}: {task} failed and is set aside:[/] {error}", highlight=False)
         self._bars.advance(self._tasks[stage])
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
         facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
-        made = f"{int(task.total or 0):>4} made in {task.elapsed or 0.0:5.1f} s"
+        made = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
         self._console.print(f"[green]✓[/] {stage:<24} {made}  [dim]{facts}[/]", highlight=False)
         self._bars.remove_task(self._tasks.pop(stage))

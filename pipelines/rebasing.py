@@ -9,7 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 import xxhash
 
-from manifests.records import OutputFile, ShardRecord, record_name
+from manifests.records import OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
@@ -37,7 +37,7 @@ def rewrite_manifests(storage: Storage, journal: Journal, outputs: Mapping[str, 
             write_table(journal.stage(name), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
 
 
-def rebase(journal: Journal, records: Sequence[ShardRecord], outputs: Mapping[str, OutputFile],
+def rebase(journal: Journal, records: Sequence[TaskRecord], outputs: Mapping[str, OutputFile],
            removals: str) -> None:
     """Stage every record that names a changed file, as an output or by its digest as an input.
 
@@ -52,11 +52,11 @@ def rebase(journal: Journal, records: Sequence[ShardRecord], outputs: Mapping[st
             inputs["removals"] = removals
         record = replace(new, identity=replace(old.identity, inputs=inputs), fingerprint="")
         if record.identity != old.identity or record.outputs != old.outputs:
-            with open(journal.stage(record_name(old.identity.stage, old.identity.shard)), "wb") as stream:
+            with open(journal.stage(record_name(old.identity.stage, old.identity.task)), "wb") as stream:
                 stream.write(record.to_json())
 
 
-def _digests(before: Sequence[ShardRecord], after: Sequence[ShardRecord]) -> dict[str, str]:
+def _digests(before: Sequence[TaskRecord], after: Sequence[TaskRecord]) -> dict[str, str]:
     """What inputs were called, and are called now: single files, and every file of a role of a stage as one.
 
     A digest that a changed and an unchanged file share names neither: who read it is made again by the next run."""
@@ -68,10 +68,10 @@ def _digests(before: Sequence[ShardRecord], after: Sequence[ShardRecord]) -> dic
     return found | {old_wholes[key]: new_wholes[key] for key in old_wholes}
 
 
-def _wholes(records: Sequence[ShardRecord]) -> dict[tuple[str, str], str]:
-    """The digest of every (stage, role), as `graph.Progress.whole` has it."""
+def _wholes(records: Sequence[TaskRecord]) -> dict[tuple[str, str], str]:
+    """The digest of every (stage, role), as `graph.View.every` has it."""
     listed: dict[tuple[str, str], list[str]] = {}
-    for record in sorted(records, key=lambda r: (r.identity.stage, r.identity.shard)):
+    for record in sorted(records, key=lambda r: (r.identity.stage, r.identity.task)):
         for output in record.outputs:
             listed.setdefault((record.identity.stage, output.role), []).append(output.digest)
     return {key: xxhash.xxh3_128_hexdigest(json.dumps(digests).encode()) for key, digests in listed.items()}

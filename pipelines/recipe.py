@@ -6,10 +6,12 @@ can tell, such as whether a mixture names sources that exist.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.classifier.config import (
     ClassifierConfig,
@@ -23,9 +25,10 @@ from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.documents.config import ExtractConfig
 from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.heuristics.stages import TOXIC_INPUT
 from curate.perplexity.config import PerplexityCuts, PerplexityReading
 from curate.sources.blocklists import pattern_of
-from curate.sources.commoncrawl import CommonCrawlSource
+from curate.sources.config import SOURCE_NAME, Patterns, SourceConfig, Sources
 from curate.sources.http import HttpConfig
 from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
@@ -44,45 +47,6 @@ def _tokenizer_files(path: str) -> tuple[str, ...]:
         raise RecipeError(f"{path}: {error.what}", where="tokenizer.path", hint=error.hint) from error
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-TOXIC_INPUT = "select.toxic_words"
-_NAME = r"^[a-z][a-z0-9_-]*$"
-
-
-class SourceRecipe(BaseModel):
-    """One source of documents: files of its own, a crawl, or the pages of another source that links match.
-
-    Sources are listed in order of trust: of two duplicates, the one whose source stands first stays."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    files: Patterns = Field((), description="Files, or patterns with *, ? and **; local paths or URLs. One or a list.")
-    commoncrawl: CommonCrawlSource | None = Field(
-        None, description="Instead of files: archives or pages of a crawl of Common Crawl.")
-    kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
-        "auto", description="What the files are; auto looks at their content.")
-    curated: bool = Field(
-        False, description="Its documents are taken as good: they are positive examples for the classifier.")
-    filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
-    languages: tuple[str, ...] | None = Field(
-        None, description="Languages that are kept of this source; none takes extract.languages.")
-    id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
-    text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
-    derived_from: str | None = Field(
-        None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
-    labels: tuple[Literal["url", "host"], ...] = Field(
-        ("url", "host"), description=(
-            "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
-
-    @model_validator(mode="after")
-    def _files_or_from(self) -> Self:
-        if sum(map(bool, (self.files, self.commoncrawl, self.derived_from))) != 1:
-            raise ValueError("needs one of `files`, `commoncrawl`, or `from` naming the source it is derived from")
-        return self
 
 
 class LinksRecipe(LinksConfig):
@@ -135,7 +99,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=_NAME, description="Name of the recipe; a run's folder belongs to one name.")
+    name: str = Field(pattern=SOURCE_NAME, description="Name of the recipe; a run's folder belongs to one name.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every decision that is left to chance.")
     variables: dict[str, str] = Field(
         default_factory=dict, description=(
@@ -143,7 +107,7 @@ class Recipe(BaseModel):
     http: HttpConfig = Field(
         default_factory=HttpConfig, description="How files are fetched over HTTP; no output depends on it.")
     s3: S3Config = Field(default_factory=S3Config, description="How s3:// is reached; no output depends on it.")
-    sources: dict[Annotated[str, Field(pattern=_NAME)], SourceRecipe] = Field(
+    sources: dict[Annotated[str, Field(pattern=SOURCE_NAME)], SourceConfig] = Field(
         min_length=1, description="Sources by name, in order of trust.")
     links: LinksRecipe | None = Field(None, description="Reddit links; without them only curated sources are positive.")
     labels: LabelsConfig = Field(default_factory=LabelsConfig, description="Which pages count as linked.")
@@ -233,26 +197,34 @@ class Recipe(BaseModel):
         """The configuration of selection, with the sources that the keep rule applies to."""
         if self.select.filtered_sources is not None:
             return self.select
-        scored = self.classifier or self.select.keep
-        return self.select.model_copy(update={"filtered_sources": tuple(self.crawled()) if scored else ()})
+        filtered = self.by_source().crawled() if self.classifier or self.select.keep else ()
+        return self.select.model_copy(update={"filtered_sources": tuple(filtered)})
 
     def scoring(self) -> ScoresConfig:
         """Which classifiers score documents beside the run's own, and how each is fed."""
         return ScoresConfig(classifiers={name: other.reading() for name, other in sorted(self.classifiers.items())})
 
-    def derived(self, parent: str) -> tuple[str, SourceRecipe] | None:
-        """The source derived from another one, with its name, if there is one."""
-        return next(((n, s) for n, s in self.sources.items() if s.derived_from == parent), None)
+    @property
+    def digest(self) -> str:
+        """sha256 of the resolved recipe, 64 hex digits: what packed manifests name. How files are fetched is no part
+        of it."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude={"http", "s3"})
+        return hashlib.sha256(yaml.safe_dump(fields, sort_keys=True, allow_unicode=True).encode()).hexdigest()
 
-    def effective_sources(self, parent: str) -> list[str]:
-        """Names that documents of a source with files may bear: its own, and its derived source's."""
-        derived = self.derived(parent)
-        return [parent, derived[0]] if derived else [parent]
+    def by_source(self) -> Sources:
+        """The sources with the questions that stages ask of them."""
+        return Sources(self.sources)
 
-    def crawled(self) -> list[str]:
-        """Sources with files of their own that nobody has chosen."""
-        return [name for name, s in self.sources.items() if not (s.curated or s.derived_from)]
-
-    def source_rank(self) -> dict[str, int]:
-        """Order of trust: 0 for the source that stands first."""
-        return {name: rank for rank, name in enumerate(self.sources)}
+    def sections(self) -> dict[str, Any]:
+        """What the recipe says, by the names under which stages depend on it: a group of fields, or that part of one
+        which a stage's outputs depend on."""
+        return {
+            "sources": self.by_source(), "http": self.http, "extract": self.extract,
+            "links": self.links and self.links.rules(), "labels": self.labels, "classifier": self.classifier,
+            "classifiers": self.classifiers, "scores": self.scoring(),
+            "perplexity": self.perplexity and self.perplexity.reading(),
+            "perplexity.cutoffs": self.perplexity and self.perplexity.cuts(), "select": self.selection(),
+            "dedup": self.dedup, "dedup.documents": self.dedup.documents(), "dedup.passages": self.dedup.shuffled(),
+            "dedup.cuts": self.dedup.cutting(), "dedup.substrings": self.dedup.substrings,
+            "decontaminate": self.decontaminate, "tokenizer": self.tokenizer, "encode": self.encode,
+            "mixture": self.mixture, "pack": self.pack}

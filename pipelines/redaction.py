@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.selection.clean import clean_schema
-from manifests.records import OutputFile, ShardRecord
+from manifests.records import OutputFile, TaskRecord
 from manifests.removals import is_removed
 from manifests.schema import ID
 from manifests.shard import open_shard, write_shard
@@ -59,7 +59,7 @@ class Redaction:
     def _ids(self) -> pa.Array:
         return pa.array(sorted({*self._parents.to_pylist(), *(i for v in self._clean_ids.values() for i in v)}), ID)
 
-    def clean(self, record: ShardRecord) -> None:
+    def clean(self, record: TaskRecord) -> None:
         """Delete the rows of removed documents and of their pieces from a clean part."""
         for output in record.outputs:
             path = self._journal.path(output.path)
@@ -78,7 +78,7 @@ class Redaction:
     def _of_removed(self, table: pa.Table) -> Any:
         return pc.or_(is_removed(table["doc_id"], self._parents), is_removed(table["parent_id"], self._parents))
 
-    def other(self, record: ShardRecord) -> None:
+    def other(self, record: TaskRecord) -> None:
         """Redact whatever else holds text or tokens."""
         roles = {o.role: o for o in record.outputs}
         if record.identity.stage == "clean":

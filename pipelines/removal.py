@@ -19,13 +19,13 @@ import pyarrow as pa
 
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError
-from manifests.records import RECORDS_FOLDER, Identity, OutputFile, ShardRecord, record_name
+from manifests.records import RECORDS_FOLDER, Identity, OutputFile, TaskRecord, record_name
 from manifests.removals import CHANGES, DOCUMENTS, PENDING, SUCCESSION
 from manifests.schema import REMOVAL_CHANGES, REMOVALS
 from manifests.schema import SUCCESSION as SUCCESSION_SCHEMA
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from pipelines.journal import Journal, finish_pending
 from pipelines.locking import exclusive
 from pipelines.rebasing import rebase, rewrite_manifests
@@ -107,12 +107,12 @@ def _perform(storage: Storage, before: pa.Table, done: Removal) -> None:
         raise
 
 
-def read_records(storage: Storage) -> list[ShardRecord]:
+def read_records(storage: Storage) -> list[TaskRecord]:
     """Every whole record of a run, by name."""
     found = []
     for name in storage.list(""):
         if f"/{RECORDS_FOLDER}/" in name and name.endswith(".json") and not name.startswith("."):
-            record = ShardRecord.from_json(storage.read_bytes(name) or b"")
+            record = TaskRecord.from_json(storage.read_bytes(name) or b"")
             if record is not None:
                 found.append(record)
     return found
@@ -150,9 +150,9 @@ class _Surgery:
 
     def _describe(self, redaction: Redaction) -> None:
         """The packed manifest of the new shards, by the stage that made the old one."""
-        (old,) = (r for r in self._records if r.identity.stage == "packed" and r.identity.shard == "dataset")
+        (old,) = (r for r in self._records if r.identity.stage == "packed" and r.identity.task == "dataset")
         packed = [r for r in self._records if r.identity.stage == "packed" and r is not old]
-        config = {k: v for k, v in old.identity.config.items() if k != "shard"}
+        config = {k: v for k, v in old.identity.config.items() if k != "task"}
         inputs = {role: self._inputs(o.path for r in packed for o in r.outputs if o.role == role)
                   for role in ("shard", "spans")}
         for name, (stage, role) in {"shards": ("pack/layout", "shards"), "plan": ("mix/plan", "plan")}.items():
@@ -160,8 +160,8 @@ class _Surgery:
                                         for o in r.outputs if o.role == role)
         inputs["removals"] = self._inputs([DOCUMENTS])
         scratch = Storage(self._storage.path(".removal/dataset"))
-        made = execute(scratch, ShardTask("packed", old.identity.version, "dataset", PackConfig.model_validate(config),
-                                          {}, inputs, old.identity.config["shard"]), describe_dataset)
+        made = execute(scratch, StageTask("packed", old.identity.version, "dataset", PackConfig.model_validate(config),
+                                          {}, inputs, old.identity.config["task"]), describe_dataset)
         for output in made.outputs:
             shutil.move(scratch.path(output.path), self._journal.stage(output.path))
             redaction.outputs[output.path] = output
@@ -188,7 +188,7 @@ class _Surgery:
                 outputs.append(OutputFile(PurePosixPath(name).stem, name, os.path.getsize(path), digest_file(path),
                                           len(read_table(path))))
         identity = Identity("removals", 1, "documents", {"request": self._done.request}, {})
-        record = ShardRecord(identity, tuple(outputs), {"documents": len(self._done.documents)},
+        record = TaskRecord(identity, tuple(outputs), {"documents": len(self._done.documents)},
                              finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
         with open(self._journal.stage(record_name("removals", "documents")), "wb") as stream:
             stream.write(record.to_json())

@@ -98,9 +98,9 @@ def copies_of(storage: Storage, doc_ids: Sequence[bytes]) -> list[bytes]:
 
 
 def _duplicates(storage: Storage, column: str, ids: set[bytes], other: str) -> set[bytes]:
-    """Values of the other column where a column of dedup's marks is one of the ids."""
+    """Values of the other column where a column of dedup's decisions is one of the ids."""
     values, found = pa.array(sorted(ids), ID), set[bytes]()
-    for path in storage.list("dedup/marks"):
+    for path in storage.list("dedup/decisions"):
         if path.endswith(".parquet") and PurePosixPath(path).name != MANIFEST and "/counts/" not in path:
             table = read_table(storage.path(path), ["doc_id", "duplicate_of"])
             mine = table.filter(pc.fill_null(pc.is_in(table[column], value_set=values), False))

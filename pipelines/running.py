@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from manifests.errors import CurateError, RecipeError, StageError
+from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.object_stores import use_s3
-from manifests.records import RECORDS_FOLDER, Damage, ShardRecord, record_name
+from manifests.records import RECORDS_FOLDER, Damage, TaskRecord, record_name
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
 from manifests.removals import FOLDER as REMOVALS_FOLDER
 from manifests.schema import STAGE_MANIFEST
@@ -21,11 +22,10 @@ from manifests.tasks import MANIFEST
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
-from pipelines.graph import REMOVALS_INPUT, Progress, Stage
-from pipelines.inputs import InputScanner, SourceInputs
+from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
-from pipelines.planning import StagePlan, can_plan, plan_stage
+from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES
@@ -35,11 +35,12 @@ _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compresse
 
 @dataclass(slots=True)
 class Result:
-    """What a run came to. failed: source shards set aside, with their errors. made: shards made by this call."""
+    """What a run came to. view: the records of every stage that is done. n_done: tasks done by this call. failed: tasks
+    over source files that were set aside, with their errors."""
 
-    progress: Progress
+    view: View
     seconds: float
-    made: int
+    n_done: int
     failed: list[tuple[str, CurateError]] = field(default_factory=list)
 
     @property
@@ -48,16 +49,16 @@ class Result:
 
     @property
     def damage(self) -> list[Damage]:
-        """Every piece of input that was skipped, in the order of stages and shards."""
-        return [d for stage in self.progress.records for r in self.progress.shards(stage) for d in r.damage]
+        """Every part of the input that was skipped, in the order of stages and tasks."""
+        return [d for stage in self.view.done_stages() for r in self.view.tasks(stage) for d in r.damage]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to run; nothing of it reaches any output.
 
-    engine: ray or inline. address: a Ray cluster's, None for this machine. workers: shards at a time. worker_memory:
-    bytes a task reserves. until: the last stage to make. fresh: delete the folder's run first."""
+    engine: ray or inline. address: a Ray cluster's, None for this machine. workers: tasks at a time. worker_memory:
+    bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first."""
 
     engine: str = "ray"
     address: str | None = None
@@ -70,7 +71,7 @@ class Settings:
 def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None) -> Result:
     """Run a recipe into a folder or a URL, going on where an earlier call stopped.
 
-    Returns the records of every stage; source shards that could not be read are in `failed`. Raises RecipeError
+    Returns the records of every stage; source files that could not be read are in `failed`. Raises RecipeError
     before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
     folder is in use or another run's."""
     settings = settings or Settings()
@@ -96,7 +97,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
 
 
 def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[Stage, StagePlan | None]]:
-    """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be made."""
+    """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be done."""
     use_s3(recipe.s3.access())
     storage = Storage(out)
     progress = scan(recipe, InputScanner(storage, recipe.http))
@@ -104,15 +105,15 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[St
     for stage in _until(until):
         plan = plan_stage(stage, progress, storage) if can_plan(stage, progress) else None
         if plan is not None and not plan.stale:
-            progress.records[stage.name] = plan.standing
+            progress.finish(stage.name, plan.up_to_date)
         plans.append((stage, plan))
     return plans
 
 
 def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
-    sources = tuple(scan_crawl(name, source.commoncrawl, recipe.http, scanner) if source.commoncrawl
-                    else SourceInputs(name, scanner.scan(source.files, f"sources.{name}.files"))
+    sources = tuple(scan_crawl(name, source, recipe.http, scanner) if source.commoncrawl
+                    else Source(name, scanner.scan(source.files, f"sources.{name}.files"), source)
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
     others |= scan_earlier(recipe, scanner)
@@ -150,7 +151,7 @@ def _check_space(storage: Storage, progress: Progress) -> None:
 
 
 class _Run:
-    """One call of `run`: an event loop over outcomes, starting every stage as soon as what it needs is whole."""
+    """One call of `run`: an event loop over outcomes, starting every stage as soon as what it needs is done."""
 
     def __init__(self, storage: Storage, progress: Progress, stages: Sequence[Stage], settings: Settings,
                  reporter: Reporter) -> None:
@@ -160,8 +161,7 @@ class _Run:
         self._complete = len(stages) == len(STAGES)
         self._settings = settings
         self._reporter = reporter
-        self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its shards yet to come
-        self._planned: dict[str, set[str]] = {}  # by folder: every shard that belongs there
+        self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its tasks yet to come
         self._result = Result(progress, 0.0, 0)
 
     def execute(self) -> Result:
@@ -188,55 +188,53 @@ class _Run:
         return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory)
 
     def _start_ready(self, submit: Callable[[Job], None]) -> None:
-        """Plan every stage that can be; a stage with nothing to make is whole at once and may free others."""
+        """Plan every stage that can be; a stage with nothing to do is done at once and may free others."""
         while ready := [s for s in self._waiting if can_plan(s, self._progress)]:
             for stage in ready:
                 self._waiting.remove(stage)
                 plan = plan_stage(stage, self._progress, self._storage)
-                self._planned.setdefault(stage.place, set()).update(plan.names)
-                self._reporter.stage_started(stage.name, len(plan.standing), len(plan.stale))
-                self._active[stage.name] = (plan, {task.shard for task, _ in plan.stale})
+                self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
+                self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
                 for task, _ in plan.stale:
                     submit(Job(task, stage.function))
-                self._finish_if_whole(stage)
+                self._finish_if_done(stage)
 
     def _settle(self, outcome: Outcome) -> None:
         task = outcome.job.task
-        name = next(n for n, (p, left) in self._active.items() if p.stage.place == task.stage and task.shard in left)
+        name = next(n for n, (p, left) in self._active.items() if p.stage.path == task.stage and task.name in left)
         plan, left = self._active[name]
-        left.discard(task.shard)
+        left.discard(task.name)
         if outcome.record is not None:
-            plan.standing[task.shard] = outcome.record
-            self._result.made += 1
-            self._reporter.shard_done(name, outcome.record)
+            plan.up_to_date[task.name] = outcome.record
+            self._result.n_done += 1
+            self._reporter.task_done(name, outcome.record)
         elif outcome.error is not None:
             if not plan.stage.reads_source:
                 raise outcome.error
-            self._result.failed.append((f"{task.stage}/{task.shard}", outcome.error))
-            self._reporter.shard_failed(name, task.shard, outcome.error)
-        self._finish_if_whole(plan.stage)
+            self._result.failed.append((f"{task.stage}/{task.name}", outcome.error))
+            self._reporter.task_failed(name, task.name, outcome.error)
+        self._finish_if_done(plan.stage)
 
-    def _finish_if_whole(self, stage: Stage) -> None:
+    def _finish_if_done(self, stage: Stage) -> None:
         plan, left = self._active[stage.name]
         if left:
             return
         del self._active[stage.name]
-        self._progress.records[stage.name] = plan.standing
+        self._progress.finish(stage.name, plan.up_to_date)
         if stage.writes_manifest:
-            _write_manifest(self._storage, stage, self._progress.shards(stage.name))
+            _write_manifest(self._storage, stage, self._progress.tasks(stage.name))
         if stage.check is not None:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
 
     def _remove_orphans(self) -> None:
-        """Remove shards of finished stages that the recipe no longer asks for, so that a run resumed after a file
+        """Remove outputs of finished stages that the recipe no longer asks for, so that a run resumed after a file
         went away, or with other partitions, holds what a fresh one would."""
         keep: set[str] = {LOCK_FILE, SUCCESSION}
-        for name, shards in self._progress.records.items():
-            place = next(s.place for s in STAGES if s.name == name)
-            keep.add(f"{place}/{MANIFEST}")
-            for shard, record in shards.items():
-                keep.add(record_name(place, shard))
+        for stage in STAGES:
+            keep.add(f"{stage.path}/{MANIFEST}")
+            for record in self._progress.tasks(stage.name):
+                keep.add(record_name(stage.path, record.identity.task))
                 keep.update(o.path for o in record.outputs)
         if not self._complete:
             return
@@ -246,11 +244,11 @@ class _Run:
                 self._storage.remove(found)
 
 
-def _write_manifest(storage: Storage, stage: Stage, records: Sequence[ShardRecord]) -> None:
-    rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+def _write_manifest(storage: Storage, stage: Stage, records: Sequence[TaskRecord]) -> None:
+    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
              "xxh3": o.digest} for r in records for o in r.outputs]
-    rows.sort(key=lambda row: (row["shard"], row["path"]))
+    rows.sort(key=lambda row: (row["task"], row["path"]))
     with storage.staging() as folder:
         staged = f"{folder}/{MANIFEST}"
         write_table(staged, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
-        storage.publish(staged, f"{stage.place}/{MANIFEST}")
+        storage.publish(staged, f"{stage.path}/{MANIFEST}")

@@ -12,34 +12,34 @@ from rich.table import Table
 
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError
-from manifests.records import RECORDS_FOLDER, ShardRecord
+from manifests.graph import Stage
+from manifests.records import RECORDS_FOLDER, TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
-from pipelines.graph import Stage
 from pipelines.locking import LOCK_FILE
 from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5
-_FUNNEL = ("extract", "select", "dedup/marks", "dedup/substrings", "decontaminate", "clean")
+_FUNNEL = ("extract", "select", "dedup/decisions", "dedup/substrings", "decontaminate", "clean")
 
 
 def summary(result: Result, out: str) -> dict[str, Any]:
     """JSON-ready facts of a finished call of `run`."""
-    progress = result.progress
+    view = result.view
     facts: dict[str, Any] = {
-        "run": out, "seconds": round(result.seconds, 1), "shards_made": result.made,
-        "pages": progress.counters("extract").get("html_pages", 0),
-        "failed": [{"shard": shard, "error": str(error)} for shard, error in result.failed],
+        "run": out, "seconds": round(result.seconds, 1), "tasks_done": result.n_done,
+        "pages": view.counters("extract").get("html_pages", 0),
+        "failed": [{"task": task, "error": str(error)} for task, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
-        "funnel": [_funnel_row(stage, progress.counters(stage)) for stage in _FUNNEL if progress.records.get(stage)],
-        "peak_memory_bytes": max((r.peak_memory_bytes for s in progress.records for r in progress.shards(s)),
+        "funnel": [_funnel_row(stage, view.counters(stage)) for stage in _FUNNEL if view.tasks(stage)],
+        "peak_memory_bytes": max((r.peak_memory_bytes for s in view.done_stages() for r in view.tasks(s)),
                                  default=0),
     }
     storage = Storage(out)
-    if "packed/dataset" in progress.records:
+    if view.is_done("packed/dataset"):
         facts["dataset"] = _dataset_facts(storage)
     return facts
 
@@ -77,17 +77,18 @@ def print_summary(facts: dict[str, Any]) -> None:
             console.print(f"{split}: {n['n_tokens']:,} tokens in {n['n_rows']:,} rows, {n['shards']} shards; "
                           f"{n['dropped_tokens']:,} tokens of the tail dropped")
         console.print(f"dataset digest {dataset['digest']}")
-    for name, key in (("shard set aside", "failed"), ("damaged input", "damage")):
+    for name, key in (("input set aside", "failed"), ("damaged input", "damage")):
         for entry in facts[key][:_SHOWN]:
             console.print(f"{name}: {' '.join(str(v) for v in entry.values())}", soft_wrap=True, markup=False)
         if len(facts[key]) > _SHOWN:
             console.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
-    console.print(f"{facts['run']}: {facts['shards_made']} shards made in {facts['seconds']} s, "
+    console.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
                   f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
 
 
 def _source_table(sources: Sequence[dict[str, Any]]) -> Table:
-    table = Table("source", "asked", "realised", "epochs", "tokens", "of", box=None, pad_edge=False)
+    table = Table("source", "target share", "actual share", "epochs", "tokens", "available tokens", box=None,
+                  pad_edge=False)
     for row in sources:
         table.add_row(row["name"], f"{row['requested_weight']:.2%}", f"{row['realised_share']:.2%}",
                       f"{row['epochs']:.3f}", f"{row['selected_tokens']:,}", f"{row['available_tokens']:,}")
@@ -95,49 +96,50 @@ def _source_table(sources: Sequence[dict[str, Any]]) -> Table:
 
 
 def plan_rows(plans: Sequence[tuple[Stage, StagePlan | None]]) -> list[dict[str, Any]]:
-    """JSON-ready facts of a dry run: for each stage what stands, what is stale and why."""
+    """JSON-ready facts of a dry run: for each stage what is up to date, what is stale and why."""
     rows: list[dict[str, Any]] = []
-    unsettled: set[str] = set()
+    pending: set[str] = set()
     for stage, plan in plans:
         if plan is None:
-            unsettled.add(stage.name)
-            rows.append({"stage": stage.name, "standing": None, "to_make": None,
-                         "why": [f"after {name}" for name in stage.needs if name in unsettled]})
+            pending.add(stage.name)
+            rows.append({"stage": stage.name, "up_to_date": None, "to_do": None,
+                         "why": [f"after {name}" for name in stage.needs if name in pending]})
             continue
         if plan.stale:
-            unsettled.add(stage.name)
+            pending.add(stage.name)
         reasons = sorted({reason for _, reason in plan.stale})
-        rows.append({"stage": stage.name, "standing": len(plan.standing), "to_make": len(plan.stale), "why": reasons})
+        rows.append({"stage": stage.name, "up_to_date": len(plan.up_to_date), "to_do": len(plan.stale),
+                     "why": reasons})
     return rows
 
 
 def print_plan(rows: Sequence[dict[str, Any]]) -> None:
     """Print a dry run for a person."""
-    table = Table("stage", "stand", "to make", "why", box=None, pad_edge=False)
+    table = Table("stage", "up to date", "to do", "why", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(row["stage"], *("?" if row[k] is None else str(row[k]) for k in ("standing", "to_make")),
+        table.add_row(row["stage"], *("?" if row[k] is None else str(row[k]) for k in ("up_to_date", "to_do")),
                       "; ".join(row["why"][:_SHOWN]))
     Console(highlight=False).print(table)
 
 
 def status_rows(run: str) -> list[dict[str, Any]]:
-    """JSON-ready facts of each stage of a run on disk: shards with a whole record, bytes, seconds of work, damage.
+    """JSON-ready facts of each stage of a run on disk: tasks that are done, bytes, seconds of work, damage.
 
-    A stage that the recipe asks nothing of is whole without a shard."""
+    A stage that the recipe asks nothing of is done without a task."""
     storage = Storage(run)
     lock = storage.read_bytes(LOCK_FILE)
     if lock is None:
         raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
     names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
-    records = [r for n in names if (r := ShardRecord.from_json(storage.read_bytes(n) or b"")) is not None]
+    records = [r for n in names if (r := TaskRecord.from_json(storage.read_bytes(n) or b"")) is not None]
     rows = []
     for stage in STAGES:
-        mine = [r for r in records if stage.owns(r.identity)]
+        own = [r for r in records if stage.owns(r.identity)]
         rows.append({
-            "stage": stage.name, "shards": len(mine), "whole": storage.exists(f"{stage.place}/{MANIFEST}"),
-            "n_bytes": sum(o.n_bytes for r in mine for o in r.outputs),
-            "seconds": round(sum(r.seconds for r in mine), 1),
-            "damaged": sum(r.counters.get("damaged", 0) for r in mine)})
+            "stage": stage.name, "tasks": len(own), "done": storage.exists(f"{stage.path}/{MANIFEST}"),
+            "n_bytes": sum(o.n_bytes for r in own for o in r.outputs),
+            "seconds": round(sum(r.seconds for r in own), 1),
+            "damaged": sum(r.counters.get("damaged", 0) for r in own)})
     return [{"run": run, "recipe": yaml.safe_load(lock)["recipe"]["name"], "stages": rows}]
 
 
@@ -146,10 +148,10 @@ def print_status(rows: Sequence[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     for run in rows:
         console.print(f"{run['run']}: recipe {run['recipe']}")
-        table = Table("stage", "shards", "whole", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
+        table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:
-            if row["whole"] and not row["shards"]:
+            if row["done"] and not row["tasks"]:
                 continue  # the recipe asks nothing of this stage
-            table.add_row(row["stage"], str(row["shards"]), "yes" if row["whole"] else "no",
+            table.add_row(row["stage"], str(row["tasks"]), "yes" if row["done"] else "no",
                           f"{row['n_bytes'] / 1e6:,.1f}", f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
         console.print(table)

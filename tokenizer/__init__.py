@@ -21,5 +21,5 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         import tokenizer.encoding.encode
 
-        return getattr(tokenizer.encode, name)
+        return getattr(tokenizer.encoding.encode, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

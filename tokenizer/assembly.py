@@ -17,10 +17,10 @@ from pydantic import BaseModel
 
 from manifests.errors import InputError, OwnershipError
 from manifests.hashing import id_words
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import open_table, read_table
-from manifests.tasks import InputRef, ShardTask, StageFunction, execute
+from manifests.tasks import InputRef, StageFunction, StageTask, execute
 from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mix import count_tokens, plan_mixture, read_plan
 from tokenizer.mixture.mixture import Counts, Plan, is_validation
@@ -101,7 +101,7 @@ class Assembly:
 
     out: str
     seed: int
-    records: dict[str, dict[str, ShardRecord]] = field(default_factory=dict)
+    records: dict[str, dict[str, TaskRecord]] = field(default_factory=dict)
 
     def assemble(self, parts: Sequence[TokenPart], tokenizer: str, mixture: MixtureConfig, pack: PackConfig) -> Plan:
         """Mix and pack token parts; returns the mixture's plan. Raises OwnershipError where OUT holds a run."""
@@ -158,7 +158,7 @@ class Assembly:
     def _make(self, storage: Storage, stage: str, shard: str, function: StageFunction, config: BaseModel,
               inputs: Mapping[str, Sequence[str]], variables: Mapping[str, Any]) -> None:
         refs = {name: InputRef(tuple(paths), "") for name, paths in inputs.items()}
-        task = ShardTask(stage, 1, shard, config, config.model_dump(mode="json"), refs, variables)
+        task = StageTask(stage, 1, shard, config, config.model_dump(mode="json"), refs, variables)
         self.records.setdefault(stage, {})[shard] = execute(storage, task, function)
 
     def _paths(self, storage: Storage, stage: str, role: str) -> list[str]:

@@ -191,3 +191,6 @@ class SelectConfig(BaseModel):
         return _quarters(alpha)
 
 
+    def keep_rules(self) -> tuple[KeepRule, ...]:
+        """The keep rules; without any, GPT-3's on the run's own classifier."""
+        return self.keep or (KeepRule(rule="pareto", alpha=self.alpha),)

@@ -15,16 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.classifier.config import ClassifierConfig
+from curate.classifier.kinds import KINDS
 from curate.classifier.near import near_duplicates
-from curate.classifier.samples import KINDS, SAMPLES, lowest_of_each
+from curate.classifier.samples import SAMPLES, lowest_of_each
 from manifests.tables import read_row_groups
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _METADATA = ["order", "source", "kind", "fold"]
 _GROUP_ROWS = 4096
 
 
-def examples(config: ClassifierConfig, work: ShardWork) -> None:
+def examples(config: ClassifierConfig, work: Work) -> None:
     """Stage classifier/examples, one shard: of all parts' samples, the lowest max_documents of each kind that are no
     near-duplicates of one another.
 
@@ -40,7 +41,7 @@ def examples(config: ClassifierConfig, work: ShardWork) -> None:
     work.write("examples", SAMPLES, (table.slice(i, _GROUP_ROWS) for i in range(0, len(table), _GROUP_ROWS)))
 
 
-def _without_near_duplicates(table: pa.Table, threshold: float, work: ShardWork) -> pa.Table:
+def _without_near_duplicates(table: pa.Table, threshold: float, work: Work) -> pa.Table:
     rank = pc.index_in(table["kind"], pa.array([str(kind) for kind in KINDS])).to_numpy()
     order = np.lexsort((table["order"].to_numpy(), rank))
     gone = np.zeros(len(table), np.bool_)

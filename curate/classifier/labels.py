@@ -17,7 +17,7 @@ from curate.text.urls import bare_host, normalise_urls, url_keys
 from manifests.hashing import id_words, keyed_hash, text_hash64
 from manifests.schema import LABELS
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _FOLD = "fold"
 
@@ -30,7 +30,7 @@ class Label(StrEnum):
     CURATED = "curated"  # its whole source is good by the recipe's word
 
 
-def labels(config: LabelsConfig, work: ShardWork) -> None:
+def labels(config: LabelsConfig, work: Work) -> None:
     """Stage classifier/labels, one shard a source part: label, fold and source after derivation of each document.
 
     Inputs: `documents` (DOCUMENTS part), `urls` and `hosts` (roles of classifier/link_index; absent where the recipe
@@ -54,7 +54,7 @@ def labels(config: LabelsConfig, work: ShardWork) -> None:
     work.write("labels", LABELS, [table])
 
 
-def _linked_label(config: LabelsConfig, work: ShardWork, pages: pl.DataFrame) -> pl.Series:
+def _linked_label(config: LabelsConfig, work: Work, pages: pl.DataFrame) -> pl.Series:
     by_url = pl.Series("by_url", np.zeros(pages.height, np.bool_))
     by_host = by_url.alias("by_host")
     for path in work.inputs("urls", role="urls"):
@@ -76,7 +76,7 @@ def _contains(sorted_keys: npt.NDArray[np.uint64], keys: pl.Series) -> pl.Series
     return pl.Series(sorted_keys[place] == wanted) & keys.is_not_null()
 
 
-def _effective_source(work: ShardWork, label: pl.Series) -> pl.Series:
+def _effective_source(work: Work, label: pl.Series) -> pl.Series:
     own, derived = pl.lit(str(work.variables["source"])), work.variables.get("derived")
     if not derived:
         return pl.select(pl.repeat(own, len(label), dtype=pl.String).alias("source"))["source"]
@@ -98,7 +98,7 @@ def folds(ids: pa.ChunkedArray[Any], sites: pl.Series, n_folds: int, seed: int,
     return by_site.fill_null(by_id).to_numpy().astype(np.uint8)
 
 
-def _count(work: ShardWork, table: pa.Table) -> None:
+def _count(work: Work, table: pa.Table) -> None:
     work.count("documents", len(table))
     for column in ("label", "source"):
         for value, n in sorted(pl.Series(table[column]).drop_nulls().value_counts().iter_rows()):

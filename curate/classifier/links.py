@@ -17,7 +17,7 @@ from curate.classifier.config import LinksConfig
 from curate.sources.reddit import read_submissions
 from curate.text.urls import normalise_urls, url_keys
 from manifests.tables import read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
 def _field(name: str, kind: pa.DataType, comment: str) -> pa.Field[Any]:
@@ -45,7 +45,7 @@ class LinkReason(StrEnum):
     IGNORED_HOST = "ignored_host"
 
 
-def links(config: LinksConfig, work: ShardWork) -> None:
+def links(config: LinksConfig, work: Work) -> None:
     """Stage classifier/links, one shard a dump: the outbound links that enough readers voted for.
 
     Input `dump` (.zst, .gz or plain JSONL). Output `links` (LINKS, file order, repetitions kept). Broken lines are
@@ -53,7 +53,7 @@ def links(config: LinksConfig, work: ShardWork) -> None:
     work.write("links", LINKS, _accepted(config, work))
 
 
-def _accepted(config: LinksConfig, work: ShardWork) -> Iterator[pa.Table]:
+def _accepted(config: LinksConfig, work: Work) -> Iterator[pa.Table]:
     for rows in read_submissions(work.input("dump"), work.report_damage):
         if not rows.height:
             continue
@@ -83,7 +83,7 @@ def judge_submissions(rows: pl.DataFrame, config: LinksConfig) -> pl.DataFrame:
         .otherwise(None).alias("reason")).drop("is_self")
 
 
-def link_index(config: LinksConfig, work: ShardWork) -> None:
+def link_index(config: LinksConfig, work: Work) -> None:
     """Stage classifier/link_index, one shard: the distinct linked pages and hosts of all dumps, sorted.
 
     Input `links` (manifest). Outputs `urls` (LINKED_URLS, ascending) and `hosts` (LINKED_HOSTS, by host). Counters:
@@ -100,7 +100,7 @@ def link_index(config: LinksConfig, work: ShardWork) -> None:
     work.count("hosts", hosts.height)
     for role, schema, frame in (("urls", LINKED_URLS, urls), ("hosts", LINKED_HOSTS, hosts)):
         work.write(role, schema, (part.to_arrow().cast(schema) for part in frame.iter_slices(_INDEX_ROWS)),
-                   name=f"{work.task.shard}.{role}.parquet")
+                   name=f"{work.task.name}.{role}.parquet")
 
 
 def read_linked_hosts(path: str, min_links: int) -> pl.DataFrame:

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from curate.classifier.card import model_card
 from curate.classifier.config import SelectConfig
+from curate.classifier.kinds import KINDS, Kind
 from curate.classifier.pareto import keep_rate
-from curate.classifier.samples import KINDS, Kind
 from curate.classifier.scorer import POSITIVE, load_scorer
 from curate.classifier.training import SCORES
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 THRESHOLD: Final = 0.5  # of precision and recall; the keep rule itself has no threshold
 _ALPHAS = (1.0, 3.0, 6.0, 9.0)
@@ -29,7 +29,7 @@ Bools = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 
 
-def metrics(config: SelectConfig, work: ShardWork) -> None:
+def metrics(config: SelectConfig, work: Work) -> None:
     """Stage classifier/metrics, one shard: held-out metrics of all folds as one JSON file, and the model's card.
 
     Inputs: `scores` (role of classifier); `model` (the one on everything; its words are left out where it is absent).

@@ -10,8 +10,7 @@ file does not make every part's sample stale.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,26 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.classifier.config import ClassifierConfig
+from curate.classifier.kinds import KINDS, Kind
 from curate.classifier.labels import Label
 from curate.classifier.lines import classifier_lines
 from manifests.errors import StageError
 from manifests.hashing import id_words, keyed_hash
 from manifests.schema import ID
 from manifests.tables import open_table, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _PURPOSE = "classifier"
 
 
-class Kind(StrEnum):
-    """What a training example is: a linked page, a document of a curated source, or unfiltered crawl."""
-
-    LINKED = "linked"
-    CURATED = "curated"
-    NEGATIVE = "negative"
-
-
-KINDS: Final = tuple(Kind)
 _KIND_OF_LABEL = {Label.URL: Kind.LINKED, Label.HOST: Kind.LINKED, Label.CURATED: Kind.CURATED}
 
 
@@ -58,7 +49,7 @@ SAMPLES = pa.schema([
 ])
 
 
-def samples(config: ClassifierConfig, work: ShardWork) -> None:
+def samples(config: ClassifierConfig, work: Work) -> None:
     """Stage classifier/samples, one shard a source part: its candidates for the training sample, as classifier lines.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS). Variables: seed; negative (bool: documents without a
@@ -75,17 +66,6 @@ def samples(config: ClassifierConfig, work: ShardWork) -> None:
         work.count(f"sampled_{name}", int((taken & (kind == number)).sum()))
     frame = labels.append_column("order", pa.array(order)).append_column("kind", pa.array(kind))
     work.write("samples", SAMPLES, _rows(config, work.input("documents"), frame, taken))
-
-
-def halvings(n_documents: int, max_documents: int) -> int:
-    """How often the range of hashes can be halved so that twice the wanted number, or all there are, stays likely.
-
-    What is left of n is expected to be 2 to 4 times max_documents; that it falls below the number itself has a chance
-    under 1e-12 from a hundred documents on."""
-    n = 0
-    while n_documents >> (n + 2) >= max_documents and n < 63:
-        n += 1
-    return n
 
 
 def example_kinds(label: pa.Array[Any], negative: bool) -> npt.NDArray[np.int8]:

@@ -22,7 +22,7 @@ from manifests.errors import InputError, StageError
 from manifests.schema import ID
 from manifests.storage import open_read
 from manifests.tables import open_table, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 WHOLE_MODEL: Final = "model"
 OWN: Final = "quality"
@@ -56,7 +56,7 @@ def scores_schema(names: list[str]) -> pa.Schema:
         for name in names)])
 
 
-def scores(config: ScoresConfig, work: ShardWork) -> None:
+def scores(config: ScoresConfig, work: Work) -> None:
     """Stage classifier/scores, one shard a source part: what every classifier says of every document.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own and the
@@ -70,10 +70,10 @@ def scores(config: ScoresConfig, work: ShardWork) -> None:
     empty = pl.DataFrame(HISTOGRAM.empty_table())
     frame = pl.concat([empty, *counts]).group_by(HISTOGRAM.names[:4]).agg(pl.col("n").sum())
     table = frame.sort(HISTOGRAM.names[:4]).to_arrow().cast(HISTOGRAM)
-    work.write("histogram", HISTOGRAM, [table], name=f"histograms/{work.task.shard}.parquet")
+    work.write("histogram", HISTOGRAM, [table], name=f"histograms/{work.task.name}.parquet")
 
 
-def _scored(config: ScoresConfig, work: ShardWork, models: Models, names: list[str],
+def _scored(config: ScoresConfig, work: Work, models: Models, names: list[str],
             counts: list[pl.DataFrame]) -> Iterator[pa.Table]:
     path = work.input("documents")
     labels = [read_table(name, ["doc_id", "source", "fold"]) for name in work.inputs("labels")]
@@ -98,7 +98,7 @@ def _scored(config: ScoresConfig, work: ShardWork, models: Models, names: list[s
             yield pa.table([documents["doc_id"], *found], schema=scores_schema(names))
 
 
-def _other(config: ScoresConfig, work: ShardWork, name: str, texts: pa.ChunkedArray[Any]) -> npt.NDArray[np.float32]:
+def _other(config: ScoresConfig, work: Work, name: str, texts: pa.ChunkedArray[Any]) -> npt.NDArray[np.float32]:
     classifier = config.classifiers[name]
     scorer = load_scorer(work.input(f"classifier_{name}"), classifier.label, classifier.exact)
     work.count(f"scored_{scorer.way}", len(texts))
@@ -124,7 +124,7 @@ class Models:
         return bool(self._paths)
 
     def score(self, texts: pa.ChunkedArray[Any], folds: npt.NDArray[np.uint8] | None,
-              work: ShardWork) -> npt.NDArray[np.float32]:
+              work: Work) -> npt.NDArray[np.float32]:
         """Quality scores, float32 [n], each by the model without its fold; by the whole model where folds is None."""
         found = np.zeros(len(texts), np.float32)
         lines: dict[int, pa.Array[Any]] = {}

@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 from curate.classifier.config import ClassifierConfig
 from curate.classifier.examples import choose
 from curate.classifier.hashed import train_hashed
+from curate.classifier.kinds import KINDS, Kind
 from curate.classifier.lines import NORMALISATION
-from curate.classifier.samples import KINDS, SAMPLES, Kind
+from curate.classifier.samples import SAMPLES
 from curate.classifier.scorer import NEGATIVE, POSITIVE, load_scorer
 from curate.text.strings import string_buffers
 from manifests.errors import StageError
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 SCORES = pa.schema([
     *(SAMPLES.field(name) for name in ("doc_id", "label", "kind", "positive", "fold")),
@@ -42,7 +43,7 @@ _EXCERPT_CHARACTERS = 300
 _FASTTEXT_SEEDS = 2**31 - 1
 
 
-def classifier(config: ClassifierConfig, work: ShardWork) -> None:
+def classifier(config: ClassifierConfig, work: Work) -> None:
     """Stage classifier, one shard a fold (`fold-0`, ...) and one on everything (`model`).
 
     Input `examples` (of classifier/examples). Variables: seed; fold: the fold left out, None for none. Outputs:
@@ -123,11 +124,11 @@ def _write_card(config: ClassifierConfig, kinds: Counter[str], fold: int | None,
         stream.write("\n")
 
 
-def _score_held_out(config: ClassifierConfig, work: ShardWork, paths: list[str], fold: int, model: str) -> None:
+def _score_held_out(config: ClassifierConfig, work: Work, paths: list[str], fold: int, model: str) -> None:
     table, _ = choose(config, paths, fold, held_out=True)
     for kind in KINDS:
         work.count(f"held_out_{kind}", table["kind"].to_pylist().count(str(kind)))
     scores = load_scorer(model).score(table["text"])
     excerpts = pc.utf8_slice_codeunits(table["text"], 0, _EXCERPT_CHARACTERS)
     columns = [table[name] for name in SCORES.names[:-2]] + [pa.array(scores), excerpts]
-    work.write("scores", SCORES, [pa.table(columns, schema=SCORES)], name=f"{work.task.shard}.scores.parquet")
+    work.write("scores", SCORES, [pa.table(columns, schema=SCORES)], name=f"{work.task.name}.scores.parquet")

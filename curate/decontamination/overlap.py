@@ -18,7 +18,7 @@ from curate.text.words import Hashes
 from manifests.errors import InputError
 from manifests.hashing import id_words
 from manifests.tables import read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _GRAM: Final = pa.field("gram", pa.uint64(), nullable=False)
 
@@ -68,7 +68,7 @@ def find(texts: pa.Array | pa.ChunkedArray, index: GramIndex, window: int = 200)
     return pa.table(columns | {"n_chars": n_chars[rows]}, schema=HITS)
 
 
-def index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+def index_stage(config: DecontaminationConfig, work: Work) -> None:
     """decontaminate/index, once. Inputs: benchmarks, one file for each of the configuration, in its order.
 
     Output: `grams`, GRAMS. Memory: the evaluation sets."""
@@ -94,30 +94,30 @@ def read_grams(config: DecontaminationConfig, paths: list[str], work: Account) -
     return table.take(pa.array(np.argsort(table["gram"].to_numpy(), kind="stable")))
 
 
-def hits_stage(config: DecontaminationConfig, work: ShardWork) -> None:
-    """decontaminate/hits, a part. Inputs: documents, marks (of dedup, same part), index (decontaminate/index).
+def hits_stage(config: DecontaminationConfig, work: Work) -> None:
+    """decontaminate/hits, a part. Inputs: documents, decisions (of dedup, same part), index (decontaminate/index).
 
     Outputs: `hits`, HITS of the kept documents, text read one row group at a time; `gram_counts`, in how many of the
     part's documents each n-gram is."""
-    marks = read_table(work.input("marks"), ["doc_id", "keep"])
+    decisions = read_table(work.input("decisions"), ["doc_id", "keep"])
     grams = [read_table(path, ["gram"])["gram"].to_numpy() for path in work.inputs("index", role="grams")]
     index = index_of(np.concatenate([np.empty(0, np.uint64), *grams]), config.ngram)
     found: list[pa.Table] = []
-    work.write("hits", HITS, _hits(config, work, marks, index, found))
+    work.write("hits", HITS, _hits(config, work, decisions, index, found))
     distinct = pa.concat_tables([HITS.empty_table().select(["row", "gram"]), *found])
     counts = distinct.group_by("gram", use_threads=False).aggregate([("row", "count")])
     counts = counts.rename_columns(["gram", "n_documents"]).sort_by("gram")
     work.count("documents_with_hits", pc.count_distinct(distinct["row"]).as_py())
-    work.write("gram_counts", GRAM_COUNTS, [counts], name=f"gram_counts/{work.task.shard}.parquet")
+    work.write("gram_counts", GRAM_COUNTS, [counts], name=f"gram_counts/{work.task.name}.parquet")
 
 
-def _hits(config: DecontaminationConfig, work: ShardWork, marks: pa.Table, index: GramIndex,
+def _hits(config: DecontaminationConfig, work: Work, decisions: pa.Table, index: GramIndex,
           found: list[pa.Table]) -> Iterator[pa.Table]:
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
-        mine = marks.slice(start, len(group))
+        mine = decisions.slice(start, len(group))
         if len(mine) != len(group) or not np.array_equal(id_words(group["doc_id"]), id_words(mine["doc_id"])):
-            raise InputError("does not list the documents of its part in their order", where=work.input("marks"))
+            raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
         rows = start + np.flatnonzero(mine["keep"].to_numpy())
         start += len(group)
         kept = group.filter(mine["keep"])

@@ -24,7 +24,7 @@ from manifests.errors import InputError
 from manifests.hashing import id_words
 from manifests.schema import ID
 from manifests.tables import read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
 class ItemStatus(StrEnum):
@@ -88,7 +88,7 @@ def _read_benchmark(config: DecontaminationConfig, benchmark: Benchmark, path: s
     return describe_items(benchmark.name, ids, pa.array(texts, pa.large_string()), config.report, first_row)
 
 
-def report_index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+def report_index_stage(config: DecontaminationConfig, work: Work) -> None:
     """decontaminate/report_index, once. Inputs: benchmarks, one file for each of the configuration, in its order.
 
     Outputs: `items`, ITEMS; `grams`, ITEM_GRAMS. Memory: the evaluation sets."""
@@ -98,20 +98,21 @@ def report_index_stage(config: DecontaminationConfig, work: ShardWork) -> None:
     work.write("grams", ITEM_GRAMS, [grams], name="grams.parquet")
 
 
-def overlaps_stage(config: DecontaminationConfig, work: ShardWork) -> None:
-    """decontaminate/overlaps, a part. Inputs: documents, marks (of decontaminate, same part), grams (of report_index).
+def overlaps_stage(config: DecontaminationConfig, work: Work) -> None:
+    """decontaminate/overlaps, a part. Inputs: documents, decisions (of decontaminate, same part), grams (of
+    report_index).
 
     Outputs: `matches` and `counts`, by item. Documents that an earlier stage dropped are not looked at. Memory: a row
     group's text, the index, and a row for each item that the part touches."""
     index = ItemIndex(read_table(work.input("grams")))
     summary = TouchSummary(config.report.listed_documents)
-    marks = read_table(work.input("marks"), ["doc_id", "reason", "pieces"])
+    decisions = read_table(work.input("decisions"), ["doc_id", "reason", "pieces"])
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
-        mine = marks.slice(start, len(group))
+        mine = decisions.slice(start, len(group))
         start += len(group)
         if len(mine) != len(group) or not np.array_equal(id_words(group["doc_id"]), id_words(mine["doc_id"])):
-            raise InputError("does not list the documents of its part in their order", where=work.input("marks"))
+            raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
         seen = pc.fill_null(pc.not_equal(mine["reason"], DecontaminationReason.NOT_SELECTED.value), True)
         texts, mine = group.filter(seen), mine.filter(seen)
         work.count("bytes_searched", pc.sum(pc.binary_length(texts["text"])).as_py() or 0)
@@ -119,10 +120,10 @@ def overlaps_stage(config: DecontaminationConfig, work: ShardWork) -> None:
         summary.add(index.touches(index.find(texts["text"]), pieces), texts["doc_id"])
     work.count("items_touched", len(summary.counts))
     work.write("matches", matches_schema(), [summary.matches])
-    work.write("counts", COUNTS, [summary.counts], name=f"counts/{work.task.shard}.parquet")
+    work.write("counts", COUNTS, [summary.counts], name=f"counts/{work.task.name}.parquet")
 
 
-def report_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+def report_stage(config: DecontaminationConfig, work: Work) -> None:
     """decontaminate/report, once. Inputs: items (of report_index); matches and counts (manifest of overlaps).
 
     Outputs: `items`, report_schema, every item with its status and the documents that touch it; `benchmarks`,

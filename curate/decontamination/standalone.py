@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
-from curate.decontamination.marks import cuts_of, pieces_left, total_counts
+from curate.decontamination.decisions import cuts_of, pieces_left, total_counts
 from curate.decontamination.overlap import GRAM_COUNTS, HITS, find, index_of
 from curate.decontamination.report import (
     BENCHMARKS,
@@ -61,18 +61,18 @@ class BenchmarkTables:
     item_grams: pa.Table
 
 
-def marks_schema(id_column: str) -> pa.Schema:
-    """A part: the id column, then keep, reason, cuts and pieces as a run's marks have them, comments included."""
+def decisions_schema(id_column: str) -> pa.Schema:
+    """A part: the id column, then keep, reason, cuts and pieces as a run's decisions have them, comments included."""
     return pa.schema([pa.field(id_column, pa.string()), *(f for f in DECONTAMINATION_MARKS if f.name != "doc_id")])
 
 
 def decontaminate_texts(config: DecontaminationConfig, sets: BenchmarkTables, files: Mapping[str, tuple[str, Texts]],
                         out: str) -> Contamination:
-    """Write marks for every file, in its order, and the overlap report under `out`/report.
+    """Write decisions for every file, in its order, and the overlap report under `out`/report.
 
     files: by the name of the part: the id column's name, and (ids, texts) in batches, read once; one that cannot be
-    read is left out and named in the outcome. Memory: a batch, the n-grams found, and one file's marks; what was found
-    lies in a temporary folder until then. Raises InputError where no file is left."""
+    read is left out and named in the outcome. Memory: a batch, the n-grams found, and one file's decisions; what was
+    found lies in a temporary folder until then. Raises InputError where no file is left."""
     done = Contamination()
     index, items = index_of(sets.names["gram"].to_numpy(), config.ngram), ItemIndex(sets.item_grams)
     summary = TouchSummary(config.report.listed_documents, pa.string())
@@ -92,11 +92,11 @@ def decontaminate_texts(config: DecontaminationConfig, sets: BenchmarkTables, fi
         total = total_counts(counts)
         ignored = total.filter(pc.greater(total["n_documents"], config.max_documents))["gram"]
         for name, spill in spills.items():
-            marks = spill.marks(config, sets.names, ignored)
-            summary.add(items.touches(spill.found(), marks["pieces"].combine_chunks()), marks["id"])
-            _count(done, marks, spill)
-            schema = marks_schema(files[name][0])
-            _publish(os.path.join(out, name), folder, marks.rename_columns(schema.names).cast(schema), schema)
+            decisions = spill.decisions(config, sets.names, ignored)
+            summary.add(items.touches(spill.found(), decisions["pieces"].combine_chunks()), decisions["id"])
+            _count(done, decisions, spill)
+            schema = decisions_schema(files[name][0])
+            _publish(os.path.join(out, name), folder, decisions.rename_columns(schema.names).cast(schema), schema)
         done.benchmarks = report_benchmarks(sets.items, summary)
         _publish(os.path.join(out, "report", "benchmarks.parquet"), folder, done.benchmarks)
         _publish(os.path.join(out, "report", "items.parquet"), folder, report_items(sets.items, summary),
@@ -140,7 +140,7 @@ class _Spill:
     def n_bytes(self) -> int:
         return pc.sum(_read(self._texts)["n_bytes"]).as_py() or 0
 
-    def marks(self, config: DecontaminationConfig, names: pa.Table, ignored: pa.ChunkedArray) -> pa.Table:
+    def decisions(self, config: DecontaminationConfig, names: pa.Table, ignored: pa.ChunkedArray) -> pa.Table:
         """id, keep, reason, cuts and pieces of every text."""
         texts, hits = _read(self._texts), _read(self._hits)
         hits = hits.filter(pc.invert(pc.is_in(hits["gram"], value_set=ignored)))
@@ -165,13 +165,13 @@ def _shifted(table: pa.Table, first: int) -> pa.Table:
     return table.set_column(0, table.schema.field(0), pc.add(table["row"], first))
 
 
-def _count(done: Contamination, marks: pa.Table, spill: _Spill) -> None:
-    done.documents += len(marks)
-    done.documents_contaminated += pc.sum(pc.greater(pc.list_value_length(marks["cuts"]), 0)).as_py() or 0
+def _count(done: Contamination, decisions: pa.Table, spill: _Spill) -> None:
+    done.documents += len(decisions)
+    done.documents_contaminated += pc.sum(pc.greater(pc.list_value_length(decisions["cuts"]), 0)).as_py() or 0
     done.bytes += spill.n_bytes()
-    spans = pc.list_flatten(marks["pieces"])
+    spans = pc.list_flatten(decisions["pieces"])
     done.bytes_kept += pc.sum(pc.subtract(pc.struct_field(spans, "end"), pc.struct_field(spans, "start"))).as_py() or 0
     for reason in DecontaminationReason:
-        n = pc.sum(pc.equal(marks["reason"], reason.value)).as_py() or 0
+        n = pc.sum(pc.equal(decisions["reason"], reason.value)).as_py() or 0
         if n:
             done.dropped[reason.value] = done.dropped.get(reason.value, 0) + n

@@ -2,6 +2,6 @@
 
 The steps, each a map over files: against (a part of an earlier run) and signatures (a part) -> exact (a partition) ->
 bands (a part) -> candidates (a partition) -> components (once) -> buckets (a partition) and shingles (a part) ->
-resolve (a partition) -> copies (a partition) -> marks (a part) -> summary (once) and index (a part). The outcome
+resolve (a partition) -> copies (a partition) -> decisions (a part) -> summary (once) and index (a part). The outcome
 depends neither on the number of partitions nor on the order of the parts.
 """

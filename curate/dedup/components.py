@@ -15,10 +15,10 @@ from curate.dedup.kernels.components import Nodes
 from curate.dedup.layout import BANDS, EXTENTS, HOMES, MEMBERS, ROUTES, Int64, column, distinct
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
-def components_stage(config: DedupConfig, work: ShardWork) -> None:
+def components_stage(config: DedupConfig, work: Work) -> None:
     """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates).
 
     Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: the partition of each
@@ -105,7 +105,7 @@ def _members(nodes: Nodes, line: _Line, partitions: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(tables).combine_chunks()
 
 
-def buckets_stage(config: DedupConfig, work: ShardWork) -> None:
+def buckets_stage(config: DedupConfig, work: Work) -> None:
     """dedup/buckets, a partition of the keys. Inputs: buckets and homes (of that partition).
 
     Output: `buckets`, the same rows by partition of their component. Memory: 60 bytes a row."""

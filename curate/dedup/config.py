@@ -166,7 +166,7 @@ class DedupRecipe(DedupConfig):
         default=None, description="Cut passages that also stand elsewhere, byte for byte; off if unset.")
 
     against: tuple[str, ...] = Field(default=(), max_length=1000, description=(
-        "Runs whose kept documents this one must not repeat: folders of runs, or of marks of `curate dedup "
+        "Runs whose kept documents this one must not repeat: folders of runs, or of decisions of `curate dedup "
         "--keep-index`. Their documents come before all of this run and are never removed; their texts are not "
         "needed, only the index that `keep_index` leaves, which a run with `against` keeps too. One or a list."))
 

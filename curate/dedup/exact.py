@@ -24,7 +24,7 @@ from curate.dedup.layout import (
 from curate.dedup.order import is_settled
 from manifests.hashing import UInt64, id_words
 from manifests.tables import write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
 def by_id(ids: pa.Array | pa.ChunkedArray, partitions: int) -> UInt64:
@@ -33,7 +33,7 @@ def by_id(ids: pa.Array | pa.ChunkedArray, partitions: int) -> UInt64:
     return np.asarray(words[:, 1] % np.uint64(partitions))
 
 
-def exact_stage(config: DedupConfig, work: ShardWork) -> None:
+def exact_stage(config: DedupConfig, work: Work) -> None:
     """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures), old_text_hashes (manifest of
     dedup/against). Variables: partition.
 
@@ -68,10 +68,10 @@ def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) 
     return losers.append_column("settled", pa.array(settled[best[loses]]))
 
 
-def write_losers(work: ShardWork, losers: pa.Table, partitions: int) -> None:
+def write_losers(work: Work, losers: pa.Table, partitions: int) -> None:
     """The outputs `losers`, routed to their parts, and `copies`, by partition of the survivor's id."""
     write_partitions(work.output("losers"), LOSERS, losers.select(LOSERS.names), routes(column(losers, "part")))
-    path = work.output("copies", name=f"copies/{work.task.shard}.parquet")
+    path = work.output("copies", name=f"copies/{work.task.name}.parquet")
     write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], partitions))
 
 
@@ -82,7 +82,7 @@ def place_among(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(copies["settled"], pa.scalar(None, pa.int32()), place)
 
 
-def copies_stage(config: DedupConfig, work: ShardWork) -> None:
+def copies_stage(config: DedupConfig, work: Work) -> None:
     """dedup/copies, a partition. Inputs: copies (manifest of dedup/exact), removals (manifest of dedup/resolve).
     Variables: partition.
 
@@ -103,5 +103,5 @@ def copies_stage(config: DedupConfig, work: ShardWork) -> None:
     work.count("copies_of_near_duplicates", pc.sum(moved).as_py() or 0)
     write_partitions(work.output("drops"), DROPS, drops, routes(column(drops, "part")))
     if config.urls is not None:
-        path = work.output("drops_by_id", name=f"by_id/{work.task.shard}.parquet")
+        path = work.output("drops_by_id", name=f"by_id/{work.task.name}.parquet")
         write_partitions(path, DROPS, drops, by_id(drops["doc_id"], config.partitions))

@@ -20,9 +20,9 @@ from curate.text.urls import normalise_urls, url_keys
 from manifests.errors import RecipeError
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table, write_partitions
-from manifests.tasks import MANIFEST, ShardWork
+from manifests.tasks import MANIFEST, Work
 
-FOLDER: Final = "dedup/index"  # of a run; `index` beside the marks of files of one's own
+FOLDER: Final = "dedup/index"  # of a run; `index` beside the decisions of files of one's own
 _MADE_WITH: Final = b"curate.dedup.index"
 _TEXT_HASH: Final = "xxh3-128 of word hashes"
 _DECIDES: Final = ("signature", "shingles", "ngram", "n_permutations", "seed")
@@ -42,11 +42,11 @@ def index_schema(config: DedupConfig) -> pa.Schema:
         pa.field("minima", minima, nullable=False)], metadata={_MADE_WITH: json.dumps(made_with, sort_keys=True)})
 
 
-def index_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/index, a part. Inputs: documents, signatures and marks (of deduplication, same part).
+def index_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/index, a part. Inputs: documents, signatures and decisions (of deduplication, same part).
 
     Output: `index`, one row for each document of the part that was kept, in order."""
-    keep = read_table(work.input("marks"), ["keep"])["keep"].to_numpy()
+    keep = read_table(work.input("decisions"), ["keep"])["keep"].to_numpy()
     with open_table(work.input("documents")) as file:
         names = [name for name in ("url", "own_id") if name in file.schema_arrow.names]
         documents = file.read(columns=names, use_threads=False)
@@ -71,7 +71,7 @@ def _kept(config: DedupConfig, path: str, keep: Any, documents: pa.Table) -> Ite
 
 
 def index_folder(root: str, where: str) -> str:
-    """The folder of the index that a run, or a folder of marks, keeps. where: what errors call it.
+    """The folder of the index that a run, or a folder of decisions, keeps. where: what errors call it.
 
     Raises RecipeError where there is none, or not a whole one."""
     storage = Storage(root)
@@ -100,7 +100,7 @@ def check_index(path: str, config: DedupConfig, where: str) -> None:
                               "two cannot be compared", where=where, hint=f"set dedup.{name} as it was there")
 
 
-def against_stage(config: DedupConfig, work: ShardWork) -> None:
+def against_stage(config: DedupConfig, work: Work) -> None:
     """dedup/against, a part of an earlier run. Inputs: index. Variables: run, its place among the runs; file_number,
     where documents get ids of places, as those of one's own files have.
 
@@ -112,22 +112,22 @@ def against_stage(config: DedupConfig, work: ShardWork) -> None:
     work.write("signatures", signatures_schema(bands_of(config)[0]), _signed(config, work, facts), dictionary=False)
     table = pa.concat_tables(facts)
     work.count("documents", len(table))
-    table = table.append_column("part", pa.array(np.full(len(table), part_key(work.task.shard), np.uint64)))
+    table = table.append_column("part", pa.array(np.full(len(table), part_key(work.task.name), np.uint64)))
     empty = signatures(pa.array([""]), config)
     worded = table.filter(pc.or_(*(pc.not_equal(table[k], empty[k][0]) for k in ("hash_a", "hash_b"))))
-    write_partitions(work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet"), TEXT_HASHES,
+    write_partitions(work.output("text_hashes", name=f"hashes/{work.task.name}.parquet"), TEXT_HASHES,
                      worded.select(TEXT_HASHES.names), column(worded, "hash_b") % np.uint64(config.partitions),
                      dictionary=False)
     urls = table.filter(pc.is_valid(table["key"]))
     urls = urls.append_column("preference", pa.array(np.zeros(len(urls), np.uint64)))
-    write_partitions(work.output("url_keys", name=f"url_keys/{work.task.shard}.parquet"), URL_KEYS,
+    write_partitions(work.output("url_keys", name=f"url_keys/{work.task.name}.parquet"), URL_KEYS,
                      urls.select(URL_KEYS.names), column(urls, "key") % np.uint64(config.partitions))
 
 
 _FACTS: Final = pa.schema([f for f in TEXT_HASHES if f.name != "part"]).append(pa.field("key", pa.uint64()))
 
 
-def _signed(config: DedupConfig, work: ShardWork, facts: list[pa.Table]) -> Iterator[pa.Table]:
+def _signed(config: DedupConfig, work: Work, facts: list[pa.Table]) -> Iterator[pa.Table]:
     """Tables as of dedup/signatures, row group by row group; what the other outputs need goes to `facts`."""
     n_bands, n_rows = bands_of(config)
     schema = signatures_schema(n_bands)

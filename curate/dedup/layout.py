@@ -77,6 +77,11 @@ def part_key(shard: str) -> int:
     return xxhash.xxh3_64_intdigest(shard.encode())
 
 
+def filter_of(part: str, filters: int) -> int:
+    """The Bloom filter that a part passes through."""
+    return part_key(part) % filters
+
+
 def column(table: pa.Table, name: str) -> npt.NDArray[Any]:
     """A numeric column without nulls as one NumPy array."""
     return np.ascontiguousarray(table[name].to_numpy())

@@ -86,16 +86,16 @@ def _put(words: UInt64, values: UInt64, start: int, bits: int) -> None:
 _MAX_RANK: Final = 1 << _BITS[SurvivorKey.SOURCE]
 
 
-def order_of(keys: Sequence[SurvivorKey], documents: pa.Table, marks: pa.Table,
+def order_of(keys: Sequence[SurvivorKey], documents: pa.Table, decisions: pa.Table,
              source_rank: Mapping[str, int]) -> UInt64:
-    """`survivor_order` of documents. documents: date and n_bytes; marks: doc_id, source, quality_score; same rows.
+    """`survivor_order` of documents. documents: date and n_bytes; decisions: doc_id, source, quality_score; same rows.
 
     Raises StageError where a source has no rank."""
     facts: dict[SurvivorKey, npt.NDArray[Any]] = {
-        SurvivorKey.SOURCE: _ranks(marks, source_rank),
-        SurvivorKey.QUALITY: pc.fill_null(marks["quality_score"], 0.0).to_numpy(),
+        SurvivorKey.SOURCE: _ranks(decisions, source_rank),
+        SurvivorKey.QUALITY: pc.fill_null(decisions["quality_score"], 0.0).to_numpy(),
         SurvivorKey.LENGTH: documents["n_bytes"].to_numpy(), SurvivorKey.DATE: dates_of(documents)}
-    return survivor_order(keys, facts, id_order(marks["doc_id"]))
+    return survivor_order(keys, facts, id_order(decisions["doc_id"]))
 
 
 def dates_of(documents: pa.Table) -> Int64:
@@ -104,8 +104,8 @@ def dates_of(documents: pa.Table) -> Int64:
     return np.asarray(pc.fill_null(milliseconds, 0).to_numpy())
 
 
-def _ranks(marks: pa.Table, source_rank: Mapping[str, int]) -> Int64:
-    sources = marks["source"].combine_chunks().dictionary_encode()
+def _ranks(decisions: pa.Table, source_rank: Mapping[str, int]) -> Int64:
+    sources = decisions["source"].combine_chunks().dictionary_encode()
     if isinstance(sources, pa.ChunkedArray):  # no rows at all
         return np.empty(0, np.int64)
     names = sources.dictionary.to_pylist()

@@ -16,12 +16,12 @@ from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, Int64, column, encode
 from curate.dedup.order import is_settled
 from manifests.hashing import UInt64
 from manifests.tables import partition_groups, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _FACTS = [name for name in SHINGLES.names if name != "shingles"]
 
 
-def resolve_stage(config: DedupConfig, work: ShardWork) -> None:
+def resolve_stage(config: DedupConfig, work: Work) -> None:
     """dedup/resolve, a partition of components. Inputs: buckets (manifest of dedup/buckets), shingles (manifest of
     dedup/shingles). Variables: partition; old_documents, whether there are documents of earlier runs.
 
@@ -51,11 +51,11 @@ def resolve_stage(config: DedupConfig, work: ShardWork) -> None:
     removals = narrow.take(pa.array(gone)).append_column("survivor_id", table["doc_id"].take(pa.array(kept)))
     removals = removals.append_column("similarity", pa.array(found.similarity[removed], pa.float32()))
     write_partitions(work.output("removals"), REMOVALS, removals, routes(column(removals, "part")))
-    path = work.output("removals_by_id", name=f"by_id/{work.task.shard}.parquet")
+    path = work.output("removals_by_id", name=f"by_id/{work.task.name}.parquet")
     write_partitions(path, REMOVALS, removals, by_id(removals["doc_id"], config.partitions))
 
 
-def _spool(work: ShardWork, partition: int) -> tuple[pa.Table, Int64, str]:
+def _spool(work: Work, partition: int) -> tuple[pa.Table, Int64, str]:
     """(facts of the partition's documents, where the set of each starts and the last ends in 64-bit words, the file
     that the sets now lie in)."""
     path = work.scratch("sets")
@@ -88,7 +88,7 @@ def _mapped(path: str) -> Iterator[tuple[UInt64, Callable[[], None] | None]]:
         yield np.frombuffer(pages, np.uint64), release
 
 
-def _entries(work: ShardWork, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
+def _entries(work: Work, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
     """(key, place of the document in survivor order) of every bucket row of the partition."""
     rows = gather(work.inputs("buckets", role="buckets"), BANDS, work.variables["partition"])
     part = column(table, "part")

@@ -11,19 +11,19 @@ from curate.dedup.config import DedupConfig
 from curate.dedup.layout import BANDS, EXTENTS, LOSERS, column, gather, gather_part, part_key, signatures_schema
 from manifests.hashing import UInt64
 from manifests.tables import read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 ROWS_A_GROUP = 1 << 20  # 24 MB
 
 
-def bands_stage(config: DedupConfig, work: ShardWork) -> None:
+def bands_stage(config: DedupConfig, work: Work) -> None:
     """dedup/bands, a part. Inputs: signatures (same part), losers (manifest of dedup/exact).
 
     Output: `bands`, by partition of the key: one row for each band of each document that has words and no better exact
     copy. 24 bytes a band in memory, 8.2 on disk; 14 bands by default."""
     n_bands, _ = bands_of(config)
     table = read_table(work.input("signatures"), ["row", "n_shingles", "bands"])
-    losers = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.shard), "row")
+    losers = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.name), "row")
     rows = column(table, "row")
     enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, losers)
     kinds = signatures_schema(n_bands).field("bands").type
@@ -31,7 +31,7 @@ def bands_stage(config: DedupConfig, work: ShardWork) -> None:
     work.count("documents", int(enters.sum()))
     work.count("exact_duplicates_left_out", len(losers))
     flat = keys.ravel()
-    bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.shard), np.uint64),
+    bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.name), np.uint64),
                       "row": np.repeat(rows[enters], n_bands)})
     write_partitions(work.output("bands"), BANDS, bands, flat % np.uint64(config.partitions), dictionary=False)
 
@@ -41,7 +41,7 @@ def _flat(lists: pa.ChunkedArray) -> UInt64:
     return np.concatenate([np.empty(0, np.uint64), *chunks]).astype(np.uint64)
 
 
-def candidates_stage(config: DedupConfig, work: ShardWork) -> None:
+def candidates_stage(config: DedupConfig, work: Work) -> None:
     """dedup/candidates, a partition. Inputs: bands (manifest of dedup/bands). Variables: partition.
 
     Outputs: `buckets`, the rows of keys of this partition that two documents share, ascending by key, never as pairs:
@@ -61,7 +61,7 @@ def candidates_stage(config: DedupConfig, work: ShardWork) -> None:
     extents = table.group_by("part", use_threads=False).aggregate([("row", "max")]).sort_by("part")
     n_rows = pa.array(column(extents, "row_max") + 1, pa.int64())
     work.write("extents", EXTENTS, [pa.table([extents["part"], n_rows], schema=EXTENTS)],
-               name=f"extents/{work.task.shard}.parquet")
+               name=f"extents/{work.task.name}.parquet")
 
 
 def _bucket_sizes(keys: UInt64) -> npt.NDArray[np.int64]:

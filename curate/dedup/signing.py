@@ -27,7 +27,7 @@ from curate.edits.texts import EditedTexts
 from curate.text.strings import Offsets, string_buffers
 from curate.text.words import Hashes, hash_characters, hash_words
 from manifests.tables import read_row_groups, read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 Minima = Signatures | Hashes
 
@@ -82,24 +82,24 @@ def schema_of(config: DedupConfig) -> pa.Schema:
     return signatures_schema(bands_of(config)[0], kept)
 
 
-def signatures_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/signatures, a part. Inputs: documents, marks (of selection, same part), losers (manifest of dedup/urls).
-    Variables: source_rank.
+def signatures_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/signatures, a part. Inputs: documents, decisions (of selection, same part), losers (manifest of
+    dedup/urls). Variables: source_rank.
 
     Texts are taken as selection's edits leave them. Outputs: `signatures`, one row a selected document that is the best
     of its URL; `text_hashes`, the same documents by partition of their text hash, those without any word left out (they
-    are never duplicates). Raises StageError where a source has no rank, InputError where the marks belong to other
+    are never duplicates). Raises StageError where a source has no rank, InputError where the decisions belong to other
     documents."""
-    marks = read_table(work.input("marks"), ["doc_id", "source", "quality_score", "keep", "edits"])
-    lost = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.shard), "row")
-    enters = marks["keep"].to_numpy().copy()
+    decisions = read_table(work.input("decisions"), ["doc_id", "source", "quality_score", "keep", "edits"])
+    lost = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.name), "row")
+    enters = decisions["keep"].to_numpy().copy()
     enters[lost] = False
     facts: list[pa.Table] = []
-    work.write("signatures", schema_of(config), _signed(config, work, marks, enters, facts), dictionary=False)
+    work.write("signatures", schema_of(config), _signed(config, work, decisions, enters, facts), dictionary=False)
     found = pa.concat_tables([_HASHES.empty_table(), *facts])
-    part = pa.array(np.full(len(found), part_key(work.task.shard), np.uint64))
+    part = pa.array(np.full(len(found), part_key(work.task.name), np.uint64))
     table = found.add_column(2, TEXT_HASHES.field("part"), part)
-    path = work.output("text_hashes", name=f"hashes/{work.task.shard}.parquet")
+    path = work.output("text_hashes", name=f"hashes/{work.task.name}.parquet")
     write_partitions(path, TEXT_HASHES, table, column(found, "hash_b") % np.uint64(config.partitions),
                      dictionary=False)
 
@@ -107,12 +107,12 @@ def signatures_stage(config: DedupConfig, work: ShardWork) -> None:
 _HASHES = pa.schema([f for f in TEXT_HASHES if f.name != "part"])
 
 
-def _signed(config: DedupConfig, work: ShardWork, marks: pa.Table, enters: npt.NDArray[np.bool_],
+def _signed(config: DedupConfig, work: Work, decisions: pa.Table, enters: npt.NDArray[np.bool_],
             facts: list[pa.Table]) -> Iterator[pa.Table]:
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text", "date", "n_bytes"]):
-        mine, mask = marks.slice(start, len(group)), enters[start : start + len(group)]
-        check_aligned(group["doc_id"], mine["doc_id"], work.input("marks"))
+        mine, mask = decisions.slice(start, len(group)), enters[start : start + len(group)]
+        check_aligned(group["doc_id"], mine["doc_id"], work.input("decisions"))
         work.count("documents", len(group))
         kept, marked = group.filter(pa.array(mask)), mine.filter(pa.array(mask))
         rows = start + np.flatnonzero(mask)
@@ -131,4 +131,4 @@ def _signed(config: DedupConfig, work: ShardWork, marks: pa.Table, enters: npt.N
         work.count("documents_without_words", len(table) - len(worded))
         facts.append(worded.select(_HASHES.names).cast(_HASHES))
         yield table.select(schema_of(config).names)
-    check_aligned(marks["doc_id"].slice(start), marks["doc_id"].slice(len(marks)), work.input("marks"))
+    check_aligned(decisions["doc_id"].slice(start), decisions["doc_id"].slice(len(decisions)), work.input("decisions"))

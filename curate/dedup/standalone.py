@@ -1,4 +1,5 @@
-"""Deduplication of files of one's own: the pipeline's stages in a folder that goes, and marks by the user's own ids.
+"""Deduplication of files of one's own: the pipeline's stages in a folder that goes, and decisions by the user's own
+ids.
 
 Which of two duplicates stays follows the order of the files and of the rows in them, after what the configuration's
 survivor order says. Texts are written once more while it runs, into the folder that goes.
@@ -24,32 +25,32 @@ import pyarrow.compute as pc
 
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig, DedupRecipe
+from curate.dedup.decisions import decisions_stage, summary_stage
 from curate.dedup.exact import copies_stage, exact_stage
 from curate.dedup.files.kept_rows import kept_rows
 from curate.dedup.files.own_cuts import boilerplate_pages, bytes_left, kept_groups, named_documents, own_boilerplate
-from curate.dedup.files.own_marks import own_marks, survivor_ids, with_cuts
+from curate.dedup.files.own_decisions import own_decisions, survivor_ids, with_cuts
 from curate.dedup.index import against_stage, index_stage
-from curate.dedup.layout import place_ids
-from curate.dedup.marks import marks_stage, summary_stage
-from curate.dedup.passages.bloom import bloom_stage, filter_of
+from curate.dedup.layout import filter_of, place_ids
+from curate.dedup.passages.bloom import bloom_stage
 from curate.dedup.passages.cuts import cuts_stage
 from curate.dedup.passages.passage_cuts import passage_cuts_stage
 from curate.dedup.passages.passages import ROLES, passages_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
-from curate.dedup.substrings.substring_marks import substring_marks_stage
+from curate.dedup.substrings.substring_decisions import substring_decisions_stage
 from curate.dedup.substrings.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from curate.sources.columns import TextRows
 from curate.text.urls import hosts_of
 from manifests.errors import InputError, no_input
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import EDITS, ID, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import MANIFEST, InputRef, ShardTask, StageFunction, execute, forget_peak
+from manifests.tasks import MANIFEST, InputRef, StageFunction, StageTask, execute, forget_peak
 
 _DOCUMENTS: Final = pa.schema([
     pa.field("doc_id", ID, nullable=False), pa.field("own_id", pa.string()), pa.field("file_row", pa.int64()),
@@ -63,8 +64,8 @@ _SELECTED: Final = pa.schema([
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """One file of texts. name: how messages call it. part: file name of its marks. id_column: of the marks. path: of
-    the file, where its other columns are wanted; text_column: what it calls the text."""
+    """One file of texts. name: how messages call it. part: file name of its decisions. id_column: of the decisions.
+    path: of the file, where its other columns are wanted; text_column: what it calls the text."""
 
     name: str
     part: str
@@ -96,22 +97,23 @@ class Outcome:
     counters: dict[str, int] = field(default_factory=dict)
     failures: list[InputError] = field(default_factory=list)
 
-    def add(self, marks: pa.Table, n_bytes: pa.ChunkedArray) -> None:
-        """Count the documents of a part. marks: as of `with_cuts`."""
-        keep, sizes = marks["keep"].to_numpy(), n_bytes.to_numpy()
-        self.documents += len(marks)
+    def add(self, decisions: pa.Table, n_bytes: pa.ChunkedArray) -> None:
+        """Count the documents of a part. decisions: as of `with_cuts`."""
+        keep, sizes = decisions["keep"].to_numpy(), n_bytes.to_numpy()
+        self.documents += len(decisions)
         self.kept += int(keep.sum())
         self.bytes += int(sizes.sum())
-        self.kept_bytes += int(bytes_left(sizes, marks["edits"])[keep].sum())
-        self.dropped.update(reason for reason in marks["reason"].to_pylist() if reason is not None)
+        self.kept_bytes += int(bytes_left(sizes, decisions["edits"])[keep].sum())
+        self.dropped.update(reason for reason in decisions["reason"].to_pylist() if reason is not None)
 
 
 def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: int = 1,
                 apply: bool = False, against: Sequence[Earlier] = ()) -> Outcome:
-    """Write one part of marks for each file into `out`, and with `apply` the kept rows into `out/kept`.
+    """Write one part of decisions for each file into `out`, and with `apply` the kept rows into `out/kept`.
 
     A part of `kept` has the columns of its file, the text as the cuts of passages leave it. workers: processes.
-    against: documents that come before all of these and stay; the marks then have `of_run`, which run a survivor is of,
+    against: documents that come before all of these and stay; the decisions then have `of_run`, which run a survivor
+    is of,
     null for one of these files. With `config.keep_index` the index of the kept rows goes into `out/index`. The same
     files in the same order give the same bytes. A file that cannot be read is left out and named in the outcome. Raises
     StageError where a file loses more than config.max_removed_fraction, InputError where no file is left."""
@@ -121,18 +123,18 @@ def deduplicate(files: Sequence[Texts], config: DedupConfig, out: str, workers: 
         files, shards, failures = work.parts(files)
         work.earlier(against, first_number=len(files) + len(failures))
         work.all(shards, {texts.name: rank for rank, texts in enumerate(files)})
-        marks = [work.storage.path(f"dedup/marks/{shard}.parquet") for shard in shards]
+        decisions = [work.storage.path(f"dedup/decisions/{shard}.parquet") for shard in shards]
         cuts = [[work.storage.path(f"{stage}/{shard}.parquet") for stage in work.cuts] for shard in shards]
         documents = [work.storage.path(f"extract/{shard}.parquet") for shard in shards]
         reported = shards if "dedup/cuts" in work.cuts else []
         named = named_documents([path for paths in cuts for path in paths])
         named += boilerplate_pages(work.storage, reported)
-        survivors = survivor_ids(marks, documents, named, [(part.root, part.path) for part in against])
+        survivors = survivor_ids(decisions, documents, named, [(part.root, part.path) for part in against])
         outcome = Outcome(counters=dict(sorted(work.counters.items())), failures=failures)
         for number, texts in enumerate(files):
-            found, repeats = with_cuts(read_table(marks[number]), cuts[number])
+            found, repeats = with_cuts(read_table(decisions[number]), cuts[number])
             own = read_table(documents[number], ["own_id", "n_bytes"])
-            table = own_marks(texts.id_column, found, repeats, own["own_id"], survivors, bool(against))
+            table = own_decisions(texts.id_column, found, repeats, own["own_id"], survivors, bool(against))
             _publish(out, texts.part, table.schema, [table])
             outcome.add(found, own["n_bytes"])
             if apply:
@@ -159,7 +161,7 @@ class Cost:
     peak_bytes: int
 
 
-def _timed(storage: Storage, task: ShardTask, function: StageFunction) -> tuple[ShardRecord, float]:
+def _timed(storage: Storage, task: StageTask, function: StageFunction) -> tuple[TaskRecord, float]:
     forget_peak()
     started = time.process_time()
     return execute(storage, task, function), time.process_time() - started
@@ -175,7 +177,7 @@ class Stages:
         self._recipe = config if isinstance(config, DedupRecipe) else DedupRecipe(**dict(config))
         self._config = self._recipe.documents()
         self._earlier: dict[str, Earlier] = {}
-        self._records: dict[str, list[ShardRecord]] = {}
+        self._records: dict[str, list[TaskRecord]] = {}
         self._pieces = [f"part-{p:05d}" for p in range(config.partitions)]
         # Spawned, not forked: compiled kernels and Arrow have threads that do not survive a fork.
         context = multiprocessing.get_context("spawn")
@@ -218,9 +220,9 @@ class Stages:
         write_table(paths[0], _DOCUMENTS, _documents(number, texts.rows()))
         facts = read_table(paths[0], ["doc_id", "quality_score"])
         n = len(facts)
-        marks = pa.table([facts["doc_id"], pa.array([texts.name] * n, pa.string()), facts["quality_score"],
+        decisions = pa.table([facts["doc_id"], pa.array([texts.name] * n, pa.string()), facts["quality_score"],
                           pa.array(np.ones(n, np.bool_)), pa.nulls(n, EDITS)], schema=_SELECTED)
-        write_table(paths[1], _SELECTED, [marks])
+        write_table(paths[1], _SELECTED, [decisions])
         return shard
 
     def earlier(self, parts: Sequence[Earlier], first_number: int) -> None:
@@ -236,18 +238,18 @@ class Stages:
         wanted = [(shard, inputs) for shard in shards]
         wanted += [(shard, old_inputs) for shard in self._earlier if old_inputs is not None]
         rules = self._recipe.substrings if function in _OF_SUBSTRINGS else self._recipe
-        tasks = [ShardTask(name, 1, shard, rules, {}, self._refs(shard, given),
+        tasks = [StageTask(name, 1, shard, rules, {}, self._refs(shard, given),
                            {**variables, **self._own(shard)}) for shard, given in wanted]
         self._run(name, function, tasks)
 
-    def _run(self, name: str, function: StageFunction, tasks: Sequence[ShardTask]) -> None:
+    def _run(self, name: str, function: StageFunction, tasks: Sequence[StageTask]) -> None:
         started = time.monotonic()
         args = ([self.storage] * len(tasks), tasks, [function] * len(tasks))
         done = list(self._pool.map(_timed, *args) if self._pool else map(_timed, *args))
         records = self._records[name] = [record for record, _ in done]
         self.costs[name] = Cost(time.monotonic() - started, sum(seconds for _, seconds in done),
                                 max((r.peak_memory_bytes for r in records), default=0))
-        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in records for o in r.outputs]
         manifest = self.storage.path(f"{name}/{MANIFEST}")
         os.makedirs(os.path.dirname(manifest), exist_ok=True)
@@ -273,7 +275,7 @@ class Stages:
         return own
 
     def all(self, shards: Sequence[str], ranks: Mapping[str, int]) -> None:
-        """Every stage from documents to marks, as `pipelines` orders them."""
+        """Every stage from documents to decisions, as `pipelines` orders them."""
         config, rank = self._config, dict(ranks)
         by_url = self._pieces if config.urls is not None else ()
         self._stage("dedup/url_keys", url_keys_stage, shards if config.urls else (), _OWN, source_rank=rank)
@@ -310,26 +312,27 @@ class Stages:
                     {"buckets": "dedup/buckets", "shingles": "dedup/shingles"})
 
     def settle(self, shards: Sequence[str]) -> None:
-        """From what each step removed to the marks of every part."""
+        """From what each step removed to the decisions of every part."""
         by_url = self._pieces if self._config.urls is not None else ()
         removals = {"removals": "dedup/resolve"}
         self._stage("dedup/copies", copies_stage, self._pieces, {"copies": "dedup/exact", **removals})
         self._stage("dedup/url_copies", url_copies_stage, by_url,
                     {"copies": "dedup/urls", "drops": "dedup/copies", **removals})
-        self._stage("dedup/marks", marks_stage, shards,
+        self._stage("dedup/decisions", decisions_stage, shards,
                     {**_OWN, **removals, "drops": "dedup/copies", "url_drops": "dedup/url_copies"})
-        self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/marks"})
+        self._stage("dedup/summary", summary_stage, ["summary"], {"counts": "dedup/decisions"})
 
     def keep_index(self, shards: Sequence[str]) -> None:
         """What a later run needs to know of the documents that are left."""
         if self._config.keep_index:
-            marks = f"{(self.cuts or ['dedup/marks'])[-1]}/*.parquet"
+            decisions = f"{(self.cuts or ['dedup/decisions'])[-1]}/*.parquet"
             self._stage("dedup/index", index_stage, shards,
-                        {"documents": _OWN["documents"], "signatures": "dedup/signatures/*.parquet", "marks": marks})
+                        {"documents": _OWN["documents"], "signatures": "dedup/signatures/*.parquet",
+                         "decisions": decisions})
 
     def passages(self, shards: Sequence[str], ranks: Mapping[str, int]) -> None:
         """Paragraphs, sentences and n-grams of the documents that are left which stand in an earlier place."""
-        own = {**_OWN, "kept": "dedup/marks/*.parquet"}
+        own = {**_OWN, "kept": "dedup/decisions/*.parquet"}
         roles = {role: "dedup/passages" for role in ROLES if getattr(self._recipe, role) is not None}
         self._stage("dedup/passages", passages_stage, shards if roles else (), own, source_rank=dict(ranks))
         self._stage("dedup/passage_cuts", passage_cuts_stage, self._pieces if roles else (), roles)
@@ -338,32 +341,32 @@ class Stages:
 
     def _bloom(self, shards: Sequence[str], own: Mapping[str, str]) -> None:
         filters = self._recipe.bloom.filters if self._recipe.bloom is not None else 0
-        n_words = {r.identity.shard: r.counters.get("words_signed", 0) for r in self._records["dedup/signatures"]}
+        n_words = {r.identity.task: r.counters.get("words_signed", 0) for r in self._records["dedup/signatures"]}
         tasks = []
         for number in range(filters):
             mine = [shard for shard in shards if filter_of(shard, filters) == number]
             refs = {k: InputRef(tuple(v.replace("*", shard) for shard in mine), "") for k, v in own.items()}
             refs["cuts"] = InputRef((f"dedup/passage_cuts/{MANIFEST}",), "")
-            tasks.append(ShardTask("dedup/bloom", 1, f"filter-{number:05d}", self._recipe, {}, refs, {
+            tasks.append(StageTask("dedup/bloom", 1, f"filter-{number:05d}", self._recipe, {}, refs, {
                 "parts": mine, "n_grams": sum(n_words[shard] for shard in mine)}))
         self._run("dedup/bloom", bloom_stage, tasks)
 
     def cut(self, shards: Sequence[str], pieces: Sequence[str]) -> None:
         """Passages of the documents that are left which stand elsewhere too."""
         last = "dedup/cuts/*.parquet" if self._recipe.passages else None
-        mine = {"documents": _OWN["documents"], "select": last or _OWN["marks"],
-                "marks": last or "dedup/marks/*.parquet"}
+        mine = {"documents": _OWN["documents"], "select": last or _OWN["decisions"],
+                "decisions": last or "dedup/decisions/*.parquet"}
         self._stage("dedup/anchors", anchors_stage, shards, mine)
         self._stage("dedup/repeated", repeated_stage, pieces, {"anchors": "dedup/anchors"})
         self._stage("dedup/contexts", contexts_stage, shards,
                     {**mine, "signatures": "dedup/signatures/*.parquet", "repeated": "dedup/repeated"})
         self._stage("dedup/repeats", repeats_stage, pieces, {"contexts": "dedup/contexts"})
-        self._stage("dedup/substrings", substring_marks_stage, shards, {**mine, "runs": "dedup/repeats"})
+        self._stage("dedup/substrings", substring_decisions_stage, shards, {**mine, "runs": "dedup/repeats"})
 
 
 _INDEX: Final = "of the earlier run"
-_OWN: Final = {"documents": "extract/*.parquet", "marks": "select/*.parquet"}
-_OF_SUBSTRINGS: Final = (anchors_stage, repeated_stage, contexts_stage, repeats_stage, substring_marks_stage)
+_OWN: Final = {"documents": "extract/*.parquet", "decisions": "select/*.parquet"}
+_OF_SUBSTRINGS: Final = (anchors_stage, repeated_stage, contexts_stage, repeats_stage, substring_decisions_stage)
 _TOLD: Final = ("documents_cut", "cuts", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",
                 "pairs_accepted", "components", "full_buckets",
                 "largest_component", "documents_without_words", "paragraphs_cut", "sentences_cut", "cuts_bloom",

@@ -29,26 +29,26 @@ from curate.dedup.order import dates_of, order_of
 from curate.text.urls import normalise_urls, url_keys
 from manifests.hashing import UInt64
 from manifests.tables import read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-def url_keys_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/url_keys, a part. Inputs: documents, marks (of selection, same part). Variables: source_rank.
+def url_keys_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/url_keys, a part. Inputs: documents, decisions (of selection, same part). Variables: source_rank.
 
     Output `url_keys`: every selected document with an http(s) URL, by partition of the URL's hash."""
-    marks = read_table(work.input("marks"), ["doc_id", "source", "quality_score", "keep"])
+    decisions = read_table(work.input("decisions"), ["doc_id", "source", "quality_score", "keep"])
     documents = read_table(work.input("documents"), ["doc_id", "url", "date", "n_bytes"])
-    check_aligned(documents["doc_id"], marks["doc_id"], work.input("marks"))
+    check_aligned(documents["doc_id"], decisions["doc_id"], work.input("decisions"))
     keys = url_keys(normalise_urls(documents["url"])["url"])
-    mine = pc.and_(marks["keep"], pa.array(keys.is_not_null().to_numpy()))
+    mine = pc.and_(decisions["keep"], pa.array(keys.is_not_null().to_numpy()))
     rows = np.flatnonzero(mine.to_numpy())
-    documents, marks, key = documents.filter(mine), marks.filter(mine), keys.to_numpy()[rows].astype(np.uint64)
-    order = order_of(config.survivor_order, documents, marks, work.variables["source_rank"])
+    documents, decisions, key = documents.filter(mine), decisions.filter(mine), keys.to_numpy()[rows].astype(np.uint64)
+    order = order_of(config.survivor_order, documents, decisions, work.variables["source_rank"])
     table = pa.table({
         "key": key, "preference": _preference(config.urls, documents),
-        "part": np.full(len(rows), part_key(work.task.shard), np.uint64), "row": rows,
+        "part": np.full(len(rows), part_key(work.task.name), np.uint64), "row": rows,
         "order": np.ascontiguousarray(order[:, 0]), "order_low": np.ascontiguousarray(order[:, 1]),
         "doc_id": documents["doc_id"]})
     work.count("documents", len(rows))
@@ -65,7 +65,7 @@ def _preference(rule: UrlRule | None, documents: pa.Table) -> npt.NDArray[np.uin
     return np.where(dates > 0, dates, _LAST)
 
 
-def urls_stage(config: DedupConfig, work: ShardWork) -> None:
+def urls_stage(config: DedupConfig, work: Work) -> None:
     """dedup/urls, a partition. Inputs: url_keys (manifest of dedup/url_keys), old_url_keys (manifest of dedup/against).
     Variables: partition.
 
@@ -81,7 +81,7 @@ def urls_stage(config: DedupConfig, work: ShardWork) -> None:
     write_losers(work, losers, config.partitions)
 
 
-def url_copies_stage(config: DedupConfig, work: ShardWork) -> None:
+def url_copies_stage(config: DedupConfig, work: Work) -> None:
     """dedup/url_copies, a partition. Inputs: copies (manifest of dedup/urls), removals (of dedup/resolve), drops_by_id
     (of dedup/copies). Variables: partition.
 

@@ -14,19 +14,19 @@ from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, part_key
 from curate.dedup.signing import units
 from curate.edits.texts import EditedTexts
 from manifests.tables import open_table, partition_schema, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
-def shingles_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/shingles, a part. Inputs: documents, marks (of selection), signatures (same part), members (manifest of
-    dedup/components); of a part of an earlier run index instead of documents and marks. Variables: old_documents,
+def shingles_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), members (manifest of
+    dedup/components); of a part of an earlier run index instead of documents and decisions. Variables: old_documents,
     whether there are such parts.
 
     Output: `shingles`, by partition of the component: what each document that has a candidate is compared by: its
     sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
     verified by signatures, its minima, and then no text is read. Where there are documents of earlier runs, the minima
     stand before the shingle hashes, and of those documents alone."""
-    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.shard)
+    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
     by_minima = config.verify is Verification.SIGNATURES
     minima = ["minima"] if not work.inputs("index") and (by_minima or work.variables.get("old_documents")) else []
     names = ["row", "doc_id", "order", "order_low", *minima]
@@ -43,7 +43,7 @@ def shingles_stage(config: DedupConfig, work: ShardWork) -> None:
     work.write("shingles", partition_schema(SHINGLES), tables, dictionary=False)
 
 
-def _signed(work: ShardWork, facts: pa.Table) -> Iterator[pa.Table]:
+def _signed(work: Work, facts: pa.Table) -> Iterator[pa.Table]:
     for start in range(0, len(facts), _SIGNED_A_GROUP):
         some = facts.slice(start, _SIGNED_A_GROUP)
         yield from _by_home(work, some, _lists(_minima(some["minima"])))
@@ -52,11 +52,11 @@ def _signed(work: ShardWork, facts: pa.Table) -> Iterator[pa.Table]:
 _SIGNED_A_GROUP = 1 << 16
 
 
-def _compared(config: DedupConfig, work: ShardWork, facts: pa.Table, path: str, name: str) -> Iterator[pa.Table]:
+def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name: str) -> Iterator[pa.Table]:
     """SHINGLES by home, from the row groups of a file that hold a document with a candidate. name: text or minima."""
     rows = column(facts, "row")
     names = ["text", "n_bytes"] if name == "text" else [name]
-    edits = read_table(work.input("marks"), ["edits"])["edits"] if name == "text" else None
+    edits = read_table(work.input("decisions"), ["edits"])["edits"] if name == "text" else None
     with open_table(path) as file:
         start = 0
         for index in range(file.num_row_groups):
@@ -85,7 +85,7 @@ def _lists(minima: npt.NDArray[np.uint64]) -> pa.LargeListArray:
     return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(minima.ravel()), type=SHINGLES.field("shingles").type)
 
 
-def _shingle_lists(config: DedupConfig, work: ShardWork, texts: pa.Array | pa.ChunkedArray, facts: pa.Table,
+def _shingle_lists(config: DedupConfig, work: Work, texts: pa.Array | pa.ChunkedArray, facts: pa.Table,
                    ) -> pa.LargeListArray:
     values, ends = shingle_sets(*units(texts, config), config.ngram)
     work.count("shingles", len(values))
@@ -106,8 +106,8 @@ def _behind(minima: npt.NDArray[np.uint64], values: npt.NDArray[np.uint64],
     return whole, starts
 
 
-def _by_home(work: ShardWork, facts: pa.Table, lists: pa.LargeListArray) -> Iterator[pa.Table]:
-    part = pa.array(np.full(len(facts), part_key(work.task.shard), np.uint64))
+def _by_home(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> Iterator[pa.Table]:
+    part = pa.array(np.full(len(facts), part_key(work.task.name), np.uint64))
     table = pa.table({"partition": facts["home"], "part": part, "row": facts["row"], "order": facts["order"],
                       "order_low": facts["order_low"], "doc_id": facts["doc_id"], "shingles": lists})
     homes = column(facts, "home")

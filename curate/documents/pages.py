@@ -21,7 +21,7 @@ from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Loss, WarcEntry
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _BATCH_PAGES: Final = 256
 _BATCH_BYTES: Final = 16 << 20
@@ -43,7 +43,7 @@ Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Loss]]
 """What gives the records of the wanted types, and skips contents longer than so many bytes."""
 
 
-def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWork, file: SourceFile,
+def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, file: SourceFile,
                ) -> Iterator[pa.Table]:
     """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
 
@@ -74,7 +74,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: ShardWo
                          hint="is it a WARC, ARC or WACZ file, and was it fetched whole?")
 
 
-def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: ShardWork, file: SourceFile) -> pa.Table:
+def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: SourceFile) -> pa.Table:
     lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
     urls = strings_array([None if e.url is None else valid_text(e.url) for e in batch]).cast(pa.string())
     host = hosts_of(urls)
@@ -112,7 +112,7 @@ def _conversion(entry: WarcEntry, config: ExtractConfig) -> _Verdict:
     return _Verdict(valid_text(decode(entry.block)))
 
 
-def _response(entry: WarcEntry, config: ExtractConfig, work: ShardWork) -> _Verdict:
+def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> _Verdict:
     """The text of a response's HTML."""
     if entry.block is None:
         return _too_large(entry.n_block_bytes, config)

@@ -23,12 +23,12 @@ from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Loss
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 KINDS: Final = ("warc", "wet", "jsonl", "parquet", "text")
 
 
-def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Iterator[pa.Table]:
+def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator[pa.Table]:
     """Tables of `ROWS` in file order; losses are reported to the shard and records that are no pages are counted.
 
     An input `records` of the shard names the records to read, where it is not the whole file (`cc_index.RECORDS`).
@@ -60,7 +60,7 @@ def read_source(config: ExtractConfig, work: ShardWork, file: SourceFile) -> Ite
             yield from read_pages(stream, config, work, file)
 
 
-def _text_rows(config: ExtractConfig, work: ShardWork, file: SourceFile,
+def _text_rows(config: ExtractConfig, work: Work, file: SourceFile,
                found: Iterator[TextRows | Loss]) -> Iterator[pa.Table]:
     rules = config.urls.model_copy(update={"schemes": (), "blocked_extensions": ()})
     lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)

@@ -29,7 +29,7 @@ from curate.sources.kinds import detect_kind
 from curate.sources.rows import ROWS, ExtractReason
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import DOCUMENTS, EXCLUSIONS
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _TARGET_ROWS: Final = 1000
 _TARGET_BYTES: Final = 16 << 20
@@ -39,7 +39,7 @@ SIGNAL_DOCUMENTS: Final = pa.schema([*DOCUMENTS, *SIGNAL_FIELDS])
 """The document table with its signals."""
 
 
-def extract(config: ExtractConfig, work: ShardWork) -> None:
+def extract(config: ExtractConfig, work: Work) -> None:
     """Turn one input file into documents and exclusions.
 
     Input `source`: a path or URL. Variables: source, origin_path, kind (auto, warc, wet, jsonl, parquet, text);
@@ -51,11 +51,11 @@ def extract(config: ExtractConfig, work: ShardWork) -> None:
     schema = SIGNAL_DOCUMENTS if config.signals else DOCUMENTS
     with closing(_Exclusions(file)) as excluded:
         work.write("documents", schema, _documents(config, work, file, excluded))
-        shard = PurePosixPath(work.task.shard)
+        shard = PurePosixPath(work.task.name)
         work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{shard.parent}/exclusions/{shard.name}.parquet")
 
 
-def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
+def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
     facts = work.variables
     named = {use: facts[f"{use}_column"] for use in ("id", "text", "url") if facts.get(f"{use}_column")}
     columns = config.columns.model_copy(update=named)
@@ -65,7 +65,7 @@ def _source_file(config: ExtractConfig, work: ShardWork) -> SourceFile:
                       kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns)
 
 
-def _documents(config: ExtractConfig, work: ShardWork, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
+def _documents(config: ExtractConfig, work: Work, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
     """The document tables of a file, its exclusions put aside and everything counted."""
     removed = removed_ids(work.inputs("removals"))
     for rows in _gathered(read_source(config, work, file)):
@@ -130,7 +130,7 @@ def _exclude(rows: pa.Table, failed: Any, reason: ExtractReason, value: Any = No
     return rows
 
 
-def _normalised(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
+def _normalised(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Table:
     """Rows with their texts put into one form, and how many each step changed."""
     texts, changed = normalise(rows["text"], config.normalise)
     for step, n in changed.items():
@@ -149,7 +149,7 @@ def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:
                     float(config.max_text_bytes))
 
 
-def _judge_languages(rows: pa.Table, config: ExtractConfig, work: ShardWork) -> pa.Table:
+def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Table:
     """Add language and language_score, of the rows that are still there, and exclude by them where asked to."""
     texts = pc.if_else(pc.is_null(rows["reason"]), rows["text"], pa.scalar(None, pa.large_string()))
     if config.identify_language:

@@ -18,18 +18,16 @@ import pyarrow.compute as pc
 
 from curate.heuristics.listed_words import WordLists
 from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.heuristics.stages import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT
 from curate.perplexity.buckets import HISTOGRAM, count_bins
 from curate.perplexity.config import PerplexityReading
 from curate.perplexity.models import load_language_model, load_pieces, perplexities
 from manifests.schema import ID, SIGNAL_PREFIX
 from manifests.tables import open_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 PERPLEXITY: Final = "perplexity"
 TOXIC: Final = "toxic_word_fraction"
-MODEL_INPUT: Final = "perplexity_"
-PIECES_INPUT: Final = "pieces_"
-WORDS_INPUT: Final = "toxic_words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Given:
             values[rows] = perplexities(model, load_pieces(pieces) if pieces else None, self.reading, own)
 
 
-def given_signals(config: PerplexityReading | None, work: ShardWork) -> None:
+def given_signals(config: PerplexityReading | None, work: Work) -> None:
     """Stage signals, one shard a source part: perplexity and listed words of every document.
 
     Inputs: `documents` (DOCUMENTS part), `perplexity_<language>` (a language model), `pieces_<language>` (its
@@ -87,10 +85,10 @@ def given_signals(config: PerplexityReading | None, work: ShardWork) -> None:
         frame = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *counts])
         frame = frame.group_by(HISTOGRAM.names[:3]).agg(pl.col("n").sum()).sort(HISTOGRAM.names[:3])
         work.write("histogram", HISTOGRAM, [frame.to_arrow().cast(HISTOGRAM)],
-                   name=f"histograms/{work.task.shard}.parquet")
+                   name=f"histograms/{work.task.name}.parquet")
 
 
-def _given(config: PerplexityReading | None, work: ShardWork) -> Given:
+def _given(config: PerplexityReading | None, work: Work) -> Given:
     models, pieces, lists = dict[str, str](), dict[str, str](), dict[str | None, list[str]]()
     for name in sorted(work.task.inputs):
         if name.startswith(MODEL_INPUT):
@@ -102,7 +100,7 @@ def _given(config: PerplexityReading | None, work: ShardWork) -> Given:
     return Given(config or PerplexityReading(), models, pieces, WordLists.read(lists) if lists else None)
 
 
-def _rows(given: Given, work: ShardWork, schema: pa.Schema, counts: list[pl.DataFrame]) -> Iterator[pa.Table]:
+def _rows(given: Given, work: Work, schema: pa.Schema, counts: list[pl.DataFrame]) -> Iterator[pa.Table]:
     with open_table(work.input("documents")) as file:
         for group in range(file.num_row_groups):
             documents = file.read_row_group(group, columns=["doc_id", "source", "language", "text"], use_threads=False)

@@ -23,7 +23,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the marks say of a document that it drops.")
+    reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the decisions say of a document that it drops.")
     signal: str = Field(description="What it reads: a signal, without `signal_` in front; docs/filters.md lists them.")
     at_least: float | None = Field(default=None, ge=-1e9, le=1e9, description="Smallest value that passes.")
     at_most: float | None = Field(default=None, ge=-1e9, le=1e9, description="Greatest value that passes.")

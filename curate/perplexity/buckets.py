@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from curate.perplexity.config import Bucket, PerplexityCuts
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 BIN_SHIFT: Final = 10
 """A bin of the histogram is a perplexity's float32 bits without their last ten: an eight-thousandth of it, or less."""
@@ -55,7 +55,7 @@ def count_bins(source: Any, language: Any, perplexity: npt.NDArray[np.float32]) 
     return counted.select(HISTOGRAM.names)
 
 
-def cutoffs(config: PerplexityCuts, work: ShardWork) -> None:
+def cutoffs(config: PerplexityCuts, work: Work) -> None:
     """Stage signals/cutoffs, one shard: the perplexities at which each language's head and middle end.
 
     Input `histograms` (role histogram of signals). Variables: sources, whose documents count. Output `cutoffs`

@@ -24,11 +24,11 @@ from curate.classifier.training import SCORES, classifier
 from curate.sources.columns import TextRows
 from curate.text.urls import host_of
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DOCUMENTS, ID
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, StageFunction, execute
+from manifests.tasks import InputRef, StageFunction, StageTask, execute
 
 POSITIVES: Final = "positives"
 NEGATIVES: Final = "negatives"
@@ -105,13 +105,13 @@ class _Stages:
         self.label_counts: dict[str, int] = {}
         self._seed = seed
 
-    def path(self, record: ShardRecord, role: str) -> str:
+    def path(self, record: TaskRecord, role: str) -> str:
         return self.storage.path(record.output(role).path)
 
     def run(self, stage: str, shard: str, function: StageFunction, config: BaseModel,
-            inputs: Mapping[str, Sequence[str]], **variables: Any) -> ShardRecord:
+            inputs: Mapping[str, Sequence[str]], **variables: Any) -> TaskRecord:
         refs = {name: InputRef(tuple(paths), "") for name, paths in inputs.items()}
-        task = ShardTask(stage, 1, shard, config, {}, refs, {"seed": self._seed, **variables})
+        task = StageTask(stage, 1, shard, config, {}, refs, {"seed": self._seed, **variables})
         return execute(self.storage, task, function)
 
     def link_index(self, dumps: Sequence[str], config: LinksConfig) -> dict[str, list[str]]:
@@ -129,7 +129,7 @@ class _Stages:
         write_table(str(path), DOCUMENTS, (_documents(source, texts.name, rows) for rows in texts.rows))
         return shard, str(path)
 
-    def sampled(self, shard: str, path: str, linked: Mapping[str, Sequence[str]], plan: Plan) -> ShardRecord:
+    def sampled(self, shard: str, path: str, linked: Mapping[str, Sequence[str]], plan: Plan) -> TaskRecord:
         source = shard.split("/")[0]
         matched = linked if source == NEGATIVES else {}
         record = self.run("classifier/labels", shard, labels, plan.labels, {"documents": [path], **matched},

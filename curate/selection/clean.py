@@ -21,25 +21,26 @@ from manifests.hashing import piece_id
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
 from manifests.tables import open_table, read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 
-def clean(config: Any, work: ShardWork) -> None:
+def clean(config: Any, work: Work) -> None:
     """Write what a part keeps, one file for each source its documents belong to.
 
-    inputs: documents; select, dedup, passages, substrings, decontaminate: marks in the documents' order (all but select
+    inputs: documents; select, dedup, passages, substrings, decontaminate: decisions in the documents' order (all but
+    select
     may be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the
     sources its documents may belong to; part, the part's file name. outputs (role documents):
     `<source>/<part>.parquet`, present even where it has no row."""
     path = work.input("documents")
     schema = clean_schema(open_table(path).schema_arrow)
-    marks = _marks(work)
+    decisions = _decisions(work)
     for source in work.variables["sources"]:
         def rows(source: str = source) -> Iterator[pa.Table]:
             # One pass for each source: decompressing twice costs less than holding a part's text.
             row = 0
             for table in read_row_groups(path):
-                kept = apply_marks(table, marks.slice(row, len(table)), source, schema)
+                kept = apply_decisions(table, decisions.slice(row, len(table)), source, schema)
                 row += len(table)
                 for name, value in (("documents", len(kept)), ("bytes", pc.sum(kept["n_bytes"]).as_py() or 0)):
                     work.count(name, value)
@@ -55,15 +56,15 @@ def clean_schema(extracted: pa.Schema) -> pa.Schema:
     return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *signals])
 
 
-def apply_marks(table: pa.Table, marks: pa.Table, source: str, schema: pa.Schema) -> pa.Table:
+def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: pa.Schema) -> pa.Table:
     """The clean rows that extracted documents give to one source.
 
-    marks: aligned with the table: keep bool, source string, edits EDITS (null: the whole text), pieces
+    decisions: aligned with the table: keep bool, source string, edits EDITS (null: the whole text), pieces
     list<struct<start, end>> in UTF-8 bytes of the extracted text, group_id."""
-    mask = pc.and_(marks["keep"], pc.equal(marks["source"], source))
-    table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), marks["source"])
-    table = table.append_column("group_id", marks["group_id"])
-    return _pieces(table.filter(mask), marks["pieces"].filter(mask), marks["edits"].filter(mask), schema)
+    mask = pc.and_(decisions["keep"], pc.equal(decisions["source"], source))
+    table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), decisions["source"])
+    table = table.append_column("group_id", decisions["group_id"])
+    return _pieces(table.filter(mask), decisions["pieces"].filter(mask), decisions["edits"].filter(mask), schema)
 
 
 def _pieces(table: pa.Table, pieces: pa.ChunkedArray, edits: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
@@ -112,7 +113,7 @@ def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
     return pa.array(ids, ID), pa.array([None if w else v for v, w in zip(values, whole, strict=True)], ID)
 
 
-def _marks(work: ShardWork) -> pa.Table:
+def _decisions(work: Work) -> pa.Table:
     """keep, source, edits and pieces of every document of the part, from whichever stages ran."""
     select = read_table(work.input("select"), ["doc_id", "source", "keep", "edits"])
     keep = pc.and_(select["keep"], pc.invert(is_removed(select["doc_id"], removed_ids(work.inputs("removals")))))

@@ -22,7 +22,7 @@ from curate.classifier.scores import BIN_SHIFT, HISTOGRAM, OWN, score_column
 from manifests.errors import StageError
 from manifests.hashing import id_words, uniform
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _PURPOSE: Final = "select"
 _MILLIARD: Final = 1_000_000_000  # fractions are counted in thousand millionths, so that they are compared as integers
@@ -46,12 +46,7 @@ class SelectReason(StrEnum):
     TOP_FRACTION = "outside_top_fraction"
 
 
-def keep_rules(config: SelectConfig) -> tuple[KeepRule, ...]:
-    """The rules of a configuration; without any, GPT-3's on the run's own classifier."""
-    return config.keep or (KeepRule(rule="pareto", alpha=config.alpha),)
-
-
-def cutoffs(config: SelectConfig, work: ShardWork) -> None:
+def cutoffs(config: SelectConfig, work: Work) -> None:
     """Stage select/cutoffs, one shard: what percentile and top_fraction mean for this corpus.
 
     Input `histograms` (role histogram of classifier/scores). Output `cutoffs` (CUTOFFS). They are taken over all
@@ -64,7 +59,7 @@ def cutoffs(config: SelectConfig, work: ShardWork) -> None:
 
 
 def _cut(config: SelectConfig, whole: pl.DataFrame) -> Iterator[pa.Table]:
-    for number, rule in enumerate(keep_rules(config)):
+    for number, rule in enumerate(config.keep_rules()):
         if rule.fraction_kept is None:
             continue
         mine = whole.filter(pl.col("score") == rule.score)
@@ -104,7 +99,7 @@ def judge_scores(config: SelectConfig, documents: pa.Table, found: pa.Table, cut
     """What the keep rules say of documents. found: their scores; documents: doc_id and language.
 
     With `combine: all` the first failing rule is the reason; with `any`, the first rule, where all fail."""
-    rules = keep_rules(config)
+    rules = config.keep_rules()
     n = len(documents)
     verdict = Verdict(np.full(n, config.combine == "all"), np.full(n, -1), np.zeros(n), np.zeros(n))
     failed = np.zeros(n, np.bool_)

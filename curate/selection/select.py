@@ -24,20 +24,21 @@ from curate.selection.text_rules import TextRules, given_values
 from manifests.errors import StageError
 from manifests.schema import SELECT_MARKS, SIGNAL_PREFIX
 from manifests.tables import open_table, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _OWN_SCORE: Final = score_column(OWN)
 _BUCKET: Final = pa.field("perplexity_bucket", pa.string(), metadata={
     "comment": "head, middle or tail of its language by perplexity; null where no model speaks it"})
 
 
-def select(config: SelectConfig, work: ShardWork) -> None:
+def select(config: SelectConfig, work: Work) -> None:
     """Stage select, one shard a source part: keeps or drops every document.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
     (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
     (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
-    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `marks` (SELECT_MARKS,
+    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `decisions`
+    (SELECT_MARKS,
     a column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
     order). Counters: documents, kept,
     dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
@@ -48,10 +49,10 @@ def select(config: SelectConfig, work: ShardWork) -> None:
     schema = pa.schema([*SELECT_MARKS, *extra, *([_BUCKET] if cut is not None else [])], metadata=SELECT_MARKS.metadata)
     rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
                       config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut)
-    work.write("marks", schema, _marks(config, rules, work, found, schema))
+    work.write("decisions", schema, _decisions(config, rules, work, found, schema))
 
 
-def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Table | None, schema: pa.Schema,
+def _decisions(config: SelectConfig, rules: TextRules, work: Work, found: pa.Table | None, schema: pa.Schema,
            ) -> Iterator[pa.Table]:
     path = work.input("documents")
     labels = [read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")]
@@ -71,16 +72,16 @@ def _marks(config: SelectConfig, rules: TextRules, work: ShardWork, found: pa.Ta
             if more is not None:
                 documents = pa.table([*documents.columns, *more.columns[1:]],
                                      [*documents.column_names, *more.column_names[1:]])
-            marks = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
-            edits, counters = rules.edits(documents, marks["keep"].combine_chunks())
+            decisions = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
+            edits, counters = rules.edits(documents, decisions["keep"].combine_chunks())
             if rules.cut is not None:
                 found_bucket = buckets(given_values(documents, PERPLEXITY), documents["language"], rules.cut)[0]
-                marks = marks.append_column(_BUCKET, found_bucket)
-            marks = marks.append_column("edits", edits).select(schema.names).cast(schema)
+                decisions = decisions.append_column(_BUCKET, found_bucket)
+            decisions = decisions.append_column("edits", edits).select(schema.names).cast(schema)
             for name, n in counters.items():
                 work.count(name, n)
-            _count(work, documents["n_bytes"].to_numpy(), marks)
-            yield marks
+            _count(work, documents["n_bytes"].to_numpy(), decisions)
+            yield decisions
 
 
 def _aligned(table: pa.Table | None, start: int, documents: pa.Table, what: str, path: str) -> pa.Table | None:
@@ -95,7 +96,8 @@ def _aligned(table: pa.Table | None, start: int, documents: pa.Table, what: str,
 
 def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: pa.Table | None,
            found: pa.Table | None, cut: pa.Table | None, seed: int) -> pa.Table:
-    """The marks of one row group, without edits: the heuristic rules first, then the keep rules on what passed them."""
+    """The decisions of one row group, without edits: the heuristic rules first, then the keep rules on what passed
+    them."""
     n = len(documents)
     source = (documents if labels is None else labels)["source"].combine_chunks()
     names = pa.array(list(config.filtered_sources or ()), pa.string())
@@ -118,13 +120,13 @@ def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: 
     return pa.table(columns | scores)
 
 
-def _count(work: ShardWork, n_bytes: npt.NDArray[np.int64], marks: pa.Table) -> None:
-    keep = marks["keep"].to_numpy()
-    work.count("documents", len(marks))
+def _count(work: Work, n_bytes: npt.NDArray[np.int64], decisions: pa.Table) -> None:
+    keep = decisions["keep"].to_numpy()
+    work.count("documents", len(decisions))
     work.count("kept", int(keep.sum()))
     work.count("bytes", int(n_bytes.sum()))
     work.count("kept_bytes", int(n_bytes[keep].sum()))
-    frame = pl.DataFrame(marks.select(["source", "keep", "reason"]))
+    frame = pl.DataFrame(decisions.select(["source", "keep", "reason"]))
     for reason, n in frame["reason"].drop_nulls().value_counts().iter_rows():
         work.count(f"dropped_{reason}", n)
     for source, n, n_kept in frame.group_by("source").agg(pl.len(), pl.col("keep").sum()).iter_rows():

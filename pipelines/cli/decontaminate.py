@@ -34,7 +34,7 @@ def decontaminate_command(
     text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
     form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
 ) -> None:
-    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out marks
+    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out decisions
 
     GPT-3's rule. Each part has the id, `keep`, `reason`, `cuts` (what matched: start, end, benchmark, item) and
     `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts touch."""

@@ -50,7 +50,7 @@ def dedup_command(
         "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
     against: Annotated[list[str] | None, typer.Option("--against", metavar="DIR", help=(
-        "A run, or a folder of marks, that keeps its index: what it kept comes first and stays. May be given again."
+        "A run, or a folder of decisions, that keeps its index: what it kept comes first and stays. May be given again."
         ))] = None,
     keep_index: Annotated[bool, typer.Option("--keep-index", help=(
         "Keep in OUT/index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
@@ -63,7 +63,7 @@ def dedup_command(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
 ) -> None:
-    """Mark duplicates in files: curate dedup old.parquet new.jsonl --out marks --threshold 0.8
+    """Mark duplicates in files: curate dedup old.parquet new.jsonl --out decisions --threshold 0.8
 
     Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
     input order. No row is removed but for a kept one that is as similar as the threshold asks. --paragraphs,

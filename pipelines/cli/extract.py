@@ -174,17 +174,17 @@ def _extract_file(job: _Job) -> _Report:
 
     from curate.documents.stage import extract
     from manifests.storage import Storage
-    from manifests.tasks import InputRef, ShardTask, ShardWork
+    from manifests.tasks import InputRef, StageTask, Work
 
     pa.set_cpu_count(1)
     facts = {"source": job.source, "origin_path": job.origin_path, "kind": "auto",
              "id_column": job.columns[0], "text_column": job.columns[1]}
-    task = ShardTask(".", 0, job.part, job.config, {}, {"source": InputRef((os.path.abspath(job.path),), "")}, facts)
+    task = StageTask(".", 0, job.part, job.config, {}, {"source": InputRef((os.path.abspath(job.path),), "")}, facts)
     storage = Storage(job.out)
     report = _Report(job.path)
     try:
         with storage.staging() as staging:
-            work = ShardWork(storage, task, staging)
+            work = Work(storage, task, staging)
             extract(job.config, work)
             work.publish()
         report.counters = dict(work.counters)

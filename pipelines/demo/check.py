@@ -3,7 +3,7 @@
     python -m pipelines.demo.check runs/demo runs/demo-web
 
 The checker reads the run's tables alone, as any user could, and measures similarity and contamination again from the
-texts instead of believing the marks. The exit code is 1 if a goal is missed.
+texts instead of believing the decisions. The exit code is 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def _load(run: Path, web: Path) -> _Tables:
     truth = _table(web / "truth.parquet", ["url", "kind", "of_url", "jaccard", "items", "neighbours", "language"])
     documents = _outputs(run, "extract", "documents", ["doc_id", "url", "text"])
     exclusions = _outputs(run, "extract", "exclusions", ["url", "reason"])
-    select = _outputs(run, "select", "marks", ["doc_id", "keep"]).rename({"keep": "selected"})
-    dedup = _outputs(run, "dedup/marks", "marks", ["doc_id", "keep", "reason", "duplicate_of"])
-    cuts = _outputs(run, "decontaminate", "marks", ["doc_id", "cuts"])
+    select = _outputs(run, "select", "decisions", ["doc_id", "keep"]).rename({"keep": "selected"})
+    dedup = _outputs(run, "dedup/decisions", "decisions", ["doc_id", "keep", "reason", "duplicate_of"])
+    cuts = _outputs(run, "decontaminate", "decisions", ["doc_id", "cuts"])
     clean = _outputs(run, "clean", "documents", ["doc_id", "parent_id", "url", "text"])
     n_cuts = cuts.select("doc_id", n_cuts=pl.col("cuts").list.len())
     marked = dedup.select("doc_id", unique="keep", removed=pl.col("duplicate_of").is_not_null())

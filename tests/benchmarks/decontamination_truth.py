@@ -1,7 +1,7 @@
 """Leaks planted into real texts: whether every one is cut, and whether every cut is a leak, by plain Python.
 
 A leak is a run of 13 to 40 words of a benchmark's item, as a site would quote it: other case, other spacing, quotation
-marks. It is put between two words of a text; some leaks stand in several texts, none in more than `max_documents`.
+decisions. It is put between two words of a text; some leaks stand in several texts, none in more than `max_documents`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curate.decontamination.items import read_items
 from curate.decontamination.overlap import read_grams
 from curate.decontamination.report import read_benchmarks
 from curate.decontamination.standalone import BenchmarkTables, decontaminate_texts
-from tests.unit.curate.decontamination.test_marks import words
+from tests.unit.curate.decontamination.test_decisions import words
 
 FIELDS = {"lambada_openai": ("context", "continuation"), "winogrande": ("context_options", "continuation"),
           "piqa": ("query", "choices"), "gsm8k": ("context",), "human_eval": ("prompt",)}

@@ -1,4 +1,4 @@
-"""Near-duplicate removal from bands to marks over many documents with known clusters: time, memory, disk.
+"""Near-duplicate removal from bands to decisions over many documents with known clusters: time, memory, disk.
 
     python -m tests.benchmarks.dedup_scale [--documents 1000000] [--workers 2] [--alone] [--folder DIR]
 
@@ -60,7 +60,7 @@ def minima_of(clusters: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> n
 
 
 def write_part(stages: Stages, shard: str, rows: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64]) -> None:
-    """Documents, selection marks and signatures of one part."""
+    """Documents, selection decisions and signatures of one part."""
     n, schema = len(rows), signatures_schema(N_MINIMA, N_MINIMA)
     words = np.stack([rows.astype(np.uint64).byteswap(), np.zeros(n, np.uint64)], axis=1)
     words[:, 1] = keyed_hash(0, "row", words)
@@ -71,17 +71,17 @@ def write_part(stages: Stages, shard: str, rows: npt.NDArray[np.int64], clusters
     ones, hashes = np.ones(n, np.uint32), rows.astype(np.uint64)
     order = hashes | np.uint64(1 << 63)  # of this run, not of an earlier one
     signed = pa.table([np.arange(n), ids, order, hashes, hashes, hashes, ones, keys, whole], schema=schema)
-    marks = pa.table([ids, pa.array(["crawl"] * n), pa.nulls(n, pa.float32()), pa.array(np.ones(n, np.bool_))],
+    decisions = pa.table([ids, pa.array(["crawl"] * n), pa.nulls(n, pa.float32()), pa.array(np.ones(n, np.bool_))],
                      schema=pa.schema([SELECT_MARKS.field(k) for k in ("doc_id", "source", "quality_score", "keep")]))
     documents = pa.table([ids], schema=pa.schema([DOCUMENTS.field("doc_id")]))
-    for folder, table in (("dedup/signatures", signed), ("select", marks), ("extract", documents)):
+    for folder, table in (("dedup/signatures", signed), ("select", decisions), ("extract", documents)):
         path = stages.storage.path(f"{folder}/{shard}.parquet")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_table(path, table.schema, [table], dictionary=False)
 
 
 STEPS: Final = ("dedup/bands", "dedup/candidates", "dedup/components", "dedup/buckets", "dedup/shingles",
-                "dedup/resolve", "dedup/copies", "dedup/marks", "dedup/summary")
+                "dedup/resolve", "dedup/copies", "dedup/decisions", "dedup/summary")
 
 
 def bytes_of(folder: str) -> int:
@@ -93,10 +93,10 @@ def check(stages: Stages, shards: list[str], clusters: npt.NDArray[np.int64]) ->
     removed = strange = 0
     alive = np.zeros(int(clusters.max()) + 1, np.bool_)
     for number, shard in enumerate(shards):
-        marks = read_table(stages.storage.path(f"dedup/marks/{shard}.parquet"), ["keep", "duplicate_of"])
-        keep = marks["keep"].to_numpy()
+        decisions = read_table(stages.storage.path(f"dedup/decisions/{shard}.parquet"), ["keep", "duplicate_of"])
+        keep = decisions["keep"].to_numpy()
         own = clusters[number * PART : number * PART + len(keep)]
-        survivors = pa.concat_arrays([pa.array([], ID), *marks["duplicate_of"].drop_null().chunks])
+        survivors = pa.concat_arrays([pa.array([], ID), *decisions["duplicate_of"].drop_null().chunks])
         removed += int((~keep).sum())
         strange += int((clusters[id_order(survivors)[:, 0].astype(np.int64)] != own[~keep]).sum())
         alive[own[keep]] = True
@@ -118,7 +118,7 @@ class Measured:
 
 
 def measure(n: int, workers: int, parent: str | None) -> Measured:
-    """Run bands to marks over n made documents, and print what each step took."""
+    """Run bands to decisions over n made documents, and print what each step took."""
     clusters = cluster_of(n)
     config = DedupConfig(n_permutations=N_MINIMA, n_bands=N_MINIMA, n_band_rows=1, verify=Verification.SIGNATURES,
                          survivor_order=(SurvivorKey.SOURCE,), partitions=max(8, n // 250_000))
@@ -138,7 +138,7 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
         found = Measured(n, seconds, sum(c.cpu_seconds for c in costs),
                          max(own_peak, *(c.peak_bytes for c in costs)), strange, removed / could)
         print(f"{n:,} documents in {len(shards)} parts, {config.partitions} partitions, {workers} workers: bands to "
-              f"marks in {seconds:.0f} s by the clock, {found.cpu_seconds:.0f} s of CPU")
+              f"decisions in {seconds:.0f} s by the clock, {found.cpu_seconds:.0f} s of CPU")
         print(f"{'step':<18}{'seconds':>9}{'CPU-s':>8}{'peak MB':>9}{'bytes a document':>18}")
         for step, cost in zip(STEPS, costs, strict=True):
             print(f"{step:<18}{cost.seconds:>9.1f}{cost.cpu_seconds:>8.1f}{cost.peak_bytes / 1e6:>9.0f}"

@@ -108,16 +108,16 @@ def measure(texts: Sequence[str], config: DedupConfig, folder: str) -> Result:
               for i, t in enumerate(texts) if i % 2}
     files = [_file(originals, "originals"), _file(copies, "copies")]
     deduplicate(files, config, folder)
-    marks = {r["id"]: r for f in files for r in read_table(f"{folder}/{f.part}").to_pylist()}
+    decisions = {r["id"]: r for f in files for r in read_table(f"{folder}/{f.part}").to_pylist()}
     sets = {i: grams(t) for i, t in {**originals, **copies}.items()}
-    result = Result(lost=sum(not marks[i]["keep"] for i in originals))
+    result = Result(lost=sum(not decisions[i]["keep"] for i in originals))
     for name in copies:
         similarity = jaccard(sets[name], sets[f"o{name[1:]}"])
         low = max(b for b in BINS if b <= similarity)
         result.pairs[low] += 1
-        if marks[name]["keep"]:
+        if decisions[name]["keep"]:
             continue
-        with_survivor = jaccard(sets[name], sets[marks[name]["duplicate_of"]])
+        with_survivor = jaccard(sets[name], sets[decisions[name]["duplicate_of"]])
         result.removed += 1
         result.found[low] += with_survivor >= similarity
         result.wrong += with_survivor < 0.7

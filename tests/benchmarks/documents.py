@@ -21,13 +21,13 @@ from pathlib import Path
 from curate.documents.config import ExtractConfig
 from curate.documents.stage import extract
 from manifests.storage import Storage
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from pipelines.engine import ONE_THREAD_EACH
 
 
 def ours(archive: Path, folder: str) -> float:
     """Pages a second of the stage on one core, kernels compiled before."""
-    task = ShardTask("extract", 1, "crawl/part-0", ExtractConfig(), {}, {"source": InputRef((str(archive),), "")},
+    task = StageTask("extract", 1, "crawl/part-0", ExtractConfig(), {}, {"source": InputRef((str(archive),), "")},
                      {"source": "crawl", "kind": "warc", "origin_path": archive.name})
     started = time.process_time()
     record = execute(Storage(folder), task, extract)

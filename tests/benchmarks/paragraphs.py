@@ -4,8 +4,8 @@
 
 Texts of RUN's crawl. Kernels: keys and places of all paragraphs or runs of three sentences, or a pass through an n-gram
 filter of a false-positive rate of 0.01. Steps: each rule's stages of deduplication, files read and written, from texts
-on disk to marks. Plain Python: CCNet's normal form by str and re, hashlib's SHA-1 and a dict, on the first texts only.
-They take turns; speeds are text per second of CPU time, the median of the rounds.
+on disk to decisions. Plain Python: CCNet's normal form by str and re, hashlib's SHA-1 and a dict, on the first texts
+only. They take turns; speeds are text per second of CPU time, the median of the rounds.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _kept(folder: str, shards: list[str]) -> tuple[list[str], list[list[tuple[in
     texts: list[str] = []
     cuts: list[list[tuple[int, int]]] = []
     for shard in shards:
-        keep = read_table(f"{folder}/dedup/marks/{shard}.parquet", ["keep"])["keep"]
+        keep = read_table(f"{folder}/dedup/decisions/{shard}.parquet", ["keep"])["keep"]
         repeats = read_table(f"{folder}/dedup/substrings/{shard}.parquet", ["repeats"])["repeats"]
         texts += read_table(f"{folder}/extract/{shard}.parquet", ["text"])["text"].filter(keep).to_pylist()
         cuts += [[(r["start"], r["end"]) for r in found or []] for found in repeats.filter(keep).to_pylist()]

@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 from manifests import tasks
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
-from manifests.tasks import ShardTask, ShardWork
+from manifests.tasks import StageTask, Work
 from pipelines.loading import load_recipe
 from pipelines.running import Settings, run
 
@@ -27,14 +27,14 @@ def _die() -> None:
 
 def arm(place: str, point: str) -> None:
     """Make this process die at a point of the next shard of a stage's folder."""
-    init, publish, write = ShardWork.__init__, ShardWork.publish, Storage.write_bytes
+    init, publish, write = Work.__init__, Work.publish, Storage.write_bytes
 
-    def on_start(self: ShardWork, storage: Storage, task: ShardTask, staging: str) -> None:
+    def on_start(self: Work, storage: Storage, task: StageTask, staging: str) -> None:
         init(self, storage, task, staging)
         if task.stage == place and point == "start":
             _die()
 
-    def on_publish(self: ShardWork) -> Any:
+    def on_publish(self: Work) -> Any:
         mine = self.task.stage == place
         if mine and point == "staged":
             _die()
@@ -45,11 +45,11 @@ def arm(place: str, point: str) -> None:
 
     def on_write(self: Storage, name: str, data: bytes) -> None:
         write(self, name, data)
-        if point == "recorded" and (record := ShardRecord.from_json(data)) and record.identity.stage == place:
+        if point == "recorded" and (record := TaskRecord.from_json(data)) and record.identity.stage == place:
             _die()
 
-    tasks.ShardWork.__init__ = on_start  # type: ignore[method-assign]
-    tasks.ShardWork.publish = on_publish  # type: ignore[method-assign]
+    tasks.Work.__init__ = on_start  # type: ignore[method-assign]
+    tasks.Work.publish = on_publish  # type: ignore[method-assign]
     Storage.write_bytes = on_write  # type: ignore[method-assign]
 
 

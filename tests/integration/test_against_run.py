@@ -43,8 +43,8 @@ def made(folder: Path, name: str, sources: dict[str, Any], dedup: dict[str, Any]
     return run(loaded, str(folder / name), settings)
 
 
-def marks(run_folder: Path, source: str) -> pl.DataFrame:
-    return pl.read_parquet(run_folder / f"dedup/marks/{source}/part-*.parquet")
+def decisions(run_folder: Path, source: str) -> pl.DataFrame:
+    return pl.read_parquet(run_folder / f"dedup/decisions/{source}/part-*.parquet")
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def test_runs_one_after_another_keep_what_one_run_keeps(tmp_path: Path, files: d
     for name in "abc":
         made(tmp_path, f"run-{name}", {name: files[name]}, {**BY_SIGNATURES, "against": runs})
         runs = [*runs, str(tmp_path / f"run-{name}")]
-        whole, mine = marks(tmp_path / "whole", name), marks(tmp_path / f"run-{name}", name)
+        whole, mine = decisions(tmp_path / "whole", name), decisions(tmp_path / f"run-{name}", name)
         assert mine["doc_id"].to_list() == whole["doc_id"].to_list()
         assert mine["keep"].to_list() == whole["keep"].to_list()
-    dropped = marks(tmp_path / "run-c", "c").filter(~pl.col("keep"))
-    earlier = pl.concat([marks(tmp_path / f"run-{name}", name) for name in "ab"]).filter("keep")["doc_id"].to_list()
+    dropped = decisions(tmp_path / "run-c", "c").filter(~pl.col("keep"))
+    earlier = pl.concat([decisions(tmp_path / f"run-{name}", name) for name in "ab"]).filter("keep")["doc_id"].to_list()
     of_old = dropped.filter(pl.col("duplicate_of").is_in(earlier))
     assert 10 < len(of_old) < len(dropped)
-    shutil.rmtree(runs[0])  # the marks say which run, though that may be gone
+    shutil.rmtree(runs[0])  # the decisions say which run, though that may be gone
     first = of_old.row(0, named=True)
     (history,) = explain(runs[2], first["doc_id"].hex())
     decision = next(d for d in history.decisions if d.stage == "dedup")
@@ -83,12 +83,12 @@ def test_runs_one_after_another_keep_what_one_run_keeps(tmp_path: Path, files: d
 def test_a_moved_run_is_the_same_and_a_changed_one_is_not(tmp_path: Path, files: dict[str, dict[str, Any]]) -> None:
     made(tmp_path, "old", {"a": files["a"]}, BY_SIGNATURES)
     dedup = {**BY_SIGNATURES, "against": [str(tmp_path / "old")]}
-    assert made(tmp_path, "new", {"b": files["b"]}, dedup).made
+    assert made(tmp_path, "new", {"b": files["b"]}, dedup).n_done
     shutil.move(tmp_path / "old", tmp_path / "moved")
     moved = {**dedup, "against": [str(tmp_path / "moved")]}
-    assert made(tmp_path, "new", {"b": files["b"]}, moved).made == 0
+    assert made(tmp_path, "new", {"b": files["b"]}, moved).n_done == 0
     made(tmp_path, "moved", {"a": files["c"]}, BY_SIGNATURES)
-    assert made(tmp_path, "new", {"b": files["b"]}, moved).made
+    assert made(tmp_path, "new", {"b": files["b"]}, moved).n_done
 
 
 def test_an_index_that_cannot_serve_is_refused_before_any_work(tmp_path: Path,
@@ -117,7 +117,7 @@ def test_real_archives_one_after_another(tmp_path: Path) -> None:
     made(tmp_path, "first", {"one": files["one"]}, dedup)
     made(tmp_path, "second", {"two": files["two"]}, {**dedup, "against": str(tmp_path / "first")})
     for name, folder in (("one", "first"), ("two", "second")):
-        whole, mine = marks(tmp_path / "whole", name), marks(tmp_path / folder, name)
+        whole, mine = decisions(tmp_path / "whole", name), decisions(tmp_path / folder, name)
         assert mine["doc_id"].to_list() == whole["doc_id"].to_list()
         assert mine["keep"].to_list() == whole["keep"].to_list()
-    assert marks(tmp_path / "second", "two").filter(~pl.col("keep")).height > 0
+    assert decisions(tmp_path / "second", "two").filter(~pl.col("keep")).height > 0

@@ -105,7 +105,7 @@ def _page(out: Path, document: dict[str, object]) -> str | None:
 
 def test_all_tokens_are_accounted_for(demo: Demo) -> None:
     out, result = demo
-    counters = result.progress.counters("packed/dataset")
+    counters = result.view.counters("packed/dataset")
     manifest = read_table(str(out / "packed/manifest.parquet"))
     for split in ("train", "val"):
         rows = manifest.filter(pc.equal(manifest["split"], split))
@@ -119,8 +119,8 @@ def test_all_tokens_are_accounted_for(demo: Demo) -> None:
 
 
 def test_documents_are_counted_from_stage_to_stage(demo: Demo) -> None:
-    p = demo[1].progress
-    extract, select, dedup = (p.counters(s) for s in ("extract", "select", "dedup/marks"))
+    p = demo[1].view
+    extract, select, dedup = (p.counters(s) for s in ("extract", "select", "dedup/decisions"))
     assert extract["candidates"] == extract["documents"] + sum(
         v for k, v in extract.items() if k.startswith("dropped_"))
     assert select["documents"] == extract["documents"]
@@ -141,18 +141,18 @@ def test_a_trainer_reads_all_rows_once_an_epoch(demo: Demo) -> None:
 def test_a_second_call_makes_nothing(demo: Demo, web: Path, recipe_of: MakeRecipe) -> None:
     before = tree(demo[0])
     result = run(recipe_of(web), str(demo[0]), Settings(engine="inline"))
-    assert result.made == 0
+    assert result.n_done == 0
     assert tree(demo[0]) == before
 
 
 def test_status_shows_the_stages_that_the_recipe_uses(small_demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     rows = status_rows(str(small_demo[0]))
     by_name = {row["stage"]: row for row in rows[0]["stages"]}
-    assert all(row["whole"] for row in by_name.values())
-    assert by_name["dedup/substrings"]["shards"] == 0
+    assert all(row["done"] for row in by_name.values())
+    assert by_name["dedup/substrings"]["tasks"] == 0
     print_status(rows)
     shown = {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]}
-    assert shown == {name for name, row in by_name.items() if row["shards"]}
+    assert shown == {name for name, row in by_name.items() if row["tasks"]}
 
 
 def test_every_page_has_a_history(small_demo: Demo, small_web: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_changed_threshold_costs_what_depends_on_it(small_demo: Demo, small_we
     assert {reason for _, reason in signatures.stale} == {"threshold: 0.8 -> 0.7"}
     assert plans["clean"] is None  # it will be known when deduplication is done
     result = run(changed, str(out), Settings(engine="inline"))
-    made = {s for s in result.progress.records for r in result.progress.shards(s) if r.identity.config.get("threshold")}
+    made = {s for s in result.view.done_stages() for r in result.view.tasks(s) if r.identity.config.get("threshold")}
     assert made
-    assert result.made < sum(len(r) for r in result.progress.records.values())
+    assert result.n_done < sum(len(result.view.tasks(s)) for s in result.view.done_stages())
     fresh = tmp_path / "fresh"
     run(changed, str(fresh), Settings(engine="inline"))
     assert tree(out) == tree(fresh)
@@ -199,7 +199,7 @@ def test_a_file_added_to_a_source_costs_that_file(small_web: Path, recipe_of: Ma
     run(seven, str(out), Settings(engine="inline", until="extract"))
     plans = {stage.name: plan for stage, plan in dry_run(recipe_of(small_web), str(out), until="extract")}
     assert plans["extract"] is not None
-    assert [task.shard.split("-")[2] for task, _ in plans["extract"].stale] == ["00007"]
+    assert [task.name.split("-")[2] for task, _ in plans["extract"].stale] == ["00007"]
     run(recipe_of(small_web), str(out), Settings(engine="inline", until="extract"))
     result = run(seven, str(out), Settings(engine="inline"))  # and taking it away leaves nothing of it
     assert result.exit_code == 0
@@ -227,7 +227,7 @@ def test_two_runs_in_one_folder_exclude_each_other(small_demo: Demo, small_web: 
 def test_the_clean_corpus_opens_in_duckdb_and_datasets(demo: Demo) -> None:
     pattern = f"{demo[0]}/clean/*/part-*.parquet"
     (n, size), = duckdb.sql(f"select count(*), sum(n_bytes) from read_parquet('{pattern}')").fetchall()
-    counters = demo[1].progress.counters("clean")
+    counters = demo[1].view.counters("clean")
     assert (n, size) == (counters["documents"], counters["bytes"])
     loaded = datasets.load_dataset("parquet", data_files=pattern, split="train",
                                    cache_dir=os.path.join(demo[0].parent, "hf"))

@@ -54,15 +54,15 @@ def test_one_wrong_token_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with caplog.at_level(logging.INFO):
         good = execute(tmp_path, "right")
     assert "tokenizers encodes all" not in caplog.text
-    assert good.progress.counters("tokens")["encoder_fallback"] == 0
-    assert good.progress.counters("tokenizer/check")["checked_documents"] == 12
+    assert good.view.counters("tokens")["encoder_fallback"] == 0
+    assert good.view.counters("tokenizer/check")["checked_documents"] == 12
     monkeypatch.setattr(Encoder, "encode", wrong)
     with caplog.at_level(logging.INFO):
         bad = execute(tmp_path, "wrong")
     assert "the fast encoder differs from tokenizers on 1 of 12 documents, so tokenizers encodes all" in caplog.text
-    assert bad.progress.counters("tokenizer/check")["differing_documents"] == 1
-    assert bad.progress.counters("tokens")["encoder_fallback"] == 2, "every part, not the one that differs"
-    assert len(bad.progress.records["tokens"]) == 2
+    assert bad.view.counters("tokenizer/check")["differing_documents"] == 1
+    assert bad.view.counters("tokens")["encoder_fallback"] == 2, "every part, not the one that differs"
+    assert len(bad.view.tasks("tokens")) == 2
     right, healed = tree(tmp_path / "right"), tree(tmp_path / "wrong")
     for stage in ("tokens/", "packed/"):
         files = {name: digest for name, digest in right.items() if name.startswith(stage)}

@@ -25,13 +25,14 @@ def _killed(web: Path, out: Path, place: str, point: str) -> int:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("place", "point"), [("extract", "staged"), ("dedup/marks", "named"), ("packed", "recorded")])
+@pytest.mark.parametrize(("place", "point"), [("extract", "staged"), ("dedup/decisions", "named"),
+                                              ("packed", "recorded")])
 def test_a_killed_run_is_finished_by_the_same_command(place: str, point: str, small_demo: tuple[Path, Result],
                                                       small_web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert _killed(small_web, out, place, point) == -signal.SIGKILL
     result = run(recipe_of(small_web), str(out), Settings(engine="inline"))
-    assert result.made > 0
+    assert result.n_done > 0
     assert tree(out) == tree(small_demo[0])
     assert not (out / ".tmp").exists()
 
@@ -61,7 +62,7 @@ def test_a_kill_in_every_stage(demo: tuple[Path, Result], web: Path, recipe_of: 
     depth: dict[str, int] = {}
     for stage in STAGES:
         depth[stage.name] = 1 + max((depth[name] for name in stage.needs), default=0)
-    used = [s for s in STAGES if demo[1].progress.shards(s.name)]
+    used = [s for s in STAGES if demo[1].view.tasks(s.name)]
     places = list(dict.fromkeys(s.place for s in sorted(used, key=lambda s: depth[s.name])))
     for number, place in enumerate(places):
         assert _killed(web, out, place, POINTS[number % len(POINTS)]) == -signal.SIGKILL, place

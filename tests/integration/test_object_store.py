@@ -21,8 +21,8 @@ def test_a_run_behind_a_url_has_the_bytes_of_a_local_one(tmp_path: Path) -> None
         "mixture": {"weights": {"notes": 1}, "validation_fraction": 0},
         "pack": {"row_length": 16, "shard_tokens": 1024}})
     url = f"memory://{tmp_path.name}/run"
-    assert run(recipe, url, Settings(engine="inline")).made > 20
-    assert run(recipe, url, Settings(engine="inline")).made == 0
+    assert run(recipe, url, Settings(engine="inline")).n_done > 20
+    assert run(recipe, url, Settings(engine="inline")).n_done == 0
     run(recipe, str(tmp_path / "run"), Settings(engine="inline"))
     remote, local = Storage(url), Storage(str(tmp_path / "run"))
     outputs = [n for n in local.list("") if "_records/" not in n]

@@ -35,11 +35,11 @@ def _table(out: Path, folder: str) -> pl.DataFrame:
 @pytest.mark.timeout(600)
 def test_what_is_cut_is_not_in_the_clean_corpus_and_is_told(cut_run: tuple[Path, Result]) -> None:
     out, result = cut_run
-    counters = result.progress.counters("dedup/cuts")
+    counters = result.view.counters("dedup/cuts")
     assert counters["cuts_paragraph"] > 100
-    marks = _table(out, "dedup/cuts")
-    assert marks["keep"].sum() == counters["kept"]
-    kept = marks.filter(pl.col("keep") & pl.col("repeats").is_not_null())
+    decisions = _table(out, "dedup/cuts")
+    assert decisions["keep"].sum() == counters["kept"]
+    kept = decisions.filter(pl.col("keep") & pl.col("repeats").is_not_null())
     texts = {row["doc_id"]: row["text"].encode() for row in _table(out, "extract").filter(
         pl.col("doc_id").is_in(kept["doc_id"].implode())).iter_rows(named=True)}
     clean = {row["parent_id"] or row["doc_id"]: row for row in _table(out, "clean").iter_rows(named=True)}
@@ -71,7 +71,7 @@ def test_partitions_change_no_clean_byte_and_a_rule_makes_no_signature_again(
     before = {p: p.stat().st_mtime_ns for p in (out / "dedup/signatures").rglob("part-*.parquet")}
     other = recipe_of(small_web, *ON, "dedup.min_left_bytes=0", "dedup.paragraphs={min_bytes: 30}")
     again = run(other, str(out), Settings("inline", until="clean"))
-    assert again.made > 0
+    assert again.n_done > 0
     assert {p: p.stat().st_mtime_ns for p in (out / "dedup/signatures").rglob("part-*.parquet")} == before
     fresh = tmp_path / "fresh"
     run(recipe_of(small_web, *ON, "dedup.partitions=3", "dedup.min_left_bytes=0", "dedup.paragraphs={min_bytes: 30}"),

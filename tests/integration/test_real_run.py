@@ -19,7 +19,7 @@ def test_the_gpt3_recipe_on_real_pages(tmp_path: Path) -> None:
     recipe = load_recipe("gpt3", [f"data={DATA}", f"sources.crawl.files={DATA}/crawl/part-0000[01].warc.gz"])
     result = run(recipe, str(tmp_path / "run"), Settings(engine="inline"))
     assert result.exit_code == 0
-    assert result.progress.counters("extract")["html_pages"] > 1400
+    assert result.view.counters("extract")["html_pages"] > 1400
     assert [f for f in verify(str(tmp_path / "run")) if f.problem] == []
     manifest = read_table(str(tmp_path / "run/packed/manifest.parquet"))
     train = manifest.filter(pc.equal(manifest["split"], "train"))
@@ -27,6 +27,6 @@ def test_the_gpt3_recipe_on_real_pages(tmp_path: Path) -> None:
     for source in read_table(str(tmp_path / "run/packed/sources.parquet")).to_pylist():
         assert source["epochs"] <= 4
         assert abs(source["realised_share"] - source["requested_weight"]) < 0.005
-    counters = result.progress.counters("packed/dataset")
+    counters = result.view.counters("packed/dataset")
     assert counters["train_selected_tokens"] == counters["train_packed_tokens"] + counters["train_dropped_tokens"]
-    assert result.progress.counters("tokens")["encoder_fallback"] == 0
+    assert result.view.counters("tokens")["encoder_fallback"] == 0

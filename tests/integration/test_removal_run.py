@@ -63,7 +63,7 @@ def problems(out: Path) -> list[str]:
 
 
 def stale(recipe: Recipe, out: Path) -> list[str]:
-    return [f"{stage.name}/{task.shard}: {why}" for stage, plan in dry_run(recipe, str(out))
+    return [f"{stage.name}/{task.name}: {why}" for stage, plan in dry_run(recipe, str(out))
             for task, why in (plan.stale if plan else [])]
 
 
@@ -76,7 +76,7 @@ def test_the_run_stays_valid_and_whole(removed: tuple[Any, ...], recipe_of: Call
     assert len(done.documents) == 3
     assert not (out / ".removal").exists()
     again = run(recipe_of(small_web), str(out), INLINE)
-    assert again.made == 0
+    assert again.n_done == 0
     assert (out / "removals/documents.parquet").exists()
     assert (out / "packed/succession.parquet").exists()
     assert problems(out) == []
@@ -170,7 +170,7 @@ def test_packing_again_gives_the_same_bytes(removed: tuple[Any, ...], recipe_of:
     wanted = tree(out)
     for record in (out / "packed").rglob("_records/*.json"):
         record.unlink()
-    assert run(recipe_of(small_web), str(out), INLINE).made > 0
+    assert run(recipe_of(small_web), str(out), INLINE).n_done > 0
     assert tree(out) == wanted
 
 
@@ -214,11 +214,11 @@ def test_a_second_removal_succeeds_the_first(removed: tuple[Any, ...], small_dem
 def test_copies_go_too_where_asked(small_demo: tuple[Path, Result], tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(small_demo[0], out)
-    marks = [r for p in sorted((out / "dedup/marks").glob("*/part-*.parquet")) for r in read_table(str(p)).to_pylist()
-             if r["duplicate_of"] is not None]
-    copy = marks[0]
+    decisions = [r for p in sorted((out / "dedup/decisions").glob("*/part-*.parquet"))
+                 for r in read_table(str(p)).to_pylist() if r["duplicate_of"] is not None]
+    copy = decisions[0]
     done = remove(str(out), [], [copy["doc_id"]], with_copies=True)
-    wanted = {m["doc_id"] for m in marks if m["duplicate_of"] == copy["duplicate_of"]} | {copy["duplicate_of"]}
+    wanted = {m["doc_id"] for m in decisions if m["duplicate_of"] == copy["duplicate_of"]} | {copy["duplicate_of"]}
     assert {d["doc_id"] for d in done.documents} == wanted
     assert problems(out) == []
 

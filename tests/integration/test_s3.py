@@ -13,7 +13,6 @@ from manifests.errors import InputError, RecipeError
 from manifests.object_stores import S3Access, use_s3
 from manifests.storage import Storage, open_read
 from pipelines.loading import validate
-from pipelines.locking import recipe_digest
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, run
 from tests.unit.curate.sources.crawl_server import CRAWL, SEGMENT, Fault, crawl_files, serve, write_files
@@ -68,7 +67,7 @@ def made(recipe: Recipe, out: Path | str) -> Result:
 
 
 def outputs(result: Result) -> list[tuple[str, str]]:
-    return sorted((o.path, o.digest) for r in result.progress.shards("extract") for o in r.outputs)
+    return sorted((o.path, o.digest) for r in result.view.tasks("extract") for o in r.outputs)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_pages_chosen_by_an_index_in_a_bucket(endpoint: str, tmp_path: Path) -> 
     write_files(tmp_path / "mirror", FILES)
     local = made(recipe(str(tmp_path / "mirror"), endpoint, chosen), tmp_path / "local")
     bucket = made(recipe("s3://commoncrawl", endpoint, chosen), tmp_path / "s3")
-    assert bucket.progress.counters("extract")["documents"] > 5
+    assert bucket.view.counters("extract")["documents"] > 5
     assert outputs(bucket) == outputs(local)
 
 
@@ -110,10 +109,10 @@ def test_a_public_bucket_needs_no_keys(endpoint: str, from_disk: list[tuple[str,
 
 def test_how_a_bucket_is_reached_makes_nothing_stale(endpoint: str, tmp_path: Path) -> None:
     first = recipe("s3://commoncrawl/", endpoint)
-    assert made(first, tmp_path / "run").made == 3
+    assert made(first, tmp_path / "run").n_done == 3
     other = recipe("s3://commoncrawl/", endpoint, anonymous_buckets=["commoncrawl"], attempts=3, region="us-west-2")
-    assert recipe_digest(other) == recipe_digest(first)
-    assert made(other, tmp_path / "run").made == 0
+    assert other.digest == first.digest
+    assert made(other, tmp_path / "run").n_done == 0
 
 
 @pytest.mark.parametrize("faults", [
@@ -161,8 +160,8 @@ def same_as_local(out: str, local: Path, differing: frozenset[str] = frozenset()
 def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
     on_disk, _ = notes
     out = "s3://corpora/inline/run"
-    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made > 20
-    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).made == 0
+    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).n_done > 20
+    assert run(small(on_disk, endpoint), out, Settings(engine="inline")).n_done == 0
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
     same_as_local(out, tmp_path / "run")
 

@@ -13,7 +13,7 @@ import yaml
 
 from pipelines.loading import load_recipe
 from pipelines.running import Settings, run
-from tests.unit.curate.classifier.conftest import page_text
+from tests.unit.curate.conftest import page_text
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def recipe(tmp_path: Path) -> dict[str, Any]:
         "mixture": {"weights": {"crawl": 1}}}
 
 
-def _marks(recipe: dict[str, Any], folder: Path) -> pl.DataFrame:
+def _decisions(recipe: dict[str, Any], folder: Path) -> pl.DataFrame:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     result = run(load_recipe(str(path), []), str(folder / "run"), Settings("inline", until="select"))
@@ -47,27 +47,27 @@ def test_percentile_of_ones_own_and_threshold_of_another(recipe: dict[str, Any],
     recipe["classifiers"] = {"other": {"path": str(tmp_path / "other.bin")}}
     recipe["select"] = {"keep": [{"rule": "percentile", "percentile": 60},
                                  {"score": "other", "rule": "threshold", "threshold": 0.3}]}
-    marks = _marks(recipe, tmp_path)
-    assert marks["quality_other"].null_count() == 0
-    best = marks["quality_score"] >= marks["quality_score"].sort(descending=True)[79]
-    both = best & (marks["quality_other"].cast(pl.Float64) >= 0.3)
-    assert marks["keep"].to_list() == both.to_list()
-    assert 0 < marks["keep"].sum() < 80
-    assert set(marks["reason"].drop_nulls()) == {"below_percentile", "below_threshold"}
+    decisions = _decisions(recipe, tmp_path)
+    assert decisions["quality_other"].null_count() == 0
+    best = decisions["quality_score"] >= decisions["quality_score"].sort(descending=True)[79]
+    both = best & (decisions["quality_other"].cast(pl.Float64) >= 0.3)
+    assert decisions["keep"].to_list() == both.to_list()
+    assert 0 < decisions["keep"].sum() < 80
+    assert set(decisions["reason"].drop_nulls()) == {"below_percentile", "below_threshold"}
     cut = pl.read_parquet(tmp_path / "run/select/cutoffs/cutoffs.parquet")
     assert cut["n_documents"].to_list() == [200]
     scored = (tmp_path / "run/classifier/scores/crawl").glob("part-*.parquet")
     before = {path: path.stat().st_mtime_ns for path in scored}
     recipe["select"]["keep"][0]["percentile"] = 80
-    assert _marks(recipe, tmp_path)["keep"].sum() < marks["keep"].sum()
+    assert _decisions(recipe, tmp_path)["keep"].sum() < decisions["keep"].sum()
     assert {path: path.stat().st_mtime_ns for path in before} == before  # no text was read again
 
 
 def test_hashed_regression_selects_too(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["classifier"] |= {"kind": "hashed_lr", "hashed_features": 4096}
     recipe["select"] = {"keep": [{"rule": "top_fraction", "fraction": 0.25}]}
-    marks = _marks(recipe, tmp_path)
-    assert marks["keep"].sum() == 50
+    decisions = _decisions(recipe, tmp_path)
+    assert decisions["keep"].sum() == 50
     good = pl.Series([i % 4 == 0 for i in range(200)])
-    assert good.filter(marks["keep"]).mean() > good.mean()
+    assert good.filter(decisions["keep"]).mean() > good.mean()
     assert (tmp_path / "run/classifier/model.bin").read_bytes().startswith(b"curate hashed logistic regression")

@@ -17,7 +17,7 @@ from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import Encoder, load
 
-# Many spaces, apostrophes, digits and marks: what the pre-tokenizer's pattern turns on.
+# Many spaces, apostrophes, digits and decisions: what the pre-tokenizer's pattern turns on.
 nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'\u2019sdtmlvre0٣²ⅷ\u00a0\u2028\u0301\u200d<|>_endoftx"
                                           "\u088f\U000323b0"),
                           st.characters(exclude_categories=["Cs"])), max_size=60)

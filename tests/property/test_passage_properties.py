@@ -1,6 +1,6 @@
 """Paragraphs, runs of sentences and n-grams against plain Python readings of the same rules."""
 
-# ruff: noqa: RUF001 (marks of many scripts are what this is about)
+# ruff: noqa: RUF001 (decisions of many scripts are what this is about)
 from __future__ import annotations
 
 import hashlib

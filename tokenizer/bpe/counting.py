@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.tables import PARTITION, partition_schema, read_partition, read_row_groups
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.bpe.patterns import Pattern
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.sampling import document_bins, read_cutoffs
@@ -30,7 +30,7 @@ _CHECK_BYTES: Final = 1 << 16
 _GROUP_ROWS: Final = 1 << 20
 
 
-def count_words(config: TokenizerConfig, work: ShardWork) -> None:
+def count_words(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/counts: pre-tokens of a clean part's sampled documents.
 
     Inputs: documents, cutoffs. Variables: source, seed. Output: counts (WORDS), partitioned by the words' hash; a word
@@ -64,7 +64,7 @@ def count_words(config: TokenizerConfig, work: ShardWork) -> None:
 class _Part:
     """The sampled documents of one clean part."""
 
-    def __init__(self, config: TokenizerConfig, work: ShardWork) -> None:
+    def __init__(self, config: TokenizerConfig, work: Work) -> None:
         self.pattern = Pattern(config.pattern)
         self._path = work.input("documents")
         self._seed = int(work.variables["seed"])
@@ -115,7 +115,7 @@ def _partitions(table: WordTable, n: int) -> Iterator[pa.Table]:
         yield rows.add_column(0, schema.field(PARTITION), pa.array(np.full(len(rows), partition, np.int32)))
 
 
-def add_words(config: TokenizerConfig, work: ShardWork) -> None:
+def add_words(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/words: one partition of the words of all parts, each once.
 
     Inputs: counts (all parts). Variables: partition. Output: words (WORDS), by word. Counters: words, and rare_words

@@ -17,7 +17,7 @@ import pyarrow as pa
 from manifests.errors import StageError
 from manifests.hashing import UInt64, id_words, keyed_hash
 from manifests.tables import read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.bpe.train_config import TokenizerConfig
 
 HISTOGRAM: Final = pa.schema([
@@ -50,7 +50,7 @@ def bins(order: UInt64) -> npt.NDArray[np.uint32]:
     return (order.astype(np.float64).view(np.uint64) >> _SHIFT).astype(np.uint32)
 
 
-def sample_histogram(config: TokenizerConfig, work: ShardWork) -> None:
+def sample_histogram(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/sample: what a clean part holds in each bin of the hash.
 
     Inputs: documents. Variables: source, seed. Output: histogram (HISTOGRAM), by bin. Counters: documents, bytes, and
@@ -101,7 +101,7 @@ class Histogram:
         return end, int(documents[:n].sum()), int(sizes[:n].sum())
 
 
-def sample_cutoffs(config: TokenizerConfig, work: ShardWork) -> None:
+def sample_cutoffs(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/cutoffs: which bins of each source are taken.
 
     Inputs: histograms (all parts). Variables: phases, where the mixture decides, as `mixture_shares` takes them.

@@ -18,7 +18,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from manifests.errors import StageError
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.bpe.merges import Training, train
 from tokenizer.bpe.patterns import Pattern
 from tokenizer.bpe.pretokenize import pre_tokenizer
@@ -74,7 +74,7 @@ def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern) -> byte
     return str(tokenizer.to_str(pretty=True)).encode()
 
 
-def train_tokenizer(config: TokenizerConfig, work: ShardWork) -> None:
+def train_tokenizer(config: TokenizerConfig, work: Work) -> None:
     """tokenizer: train, or take, the run's tokenizer.json.
 
     Inputs: words (all partitions) and cutoffs, or existing, the files that `path` names. Outputs: tokenizer (.json) and

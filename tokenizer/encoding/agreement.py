@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from manifests.hashing import id_words, uniform
 from manifests.schema import ID
 from manifests.tables import read_row_groups
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 
 DIFFERENCES = pa.schema([
@@ -43,7 +43,7 @@ class EncodeConfig(BaseModel):
                                    "takes a second for a megabyte.")
 
 
-def check_encoders(config: EncodeConfig, work: ShardWork) -> None:
+def check_encoders(config: EncodeConfig, work: Work) -> None:
     """tokenizer/check: a clean part's sample, encoded by both encoders.
 
     Inputs: documents (doc_id, text), tokenizer. Output: differences (DIFFERENCES). Counters: checked_documents,

@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 
 from manifests.schema import ID, TOKENS
 from manifests.tables import open_table, read_row_groups
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.encoding.agreement import EncodeConfig, encode_or_none
 from tokenizer.encoding.encode import Encoder, Offsets, load
 
 __all__ = ["EncodeConfig", "TokenFile", "encode_documents"]
 
 
-def encode_documents(config: EncodeConfig, work: ShardWork) -> None:
+def encode_documents(config: EncodeConfig, work: Work) -> None:
     """tokens: ids of every document of a clean part, in its order.
 
     Inputs: documents (doc_id, text), tokenizer. Variable: fast, false where the encoders were found to differ. Outputs:

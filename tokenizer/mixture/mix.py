@@ -19,7 +19,7 @@ from manifests.errors import StageError
 from manifests.hashing import UInt64, id_words, ids_array
 from manifests.storage import open_read
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mixture import Boundary, Counts, Cut, Plan, epoch_order, is_validation, plan_budgets
 from tokenizer.mixture.mixture_config import MixtureConfig
@@ -37,7 +37,7 @@ COUNTS = pa.schema([
 ])
 
 
-def count_tokens(config: MixtureConfig, work: ShardWork) -> None:
+def count_tokens(config: MixtureConfig, work: Work) -> None:
     """mix/counts: histogram of a tokens part over the mixture hash, for each split.
 
     Inputs: index (TOKENS). Variables: source, seed. Output: counts (COUNTS). Counters: {train,val}_{documents,tokens},
@@ -62,7 +62,7 @@ def count_tokens(config: MixtureConfig, work: ShardWork) -> None:
     work.write("counts", COUNTS, tables)
 
 
-def plan_mixture(config: MixtureConfig, work: ShardWork) -> None:
+def plan_mixture(config: MixtureConfig, work: Work) -> None:
     """mix/plan: token budgets of all sources and, where a phase ends within a pass, the document it ends in.
 
     Inputs: counts (all parts), index (all tokens parts; the folder a part lies in is its source). Variables: seed.

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from manifests.errors import StageError
 from manifests.tables import PARTITION, read_row_groups, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan
 from tokenizer.packing.instances import read_instances
@@ -39,7 +39,7 @@ ROWS = pa.schema([
 ])
 
 
-def group_buckets(config: PackConfig, work: ShardWork) -> None:
+def group_buckets(config: PackConfig, work: Work) -> None:
     """pack/groups: prefix sums of the buckets' tokens, and the buckets that are packed together.
 
     Inputs: index (all of pack/shuffle), plan. Output: groups (GROUPS). Counter: groups, those that pack/rows fills
@@ -58,7 +58,7 @@ def group_buckets(config: PackConfig, work: ShardWork) -> None:
     work.count("groups", len(groups) if config.packing != "concat" else 0)
 
 
-def fill_group(config: PackConfig, work: ShardWork) -> None:
+def fill_group(config: PackConfig, work: Work) -> None:
     """pack/rows: how many rows one group's documents fill.
 
     Inputs: groups, index (all of pack/shuffle). Variables: group. Output: rows (ROWS, one row). Counter: rows. Memory:

@@ -20,13 +20,13 @@ from manifests.schema import PACKED_MANIFEST, SOURCES
 from manifests.shard import FORMAT_VERSION, HEADER_BYTES, Header
 from manifests.storage import digest_file, open_read
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.mixture.mix import SPLITS, read_plan
 from tokenizer.mixture.mixture import Plan
 from tokenizer.packing.shuffle import PackConfig
 
 
-def describe_dataset(config: PackConfig, work: ShardWork) -> None:
+def describe_dataset(config: PackConfig, work: Work) -> None:
     """packed, shard `dataset`: one row for every shard, one for every source.
 
     Inputs: shard and spans (all packed shards, in one order), shards (of pack/layout), plan; removals, if any.
@@ -88,7 +88,7 @@ def _n_truncated(spans: pa.Table) -> int:
     return int(pc.count_distinct(spans.filter(cut)["doc_id"]).as_py())
 
 
-def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArray[np.int64]], work: ShardWork) -> None:
+def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArray[np.int64]], work: Work) -> None:
     """Count where the selected tokens went, and insist that none is missing.
 
     A split without any shard has dropped all it had: pack/layout allows that for an unwanted val split alone."""

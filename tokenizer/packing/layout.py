@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from manifests.errors import StageError
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.mixture.mix import SPLITS, read_plan
 from tokenizer.mixture.mixture import Plan
 from tokenizer.packing.groups import GROUPS
@@ -41,7 +41,7 @@ SHARDS = pa.schema([
 ])
 
 
-def lay_out(config: PackConfig, work: ShardWork) -> None:
+def lay_out(config: PackConfig, work: Work) -> None:
     """pack/layout: prefix sums of the groups, and the shards that they fill.
 
     Inputs: groups, rows (all of pack/rows; none in concat), plan. Outputs: layout (LAYOUT) and shards (SHARDS,
@@ -70,7 +70,7 @@ def _begins(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.cumsum(sizes) - sizes
 
 
-def _count(plan: Plan, tokens: list[int], shards: pa.Table, work: ShardWork) -> None:
+def _count(plan: Plan, tokens: list[int], shards: pa.Table, work: Work) -> None:
     rows: Any = shards.to_pylist()
     for split in SPLITS:
         mine = [r for r in rows if r["split"] == split]

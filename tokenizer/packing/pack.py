@@ -15,7 +15,7 @@ from manifests.removals import removed_ids
 from manifests.schema import SPANS
 from manifests.shard import Header, write_shard
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.encoding.encode import Encoder, load
 from tokenizer.packing.gather import copy_runs, read_tokens
 from tokenizer.packing.groups import partitions_of
@@ -27,7 +27,7 @@ from tokenizer.packing.shuffle import PackConfig
 Ints = npt.NDArray[np.int64]
 
 
-def pack_shard(config: PackConfig, work: ShardWork) -> None:
+def pack_shard(config: PackConfig, work: Work) -> None:
     """packed: the payload of one shard and its spans.
 
     Inputs: tokens and index (all of pack/shuffle, in one order), layout, shards, tokenizer. Variables: split,
@@ -54,7 +54,7 @@ def pack_shard(config: PackConfig, work: ShardWork) -> None:
     header = write_shard(work.output("shard", ".bin"), payload, Header(
         row_length=config.row_length, packing=config.packing, eot_id=encoder.eot_id, vocab_size=encoder.vocab_size,
         tokenizer_sha256=encoder.sha256, shard_index=shard_index, n_spans=len(spans)))
-    work.write("spans", SPANS, [spans], name=f"{work.task.shard}.spans.parquet")
+    work.write("spans", SPANS, [spans], name=f"{work.task.name}.spans.parquet")
     work.count("tokens", header.n_tokens)
     work.count("span_tokens", int(spans["n_tokens"].to_numpy().sum()))
     work.count("rows", header.n_rows)

@@ -19,7 +19,7 @@ from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
 from manifests.schema import TOKENS
 from manifests.shard import MAX_SHARD_TOKENS
 from manifests.tables import PARTITION, partition_schema
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 from tokenizer.encoding.encode import load
 from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mix import read_plan
@@ -72,7 +72,7 @@ def shuffle_key(seed: int, epoch: int, words: UInt64) -> UInt64:
     return keyed_hash(seed, f"shuffle-{epoch}", words)
 
 
-def shuffle_part(config: PackConfig, work: ShardWork) -> None:
+def shuffle_part(config: PackConfig, work: Work) -> None:
     """pack/shuffle: the instances of a tokens part, both splits, in stream order.
 
     Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens: their ids, each with

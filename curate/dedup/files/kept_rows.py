@@ -86,7 +86,7 @@ def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.S
             fields[field.name] = _common(fields.get(field.name), field)
     own_id, text = names
     fields[text] = pa.field(text, pa.large_string())
-    numbered = own_id in fields and fields[own_id].metadata is not None  # texts and numbers: as the marks have them
+    numbered = own_id in fields and fields[own_id].metadata is not None  # texts and numbers: as the decisions have them
     if numbered:
         fields[own_id] = pa.field(own_id, pa.string())
     schema = pa.schema(list(fields.values()))

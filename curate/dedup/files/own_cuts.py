@@ -1,4 +1,4 @@
-"""Repeated passages in files of one's own: the marks' `cuts` by the user's ids, and the texts without them."""
+"""Repeated passages in files of one's own: the decisions' `cuts` by the user's ids, and the texts without them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ where the rule cannot tell)."""
 OWN_BOILERPLATE: Final = pa.schema([f if f.name != "doc_id" else pa.field("id", pa.string()) for f in BOILERPLATE])
 
 
-def named_documents(marks: Sequence[str]) -> list[pa.Array]:
-    """doc_ids that marks with `repeats` name, a part each."""
+def named_documents(decisions: Sequence[str]) -> list[pa.Array]:
+    """doc_ids that decisions with `repeats` name, a part each."""
     found = []
-    for path in marks:
+    for path in decisions:
         flat = pc.list_flatten(_whole(read_table(path, ["repeats"])["repeats"]))
         found.append(pc.unique(flat.field("duplicate_of").cast(ID).drop_null()))
     return found
 
 
 def own_cuts(repeats: Sequence[pa.ChunkedArray], survivors: pa.Table) -> pa.Array:
-    """CUTS from the `repeats` of marks, one column a stage that cut. survivors: doc_id and own_id of every document
+    """CUTS from the `repeats` of decisions, one column a stage that cut. survivors: doc_id and own_id of every document
     named there."""
     n = len(repeats[0])
     tables = [pa.table({"row": pa.array([], pa.int64()), "start": pa.array([], pa.int64()),

@@ -37,7 +37,7 @@ _SEPARATORS: Final = (  # datatrove's punctuation and Python's white space; ever
 
 def simplify(texts: pa.Array | pa.ChunkedArray) -> Any:
     """datatrove's `simplify_text` with its defaults, over an Arrow column: lower case, numbers as 0, punctuation and
-    white space as one space, marks taken off letters.
+    white space as one space, decisions taken off letters.
 
     One difference: a capital sigma at a word's end becomes the middle form, not the final one."""
     out = pc.replace_substring_regex(pc.utf8_lower(texts), _DECIMAL, "0")

@@ -40,11 +40,11 @@ _FIRST_ROOM: Final = 1024
 @functools.cache
 def sentence_marks() -> npt.NDArray[np.uint8]:
     """uint8 by code point: 1 white space, 2 what ends a sentence, 3 what may close it, 4 what ends it at once."""
-    marks = np.where(KIND == SPACE, _BLANK, np.where(PROPERTIES & TERMINAL, _ENDS, 0)).astype(np.uint8)
+    decisions = np.where(KIND == SPACE, _BLANK, np.where(PROPERTIES & TERMINAL, _ENDS, 0)).astype(np.uint8)
     closing = [c for c in range(TABLE_SIZE) if unicodedata.category(chr(c)) in ("Pe", "Pf")]
-    marks[[*closing, 0x22, 0x27]] = _CLOSES
-    marks[list(_WIDE_STOPS)] = _ENDS_AT_ONCE
-    return marks
+    decisions[[*closing, 0x22, 0x27]] = _CLOSES
+    decisions[list(_WIDE_STOPS)] = _ENDS_AT_ONCE
+    return decisions
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -54,7 +54,7 @@ def _with_word(h, word):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _split(data, base, end, words, marks, hashes, spans):  # type: ignore[no-untyped-def]
+def _split(data, base, end, words, decisions, hashes, spans):  # type: ignore[no-untyped-def]
     """Sentences of data[base:end]: fills hashes [n] and spans [2, n] (start, stop); returns n."""
     n, p, start, stop = 0, base, np.int64(-1), np.int64(0)
     h, word, inside, some, ended, wide = FNV_OFFSET, FNV_OFFSET, False, False, False, False
@@ -65,7 +65,7 @@ def _split(data, base, end, words, marks, hashes, spans):  # type: ignore[no-unt
             if c >= 0x80:
                 c, q = decode(data, p, end)
             v = words[c] if c < TABLE_SIZE else np.uint32(c) | ALONE
-            mark = marks[c] if c < TABLE_SIZE else np.uint8(0)
+            mark = decisions[c] if c < TABLE_SIZE else np.uint8(0)
         if inside and (v == 0 or v >= ALONE):
             h, word, inside = _with_word(h, word), FNV_OFFSET, False
         if (mark == _BLANK and (ended or c == 0x0A)) or (wide and mark < _ENDS):
@@ -87,7 +87,7 @@ def _split(data, base, end, words, marks, hashes, spans):  # type: ignore[no-unt
 
 
 @nb.njit(nogil=True, cache=True)
-def _sentence_runs(data, offsets, span, words, marks):  # type: ignore[no-untyped-def]
+def _sentence_runs(data, offsets, span, words, decisions):  # type: ignore[no-untyped-def]
     keys, places, size = np.empty(_FIRST_ROOM, np.uint64), np.empty((3, _FIRST_ROOM), np.int64), 0
     hashes, spans = np.empty(_FIRST_ROOM, np.uint64), np.empty((2, _FIRST_ROOM), np.int64)
     bounds, power = np.zeros(offsets.size, np.int64), gram_power(span)
@@ -95,7 +95,7 @@ def _sentence_runs(data, offsets, span, words, marks):  # type: ignore[no-untype
         base, end = offsets[d], offsets[d + 1]
         if end - base >= hashes.size:  # a sentence has a byte at least
             hashes, spans = np.empty(2 * (end - base), np.uint64), np.empty((2, 2 * (end - base)), np.int64)
-        n = _split(data, base, end, words, marks, hashes, spans)
+        n = _split(data, base, end, words, decisions, hashes, spans)
         while size + n > keys.size:
             keys = np.append(keys, np.empty(keys.size, np.uint64))
             places = np.concatenate((places, np.empty((3, places.shape[1]), np.int64)), axis=1)

@@ -23,7 +23,7 @@ from curate.text.strings import string_buffers
 from manifests.errors import StageError
 from manifests.hashing import UInt64
 from manifests.tables import write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 SEEN: Final = pa.schema([
     pa.field("part", pa.uint64(), nullable=False), pa.field("row", pa.int64(), nullable=False),
@@ -31,14 +31,9 @@ SEEN: Final = pa.schema([
 """Documents of whose n-grams more than the threshold was seen, routed to their parts."""
 
 
-def filter_of(shard: str, filters: int) -> int:
-    """The filter that a part passes through."""
-    return part_key(shard) % filters
-
-
-def bloom_stage(config: DedupRecipe, work: ShardWork) -> None:
-    """dedup/bloom, a filter. Inputs, one file for each part of the filter, in their order: documents, marks (of
-    selection), kept (marks of dedup); and cuts (manifest of dedup/passage_cuts). Variables: parts, their names;
+def bloom_stage(config: DedupRecipe, work: Work) -> None:
+    """dedup/bloom, a filter. Inputs, one file for each part of the filter, in their order: documents, decisions (of
+    selection), kept (decisions of dedup); and cuts (manifest of dedup/passage_cuts). Variables: parts, their names;
     n_grams, which the filter must have room for: n words have no more n-grams than n.
 
     Texts are taken as selection's edits and the cuts of paragraphs and sentences leave them. Outputs: `cuts`, CUTS, and
@@ -47,11 +42,11 @@ def bloom_stage(config: DedupRecipe, work: ShardWork) -> None:
     rule = config.bloom or BloomConfig()
     bits, n_probes = _new_filter(rule, work.variables["n_grams"])
     cuts, seen = [CUTS.empty_table()], [SEEN.empty_table()]
-    files = [work.inputs(name) for name in ("documents", "marks", "kept")]
+    files = [work.inputs(name) for name in ("documents", "decisions", "kept")]
     for shard, *paths in zip(work.variables["parts"], *files, strict=True):
         earlier = gather_part(work.inputs("cuts", role="cuts"), CUTS, shard)
-        for rows, documents, marks in survivors_of(*paths):
-            texts = _left(documents, marks["edits"], rows, earlier)
+        for rows, documents, decisions in survivors_of(*paths):
+            texts = _left(documents, decisions["edits"], rows, earlier)
             found = pass_texts(*string_buffers(texts.texts), bits, n_probes, rule.ngram, rule.min_ngram, rule.threshold)
             work.count("documents", len(rows))
             work.count("grams", int(found.n_grams.sum()))
@@ -64,7 +59,7 @@ def bloom_stage(config: DedupRecipe, work: ShardWork) -> None:
     for role, schema, tables in (("cuts", CUTS, cuts), ("seen", SEEN, seen)):
         table = pa.concat_tables(tables)
         work.count(f"bloom_{role}", len(table))
-        path = work.output(role, name=f"{role}/{work.task.shard}.parquet")
+        path = work.output(role, name=f"{role}/{work.task.name}.parquet")
         write_partitions(path, schema, table, routes(column(table, "part")))
 
 

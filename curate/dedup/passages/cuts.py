@@ -20,32 +20,32 @@ from curate.edits.texts import edits_of, span_sizes, union, what_is_left
 from curate.heuristics.verdicts import FlatEdits
 from manifests.schema import BOILERPLATE, EDITS, PASSAGE_MARKS, REPEATED_SPAN
 from manifests.tables import open_table, read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _EXAMPLE_BYTES: Final = 500
 
 
-def cuts_stage(config: DedupRecipe, work: ShardWork) -> None:
-    """dedup/cuts, a part. Inputs: documents, marks (of selection), kept (marks of dedup); passages (manifest
+def cuts_stage(config: DedupRecipe, work: Work) -> None:
+    """dedup/cuts, a part. Inputs: documents, decisions (of selection), kept (decisions of dedup); passages (manifest
     of dedup/passage_cuts), bloom (manifest of dedup/bloom).
 
-    Outputs: `marks`, PASSAGE_MARKS, one row a document in order; `boilerplate`, BOILERPLATE, of hosts whose first page
-    is in this part. Text is read for the examples of that alone."""
+    Outputs: `decisions`, PASSAGE_MARKS, one row a document in order; `boilerplate`, BOILERPLATE, of hosts whose first
+    page is in this part. Text is read for the examples of that alone."""
     documents = read_table(work.input("documents"), ["doc_id", "n_bytes"])
-    select = read_table(work.input("marks"), ["doc_id", "source", "edits"])
+    select = read_table(work.input("decisions"), ["doc_id", "source", "edits"])
     kept = read_table(work.input("kept"), ["doc_id", "keep"])
-    for other, name in ((select, "marks"), (kept, "kept")):
+    for other, name in ((select, "decisions"), (kept, "kept")):
         check_aligned(documents["doc_id"], other["doc_id"], work.input(name))
-    found = pa.concat_tables([gather_part(work.inputs(name, role="cuts"), CUTS, work.task.shard)
+    found = pa.concat_tables([gather_part(work.inputs(name, role="cuts"), CUTS, work.task.name)
                               for name in ("passages", "bloom")])
     rows = distinct_rows(found)
     sizes = documents["n_bytes"].to_numpy()[rows]
     edits = edits_of(select["edits"].take(pa.array(rows)), sizes)
     cuts = _Cuts(found, rows, sizes, edits)
-    marks = _marks(config, work, kept, cuts)
-    work.write("marks", PASSAGE_MARKS, [marks])
-    _count(work, marks, kept["keep"], select["source"], cuts)
-    work.write("boilerplate", BOILERPLATE, _boilerplate(work), name=f"boilerplate/{work.task.shard}.parquet")
+    decisions = _decisions(config, work, kept, cuts)
+    work.write("decisions", PASSAGE_MARKS, [decisions])
+    _count(work, decisions, kept["keep"], select["source"], cuts)
+    work.write("boilerplate", BOILERPLATE, _boilerplate(work), name=f"boilerplate/{work.task.name}.parquet")
 
 
 def distinct_rows(cuts: pa.Table) -> Int64:
@@ -111,13 +111,13 @@ def _whole(array: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
 
 
-def _marks(config: DedupRecipe, work: ShardWork, kept: pa.Table, cuts: _Cuts) -> pa.Table:
+def _decisions(config: DedupRecipe, work: Work, kept: pa.Table, cuts: _Cuts) -> pa.Table:
     n = len(kept)
     value, threshold, reason = np.zeros(n), np.zeros(n), np.full(n, None, object)
     short = cuts.rows[cuts.n_left < max(1, config.min_left_bytes)]
     value[short] = cuts.n_left[cuts.n_left < max(1, config.min_left_bytes)]
     threshold[short], reason[short] = max(1, config.min_left_bytes), PassageReason.TOO_LITTLE_LEFT.value
-    seen = gather_part(work.inputs("bloom", role="seen"), SEEN, work.task.shard)
+    seen = gather_part(work.inputs("bloom", role="seen"), SEEN, work.task.name)
     gone = column(seen, "row")
     value[gone], reason[gone] = column(seen, "share"), PassageReason.MOSTLY_SEEN.value
     threshold[gone] = (config.bloom or BloomConfig()).threshold
@@ -127,7 +127,7 @@ def _marks(config: DedupRecipe, work: ShardWork, kept: pa.Table, cuts: _Cuts) ->
     place = np.full(n, -1, np.int64)
     place[cuts.rows] = np.arange(len(cuts.rows))
     where = pa.array(place, mask=place < 0)
-    uncut = read_table(work.input("marks"), ["edits"])["edits"]
+    uncut = read_table(work.input("decisions"), ["edits"])["edits"]
     edits = pc.if_else(pa.array(place >= 0), cuts.left.array().cast(EDITS).take(where), _whole(uncut).cast(EDITS))
     return pa.table({
         "doc_id": kept["doc_id"], "keep": pc.is_null(reasons), "reason": reasons,
@@ -135,23 +135,23 @@ def _marks(config: DedupRecipe, work: ShardWork, kept: pa.Table, cuts: _Cuts) ->
         "repeats": cuts.listed().take(where), "edits": edits}, schema=PASSAGE_MARKS)
 
 
-def _count(work: ShardWork, marks: pa.Table, before: pa.ChunkedArray, sources: pa.ChunkedArray, cuts: _Cuts) -> None:
-    work.count("documents", len(marks))
-    work.count("kept", pc.sum(marks["keep"]).as_py() or 0)
+def _count(work: Work, decisions: pa.Table, before: pa.ChunkedArray, sources: pa.ChunkedArray, cuts: _Cuts) -> None:
+    work.count("documents", len(decisions))
+    work.count("kept", pc.sum(decisions["keep"]).as_py() or 0)
     work.count("documents_cut", len(cuts.rows))
     work.count("bytes_cut", int((cuts.n_bytes - cuts.n_left).sum()))
     for kind in CutKind:
         work.count(f"cuts_{kind}", pc.sum(pc.equal(cuts.kinds, kind.value)).as_py() or 0)
-    for entry in pc.value_counts(marks["reason"].drop_null()):
+    for entry in pc.value_counts(decisions["reason"].drop_null()):
         work.count(f"dropped_{entry['values'].as_py()}", entry["counts"].as_py())
-    for name, column_ in (("documents", before), ("kept", marks["keep"])):
+    for name, column_ in (("documents", before), ("kept", decisions["keep"])):
         for entry in pc.value_counts(sources.filter(column_)):
             work.count(f"{name}_{entry['values'].as_py()}", entry["counts"].as_py())
 
 
-def _boilerplate(work: ShardWork) -> Iterator[pa.Table]:
+def _boilerplate(work: Work) -> Iterator[pa.Table]:
     """BOILERPLATE rows whose example is in this part, a row group of texts at a time; most pages first."""
-    found = gather_part(work.inputs("passages", role="boilerplate"), ROUTED_BOILERPLATE, work.task.shard)
+    found = gather_part(work.inputs("passages", role="boilerplate"), ROUTED_BOILERPLATE, work.task.name)
     found = found.sort_by([("row", "ascending"), ("start", "ascending"), ("key", "ascending")])
     rows: npt.NDArray[np.int64] = column(found, "row")
     with open_table(work.input("documents")) as file:

@@ -13,7 +13,7 @@ from curate.dedup.layout import Int64, column, gather, id_order, repeated, route
 from curate.dedup.passages.passage_config import CutKind
 from curate.dedup.passages.passages import PASSAGES, ROLES
 from manifests.tables import write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _PLACE: Final = [f for f in PASSAGES if f.name in ("part", "row", "start", "end", "before")]
 _KINDS: Final = dict(zip(ROLES, (CutKind.PARAGRAPH, CutKind.SENTENCES), strict=True))
@@ -29,7 +29,7 @@ BOILERPLATE: Final = pa.schema([
 """Paragraphs that a host repeats, routed to the part of the first page of it that has one."""
 
 
-def passage_cuts_stage(config: DedupRecipe, work: ShardWork) -> None:
+def passage_cuts_stage(config: DedupRecipe, work: Work) -> None:
     """dedup/passage_cuts, a partition of keys. Inputs: paragraphs, sentences (manifest of dedup/passages). Variables:
     partition.
 
@@ -47,7 +47,7 @@ def passage_cuts_stage(config: DedupRecipe, work: ShardWork) -> None:
             work.count("boilerplate", len(boilerplate))
     table = pa.concat_tables(cuts)
     write_partitions(work.output("cuts"), CUTS, table, routes(column(table, "part")))
-    path = work.output("boilerplate", name=f"boilerplate/{work.task.shard}.parquet")
+    path = work.output("boilerplate", name=f"boilerplate/{work.task.name}.parquet")
     write_partitions(path, BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
 
 

@@ -20,7 +20,7 @@ from curate.edits.texts import EditedTexts
 from curate.text.strings import string_buffers
 from manifests.hashing import UInt64
 from manifests.tables import open_table, read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 ROLES: Final = ("paragraphs", "sentences")
 _U64 = pa.uint64()
@@ -35,42 +35,42 @@ PASSAGES: Final = pa.schema([
 xxh3-64 of the document's host, 0 where it has none."""
 
 
-def passages_stage(config: DedupRecipe, work: ShardWork) -> None:
-    """dedup/passages, a part. Inputs: documents, marks (of selection, same part), kept (marks of dedup, same part).
-    Variables: source_rank.
+def passages_stage(config: DedupRecipe, work: Work) -> None:
+    """dedup/passages, a part. Inputs: documents, decisions (of selection, same part), kept (decisions of dedup, same
+    part). Variables: source_rank.
 
     Outputs: `paragraphs` and `sentences`, as configured: PASSAGES of the documents that deduplication kept, as
     selection edited them, by partition of their key. Text is read once, a row group at a time. Memory: 76 bytes a
     passage of the part."""
     found: dict[str, list[pa.Table]] = {role: [] for role in ROLES if getattr(config, role) is not None}
-    for rows, documents, marks in survivors(work):
-        order = order_of(config.survivor_order, documents, marks, work.variables["source_rank"])
-        edited = EditedTexts.of(documents["text"], marks["edits"], documents["n_bytes"].to_numpy())
+    for rows, documents, decisions in survivors(work):
+        order = order_of(config.survivor_order, documents, decisions, work.variables["source_rank"])
+        edited = EditedTexts.of(documents["text"], decisions["edits"], documents["n_bytes"].to_numpy())
         facts = pa.table({"row": rows, "order": np.ascontiguousarray(order[:, 0]),
                           "order_low": np.ascontiguousarray(order[:, 1]), "host": host_keys(documents["host"]),
                           "doc_id": documents["doc_id"]})
         work.count("documents", len(documents))
         work.count("bytes", int(edited.n_bytes.sum()))
         for role, tables in found.items():
-            tables.append(_occurrences(_units(config, role, edited), edited, facts, part_key(work.task.shard)))
+            tables.append(_occurrences(_units(config, role, edited), edited, facts, part_key(work.task.name)))
     for role, tables in found.items():
         table = pa.concat_tables([PASSAGES.empty_table(), *tables])
         work.count(role, len(table))
-        path = work.output(role, name=f"{role}/{work.task.shard}.parquet")
+        path = work.output(role, name=f"{role}/{work.task.name}.parquet")
         write_partitions(path, PASSAGES, table, table["key"].to_numpy() % np.uint64(config.partitions))
 
 
-def survivors(work: ShardWork) -> Iterator[tuple[Int64, pa.Table, pa.Table]]:
-    """(rows, documents, marks of selection) of what deduplication kept of a part, one row group at a time.
+def survivors(work: Work) -> Iterator[tuple[Int64, pa.Table, pa.Table]]:
+    """(rows, documents, decisions of selection) of what deduplication kept of a part, one row group at a time.
 
-    Inputs: documents, marks (of selection), kept (marks of dedup). Raises InputError where they do not belong
+    Inputs: documents, decisions (of selection), kept (decisions of dedup). Raises InputError where they do not belong
     together."""
-    yield from survivors_of(work.input("documents"), work.input("marks"), work.input("kept"))
+    yield from survivors_of(work.input("documents"), work.input("decisions"), work.input("kept"))
 
 
-def survivors_of(documents: str, marks: str, kept: str) -> Iterator[tuple[Int64, pa.Table, pa.Table]]:
+def survivors_of(documents: str, decisions: str, kept: str) -> Iterator[tuple[Int64, pa.Table, pa.Table]]:
     """`survivors` of one part, from the paths of its three tables."""
-    select, dedup = read_table(marks, _SELECT), read_table(kept, ["doc_id", "keep"])
+    select, dedup = read_table(decisions, _SELECT), read_table(kept, ["doc_id", "keep"])
     check_aligned(select["doc_id"], dedup["doc_id"], kept)
     with open_table(documents) as file:
         start = 0
@@ -78,7 +78,7 @@ def survivors_of(documents: str, marks: str, kept: str) -> Iterator[tuple[Int64,
             group = file.read_row_group(index, columns=_DOCUMENTS, use_threads=False)
             keep = dedup["keep"].slice(start, len(group))
             selected = select.slice(start, len(group))
-            check_aligned(group["doc_id"], selected["doc_id"], marks)
+            check_aligned(group["doc_id"], selected["doc_id"], decisions)
             rows = start + np.flatnonzero(keep.to_numpy())
             start += len(group)
             yield rows, group.filter(keep), selected.filter(keep)

@@ -1,6 +1,6 @@
 """Passages that stand more than once anywhere in the kept documents, found exactly and in bounded memory.
 
-    anchors (a part) -> repeated (a partition) -> contexts (a part) -> repeats (a partition) -> marks (a part)
+    anchors (a part) -> repeated (a partition) -> contexts (a part) -> repeats (a partition) -> decisions (a part)
 
 A window is `min_bytes` neighbouring bytes of one document. Windows of equal bytes have anchors of equal hash
 (`curate.dedup.kernels.anchors`), so only windows whose anchor's hash occurs again can have a twin: those alone are
@@ -30,7 +30,7 @@ from curate.text.strings import Bytes, Offsets, string_buffers
 from curate.text.words import Hashes
 from manifests.schema import EDITS
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _U64: Final = pa.uint64()
 _PART: Final = pa.field("part", _U64, nullable=False)
@@ -69,18 +69,18 @@ class EditedTexts:
         return string_buffers(self.texts)
 
 
-def edited_texts(work: ShardWork, only: Int64 | None = None) -> Iterator[EditedTexts]:
-    """The kept documents of a part, a row group at a time. Inputs: documents, select (its edits), marks (of dedup).
+def edited_texts(work: Work, only: Int64 | None = None) -> Iterator[EditedTexts]:
+    """The kept documents of a part, a row group at a time. Inputs: documents, select (its edits), decisions (of dedup).
 
     only: ascending rows to stop at; groups without any are passed over unread but for their ids."""
-    kept = read_table(work.input("marks"), ["doc_id", "keep"])
+    kept = read_table(work.input("decisions"), ["doc_id", "keep"])
     edits = read_table(work.input("select"), ["edits"])["edits"].combine_chunks()
     enters = kept["keep"].to_numpy()
     if only is not None:
         enters = enters & np.isin(np.arange(len(enters)), only)
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text", "n_bytes"]):
-        check_aligned(group["doc_id"], kept["doc_id"].slice(start, len(group)), work.input("marks"))
+        check_aligned(group["doc_id"], kept["doc_id"].slice(start, len(group)), work.input("decisions"))
         rows = start + np.flatnonzero(enters[start : start + len(group)])
         start += len(group)
         if len(rows):
@@ -95,8 +95,8 @@ def _taken(edits: pa.Array, rows: Int64) -> pa.Array:
     return pa.concat_arrays(chosen.chunks) if isinstance(chosen, pa.ChunkedArray) else chosen.cast(EDITS)
 
 
-def anchors_stage(config: SubstringConfig, work: ShardWork) -> None:
-    """dedup/anchors, a part. Inputs: documents, select, marks (of dedup).
+def anchors_stage(config: SubstringConfig, work: Work) -> None:
+    """dedup/anchors, a part. Inputs: documents, select, decisions (of dedup).
 
     Output: `anchors`, by partition of the hash; about 8 bytes for every min_bytes / 4 bytes of text."""
     seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
@@ -113,12 +113,12 @@ def anchors_stage(config: SubstringConfig, work: ShardWork) -> None:
     places = np.flatnonzero(fresh)
     grams = ordered[places]
     several = (np.diff(places, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
-    table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.shard), np.uint64),
+    table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.name), np.uint64),
                       "several": several})
     write_partitions(work.output("anchors"), ANCHORS, table, grams % np.uint64(config.partitions))
 
 
-def repeated_stage(config: SubstringConfig, work: ShardWork) -> None:
+def repeated_stage(config: SubstringConfig, work: Work) -> None:
     """dedup/repeated, a partition. Inputs: anchors (manifest of dedup/anchors). Variables:
     partition.
 
@@ -137,18 +137,18 @@ def repeated_stage(config: SubstringConfig, work: ShardWork) -> None:
     write_partitions(work.output("repeated"), REPEATED, found, routes(column(found, "part")))
 
 
-def contexts_stage(config: SubstringConfig, work: ShardWork) -> None:
-    """dedup/contexts, a part. Inputs: documents, select, marks (of dedup), signatures (same part), repeated
+def contexts_stage(config: SubstringConfig, work: Work) -> None:
+    """dedup/contexts, a part. Inputs: documents, select, decisions (of dedup), signatures (same part), repeated
     (manifest of dedup/repeated).
 
     Output: `contexts`, by partition of the hash: what the search compares. About 5 bytes for each byte of text that
     lies near a repeated anchor; 64 MB of them are held at a time, beside a row group of text."""
-    repeated = np.sort(column(gather_part(work.inputs("repeated", role="repeated"), REPEATED, work.task.shard), "gram"))
+    repeated = np.sort(column(gather_part(work.inputs("repeated", role="repeated"), REPEATED, work.task.name), "gram"))
     facts = read_table(work.input("signatures"), ["row", "order", "order_low", "doc_id"])
     work.write("contexts", partition_schema(CONTEXTS), _contexts(config, work, repeated, facts))
 
 
-def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
+def _contexts(config: SubstringConfig, work: Work, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
     rows = column(facts, "row")
     held: list[pa.Table] = []
     for some in edited_texts(work):
@@ -161,7 +161,7 @@ def _contexts(config: SubstringConfig, work: ShardWork, repeated: Hashes, facts:
         work.count("contexts", len(owner))
         work.count("bytes", len(found.buffers()[2] or b""))
         held.append(pa.table({
-            "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.shard), np.uint64), "row": owner,
+            "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.name), np.uint64), "row": owner,
             "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"], "doc_id": mine["doc_id"],
             "bytes": found.view(pa.large_binary())}, schema=CONTEXTS))
         if sum(table.nbytes for table in held) > _HELD_BYTES:
@@ -192,7 +192,7 @@ def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
     return np.asarray(ordered[place] == values)
 
 
-def repeats_stage(config: SubstringConfig, work: ShardWork) -> None:
+def repeats_stage(config: SubstringConfig, work: Work) -> None:
     """dedup/repeats, a partition. Inputs: contexts (manifest of dedup/contexts). Variables:
     partition.
 

@@ -48,9 +48,9 @@ def test_a_chain_of_a_thousand_does_not_vanish(tmp_path: Path, shuffled: bool) -
                     pa.nulls(n, pa.string()))
     config = DedupConfig(survivor_order=(SurvivorKey.SOURCE,), max_removed_fraction=1.0, partitions=3)
     outcome = deduplicate([Texts("chain", "part-chain.parquet", "id", lambda: [rows])], config, str(tmp_path))
-    marks = pq.read_table(tmp_path / "part-chain.parquet").to_pylist()
-    kept = {int(r["id"]) for r in marks if r["keep"]}
-    for row in marks:
+    decisions = pq.read_table(tmp_path / "part-chain.parquet").to_pylist()
+    kept = {int(r["id"]) for r in decisions if r["keep"]}
+    for row in decisions:
         if not row["keep"]:
             assert int(row["duplicate_of"]) in kept
             assert abs(int(row["id"]) - int(row["duplicate_of"])) == 1

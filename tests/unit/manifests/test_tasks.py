@@ -8,20 +8,20 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests.records import ShardRecord, read_record, record_name, staleness
+from manifests.records import TaskRecord, read_record, record_name, staleness
 from manifests.storage import Storage
 from manifests.tables import read_partition, read_table, write_partitions
-from manifests.tasks import InputRef, ShardTask, ShardWork, execute
+from manifests.tasks import InputRef, StageTask, Work, execute
 
 SCHEMA = pa.schema([pa.field("n", pa.int64())])
 
 
-def task(**changes: Any) -> ShardTask:
-    plain = ShardTask("double", 1, "crawl/part-0", 2, {"factor": 2}, {"numbers": InputRef(("in.parquet",), "d1")}, {})
+def task(**changes: Any) -> StageTask:
+    plain = StageTask("double", 1, "crawl/part-0", 2, {"factor": 2}, {"numbers": InputRef(("in.parquet",), "d1")}, {})
     return replace(plain, **changes)
 
 
-def double(factor: int, work: ShardWork) -> None:
+def double(factor: int, work: Work) -> None:
     table = read_table(work.input("numbers"))
     work.count("rows", len(table))
     work.write("numbers", SCHEMA, [pa.table({"n": [n * factor for n in table["n"].to_pylist()]}, SCHEMA)])
@@ -48,7 +48,7 @@ def test_a_shard_exists_when_its_record_does(storage: Storage) -> None:
 
 
 def test_failed_work_leaves_nothing(storage: Storage) -> None:
-    def fail(config: Any, work: ShardWork) -> None:
+    def fail(config: Any, work: Work) -> None:
         Path(work.output("numbers")).write_bytes(b"half")
         raise ValueError("broken")
 
@@ -60,7 +60,7 @@ def test_failed_work_leaves_nothing(storage: Storage) -> None:
 def test_work_that_fails_again_keeps_the_old_shard(storage: Storage) -> None:
     execute(storage, task(), double)
 
-    def fail(config: Any, work: ShardWork) -> None:
+    def fail(config: Any, work: Work) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011
@@ -74,7 +74,7 @@ def test_work_that_fails_again_keeps_the_old_shard(storage: Storage) -> None:
     ({"config_fields": {"factor": 3}}, "factor: 2 -> 3"),
     ({"config_fields": {"factor": {"deep": 1}}}, "factor: 2 -> {'deep': 1}"),
     ({"inputs": {"numbers": InputRef(("in.parquet",), "d2")}}, "input numbers changed"),
-    ({"variables": {"source": "x"}}, "shard: None -> {'source': 'x'}"),
+    ({"variables": {"source": "x"}}, "task: None -> {'source': 'x'}"),
 ])
 def test_staleness_names_the_field(storage: Storage, changes: dict[str, Any], reason: str | None) -> None:
     execute(storage, task(), double)
@@ -93,15 +93,15 @@ def test_a_record_without_its_outputs_does_not_count(storage: Storage, harm: str
 
 
 def test_a_torn_record_does_not_count() -> None:
-    assert ShardRecord.from_json(b'{"identity": {"stage"') is None
-    assert ShardRecord.from_json(b"[]") is None
+    assert TaskRecord.from_json(b'{"identity": {"stage"') is None
+    assert TaskRecord.from_json(b"[]") is None
 
 
 def test_a_record_whose_fields_were_edited_does_not_count(storage: Storage) -> None:
     record = execute(storage, task(), double)
     fields = json.loads(record.to_json())
     fields["identity"]["version"] = 9
-    assert ShardRecord.from_json(json.dumps(fields).encode()) is None
+    assert TaskRecord.from_json(json.dumps(fields).encode()) is None
 
 
 def test_partitions_come_back_in_order(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_language_models_and_word_lists_are_inputs_by_their_bytes() -> None:
     assert recipe.perplexity is not None
     assert set(recipe.perplexity.reading().model_dump()) == {"normalise", "sentence"}
     assert set(recipe.perplexity.cuts().model_dump()) == {"head", "middle", "cutoffs"}
-    assert recipe.crawled() == ["crawl"]
+    assert recipe.by_source().crawled() == ["crawl"]
 
 
 @pytest.mark.parametrize(("fields", "said"), [

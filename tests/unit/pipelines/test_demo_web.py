@@ -236,7 +236,8 @@ def _perfect(truth: Rows) -> dict[str, Rows]:
 def _check(tables: dict[str, Rows], tmp_path: Path, web: Path, train_rows: int = 600) -> Report:
     run = tmp_path / "run"
     stages = {"extract": ("extract", "documents"), "exclusions": ("extract", "exclusions"),
-              "select": ("select", "marks"), "dedup": ("dedup/marks", "marks"), "cuts": ("decontaminate", "marks"),
+              "select": ("select", "decisions"), "dedup": ("dedup/decisions", "decisions"),
+              "cuts": ("decontaminate", "decisions"),
               "clean": ("clean", "documents")}
     manifests: dict[str, Rows] = {}
     known = {"doc_id": pa.binary(16), "duplicate_of": pa.binary(16), "parent_id": pa.binary(16),

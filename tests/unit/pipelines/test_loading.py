@@ -17,7 +17,7 @@ def test_a_short_recipe_takes_defaults() -> None:
     recipe = validate(PLAIN)
     assert recipe.select.alpha == 9
     assert recipe.dedup.threshold == 0.8
-    assert recipe.source_rank() == {"web": 0, "books": 1}
+    assert recipe.by_source().rank() == {"web": 0, "books": 1}
 
 
 @pytest.mark.parametrize(("change", "says"), [

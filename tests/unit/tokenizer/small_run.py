@@ -12,11 +12,11 @@ import pyarrow as pa
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import TOKENS
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, StageFunction, execute
+from manifests.tasks import InputRef, StageFunction, StageTask, execute
 from tokenizer.encoding.encode import byte_alphabet
 from tokenizer.mixture.mix import count_tokens, plan_mixture
 from tokenizer.mixture.mixture_config import MixtureConfig
@@ -62,13 +62,13 @@ class SmallRun:
     def __init__(self, root: Path, seed: int = 7) -> None:
         self.root, self.seed = root, seed
         self.storage = Storage(str(root))
-        self.records: dict[tuple[str, str], ShardRecord] = {}
+        self.records: dict[tuple[str, str], TaskRecord] = {}
         self.groups: dict[bytes, bytes] = {}
 
     def execute(self, stage: str, shard: str, function: StageFunction, config: Any,
-                inputs: dict[str, list[str]], **variables: Any) -> ShardRecord:
+                inputs: dict[str, list[str]], **variables: Any) -> TaskRecord:
         refs = {name: InputRef(tuple(paths), "") for name, paths in inputs.items()}
-        record = execute(self.storage, ShardTask(stage, 1, shard, config, {}, refs, variables), function)
+        record = execute(self.storage, StageTask(stage, 1, shard, config, {}, refs, variables), function)
         self.records[stage, shard] = record
         return record
 

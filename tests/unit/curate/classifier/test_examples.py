@@ -10,13 +10,14 @@ import pytest
 
 from curate.classifier.config import ClassifierConfig
 from curate.classifier.examples import examples
+from curate.classifier.kinds import halvings
 from curate.classifier.near import near_duplicates
-from curate.classifier.samples import halvings, samples
-from manifests.records import ShardRecord
+from curate.classifier.samples import samples
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 Web = dict[str, dict[str, str]]
 
 

@@ -13,11 +13,11 @@ from curate.classifier.labels import folds, labels
 from curate.classifier.links import LINKED_HOSTS, LINKED_URLS
 from curate.classifier.sites import registered_domain
 from curate.text.urls import url_keys
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 Part = Callable[..., str]
 
 PAGES = [
@@ -37,7 +37,7 @@ def index(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {"urls": str(folder / "urls.parquet"), "hosts": str(folder / "hosts.parquet")}
 
 
-def _rows(storage: Storage, record: ShardRecord) -> pl.DataFrame:
+def _rows(storage: Storage, record: TaskRecord) -> pl.DataFrame:
     return pl.DataFrame(read_table(storage.path(record.output("labels").path)))
 
 

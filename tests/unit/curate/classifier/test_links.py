@@ -14,12 +14,12 @@ from curate.classifier.config import LinksConfig
 from curate.classifier.links import LinkReason, judge_submissions, link_index, links, read_linked_hosts
 from curate.sources.reddit import read_submissions
 from curate.text.urls import normalise_urls, url_keys
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
 from tests.paths import DATA
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 
 SUBMISSIONS = [
     {"url": "http://good.org/a/?utm_source=r", "score": 3, "is_self": False},

@@ -13,24 +13,25 @@ import pyarrow as pa
 import pytest
 
 from curate.classifier.config import ClassifierConfig, LabelsConfig, SelectConfig
+from curate.classifier.kinds import Kind
 from curate.classifier.labels import labels
 from curate.classifier.metrics import auc, metrics
-from curate.classifier.samples import Kind, samples
+from curate.classifier.samples import samples
 from curate.classifier.scorer import NEGATIVE, POSITIVE
 from curate.classifier.training import classifier
 from manifests.errors import StageError
 from manifests.hashing import id_words, keyed_hash
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 Part = Callable[..., str]
 Web = dict[str, dict[str, str]]
 SMALL = ClassifierConfig(buckets=2000, min_count=1, epochs=5)
 
 
-def _table(storage: Storage, record: ShardRecord, role: str) -> pl.DataFrame:
+def _table(storage: Storage, record: TaskRecord, role: str) -> pl.DataFrame:
     return pl.DataFrame(read_table(storage.path(record.output(role).path)))
 
 
@@ -72,7 +73,7 @@ def test_the_same_samples_give_the_same_bytes_in_any_order(sampled: list[str], r
 
 
 def test_a_fold_is_scored_by_a_model_without_it(
-        sampled: list[str], models: list[ShardRecord], storage: Storage) -> None:
+        sampled: list[str], models: list[TaskRecord], storage: Storage) -> None:
     rows = pl.concat([pl.DataFrame(read_table(storage.path(path))) for path in sampled])
     for number, record in enumerate(models[:3]):
         inside = rows.filter(pl.col("fold") == number)
@@ -139,7 +140,7 @@ def test_a_fold_that_holds_all_positives_is_named(run: Run, part: Part, storage:
     run("classifier", "model", classifier, SMALL, {"examples": paths}, fold=None)
 
 
-def test_metrics_of_held_out_hosts(models: list[ShardRecord], run: Run, storage: Storage) -> None:
+def test_metrics_of_held_out_hosts(models: list[TaskRecord], run: Run, storage: Storage) -> None:
     scores = [record.output("scores").path for record in models[:3]]
     record = run("classifier/metrics", "metrics", metrics, SelectConfig(alpha=4.5), {"scores": scores})
     assert record.outputs[0].path == "classifier/metrics/metrics.json"

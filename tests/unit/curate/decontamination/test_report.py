@@ -17,9 +17,9 @@ from curate.decontamination.report import overlaps_stage, report_index_stage, re
 from curate.decontamination.touches import ngram_of
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from pipelines.cli.main import app
-from tests.unit.curate.decontamination.test_marks import (
+from tests.unit.curate.decontamination.test_decisions import (
     COMMON,
     QUESTION,
     Run,
@@ -33,7 +33,7 @@ from tests.unit.curate.decontamination.test_marks import (
 
 def plain_report(run: Run, parts: dict[str, tuple[list[str], list[bool]]], texts: dict[tuple[str, str], str],
                  ngrams: dict[str, int]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(documents, documents left) by (benchmark, item), from the marks and every word of every text."""
+    """(documents, documents left) by (benchmark, item), from the decisions and every word of every text."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for (benchmark, item), text in texts.items():
         n = ngrams[benchmark]
@@ -41,7 +41,7 @@ def plain_report(run: Run, parts: dict[str, tuple[list[str], list[bool]]], texts
         grams = {tuple(w[i : i + n]) for i in range(len(w) - n + 1)}
         total = left = 0
         for shard, (documents, keep) in parts.items():
-            for document, selected, mark in zip(documents, keep, run.marks(shard), strict=True):
+            for document, selected, mark in zip(documents, keep, run.decisions(shard), strict=True):
                 spans = overlaps(document, grams, n) if selected else []
                 raw = [(len(document[:a].encode()), len(document[:b].encode())) for a, b in spans]
                 total += bool(raw)
@@ -54,12 +54,12 @@ def report(run: Run, shards: list[str]) -> list[dict[str, Any]]:
     run.stage("decontaminate/report_index", report_index_stage, ["items"],
               {"benchmarks": [b.path for b in run.config.benchmarks]})
     run.stage("decontaminate/overlaps", overlaps_stage, shards, {
-        "documents": ["extract/*.parquet"], "marks": ["decontaminate/marks/*.parquet"],
+        "documents": ["extract/*.parquet"], "decisions": ["decontaminate/decisions/*.parquet"],
         "grams": ["decontaminate/report_index/grams.parquet"]})
     storage = Storage(str(run.root))
     inputs = {"items": InputRef(("decontaminate/report_index/items.parquet",), "")}
     inputs |= {role: InputRef(("decontaminate/overlaps/manifest.parquet",), "", role) for role in ("matches", "counts")}
-    execute(storage, ShardTask("decontaminate/report", 1, "report", run.config, {}, inputs, {}), report_stage)
+    execute(storage, StageTask("decontaminate/report", 1, "report", run.config, {}, inputs, {}), report_stage)
     return read_table(str(run.root / "decontaminate/report/items.parquet")).to_pylist()
 
 
@@ -135,10 +135,10 @@ def test_command_cuts_every_planted_leak(tmp_path: Path) -> None:
     facts = json.loads(result.stdout)
     assert (facts["documents"], facts["documents_contaminated"]) == (53, 43)
     assert facts["dropped"] == {"no_piece_left": 3}
-    marks = read_table(str(out / "part-in.parquet"))
-    assert marks.column_names == ["doc_id", "keep", "reason", "cuts", "pieces"]
-    assert marks["doc_id"].to_pylist() == ids
-    for i, (text, mark) in enumerate(zip(texts, marks.to_pylist(), strict=True)):
+    decisions = read_table(str(out / "part-in.parquet"))
+    assert decisions.column_names == ["doc_id", "keep", "reason", "cuts", "pieces"]
+    assert decisions["doc_id"].to_pylist() == ids
+    for i, (text, mark) in enumerate(zip(texts, decisions.to_pylist(), strict=True)):
         assert bool(mark["cuts"]) == (i < 40)
         raw = text.encode()
         for cut in mark["cuts"]:  # every cut is confirmed by its words in its item, thirteen or more
@@ -163,9 +163,9 @@ def test_command_equals_the_stages(tmp_path: Path) -> None:
         arguments += ["--benchmarks", benchmark.path, "--fields", f"{benchmark.name}={','.join(benchmark.fields)}"]
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
     mine = read_table(str(tmp_path / "out/part-p.parquet")).to_pylist()
-    named = [{**c, "item": "0"} if c["benchmark"] == "quiz" else c for m in run.marks("crawl/p") for c in m["cuts"]]
+    named = [{**c, "item": "0"} if c["benchmark"] == "quiz" else c for m in run.decisions("crawl/p") for c in m["cuts"]]
     assert [c for m in mine for c in m["cuts"]] == named  # without --item-id items are numbered
-    assert [m["pieces"] for m in mine] == [m["pieces"] for m in run.marks("crawl/p")]
+    assert [m["pieces"] for m in mine] == [m["pieces"] for m in run.decisions("crawl/p")]
 
 
 def test_command_names_what_is_wrong(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_command_names_files_that_cannot_be_read_and_does_the_others(tmp_path: P
     assert result.exit_code == 1
     assert all(f"curate: {tmp_path / name}: " in result.stderr for name in ("torn.parquet", "empty.jsonl"))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["part-good.parquet", "report"]
-    marks = read_table(str(tmp_path / "out/part-good.parquet"))
-    assert marks["cuts"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
+    decisions = read_table(str(tmp_path / "out/part-good.parquet"))
+    assert decisions["cuts"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
     for name in ("cuts", "pieces"):
-        assert b"UTF-8 bytes, not" in marks.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")
+        assert b"UTF-8 bytes, not" in decisions.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")

@@ -13,19 +13,19 @@ import pyarrow as pa
 
 from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
+from curate.dedup.decisions import decisions_stage, summary_stage
 from curate.dedup.exact import copies_stage, exact_stage
-from curate.dedup.marks import marks_stage, summary_stage
 from curate.dedup.resolve import resolve_stage
 from curate.dedup.search import bands_stage, candidates_stage
 from curate.dedup.signing import signatures_stage
 from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
 from curate.dedup.verify import shingles_stage
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 
 MASK = (1 << 64) - 1
 BASE = 0x9E3779B97F4A7C15
@@ -159,7 +159,7 @@ class Run:
 
     root: Path
     config: Any
-    records: dict[str, list[ShardRecord]] = field(default_factory=dict)
+    records: dict[str, list[TaskRecord]] = field(default_factory=dict)
 
     def stage(self, name: str, function: Callable[[Any, Any], None], shards: Sequence[str],
               inputs: Callable[[str], dict[str, str]],
@@ -168,10 +168,10 @@ class Run:
         done = []
         for shard in shards:
             refs = {k: InputRef((v,), "") for k, v in inputs(shard).items()}
-            task = ShardTask(name, 1, shard, self.config, {}, refs, variables(shard))
+            task = StageTask(name, 1, shard, self.config, {}, refs, variables(shard))
             done.append(execute(storage, task, function))
         self.records[name] = done
-        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in done for o in r.outputs]
         (self.root / name).mkdir(parents=True, exist_ok=True)
         write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
@@ -182,7 +182,7 @@ class Run:
 
 
 def prepare(root: Path, parts: dict[str, list[Doc]], group: int = 3) -> None:
-    """Write the extracted documents and selection marks of a corpus, in row groups of a few documents."""
+    """Write the extracted documents and selection decisions of a corpus, in row groups of a few documents."""
     for shard, docs in parts.items():
         for i, doc in enumerate(docs):
             doc.doc_id = doc.doc_id or document_id("test", shard, i)
@@ -207,14 +207,14 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
     def of_part(**names: str) -> Callable[[str], dict[str, str]]:
         return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
 
-    documents, marks = "extract/*.parquet", "select/*.parquet"
+    documents, decisions = "extract/*.parquet", "select/*.parquet"
     by_url = pieces if config.urls else []
     run.stage("dedup/url_keys", url_keys_stage, shards if config.urls else [],
-              of_part(documents=documents, marks=marks),
+              of_part(documents=documents, decisions=decisions),
               lambda shard: {"source_rank": ranks})
     run.stage("dedup/urls", urls_stage, by_url, of_part(url_keys="dedup/url_keys/manifest.parquet"), partition)
     run.stage("dedup/signatures", signatures_stage, shards,
-              of_part(documents=documents, marks=marks, losers="dedup/urls/manifest.parquet"),
+              of_part(documents=documents, decisions=decisions, losers="dedup/urls/manifest.parquet"),
               lambda shard: {"source_rank": ranks})
     run.stage("dedup/exact", exact_stage, pieces if config.exact else [],
               of_part(text_hashes="dedup/signatures/manifest.parquet"), partition)
@@ -226,7 +226,7 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
     run.stage("dedup/buckets", buckets_stage, pieces, of_part(
         buckets="dedup/candidates/*.parquet", homes="dedup/components/homes/*.parquet"))
     run.stage("dedup/shingles", shingles_stage, shards, of_part(
-        documents=documents, marks=marks, signatures="dedup/signatures/*.parquet",
+        documents=documents, decisions=decisions, signatures="dedup/signatures/*.parquet",
         members="dedup/components/manifest.parquet"))
     run.stage("dedup/resolve", resolve_stage, pieces, of_part(
         buckets="dedup/buckets/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
@@ -235,19 +235,19 @@ def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, rank
     run.stage("dedup/url_copies", url_copies_stage, by_url, of_part(
         copies="dedup/urls/manifest.parquet", removals="dedup/resolve/manifest.parquet",
         drops="dedup/copies/manifest.parquet"), partition)
-    run.stage("dedup/marks", marks_stage, shards, of_part(
-        documents=documents, marks=marks, removals="dedup/resolve/manifest.parquet",
+    run.stage("dedup/decisions", decisions_stage, shards, of_part(
+        documents=documents, decisions=decisions, removals="dedup/resolve/manifest.parquet",
         drops="dedup/copies/manifest.parquet", url_drops="dedup/url_copies/manifest.parquet",
         members="dedup/components/manifest.parquet"))
-    run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/marks/manifest.parquet"))
+    run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/decisions/manifest.parquet"))
     return run
 
 
 def found(root: Path, parts: dict[str, list[Doc]]) -> dict[bytes, Verdict]:
-    """The marks of a run, by document."""
+    """The decisions of a run, by document."""
     out = {}
     for shard, docs in parts.items():
-        rows = read_table(str(root / f"dedup/marks/{shard}.parquet")).to_pylist()
+        rows = read_table(str(root / f"dedup/decisions/{shard}.parquet")).to_pylist()
         assert [r["doc_id"] for r in rows] == [d.doc_id for d in docs]
         for r in rows:
             assert r["keep"] == (r["reason"] is None)

@@ -116,10 +116,10 @@ def test_one_document_a_url_across_runs(tmp_path: Path) -> None:
 
 def test_an_index_holds_what_was_kept_and_no_text(tmp_path: Path) -> None:
     rows = corpus(4)
-    marks, _ = dedup(tmp_path / "a", {"a": rows})
+    decisions, _ = dedup(tmp_path / "a", {"a": rows})
     index = pq.read_table(tmp_path / "a/index/part-a.parquet")
-    assert index["own_id"].to_pylist() == [k for k, v in marks.items() if v["keep"]]
-    kept = [t for i, t in rows if marks[i]["keep"]]
+    assert index["own_id"].to_pylist() == [k for k, v in decisions.items() if v["keep"]]
+    kept = [t for i, t in rows if decisions[i]["keep"]]
     assert np.array_equal(np.array(index["minima"].to_pylist(), np.uint32), minhash(pa.array(kept), CONFIG))
     assert "text" not in index.column_names
 
@@ -135,7 +135,7 @@ def test_the_command_keeps_and_takes_an_index(tmp_path: Path) -> None:
     for name, some in (("old", [text, prose(6, 90)]), ("new", [edited(text, 3), prose(7, 90)])):
         lines = (json.dumps({"id": f"{name}{i}", "text": t}) + "\n" for i, t in enumerate(some))
         (tmp_path / f"{name}.jsonl").write_text("".join(lines))
-    old, out = str(tmp_path / "marks"), str(tmp_path / "out")
+    old, out = str(tmp_path / "decisions"), str(tmp_path / "out")
     run(str(tmp_path / "old.jsonl"), "--out", old, "--keep-index")
     assert index_folder(old, "x") == f"{old}/index"
     assert run(str(tmp_path / "new.jsonl"), "--out", out, "--against", old)["kept"] == 1

@@ -71,7 +71,7 @@ def test_a_url_survivor_that_is_a_duplicate_hands_on_its_survivor(tmp_path: Path
     assert [v.reason for v in verdicts] == ["url_duplicate", "exact_duplicate", "url_duplicate", "near_duplicate", None]
     assert [v.survivor for v in verdicts] == [best] * 4 + [None]
     assert verdicts[0] == Verdict("url_duplicate", best, None)
-    assert run.total("dedup/marks", "dropped_url_duplicate") == 2
+    assert run.total("dedup/decisions", "dropped_url_duplicate") == 2
 
 
 def test_without_exact_copies_are_near_duplicates(tmp_path: Path) -> None:

@@ -59,10 +59,10 @@ def test_marks_equal_the_rules(tmp_path: Path) -> None:
     assert reasons.count("near_duplicate") >= 6
     assert reasons.count("exact_duplicate") >= 3
     for reason in ("exact_duplicate", "near_duplicate", "not_selected"):
-        assert run.total("dedup/marks", f"dropped_{reason}") == reasons.count(reason)
-    assert run.total("dedup/marks", "documents") == len(docs)
-    assert run.total("dedup/marks", "kept") == reasons.count(None)
-    assert run.total("dedup/marks", "documents[books]") == 3
+        assert run.total("dedup/decisions", f"dropped_{reason}") == reasons.count(reason)
+    assert run.total("dedup/decisions", "documents") == len(docs)
+    assert run.total("dedup/decisions", "kept") == reasons.count(None)
+    assert run.total("dedup/decisions", "documents[books]") == 3
     assert run.total("dedup/signatures", "documents_without_words") == 3
 
 
@@ -73,7 +73,7 @@ def test_partitions_and_order_of_parts_change_nothing(tmp_path: Path, partitions
     turned = dict(reversed(list(parts.items())))
     run_dedup(tmp_path / "b", turned, CONFIG.model_copy(update={"partitions": partitions}), RANKS)
     for shard in parts:
-        name = f"dedup/marks/{shard}.parquet"
+        name = f"dedup/decisions/{shard}.parquet"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -99,9 +99,10 @@ def test_a_chain_is_one_cluster_whatever_else_there_is(tmp_path: Path) -> None:
     names = []
     for folder, more in (("few", {}), ("more", {f"crawl/other-{i}": [Doc(prose(50 + i, 80))] for i in range(9)})):
         run_dedup(tmp_path / folder, {**parts, **more}, config, RANKS)
-        marks = [r for s in parts for r in read_table(str(tmp_path / folder / f"dedup/marks/{s}.parquet")).to_pylist()]
-        assert [m["keep"] for m in marks] == [True, True, False, True, False]
-        clusters = [m["cluster_id"] for m in marks]
+        found = (read_table(str(tmp_path / folder / f"dedup/decisions/{s}.parquet")) for s in parts)
+        decisions = [r for table in found for r in table.to_pylist()]
+        assert [m["keep"] for m in decisions] == [True, True, False, True, False]
+        clusters = [m["cluster_id"] for m in decisions]
         assert clusters[1] is clusters[4] is None
         assert clusters[0] == clusters[2] == clusters[3] is not None
         names.append(clusters)
@@ -150,7 +151,7 @@ def test_a_component_larger_than_memory_passes_in_rounds(tmp_path: Path, monkeyp
     run = run_dedup(tmp_path / "rounds", parts, CONFIG, RANKS)
     assert run.total("dedup/resolve", "rounds") == run.total("dedup/resolve", "documents") > 9
     for shard in parts:
-        name = f"dedup/marks/{shard}.parquet"
+        name = f"dedup/decisions/{shard}.parquet"
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "rounds" / name).read_bytes()
 
 
@@ -176,13 +177,13 @@ def test_marks_of_other_documents_are_refused(tmp_path: Path) -> None:
     parts = {"crawl/part-a": [Doc("a b"), Doc("c d")]}
     prepare(tmp_path, parts)
     path = str(tmp_path / "select/crawl/part-a.parquet")
-    marks = read_table(path)
-    for wrong in (marks.take([1, 0]), marks.slice(0, 1)):
-        write_table(path, marks.schema, [wrong])
+    decisions = read_table(path)
+    for wrong in (decisions.take([1, 0]), decisions.slice(0, 1)):
+        write_table(path, decisions.schema, [wrong])
         with pytest.raises(InputError, match="order"):
             Run(tmp_path, CONFIG).stage(
                 "dedup/signatures", signatures_stage, list(parts),
-                lambda s: {"documents": f"extract/{s}.parquet", "marks": f"select/{s}.parquet"},
+                lambda s: {"documents": f"extract/{s}.parquet", "decisions": f"select/{s}.parquet"},
                 lambda s: {"source_rank": RANKS})
 
 

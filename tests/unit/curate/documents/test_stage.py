@@ -24,10 +24,10 @@ from curate.sources.warc import WarcEntry, read_warc
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import EXCLUSIONS
 from manifests.storage import Storage
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from tests.paths import DATA
 
 PLAIN = ExtractConfig(identify_language=False)
@@ -42,16 +42,16 @@ def page(url: str, body: bytes, status: str = "200 OK", kind: str = "text/html",
     return gzip.compress(head.encode() + block + b"\r\n\r\n")
 
 
-def run(folder: Path, data: bytes | Path, kind: str, config: ExtractConfig = PLAIN, **variables: Any) -> ShardRecord:
+def run(folder: Path, data: bytes | Path, kind: str, config: ExtractConfig = PLAIN, **variables: Any) -> TaskRecord:
     path = data if isinstance(data, Path) else folder / "input"
     if isinstance(data, bytes):
         path.write_bytes(data)
     facts = {"source": "crawl", "origin_path": "a/input", "kind": kind, **variables}
-    task = ShardTask("extract", 1, "crawl/part-0", config, {}, {"source": InputRef((str(path),), "")}, facts)
+    task = StageTask("extract", 1, "crawl/part-0", config, {}, {"source": InputRef((str(path),), "")}, facts)
     return execute(Storage(str(folder / "run")), task, extract)
 
 
-def tables(folder: Path, record: ShardRecord) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def tables(folder: Path, record: TaskRecord) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     assert [o.role for o in record.outputs] == ["documents", "exclusions"]
     assert [o.path for o in record.outputs] == ["extract/crawl/part-0.parquet",
                                                "extract/crawl/exclusions/part-0.parquet"]

@@ -28,7 +28,7 @@ from manifests.errors import InputError
 from manifests.schema import DOCUMENTS
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from tests.arpa_models import arpa_text, estimate, log10_of
 
 SENTENCES = [line.split() for line in (
@@ -186,12 +186,12 @@ def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path,
     texts = [f"the cat sat on the {'zz ' * (i + 1)}" for i in range(10)] + ["le chat est sur la route", " ", "the cat"]
     documents = _documents(storage, "crawl", texts, ["en"] * 10 + ["fr", "en", None])
     refs = {"documents": InputRef((documents,), ""), "perplexity_en": InputRef((str(arpa),), "")}
-    made = execute(storage, ShardTask("signals", 1, "crawl/part-one", PerplexityReading(), {}, refs, {}), given_signals)
+    made = execute(storage, StageTask("signals", 1, "crawl/part-one", PerplexityReading(), {}, refs, {}), given_signals)
     assert made.counters == {"documents": 13, "with_perplexity": 10}
     found = read_table(storage.path(made.output("signals").path))["signal_perplexity"].to_pylist()
     assert found[10:] == [None, None, None]
     assert found[:10] == sorted(found[:10])
-    cut = execute(storage, ShardTask("signals/cutoffs", 1, "cutoffs", PerplexityCuts(), {}, {
+    cut = execute(storage, StageTask("signals/cutoffs", 1, "cutoffs", PerplexityCuts(), {}, {
         "histograms": InputRef((storage.path(made.output("histogram").path),), "")}, {"sources": ["crawl"]}), cutoffs)
     table = read_table(storage.path(cut.output("cutoffs").path))
     assert table.to_pylist() == [{"language": "en", "head": pytest.approx(found[2], rel=1e-3),
@@ -199,9 +199,9 @@ def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path,
     config = SelectConfig(filtered_sources=(), perplexity_buckets=(Bucket.HEAD, Bucket.MIDDLE))
     inputs = {"documents": documents, "signals": storage.path(made.output("signals").path),
               "perplexity_cutoffs": storage.path(cut.output("cutoffs").path)}
-    marks = execute(storage, ShardTask("select", 1, "crawl/part-one", config, {}, {
+    marks = execute(storage, StageTask("select", 1, "crawl/part-one", config, {}, {
         name: InputRef((path,), "") for name, path in inputs.items()}, {"seed": 0, "crawled": ["crawl"]}), select)
-    rows = read_table(storage.path(marks.output("marks").path)).to_pylist()
+    rows = read_table(storage.path(marks.output("decisions").path)).to_pylist()
     assert [r["perplexity_bucket"] for r in rows] == ["head"] * 3 + ["middle"] * 3 + ["tail"] * 4 + [None] * 3
     assert [r["reason"] for r in rows] == [None] * 6 + ["perplexity_tail"] * 4 + [None] * 3
     assert rows[9]["value"] == found[9]

@@ -16,12 +16,12 @@ from curate.classifier.scores import BIN_SHIFT, HISTOGRAM
 from curate.selection.keep import CUTOFFS, SelectReason, cutoffs, judge_scores
 from manifests.errors import StageError
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import ID
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 
 
 def _documents(n: int, languages: list[str | None] | None = None) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Selection on a small web: who scores whom, who stays, and what the marks and counters say."""
+"""Selection on a small web: who scores whom, who stays, and what the decisions and counters say."""
 
 from __future__ import annotations
 
@@ -28,56 +28,56 @@ from curate.selection.keep import SelectReason
 from curate.selection.select import select
 from manifests.errors import InputError, StageError
 from manifests.hashing import id_words, uniform
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 Web = dict[str, dict[str, str]]
 
 
-def _manifest(models: list[ShardRecord], storage: Storage) -> str:
-    rows = [(r.identity.shard, o.role, o.path, o.n_bytes, o.n_rows, o.digest) for r in models for o in r.outputs]
+def _manifest(models: list[TaskRecord], storage: Storage) -> str:
+    rows = [(r.identity.task, o.role, o.path, o.n_bytes, o.n_rows, o.digest) for r in models for o in r.outputs]
     path = storage.path("classifier/manifest.parquet")
     columns = [list(column) for column in zip(*rows, strict=True)]
     write_table(path, STAGE_MANIFEST, [pa.table(columns, schema=STAGE_MANIFEST)])
     return path
 
 
-def _inputs(web: Web, name: str, models: list[ShardRecord], storage: Storage, run: Run) -> dict[str, str]:
+def _inputs(web: Web, name: str, models: list[TaskRecord], storage: Storage, run: Run) -> dict[str, str]:
     inputs = {**web[name], "models": _manifest(models, storage)}
     record = run("classifier/scores", name, scores, ScoresConfig(), inputs)
     return {**web[name], "scores": storage.path(record.output("scores").path)}
 
 
-def _marks(storage: Storage, record: ShardRecord) -> pl.DataFrame:
-    table = read_table(storage.path(record.output("marks").path))
+def _decisions(storage: Storage, record: TaskRecord) -> pl.DataFrame:
+    table = read_table(storage.path(record.output("decisions").path))
     assert table.schema.equals(SELECT_MARKS)
     return pl.DataFrame(table)
 
 
 def test_scores_come_from_the_model_that_has_not_seen_the_host(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     record = run("select", "crawl/one", select, SelectConfig(), _inputs(web, "crawl/one", models, storage, run))
-    marks = _marks(storage, record)
+    decisions = _decisions(storage, record)
     labels = pl.DataFrame(read_table(web["crawl/one"]["labels"]))
     texts = read_table(web["crawl/one"]["documents"])["text"]
     lines = classifier_lines(texts, 2048)
     by_model = np.stack([load_scorer(storage.path(m.output("model").path)).score(lines) for m in models])
     expected = by_model[labels["fold"].to_numpy(), np.arange(len(lines))]
-    assert marks["quality_score"].to_numpy().tolist() == expected.tolist()
+    assert decisions["quality_score"].to_numpy().tolist() == expected.tolist()
     held_out = pl.concat([pl.DataFrame(read_table(storage.path(m.output("scores").path))) for m in models[:3]])
-    joined = marks.join(held_out, on="doc_id")
-    assert joined.height == marks.height
+    joined = decisions.join(held_out, on="doc_id")
+    assert joined.height == decisions.height
     assert (joined["quality_score"] == joined["score"]).all()
 
 
 def test_the_keep_rule_follows_the_stored_score(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     inputs = _inputs(web, "crawl/one", models, storage, run)
     record = run("select", "crawl/one", select, SelectConfig(alpha=3.0, filtered_sources=("crawl",)), inputs)
-    table = read_table(storage.path(record.output("marks").path))
+    table = read_table(storage.path(record.output("decisions").path))
     score = table["quality_score"].to_numpy()
     u = uniform(7, "select", id_words(table["doc_id"]))
     assert table["keep"].to_numpy().tolist() == (u * (2 - score.astype(float)) ** 3 < 1).tolist()
@@ -96,17 +96,17 @@ def test_the_keep_rule_follows_the_stored_score(
 
 
 def test_other_sources_keep_all_and_are_scored(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     record = run("select", "books/one", select, SelectConfig(), _inputs(web, "books/one", models, storage, run))
-    marks = _marks(storage, record)
-    assert marks["keep"].all()
-    assert marks["quality_score"].null_count() == 0
+    decisions = _decisions(storage, record)
+    assert decisions["keep"].all()
+    assert decisions["quality_score"].null_count() == 0
     assert record.counters["documents_books"] == record.counters["kept_books"] == 30
     assert record.counters["bytes"] == record.counters["kept_bytes"] > 0
 
 
 def test_heuristic_rules_come_first_and_hold_for_every_source(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     for name in ("books/one", "crawl/one"):
         table = read_table(web[name]["documents"])
         words = pa.array([10.0 if i % 3 == 0 else 100.0 for i in range(len(table))], pa.float32())
@@ -115,8 +115,8 @@ def test_heuristic_rules_come_first_and_hold_for_every_source(
         rules = RulesConfig(thresholds={
             rule.reason: None for rule in RulesConfig().in_force if rule.reason != RuleReason.GOPHER_TOO_FEW_WORDS})
         record = run("select", name, select, SelectConfig(rules=rules), _inputs(web, name, models, storage, run))
-        marks = _marks(storage, record)
-        short = marks.with_row_index().filter(pl.col("index") % 3 == 0)
+        decisions = _decisions(storage, record)
+        short = decisions.with_row_index().filter(pl.col("index") % 3 == 0)
         assert set(short["reason"]) == {RuleReason.GOPHER_TOO_FEW_WORDS}
         assert set(short["value"]) == {10.0}
         assert set(short["threshold"]) == {50.0}
@@ -146,34 +146,35 @@ def test_texts_are_edited_by_spans_and_what_must_go_goes(web: Web, run: Run, sto
     given = run("signals", "crawl/one", given_signals, None, {"documents": part, "toxic_words": words})
     record = run("select", "crawl/one", select, config,
                  {**web["crawl/one"], "signals": storage.path(given.output("signals").path)})
-    marks = _marks(storage, record)
-    assert marks["reason"][:3].to_list() == [None, "toxic_words", "pii_card"]
-    spans = marks["edits"][0].to_list()
+    decisions = _decisions(storage, record)
+    assert decisions["reason"][:3].to_list() == [None, "toxic_words", "pii_card"]
+    spans = decisions["edits"][0].to_list()
     assert "".join(s["replacement"] or texts[0][s["start"] : s["end"]] for s in spans) == (
         "One line stays here.\nWrite to email@example.com about it.")
-    assert marks["edits"][1] is None
+    assert decisions["edits"][1] is None
     assert record.counters["pii_email"] == 1
-    assert record.counters["edited"] == marks["edits"].is_not_null().sum() >= 1
-    shard = {"documents": part, "select": storage.path(record.output("marks").path)}
+    assert record.counters["edited"] == decisions["edits"].is_not_null().sum() >= 1
+    shard = {"documents": part, "select": storage.path(record.output("decisions").path)}
     cleaned = run("clean", "crawl/one", clean, None, shard, sources=["crawl"], part="one")
     rows = read_table(storage.path(cleaned.output("documents").path)).to_pylist()
     assert rows[0]["text"] == "One line stays here.\nWrite to email@example.com about it."
     assert rows[0]["parent_id"] is None
     assert rows[0]["n_bytes"] == len(rows[0]["text"])
     assert [s["replacement"] for s in rows[0]["edits"]].count("email@example.com") == 1
-    assert len(rows) == marks["keep"].sum()
+    assert len(rows) == decisions["keep"].sum()
 
 
 def test_without_a_classifier_nothing_is_scored_and_filtering_is_an_error(web: Web, run: Run, storage: Storage) -> None:
-    marks = _marks(storage, run("select", "crawl/one", select, SelectConfig(filtered_sources=()), web["crawl/one"]))
-    assert marks["keep"].all()
-    assert marks["quality_score"].null_count() == marks.height
+    record = run("select", "crawl/one", select, SelectConfig(filtered_sources=()), web["crawl/one"])
+    decisions = _decisions(storage, record)
+    assert decisions["keep"].all()
+    assert decisions["quality_score"].null_count() == decisions.height
     with pytest.raises(StageError, match=r"`crawl`.*needs a trained classifier"):
         run("select", "crawl/one", select, SelectConfig(filtered_sources=("crawl",)), web["crawl/one"])
 
 
 def test_without_labels_the_whole_model_scores(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     inputs = {"documents": web["crawl/one"]["documents"], "models": _manifest(models, storage)}
     record = run("classifier/scores", "crawl/one", scores, ScoresConfig(), inputs)
     found = read_table(storage.path(record.output("scores").path))
@@ -189,7 +190,7 @@ def test_without_labels_the_whole_model_scores(
 
 
 def test_labels_and_scores_of_other_documents_and_missing_folds_are_refused(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     inputs = _inputs(web, "crawl/one", models, storage, run)
     others = _inputs(web, "crawl/two", models, storage, run)
     for wrong in ("labels", "scores"):
@@ -203,12 +204,12 @@ def test_labels_and_scores_of_other_documents_and_missing_folds_are_refused(
 
 
 def test_row_groups_do_not_matter(
-        web: Web, models: list[ShardRecord], run: Run, storage: Storage) -> None:
+        web: Web, models: list[TaskRecord], run: Run, storage: Storage) -> None:
     inputs = _inputs(web, "crawl/one", models, storage, run)
-    before = _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
+    before = _decisions(storage, run("select", "crawl/one", select, SelectConfig(), inputs))
     table = read_table(web["crawl/one"]["documents"])
     write_table(web["crawl/one"]["documents"], table.schema, (table.slice(i, 9) for i in range(0, len(table), 9)))
-    assert _marks(storage, run("select", "crawl/one", select, SelectConfig(), inputs)).equals(before)
+    assert _decisions(storage, run("select", "crawl/one", select, SelectConfig(), inputs)).equals(before)
 
 
 def test_alpha_must_be_a_multiple_of_a_quarter() -> None:

@@ -25,7 +25,7 @@ from curate.sources.columns import ColumnNames, SourceFile
 from curate.sources.warc import WarcEntry
 from manifests.hashing import text_hash64
 from manifests.storage import Storage
-from manifests.tasks import ShardTask, ShardWork
+from manifests.tasks import StageTask, Work
 from tests.paths import DATA
 
 HANG_SECONDS = 10
@@ -109,7 +109,7 @@ def archive(case: int) -> bytes:
         make("http://neighbour.example/1", neighbour(1)))
 
 
-def check(case: int, work: ShardWork) -> None:
+def check(case: int, work: Work) -> None:
     file = SourceFile("fuzz", "crawl", "fuzz", "warc", ColumnNames())
     rows = [row for table in read_pages(io.BytesIO(archive(case)), CONFIG, work, file) for row in table.to_pylist()]
     # A header that is cut in an ARC without compression may lend the next record the start of its URL, no more.
@@ -123,7 +123,7 @@ def run(cases: range, folder: Path) -> None:
     def hang(_: int, __: FrameType | None) -> None:
         raise TimeoutError
 
-    work = ShardWork(Storage(str(folder)), ShardTask("extract", 1, "crawl/fuzz", CONFIG, {}, {}, {}), str(folder))
+    work = Work(Storage(str(folder)), StageTask("extract", 1, "crawl/fuzz", CONFIG, {}, {}, {}), str(folder))
     check(0, work)  # compiles the kernels
     old = signal.signal(signal.SIGALRM, hang)
     try:

@@ -45,7 +45,7 @@ def made(out: Path, source: dict[str, Any], **http: Any) -> Result:
 
 def outputs(result: Result) -> list[tuple[str, str]]:
     """(path, digest) of all that `extract` made."""
-    return sorted((o.path, o.digest) for r in result.progress.shards("extract") for o in r.outputs)
+    return sorted((o.path, o.digest) for r in result.view.tasks("extract") for o in r.outputs)
 
 
 def documents(out: Path) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def test_an_archive_that_cannot_be_had_is_set_aside_and_named(healthy: tuple[Pat
         assert not list(tmp_path.glob("extract/crawl/*-00001-*"))
         site.faults.clear()
         again = made(tmp_path, crawl(site))
-    assert (again.exit_code, again.made) == (0, 1)
+    assert (again.exit_code, again.n_done) == (0, 1)
     assert outputs(again) == outputs(healthy[1])
 
 
@@ -168,14 +168,14 @@ def test_a_damaged_archive_loses_the_same_pages_over_http(tmp_path: Path) -> Non
 def test_going_on_asks_for_nothing_again(tmp_path: Path) -> None:
     with serve(FILES) as site:
         first = made(tmp_path / "run", crawl(site, shards="0,2"))
-        assert first.made == 2
+        assert first.n_done == 2
         source = crawl(site, shards="0,2")
     again = made(tmp_path / "run", source)  # the server is gone
-    assert again.made == 0
+    assert again.n_done == 0
     assert outputs(again) == outputs(first)
     assert all(not p.stale for _, p in dry_run(recipe(source), str(tmp_path / "run"), "extract") if p is not None)
     changed = made(tmp_path / "run", source, attempts=2, contact="someone@example.org")
-    assert changed.made == 0  # how files are fetched makes nothing stale
+    assert changed.n_done == 0  # how files are fetched makes nothing stale
 
 
 def test_wet_texts(tmp_path: Path) -> None:
@@ -225,11 +225,11 @@ def test_a_selection_is_kept_and_only_what_changed_is_made_again(tmp_path: Path)
             return crawl(site, shards=None, index={"parts": "all", "url_pattern": pattern})
 
         first = made(tmp_path / "run", source(r"/[01]/[0-4]$"))
-        assert first.made == 2
+        assert first.n_done == 2
         wider = made(tmp_path / "run", source(r"/[01]/[0-4]$|/1/7$"))
-        assert wider.made == 1
+        assert wider.n_done == 1
         last = source(r"/[01]/[0-4]$|/1/7$")
-    assert made(tmp_path / "run", last).made == 0  # the server is gone
+    assert made(tmp_path / "run", last).n_done == 0  # the server is gone
 
 
 def test_a_limit_takes_the_first_rows(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ import zstandard
 from curate.documents.config import ExtractConfig
 from curate.documents.stage import extract
 from manifests.errors import InputError
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.storage import Storage
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 
 CONFIG = ExtractConfig(identify_language=False, signals=False)
 
@@ -32,10 +32,10 @@ def noise(number: int) -> str:
 LINES = [json.dumps({"id": str(i), "text": f"Text {i} {noise(i)}"}) for i in range(3000)]
 
 
-def run(folder: Path, data: bytes, kind: str = "auto") -> ShardRecord:
+def run(folder: Path, data: bytes, kind: str = "auto") -> TaskRecord:
     (folder / "in").write_bytes(data)
     facts = {"source": "s", "origin_path": "in", "kind": kind}
-    task = ShardTask("extract", 1, "s/part-0", CONFIG, {}, {"source": InputRef((str(folder / "in"),), "")}, facts)
+    task = StageTask("extract", 1, "s/part-0", CONFIG, {}, {"source": InputRef((str(folder / "in"),), "")}, facts)
     return execute(Storage(str(folder / "run")), task, extract)
 
 

@@ -14,7 +14,7 @@ from curate.classifier.calibrate import calibrate
 from curate.classifier.pareto import keep_rate
 from manifests.errors import CurateError, InputError, RecipeError
 from pipelines.cli.main import app
-from tests.unit.curate.classifier.conftest import page_text
+from tests.unit.curate.conftest import page_text
 
 SMALL = ["--set", "buckets=2000", "--set", "min_count=1", "--set", "epochs=15"]
 

@@ -1,4 +1,4 @@
-"""`curate dedup` on files of one's own: marks by the user's ids, in input order, and the kept rows."""
+"""`curate dedup` on files of one's own: decisions by the user's ids, in input order, and the kept rows."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def files(tmp_path: Path) -> list[str]:
     return [str(first), str(second), "--id-column", "name", "--text-column", "body"]
 
 
-def marks(out: Path, part: str) -> list[dict[str, Any]]:
+def decisions(out: Path, part: str) -> list[dict[str, Any]]:
     return pq.read_table(out / part).to_pylist()
 
 
 def test_marks_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
     out = tmp_path / "out"
     facts = json.loads(run(*files, "--out", str(out), "--apply", "--format", "json"))
-    a, b = marks(out, "part-a.parquet"), marks(out, "part-b.parquet")
+    a, b = decisions(out, "part-a.parquet"), decisions(out, "part-b.parquet")
     assert [list(r) for r in (a[0], b[0])] == [["name", "keep", "reason", "duplicate_of", "similarity"]] * 2
     assert [r["name"] for r in a] == [i for i, _ in A]
     assert [r["name"] for r in b] == [i for i, _ in B]
@@ -64,11 +64,11 @@ def test_marks_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) ->
 
 def test_exact_alone_and_the_order_of_files(tmp_path: Path, files: list[str]) -> None:
     run(*files[:2][::-1], *files[2:], "--out", str(tmp_path / "out"), "--exact")
-    got = marks(tmp_path / "out", "part-a.parquet")
+    got = decisions(tmp_path / "out", "part-a.parquet")
     assert [(r["reason"], r["duplicate_of"]) for r in got] == [
         (None, None), ("exact_duplicate", "b2"), ("exact_duplicate", "a0"), (None, None)]
     run(*files, "--out", str(tmp_path / "long"), "--survivor-order", "length")
-    assert [r["duplicate_of"] for r in marks(tmp_path / "long", "part-a.parquet")] == ["b0", None, "b0", None]
+    assert [r["duplicate_of"] for r in decisions(tmp_path / "long", "part-a.parquet")] == ["b0", None, "b0", None]
 
 
 def test_urls_keep_the_longest(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_urls_keep_the_longest(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": [prose(1, 20), prose(2, 30), prose(3, 10)],
                              "url": ["http://example.org/a", "https://example.org/a/", None]}), path)
     run(str(path), "--out", str(tmp_path / "out"), "--urls", "longest")
-    got = marks(tmp_path / "out", "part-pages.parquet")
+    got = decisions(tmp_path / "out", "part-pages.parquet")
     assert [(r["id"], r["reason"], r["duplicate_of"]) for r in got] == [
         ("0", "url_duplicate", "1"), ("1", None, None), ("2", None, None)]
 
@@ -145,14 +145,14 @@ def test_dates_and_scores_of_one_s_own_decide(tmp_path: Path) -> None:
     lines = tmp_path / "lines.jsonl"
     lines.write_text("".join(json.dumps(r) + "\n" for r in rows))
     run(str(lines), "--out", str(tmp_path / "a"), "--urls", "latest")
-    assert [r["keep"] for r in marks(tmp_path / "a", "part-lines.parquet")] == [i == 3 for i in range(6)]
+    assert [r["keep"] for r in decisions(tmp_path / "a", "part-lines.parquet")] == [i == 3 for i in range(6)]
     table = tmp_path / "table.parquet"
     stamps = pa.array([0, 1, 3, 2], pa.timestamp("s", "UTC"))
     pq.write_table(pa.table({"text": [TEXT] * 4, "when": stamps, "score": [0.1, 0.9, 0.2, 0.3]}), table)
     run(str(table), "--out", str(tmp_path / "b"), "--survivor-order", "date", "--date-column", "when")
-    assert [r["keep"] for r in marks(tmp_path / "b", "part-table.parquet")] == [False, False, True, False]
+    assert [r["keep"] for r in decisions(tmp_path / "b", "part-table.parquet")] == [False, False, True, False]
     run(str(table), "--out", str(tmp_path / "c"), "--survivor-order", "quality", "--quality-column", "score")
-    assert [r["keep"] for r in marks(tmp_path / "c", "part-table.parquet")] == [False, True, False, False]
+    assert [r["keep"] for r in decisions(tmp_path / "c", "part-table.parquet")] == [False, True, False, False]
 
 
 def test_ids_that_are_texts_and_numbers_are_written_as_the_marks_have_them(tmp_path: Path) -> None:
@@ -160,6 +160,6 @@ def test_ids_that_are_texts_and_numbers_are_written_as_the_marks_have_them(tmp_p
     rows = [{"id": "a", "text": prose(1, 9), "n": 1}, {"id": 7, "text": prose(2, 9), "n": "x"}, {"text": prose(3, 9)}]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     run(str(path), "--out", str(tmp_path / "out"), "--apply")
-    kept, all_of_it = (marks(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
+    kept, all_of_it = (decisions(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
     assert [r["id"] for r in kept] == [r["id"] for r in all_of_it] == ["a", "7", "2"]
     assert [r["n"] for r in kept] == ["1", '"x"', None]

@@ -21,7 +21,7 @@ from tokenizer.encoding.strings import as_strings, rows_with_unassigned
 TEXTS = ["it's re", "", "'re \U000323b0're", " \n", "naïve 😀"]
 OF_UNICODE_17 = [*range(0x10940, 0x1095A), *range(0x16EA0, 0x16EB9), 0x088F, 0x0C5C, 0x0CDC, 0x1ACF, 0xA7CE, 0xA7D2,
                  0xA7F1, 0x11DE0, 0x1E6E3, 0x2B73A, 0x323B0, 0x33479]
-"""Letters, digits, marks of 2025: gigatoken 0.10 knows them, tokenizers 0.23 does not."""
+"""Letters, digits, decisions of 2025: gigatoken 0.10 knows them, tokenizers 0.23 does not."""
 
 
 @cache

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from manifests.records import Identity, OutputFile, ShardRecord
+from manifests.records import Identity, OutputFile, TaskRecord
 from manifests.tables import read_table, write_table
-from pipelines.graph import Progress
+from pipelines.planning import Progress
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES
 from tests.unit.tokenizer.bpe.test_train import text_of, write_clean
@@ -23,14 +23,14 @@ TEXTS = ["", *(text_of(i) for i in range(30)), "<|endoftext|>", "Grüße 😀"]
 
 
 def encode(root: Path, texts: list[str], config: EncodeConfig | None = None, vocab_size: int = 257,
-           **variables: bool) -> ShardRecord:
+           **variables: bool) -> TaskRecord:
     documents = write_clean(root / "clean/a/p.parquet", texts)
     tokenizer = byte_tokenizer(root / "tokenizer.json", vocab_size)
     return SmallRun(root).execute("tokens", "a/p", encode_documents, config or EncodeConfig(),
                                   {"documents": [documents], "tokenizer": [tokenizer]}, **variables)
 
 
-def check(root: Path, texts: list[str], config: EncodeConfig) -> ShardRecord:
+def check(root: Path, texts: list[str], config: EncodeConfig) -> TaskRecord:
     documents = write_clean(root / "clean/a/p.parquet", texts)
     tokenizer = byte_tokenizer(root / "tokenizer.json")
     return SmallRun(root).execute("tokenizer/check", "a/p", check_encoders, config,
@@ -134,17 +134,17 @@ def recipe_progress(differing: int, fast: bool = True) -> Progress:
     recipe = Recipe.model_validate({"name": "small", "sources": {"a": {"files": ["x"], "kind": "jsonl"}},
                                     "classifier": None, "mixture": {"weights": {"a": 1}}, "encode": {"fast": fast}})
 
-    def record(stage: str, shard: str, role: str, counters: dict[str, int]) -> ShardRecord:
+    def record(stage: str, shard: str, role: str, counters: dict[str, int]) -> TaskRecord:
         output = OutputFile(role, f"{stage}/{shard}.parquet", 1, "d", 1)
-        return ShardRecord(identity=Identity(stage, 1, shard, {}, {}), outputs=(output,), counters=counters, damage=(),
+        return TaskRecord(identity=Identity(stage, 1, shard, {}, {}), outputs=(output,), counters=counters, damage=(),
                            seconds=0.0, peak_memory_bytes=0, host="h", finished_at="t", fingerprint="f")
 
     progress = Progress(recipe, (), {})
-    progress.records["clean"] = {f"a/p{i}": record("clean", f"a/p{i}", "documents", {}) for i in range(2)}
-    progress.records["tokenizer"] = {"tokenizer": record("tokenizer", "tokenizer", "tokenizer", {})}
-    progress.records["tokenizer/check"] = {
+    progress.finish("clean", {f"a/p{i}": record("clean", f"a/p{i}", "documents", {}) for i in range(2)})
+    progress.finish("tokenizer", {"tokenizer": record("tokenizer", "tokenizer", "tokenizer", {})})
+    progress.finish("tokenizer/check", {
         f"a/p{i}": record("tokenizer/check", f"a/p{i}", "differences",
-                          {"differing_documents": differing * i, "checked_documents": 9}) for i in range(2)}
+                          {"differing_documents": differing * i, "checked_documents": 9}) for i in range(2)})
     return progress
 
 

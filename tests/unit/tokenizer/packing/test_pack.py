@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-import tokenizer.packing.shuffle
 from manifests import PackedDataset, ShardError, StageError
 from manifests.hashing import document_id
 from manifests.shard import open_shard
@@ -81,7 +80,7 @@ def test_the_account(run: SmallRun) -> None:
 
 
 def test_a_document_larger_than_a_block_and_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer.shuffle, "_BLOCK_TOKENS", 100)
+    monkeypatch.setattr(shuffle, "_BLOCK_TOKENS", 100)
     run = SmallRun(tmp_path)
     ids = (np.arange(1000) % 251).tolist()
     run.write_tokens({"a": {"p": [(document_id("a", "p", 0), ids)]}})

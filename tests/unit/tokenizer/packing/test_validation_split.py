@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.selection.clean import apply_marks, clean_schema
+from curate.selection.clean import apply_decisions, clean_schema
 from manifests import PackedDataset
 from manifests.hashing import document_id
 from manifests.schema import DOCUMENTS, EDITS, SPAN
@@ -81,11 +81,11 @@ def test_pieces_and_clusters_in_clean_documents() -> None:
         "n_bytes": len(t)} for i, (d, t) in enumerate(zip(ids, texts, strict=True))]
     pieces = [[(0, 3), (8, 13)], [(0, 9)], [(0, 3)], [(0, 5)]]
     cluster = b"c" * 16
-    marks = pa.table({
+    decisions = pa.table({
         "keep": [True] * 4, "source": ["crawl"] * 4, "edits": pa.nulls(4, EDITS),
         "pieces": pa.array([[{"start": a, "end": b} for a, b in p] for p in pieces], pa.list_(SPAN)),
         "group_id": pa.array([ids[0], cluster, ids[2], cluster], pa.binary(16))})
-    clean = apply_marks(pa.Table.from_pylist(rows, DOCUMENTS), marks, "crawl", clean_schema(DOCUMENTS))
+    clean = apply_decisions(pa.Table.from_pylist(rows, DOCUMENTS), decisions, "crawl", clean_schema(DOCUMENTS))
     assert clean["text"].to_pylist() == ["one", "three", "four five", "six", "seven"]
     assert clean["group_id"].to_pylist() == [ids[0], ids[0], cluster, ids[2], cluster]
     assert clean["parent_id"].to_pylist()[:3] == [ids[0], ids[0], None]

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.dedup.config import DedupRecipe
-from curate.dedup.passages.bloom import bloom_stage, filter_of
+from curate.dedup.layout import filter_of
+from curate.dedup.passages.bloom import bloom_stage
 from curate.dedup.passages.cuts import cuts_stage
 from curate.dedup.passages.passage_cuts import passage_cuts_stage
 from curate.dedup.passages.passages import passages_stage
@@ -22,11 +23,11 @@ from curate.dedup.standalone import Texts, deduplicate
 from curate.selection.clean import clean
 from curate.sources.columns import TextRows
 from manifests.errors import StageError
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import EDITS, SELECT_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from pipelines.cli.main import app
 from tests.unit.curate.dedup.dedup_reference import Doc, Run, prepare, prose, run_dedup
 
@@ -40,7 +41,8 @@ def passages(root: Path, parts: dict[str, list[Doc]], config: DedupRecipe) -> Ru
     shards, pieces = list(parts), [f"part-{p:05d}" for p in range(config.partitions)]
 
     def own(**more: str) -> Any:
-        names = {"documents": "extract/*.parquet", "marks": "select/*.parquet", "kept": "dedup/marks/*.parquet", **more}
+        names = {"documents": "extract/*.parquet", "decisions": "select/*.parquet",
+                 "kept": "dedup/decisions/*.parquet", **more}
         return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
 
     repeats = dict.fromkeys(("paragraphs", "sentences"), "dedup/passages/manifest.parquet")
@@ -54,29 +56,29 @@ def passages(root: Path, parts: dict[str, list[Doc]], config: DedupRecipe) -> Ru
     run.stage("dedup/cuts", cuts_stage, shards, own(passages="dedup/passage_cuts/manifest.parquet",
                                                     bloom="dedup/bloom/manifest.parquet"))
     run.stage("clean", clean, shards, lambda s: {
-        "documents": f"extract/{s}.parquet", "select": f"select/{s}.parquet", "dedup": f"dedup/marks/{s}.parquet",
+        "documents": f"extract/{s}.parquet", "select": f"select/{s}.parquet", "dedup": f"dedup/decisions/{s}.parquet",
         "passages": f"dedup/cuts/{s}.parquet"}, lambda s: {"sources": [s.split("/")[0]], "part": s.split("/")[1]})
     return run
 
 
-def bloom(root: Path, number: int, parts: dict[str, list[Doc]], config: DedupRecipe) -> ShardRecord:
+def bloom(root: Path, number: int, parts: dict[str, list[Doc]], config: DedupRecipe) -> TaskRecord:
     filters = config.bloom.filters if config.bloom else 1
     mine = [s for s in sorted(parts, key=lambda s: (RANKS[s.split("/")[0]], s)) if filter_of(s, filters) == number]
-    names = {"documents": "extract", "marks": "select", "kept": "dedup/marks"}
+    names = {"documents": "extract", "decisions": "select", "kept": "dedup/decisions"}
     refs = {k: InputRef(tuple(f"{v}/{s}.parquet" for s in mine), "") for k, v in names.items()}
     refs["cuts"] = InputRef(("dedup/passage_cuts/manifest.parquet",), "")
-    task = ShardTask("dedup/bloom", 1, f"filter-{number:05d}", config, {}, refs, {"parts": mine, "n_grams": 10_000})
+    task = StageTask("dedup/bloom", 1, f"filter-{number:05d}", config, {}, refs, {"parts": mine, "n_grams": 10_000})
     return execute(Storage(str(root)), task, bloom_stage)
 
 
 def _manifest(run: Run, name: str) -> None:
-    rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
              "xxh3": o.digest} for r in run.records[name] for o in r.outputs]
     (run.root / name).mkdir(parents=True, exist_ok=True)
     write_table(str(run.root / name / "manifest.parquet"), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
 
 
-def marks(root: Path, parts: dict[str, list[Doc]]) -> list[dict[str, Any]]:
+def decisions(root: Path, parts: dict[str, list[Doc]]) -> list[dict[str, Any]]:
     return [row for shard in parts for row in read_table(str(root / f"dedup/cuts/{shard}.parquet")).to_pylist()]
 
 
@@ -123,7 +125,7 @@ def test_first_paragraphs_stay_and_later_ones_go(tmp_path: Path, seed: int) -> N
         got = clean_texts.get(doc.doc_id, "")
         assert [line for line in map(plain, got.split("\n")) if line] == fresh
         assert got == got.strip("\n") or not fresh
-    said = {m["doc_id"]: m for m in marks(tmp_path, parts)}
+    said = {m["doc_id"]: m for m in decisions(tmp_path, parts)}
     first = {plain(line): doc.doc_id for doc in reversed(in_order(parts)) for line in doc.text.split("\n")}
     for doc in in_order(parts):
         for cut in said[doc.doc_id]["repeats"] or ():
@@ -198,10 +200,10 @@ def test_edits_of_selection_are_made_first(tmp_path: Path) -> None:
 
 
 def _run_on(root: Path, parts: dict[str, list[Doc]], marked: pa.Table, path: str) -> None:
-    import dedup_reference
+    from tests.unit.curate.dedup import dedup_reference
 
     original = dedup_reference.marks_table
-    dedup_reference.marks_table = lambda docs: marked  # the runner writes selection's marks itself
+    dedup_reference.marks_table = lambda docs: marked  # the runner writes selection's decisions itself
     try:
         passages(root, parts, config(paragraphs={}))
     finally:
@@ -213,7 +215,7 @@ def test_too_little_left_is_a_reason_with_values(tmp_path: Path) -> None:
     parts = {"crawl/part-a": [Doc(f"{LEGAL}\n{prose(1, 60)}", quality=0.9),
                               Doc(f"short\n{LEGAL}\n{COOKIES}", quality=0.1), Doc("never cut", quality=0.05)]}
     run = passages(tmp_path, parts, config(paragraphs={}).model_copy(update={"min_left_bytes": 100}))
-    rows = marks(tmp_path, parts)
+    rows = decisions(tmp_path, parts)
     assert [(r["keep"], r["reason"], r["value"], r["threshold"]) for r in rows] == [
         (True, None, None, None), (False, "too_little_left", len(f"short\n{COOKIES}"), 100.0), (True, None, None, None)]
     assert run.total("dedup/cuts", "dropped_too_little_left") == 1
@@ -226,7 +228,7 @@ def test_a_document_of_seen_n_grams_is_dropped_and_a_filter_may_not_be_too_large
     parts = {"books/part-a": [Doc(one, "books"), Doc(two, "books")],
              "crawl/part-a": [Doc(f"{one}\n{prose(4, 5)}\n{two}"), Doc(f"{prose(3, 60)}\n{one}")]}
     run = passages(tmp_path, parts, config(bloom={"ngram": 5, "min_ngram": 5}))
-    rows = marks(tmp_path, parts)
+    rows = decisions(tmp_path, parts)
     assert [r["reason"] for r in rows] == [None, None, "mostly_seen", None]
     assert rows[2]["value"] == pytest.approx(112 / 113)
     assert rows[2]["threshold"] == 0.8

@@ -13,14 +13,14 @@ import pyarrow as pa
 from curate.dedup.config import DedupConfig
 from curate.dedup.signing import signatures_stage
 from curate.dedup.substrings.substring_config import SubstringConfig
-from curate.dedup.substrings.substring_marks import substring_marks_stage
+from curate.dedup.substrings.substring_decisions import substring_decisions_stage
 from curate.dedup.substrings.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DEDUP_MARKS, DOCUMENTS, EDITS, SELECT_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 
 Cut = tuple[int, int, int | None]  # start, end, document that has its first run first
 
@@ -97,30 +97,32 @@ class Page:
 
 @dataclass
 class Stages:
-    """The stages of the search in one run folder, after made-up marks of selection and deduplication."""
+    """The stages of the search in one run folder, after made-up decisions of selection and deduplication."""
 
     root: Path
     parts: dict[str, list[Page]]
     config: SubstringConfig
-    records: dict[str, list[ShardRecord]] = field(default_factory=dict)
+    records: dict[str, list[TaskRecord]] = field(default_factory=dict)
 
     def run(self, group: int = 3) -> Stages:
         for shard, pages in self.parts.items():
             self._write(shard, pages, group)
         shards = list(self.parts)
         pieces = [f"part-{p:05d}" for p in range(self.config.partitions)]
-        mine = {"documents": "extract/*.parquet", "select": "select/*.parquet", "marks": "dedup/marks/*.parquet"}
-        self._stage("dedup/signatures", signatures_stage, shards, {**mine, "marks": "select/*.parquet"}, DedupConfig())
+        mine = {"documents": "extract/*.parquet", "select": "select/*.parquet",
+                "decisions": "dedup/decisions/*.parquet"}
+        self._stage("dedup/signatures", signatures_stage, shards, {**mine, "decisions": "select/*.parquet"},
+                    DedupConfig())
         self._stage("dedup/anchors", anchors_stage, shards, mine)
         self._stage("dedup/repeated", repeated_stage, pieces, {"anchors": "dedup/anchors/manifest.parquet"})
         self._stage("dedup/contexts", contexts_stage, shards, {
             **mine, "signatures": "dedup/signatures/*.parquet", "repeated": "dedup/repeated/manifest.parquet"})
         self._stage("dedup/repeats", repeats_stage, pieces, {"contexts": "dedup/contexts/manifest.parquet"})
-        self._stage("dedup/substrings", substring_marks_stage, shards, {
+        self._stage("dedup/substrings", substring_decisions_stage, shards, {
             **mine, "runs": "dedup/repeats/manifest.parquet"})
         return self
 
-    def marks(self, shard: str) -> list[dict[str, Any]]:
+    def decisions(self, shard: str) -> list[dict[str, Any]]:
         return read_table(str(self.root / f"dedup/substrings/{shard}.parquet")).to_pylist()
 
     def bytes_of(self, shard: str) -> bytes:
@@ -135,10 +137,10 @@ class Stages:
         for shard in shards:
             refs = {k: InputRef((v.replace("*", shard),), "") for k, v in inputs.items()}
             facts = {"partition": int(shard[-5:])} if shard.startswith("part-") else {"source_rank": {"crawl": 0}}
-            task = ShardTask(name, 1, shard, config or self.config, {}, refs, facts)
+            task = StageTask(name, 1, shard, config or self.config, {}, refs, facts)
             done.append(execute(Storage(str(self.root)), task, function))
         self.records[name] = done
-        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in done for o in r.outputs]
         write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
                     [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
@@ -157,8 +159,8 @@ class Stages:
             "language_score": pa.array(np.zeros(n, np.float32)), "edits": edits,
             "quality_score": pa.array([p.quality for p in pages], pa.float32())}
         keeps = {"extract": [True] * n, "select": [p.selected for p in pages],
-                 "dedup/marks": [p.keep and p.selected for p in pages]}
-        for folder, schema in (("extract", DOCUMENTS), ("select", SELECT_MARKS), ("dedup/marks", DEDUP_MARKS)):
+                 "dedup/decisions": [p.keep and p.selected for p in pages]}
+        for folder, schema in (("extract", DOCUMENTS), ("select", SELECT_MARKS), ("dedup/decisions", DEDUP_MARKS)):
             columns = {**known, "keep": pa.array(keeps[folder], pa.bool_())}
             table = pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema=schema)
             path = self.root / folder / f"{shard}.parquet"

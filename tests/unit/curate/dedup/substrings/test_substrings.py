@@ -78,9 +78,9 @@ def test_the_stages_cut_what_the_rule_says(tmp_path: Path, seed: int, every: boo
     expected = wanted([p for pages in parts.values() for p in pages], SIZE, every)
     n_cuts = 0
     for shard, pages in parts.items():
-        marks = run.marks(shard)
-        assert [m["doc_id"] for m in marks] == [p.doc_id for p in pages]
-        for page, mark in zip(pages, marks, strict=True):
+        decisions = run.decisions(shard)
+        assert [m["doc_id"] for m in decisions] == [p.doc_id for p in pages]
+        for page, mark in zip(pages, decisions, strict=True):
             if page.doc_id not in expected:
                 assert (mark["keep"], mark["reason"], mark["repeats"]) == (False, "not_selected", None)
                 continue
@@ -102,7 +102,7 @@ def test_replaced_spans_stay_whole(tmp_path: Path) -> None:
     pages = [Page(shared), Page(f"before {shared}me@example.org after", edits=[
         (0, at, None), (at, at + len("me@example.org"), "<email>"), (at + len("me@example.org"), at + 20, None)])]
     run = Stages(tmp_path, {"crawl/a": pages}, SubstringConfig(min_bytes=20, partitions=2)).run()
-    first, second = sorted(zip(run.marks("crawl/a"), pages, strict=True), key=lambda m: len(m[0]["repeats"] or []))
+    first, second = sorted(zip(run.decisions("crawl/a"), pages, strict=True), key=lambda m: len(m[0]["repeats"] or []))
     assert second[0]["repeats"][0]["duplicate_of"] == first[1].doc_id
     assert spelled(second[1], second[0]["edits"]) in ("before <email> after", "")
 
@@ -123,7 +123,7 @@ def test_what_is_left_of_a_document_decides_about_it(tmp_path: Path) -> None:
     passage = "".join(chr(97 + i % 26) + chr(97 + i // 26) for i in range(40))
     pages = [Page(passage, quality=0.9), Page(passage + "end", quality=0.1), Page(passage, quality=0.1), Page("short")]
     config = SubstringConfig(min_bytes=40, min_left_bytes=4, partitions=1)
-    got = Stages(tmp_path, {"crawl/a": pages}, config).run().marks("crawl/a")
+    got = Stages(tmp_path, {"crawl/a": pages}, config).run().decisions("crawl/a")
     assert [m["reason"] for m in got] == [None, "repeated_text", "repeated_text", None]
     with pytest.raises(ValidationError, match="min_left_bytes must not exceed min_bytes"):
         SubstringConfig(min_bytes=40, min_left_bytes=41)
@@ -133,8 +133,8 @@ def test_nothing_is_cut_where_nothing_repeats(tmp_path: Path) -> None:
     pages = [Page(""), Page("x"), Page("no run of these bytes is found anywhere else in here", keep=False),
              Page("no run of these bytes is found anywhere else in here")]
     run = Stages(tmp_path, {"crawl/a": pages, "crawl/b": []}, SubstringConfig(min_bytes=16, partitions=2)).run()
-    assert [m["repeats"] for m in run.marks("crawl/a")] == [None] * 4
-    assert run.marks("crawl/b") == []
+    assert [m["repeats"] for m in run.decisions("crawl/a")] == [None] * 4
+    assert run.decisions("crawl/b") == []
 
 
 def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
@@ -148,10 +148,10 @@ def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
                  "json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    marks = pq.read_table(out / "part-in.parquet").to_pylist()
-    assert [(m["keep"], m["reason"]) for m in marks] == [
+    decisions = pq.read_table(out / "part-in.parquet").to_pylist()
+    assert [(m["keep"], m["reason"]) for m in decisions] == [
         (True, None), (True, None), (False, "repeated_text"), (True, None)]
-    assert marks[1]["cuts"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
+    assert decisions[1]["cuts"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
                                  "duplicate_of": "a"}]
     assert pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist() == [rows[0]["text"], "dreivier", ""]
     facts = json.loads(result.stdout)

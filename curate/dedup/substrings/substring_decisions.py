@@ -16,22 +16,22 @@ from curate.edits.kernels.pieces import COPIED
 from curate.heuristics.verdicts import FlatEdits
 from manifests.schema import EDITS, REPEAT, SUBSTRING_MARKS
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _REPEATS: Final = pa.list_(REPEAT)
 
 
-def substring_marks_stage(config: SubstringConfig, work: ShardWork) -> None:
-    """dedup/substrings, a part. Inputs: documents, select, marks (of dedup), runs (manifest of dedup/repeats).
+def substring_decisions_stage(config: SubstringConfig, work: Work) -> None:
+    """dedup/substrings, a part. Inputs: documents, select, decisions (of dedup), runs (manifest of dedup/repeats).
 
-    Output: `marks`, SUBSTRING_MARKS, one row a document in order. Text is read where something is cut, to keep whole
-    characters."""
-    runs = gather_part(work.inputs("runs", role="runs"), RUNS, work.task.shard)
+    Output: `decisions`, SUBSTRING_MARKS, one row a document in order. Text is read where something is cut, to keep
+    whole characters."""
+    runs = gather_part(work.inputs("runs", role="runs"), RUNS, work.task.name)
     if config.cut is Occurrences.REPEATS:
         runs = runs.filter(pc.is_valid(runs["first_id"]))
     runs = runs.sort_by([("row", "ascending"), ("start", "ascending"), ("end", "ascending")])
     select = read_table(work.input("select"), ["edits"])["edits"].combine_chunks().cast(EDITS)
-    kept = read_table(work.input("marks"), ["doc_id", "keep"])
+    kept = read_table(work.input("decisions"), ["doc_id", "keep"])
     rows, edits, repeats, n_left = _cut_documents(work, runs)
     place = np.full(len(kept), -1, np.int64)
     place[rows] = np.arange(len(rows))
@@ -40,16 +40,16 @@ def substring_marks_stage(config: SubstringConfig, work: ShardWork) -> None:
     short[rows[n_left < max(1, config.min_left_bytes)]] = True
     gone = pc.if_else(pa.array(short), pa.scalar(SubstringReason.REPEATED_TEXT.value), pa.scalar(None, pa.string()))
     reason = pc.if_else(kept["keep"], gone, SubstringReason.NOT_SELECTED.value)
-    marks = pa.table({"doc_id": kept["doc_id"], "keep": pc.is_null(reason), "reason": reason,
+    decisions = pa.table({"doc_id": kept["doc_id"], "keep": pc.is_null(reason), "reason": reason,
                       "edits": pc.if_else(pa.array(place >= 0), edits.take(where), select),
                       "repeats": repeats.take(where)}, schema=SUBSTRING_MARKS)
-    work.write("marks", SUBSTRING_MARKS, [marks])
+    work.write("decisions", SUBSTRING_MARKS, [decisions])
     work.count("documents", len(kept))
-    work.count("kept", pc.sum(marks["keep"]).as_py() or 0)
+    work.count("kept", pc.sum(decisions["keep"]).as_py() or 0)
     work.count(f"dropped_{SubstringReason.REPEATED_TEXT.value}", int((short & kept["keep"].to_numpy()).sum()))
 
 
-def _cut_documents(work: ShardWork, runs: pa.Table) -> tuple[Int64, pa.Array, pa.Array, Int64]:
+def _cut_documents(work: Work, runs: pa.Table) -> tuple[Int64, pa.Array, pa.Array, Int64]:
     """(rows that are cut, their EDITS, their repeats, bytes they have left)."""
     rows, edits, repeats, left = [np.empty(0, np.int64)], [pa.array([], EDITS)], [pa.array([], _REPEATS)], [
         np.empty(0, np.int64)]

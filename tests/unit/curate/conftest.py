@@ -11,13 +11,13 @@ import pytest
 
 from curate.text.urls import host_of
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DOCUMENTS, ID
 from manifests.storage import Storage
 from manifests.tables import write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 
-Run = Callable[..., ShardRecord]
+Run = Callable[..., TaskRecord]
 Part = Callable[..., str]
 
 
@@ -31,10 +31,10 @@ def run(storage: Storage) -> Run:
     """run(stage, shard, function, config, inputs, **variables) -> record; inputs: name -> path or paths."""
 
     def one(stage: str, shard: str, function: Any, config: Any, inputs: Mapping[str, str | Sequence[str]],
-            **variables: Any) -> ShardRecord:
+            **variables: Any) -> TaskRecord:
         refs = {name: InputRef((paths,) if isinstance(paths, str) else tuple(paths), "")
                 for name, paths in inputs.items()}
-        task = ShardTask(stage, 1, shard, config, {}, refs, {"seed": 7, **variables})
+        task = StageTask(stage, 1, shard, config, {}, refs, {"seed": 7, **variables})
         return execute(storage, task, function)
 
     return one
@@ -110,7 +110,7 @@ def sampled(web: dict[str, dict[str, str]], run: Run) -> list[str]:
 
 
 @pytest.fixture
-def models(sampled: list[str], run: Run) -> list[ShardRecord]:
+def models(sampled: list[str], run: Run) -> list[TaskRecord]:
     """Records of the three folds' models and of the whole one."""
     from curate.classifier.config import ClassifierConfig
     from curate.classifier.training import classifier

@@ -17,7 +17,7 @@ from manifests.errors import InputError
 from manifests.hashing import id_words
 from manifests.schema import CUT, DECONTAMINATION_MARKS, SPAN
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 ITEMS: Final = pa.schema([
     pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False),
@@ -26,7 +26,7 @@ ITEMS: Final = pa.schema([
 """decontaminate/frequent: the items that training text touches. found: in any document; ignored: in too many."""
 
 
-def frequent_stage(config: DecontaminationConfig, work: ShardWork) -> None:
+def frequent_stage(config: DecontaminationConfig, work: Work) -> None:
     """decontaminate/frequent, once. Inputs: gram_counts (manifest of decontaminate/hits), index.
 
     Outputs: `frequent`, GRAM_COUNTS of the n-grams found in more than max_documents documents, to be ignored; `items`,
@@ -49,7 +49,7 @@ def total_counts(tables: Iterable[pa.Table]) -> pa.Table:
     return total.sort_by("gram")
 
 
-def _items(work: ShardWork, index: pa.Table, found: pa.ChunkedArray, frequent: pa.ChunkedArray) -> pa.Table:
+def _items(work: Work, index: pa.Table, found: pa.ChunkedArray, frequent: pa.ChunkedArray) -> pa.Table:
     gram = index["gram"]
     flags = pa.table({
         "benchmark": index["benchmark"], "item": index["item"], "n_grams": pa.array(np.ones(len(index), np.int64)),
@@ -64,15 +64,15 @@ def _items(work: ShardWork, index: pa.Table, found: pa.ChunkedArray, frequent: p
     return sums.sort_by([("benchmark", "ascending"), ("item", "ascending")])
 
 
-def marks_stage(config: DecontaminationConfig, work: ShardWork) -> None:
-    """decontaminate/marks, a part. Inputs: documents, marks (of dedup, same part), index (decontaminate/index), hits
-    (same part), frequent (decontaminate/frequent).
+def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
+    """decontaminate/decisions, a part. Inputs: documents, decisions (of dedup, same part), index
+    (decontaminate/index), hits (same part), frequent (decontaminate/frequent).
 
-    Output: `marks`, DECONTAMINATION_MARKS, one row a document in order. No text is read."""
+    Output: `decisions`, DECONTAMINATION_MARKS, one row a document in order. No text is read."""
     documents = read_table(work.input("documents"), ["doc_id", "n_bytes"])
-    selected = read_table(work.input("marks"), ["doc_id", "keep"])
+    selected = read_table(work.input("decisions"), ["doc_id", "keep"])
     if not np.array_equal(id_words(documents["doc_id"]), id_words(selected["doc_id"])):
-        raise InputError("does not list the documents of its part in their order", where=work.input("marks"))
+        raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
     hits = pa.concat_tables([HITS.empty_table(), *map(read_table, work.inputs("hits", role="hits"))])
     ignored = [read_table(path, ["gram"])["gram"] for path in work.inputs("frequent", role="frequent")]
     for common in ignored:
@@ -82,10 +82,10 @@ def marks_stage(config: DecontaminationConfig, work: ShardWork) -> None:
     reason, pieces = pieces_left(config, hits, kept, n_bytes)
     names = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
     cuts = cuts_of(names.combine_chunks(), hits, len(documents))
-    marks = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
+    decisions = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
                       "cuts": cuts, "pieces": pieces})
-    work.write("marks", DECONTAMINATION_MARKS, [marks])
-    _count(work, marks, kept, n_bytes)
+    work.write("decisions", DECONTAMINATION_MARKS, [decisions])
+    _count(work, decisions, kept, n_bytes)
 
 
 def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray[np.bool_],
@@ -151,14 +151,14 @@ def _owner_codes(owners: pa.Table) -> Int64:
     return np.asarray(codes + item.indices.to_numpy())
 
 
-def _count(work: ShardWork, marks: pa.Table, kept: npt.NDArray[np.bool_], n_bytes: Int64) -> None:
-    work.count("documents", len(marks))
-    work.count("kept", pc.sum(marks["keep"]).as_py() or 0)
+def _count(work: Work, decisions: pa.Table, kept: npt.NDArray[np.bool_], n_bytes: Int64) -> None:
+    work.count("documents", len(decisions))
+    work.count("kept", pc.sum(decisions["keep"]).as_py() or 0)
     for reason in DecontaminationReason:
-        work.count(f"dropped_{reason}", pc.sum(pc.equal(marks["reason"], reason.value)).as_py() or 0)
-    hit = pc.greater(pc.list_value_length(marks["cuts"]), 0)
+        work.count(f"dropped_{reason}", pc.sum(pc.equal(decisions["reason"], reason.value)).as_py() or 0)
+    hit = pc.greater(pc.list_value_length(decisions["cuts"]), 0)
     work.count("documents_contaminated", pc.sum(hit).as_py() or 0)
-    spans = pc.list_flatten(marks["pieces"])
+    spans = pc.list_flatten(decisions["pieces"])
     left = pc.sum(pc.subtract(pc.struct_field(spans, "end"), pc.struct_field(spans, "start"))).as_py() or 0
     work.count("pieces", len(spans))
     work.count("bytes_in", int(n_bytes[kept].sum()))

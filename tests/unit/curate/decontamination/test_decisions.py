@@ -15,18 +15,18 @@ import pytest
 import zstandard
 
 from curate.decontamination.config import Benchmark, DecontaminationConfig
+from curate.decontamination.decisions import decisions_stage, frequent_stage
 from curate.decontamination.kernels.overlaps import cut, gram_table, scan
-from curate.decontamination.marks import frequent_stage, marks_stage
 from curate.decontamination.overlap import build_index, find, hits_stage, index_stage
 from curate.text.strings import string_buffers
 from curate.text.unicode import KIND, LOWER, PUNCTUATION, SPACE, TABLE_SIZE
 from manifests.errors import InputError
 from manifests.hashing import document_id
-from manifests.records import ShardRecord
+from manifests.records import TaskRecord
 from manifests.schema import DEDUP_MARKS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, ShardTask, execute
+from manifests.tasks import InputRef, StageTask, execute
 from tests.paths import DATA
 
 Word = tuple[str, int, int]  # lower-cased without punctuation, start and end in characters
@@ -139,16 +139,16 @@ class Run:
     """A run folder in which the stages of decontamination are called on files."""
 
     def __init__(self, root: Path, config: DecontaminationConfig) -> None:
-        self.root, self.config, self.records = root, config, dict[str, list[ShardRecord]]()
+        self.root, self.config, self.records = root, config, dict[str, list[TaskRecord]]()
 
     def stage(self, name: str, function: Any, shards: Sequence[str], inputs: dict[str, Sequence[str]]) -> None:
         done = []
         for shard in shards:
             refs = {k: InputRef(tuple(p.replace("*", shard) for p in v), "") for k, v in inputs.items()}
-            task = ShardTask(name, 1, shard, self.config, {}, refs, {})
+            task = StageTask(name, 1, shard, self.config, {}, refs, {})
             done.append(execute(Storage(str(self.root)), task, function))
         self.records[name] = done
-        rows = [{"shard": r.identity.shard, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
                  "xxh3": o.digest} for r in done for o in r.outputs]
         write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
                     [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
@@ -156,8 +156,8 @@ class Run:
     def total(self, name: str, counter: str) -> int:
         return sum(r.counters.get(counter, 0) for r in self.records[name])
 
-    def marks(self, shard: str) -> list[dict[str, Any]]:
-        return read_table(str(self.root / f"decontaminate/marks/{shard}.parquet")).to_pylist()  # type: ignore[no-any-return]
+    def decisions(self, shard: str) -> list[dict[str, Any]]:
+        return read_table(str(self.root / f"decontaminate/decisions/{shard}.parquet")).to_pylist()  # type: ignore[no-any-return]
 
 
 def write_part(root: Path, shard: str, texts: Sequence[str], keep: Sequence[bool]) -> None:
@@ -165,10 +165,11 @@ def write_part(root: Path, shard: str, texts: Sequence[str], keep: Sequence[bool
     documents = pa.table({"doc_id": ids, "text": pa.array(texts, pa.large_string()),
                           "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())})
     n = len(texts)
-    marks = pa.table({"doc_id": ids, "keep": pa.array(keep, pa.bool_()), "reason": pa.nulls(n, pa.string()),
+    decisions = pa.table({"doc_id": ids, "keep": pa.array(keep, pa.bool_()), "reason": pa.nulls(n, pa.string()),
                       "duplicate_of": pa.nulls(n, pa.binary(16)), "similarity": pa.nulls(n, pa.float32()),
                       "cluster_id": pa.nulls(n, pa.binary(16))})
-    for folder, table, schema in (("extract", documents, documents.schema), ("dedup/marks", marks, DEDUP_MARKS)):
+    for folder, table, schema in (("extract", documents, documents.schema),
+                                  ("dedup/decisions", decisions, DEDUP_MARKS)):
         path = root / folder / f"{shard}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_table(str(path), schema, [table.slice(i, 3) for i in range(0, n, 3)])
@@ -179,12 +180,12 @@ def run_all(root: Path, parts: dict[str, tuple[list[str], list[bool]]], config: 
         write_part(root, shard, texts, keep)
     run = Run(root, config)
     index, part = ["decontaminate/index/manifest.parquet"], {"documents": ["extract/*.parquet"],
-                                                             "marks": ["dedup/marks/*.parquet"]}
+                                                             "decisions": ["dedup/decisions/*.parquet"]}
     run.stage("decontaminate/index", index_stage, ["all"], {"benchmarks": [b.path for b in config.benchmarks]})
     run.stage("decontaminate/hits", hits_stage, list(parts), {**part, "index": index})
     run.stage("decontaminate/frequent", frequent_stage, ["all"], {
         "gram_counts": ["decontaminate/hits/manifest.parquet"], "index": index})
-    run.stage("decontaminate/marks", marks_stage, list(parts), {
+    run.stage("decontaminate/decisions", decisions_stage, list(parts), {
         **part, "index": index, "hits": ["decontaminate/hits/*.parquet"],
         "frequent": ["decontaminate/frequent/manifest.parquet"]})
     return run
@@ -214,7 +215,7 @@ def test_stages_follow_the_rule(tmp_path: Path) -> None:
     b = [shattered, *[f"{filler(20 + i, 60)} {COMMON}" for i in range(11)]]
     parts = {"crawl/part-a": (a, [True, True, True, False, True]), "crawl/part-b": (b, [True] * 12)}
     run = run_all(tmp_path, parts, config)
-    whole, halves, lost, unselected, empty = run.marks("crawl/part-a")
+    whole, halves, lost, unselected, empty = run.decisions("crawl/part-a")
     assert (whole["keep"], whole["cuts"], whole["pieces"]) == (True, [], [{"start": 0, "end": len(a[0].encode())}])
     assert (empty["keep"], empty["pieces"]) == (True, [{"start": 0, "end": 0}])
     assert (unselected["keep"], unselected["reason"], unselected["pieces"]) == (False, "not_selected", [])
@@ -225,7 +226,7 @@ def test_stages_follow_the_rule(tmp_path: Path) -> None:
     kept, _ = pieces_of(split, overlaps(split, grams_of([QUESTION], 13), 13), 200, 200)
     assert [raw[p["start"] : p["end"]].decode() for p in halves["pieces"]] == kept
     assert len(kept) == 2
-    first, *common = run.marks("crawl/part-b")
+    first, *common = run.decisions("crawl/part-b")
     assert (first["keep"], first["reason"], first["pieces"]) == (False, "too_many_pieces", [])
     assert len(first["cuts"]) == 11
     assert all(m["keep"] and not m["cuts"] for m in common)  # eleven documents share it, so it is no leak
@@ -235,7 +236,7 @@ def test_counters_account_for_every_document(tmp_path: Path) -> None:
     config = DecontaminationConfig(benchmarks=benchmark_files(tmp_path / "b"), min_piece=10, window=10)
     texts = [f"{filler(i, 30)} {QUESTION} {filler(i + 1, 30)}" for i in range(4)]
     run = run_all(tmp_path, {"crawl/p": (texts, [True, True, True, False]), "crawl/q": ([], [])}, config)
-    total = {name: run.total("decontaminate/marks", name) for name in (
+    total = {name: run.total("decontaminate/decisions", name) for name in (
         "documents", "kept", "dropped_not_selected", "dropped_no_piece_left", "documents_contaminated", "pieces")}
     assert total == {"documents": 4, "kept": 3, "dropped_not_selected": 1, "dropped_no_piece_left": 0,
                      "documents_contaminated": 3, "pieces": 6}
@@ -251,8 +252,8 @@ def test_ten_documents_are_a_leak_and_eleven_a_phrase(tmp_path: Path, n_document
     config = DecontaminationConfig(benchmarks=benchmark_files(tmp_path / "b"))
     texts = [f"{filler(i, 70)} {COMMON} {COMMON}" for i in range(n_documents)]
     run_all(tmp_path, {"crawl/p": (texts[:5], [True] * 5), "crawl/q": (texts[5:], [True] * (n_documents - 5))}, config)
-    marks = Run(tmp_path, config).marks("crawl/p")
-    assert [bool(m["cuts"]) for m in marks] == [cut_out] * 5
+    decisions = Run(tmp_path, config).decisions("crawl/p")
+    assert [bool(m["cuts"]) for m in decisions] == [cut_out] * 5
 
 
 def test_wrong_fields_and_unreadable_files_stop_the_run(tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_wrong_fields_and_unreadable_files_stop_the_run(tmp_path: Path) -> None:
 
 def test_without_benchmarks_every_kept_document_stays(tmp_path: Path) -> None:
     run_all(tmp_path, {"crawl/p": (["a", "b"], [True, False])}, DecontaminationConfig())
-    assert [m["keep"] for m in Run(tmp_path, DecontaminationConfig()).marks("crawl/p")] == [True, False]
+    assert [m["keep"] for m in Run(tmp_path, DecontaminationConfig()).decisions("crawl/p")] == [True, False]
 
 
 def test_real_benchmarks_are_found_in_a_text_that_holds_them(tmp_path: Path) -> None:

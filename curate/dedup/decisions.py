@@ -11,19 +11,21 @@ from curate.dedup.layout import COUNTS, DROPS, MEMBERS, REMOVALS, check_aligned,
 from manifests.errors import InputError, StageError
 from manifests.schema import DEDUP_MARKS
 from manifests.tables import read_table
-from manifests.tasks import ShardWork
+from manifests.tasks import Work
 
 _TOTALS = ("documents", "kept", "url_duplicates", "exact_duplicates", "near_duplicates")
 
 
-def marks_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/marks, a part. Inputs: documents, marks (of selection, same part), removals (manifest of dedup/resolve),
+def decisions_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/decisions, a part. Inputs: documents, decisions (of selection, same part), removals (manifest of
+    dedup/resolve),
     drops (manifest of dedup/copies), url_drops (manifest of dedup/url_copies), members (manifest of dedup/components).
 
-    Outputs: `marks`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for dedup/summary."""
+    Outputs: `decisions`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for
+    dedup/summary."""
     documents = read_table(work.input("documents"), ["doc_id"])
-    selected = read_table(work.input("marks"), ["doc_id", "source", "keep"])
-    check_aligned(documents["doc_id"], selected["doc_id"], work.input("marks"))
+    selected = read_table(work.input("decisions"), ["doc_id", "source", "keep"])
+    check_aligned(documents["doc_id"], selected["doc_id"], work.input("decisions"))
     drops = _drops(work)
     rows = column(drops, "row")
     place = np.full(len(documents), -1, np.int64)
@@ -33,29 +35,29 @@ def marks_stage(config: DedupConfig, work: ShardWork) -> None:
     check_aligned(drops["doc_id"], documents["doc_id"].take(pa.array(rows)), work.input("documents"))
     where = pa.array(place, mask=place < 0)
     reason = pc.if_else(selected["keep"], drops["reason"].take(where), DedupReason.NOT_SELECTED.value)
-    marks = pa.table({
+    decisions = pa.table({
         "doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
         "duplicate_of": drops["survivor_id"].take(where), "similarity": drops["similarity"].take(where),
         "cluster_id": _clusters(work, len(documents))})
-    work.write("marks", DEDUP_MARKS, [marks])
+    work.write("decisions", DEDUP_MARKS, [decisions])
     counts = _counts(selected["source"], reason)
-    work.write("counts", COUNTS, [counts], name=f"counts/{work.task.shard}.parquet")
+    work.write("counts", COUNTS, [counts], name=f"counts/{work.task.name}.parquet")
     _count(work, counts, len(documents))
 
 
-def _clusters(work: ShardWork, n_documents: int) -> pa.ChunkedArray:
+def _clusters(work: Work, n_documents: int) -> pa.ChunkedArray:
     """The component that each document is of; null where it has no candidate."""
-    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.shard)
+    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
     place = np.full(n_documents, -1, np.int64)
     place[column(members, "row")] = np.arange(len(members))
     return members["component"].take(pa.array(place, mask=place < 0))
 
 
-def _drops(work: ShardWork) -> pa.Table:
-    near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.shard)
+def _drops(work: Work) -> pa.Table:
+    near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.name)
     reason = pa.array([DedupReason.NEAR_DUPLICATE.value]).take(pa.array(np.zeros(len(near), np.int64)))
     near = near.append_column(DROPS.field("reason"), reason)
-    others = [gather_part(work.inputs(name, role="drops"), DROPS, work.task.shard) for name in ("drops", "url_drops")]
+    others = [gather_part(work.inputs(name, role="drops"), DROPS, work.task.name) for name in ("drops", "url_drops")]
     return pa.concat_tables([near.cast(DROPS), *others])
 
 
@@ -72,7 +74,7 @@ def _counts(source: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.Table:
         COUNTS.names).cast(COUNTS).sort_by("source")
 
 
-def _count(work: ShardWork, counts: pa.Table, n_documents: int) -> None:
+def _count(work: Work, counts: pa.Table, n_documents: int) -> None:
     total = {name: pc.sum(counts[name]).as_py() or 0 for name in _TOTALS}
     work.count("documents", n_documents)
     work.count("kept", total["kept"])
@@ -86,8 +88,8 @@ def _count(work: ShardWork, counts: pa.Table, n_documents: int) -> None:
             work.count(f"{name}[{row['source']}]", row[name])
 
 
-def summary_stage(config: DedupConfig, work: ShardWork) -> None:
-    """dedup/summary, once. Inputs: counts (manifest of dedup/marks). Output: `summary`, COUNTS of the whole corpus.
+def summary_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/summary, once. Inputs: counts (manifest of dedup/decisions). Output: `summary`, COUNTS of the whole corpus.
 
     Raises StageError naming a source that lost more than `max_removed_fraction` of its selected documents: far
     likelier a fault, such as boilerplate taken for text, than the truth about it."""

@@ -1,0 +1,45 @@
+"""Extraction in the stage graph: one task for each input file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from curate.language.download import lid_model_path
+from manifests.errors import StageError
+from manifests.graph import Stage, Task, View, source_ref
+from manifests.storage import digest_file, is_local
+from manifests.tasks import InputRef
+
+
+def _extract(view: View) -> Iterator[Task]:
+    model: dict[str, InputRef] = {}
+    if view.section("extract").identify_language:
+        path = view.section("extract").language_model or str(lid_model_path())
+        model["language_model"] = InputRef((path,), digest_file(path))
+    for name, files in view.files.items():
+        if name.startswith("extract."):
+            model[name] = source_ref(files)
+    for source in view.sources:
+        facts = {"source": source.name, **source.config.facts()}
+        http = {"http": view.section("http").model_dump(mode="json")}
+        for file in source.files:
+            inputs = {"source": source_ref([file]), **model, **view.removals()}
+            if source.selection is not None:
+                inputs["records"] = InputRef((source.selection,), file.digest)
+            yield Task(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},
+                        {} if is_local(file.path) else http)
+
+
+def _no_source_is_empty(view: View) -> None:
+    for source in view.sources:
+        mine = [r for r in view.tasks("extract") if r.identity.task.startswith(f"{source.name}/")]
+        if not sum(o.n_rows for r in mine for o in r.outputs if o.role == "documents"):
+            raise StageError("has no document", where=f"source {source.name!r}",
+                             hint="see the exclusions under extract/, or take the source out of the recipe")
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("extract", 7, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
+          reads_source=True),
+)
+"""From files to documents."""

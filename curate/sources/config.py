@@ -1,0 +1,91 @@
+"""Sources as a recipe describes them, and what stages ask of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from curate.sources.commoncrawl import CommonCrawlSource
+
+SOURCE_NAME: Final = r"^[a-z][a-z0-9_-]*$"
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class SourceConfig(BaseModel):
+    """One source of documents: files of its own, a crawl, or the pages of another source that links match.
+
+    Sources are listed in order of trust: of two duplicates, the one whose source stands first stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    files: Patterns = Field((), description="Files, or patterns with *, ? and **; local paths or URLs. One or a list.")
+    commoncrawl: CommonCrawlSource | None = Field(
+        None, description="Instead of files: archives or pages of a crawl of Common Crawl.")
+    kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
+        "auto", description="What the files are; auto looks at their content.")
+    curated: bool = Field(
+        False, description="Its documents are taken as good: they are positive examples for the classifier.")
+    filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
+    languages: tuple[str, ...] | None = Field(
+        None, description="Languages that are kept of this source; none takes extract.languages.")
+    id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
+    text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
+    derived_from: str | None = Field(
+        None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
+    labels: tuple[Literal["url", "host"], ...] = Field(
+        ("url", "host"), description=(
+            "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
+
+    def facts(self) -> dict[str, Any]:
+        """What extraction depends on of this source, beside its files."""
+        kind = self.commoncrawl.kind if self.commoncrawl else self.kind
+        languages = {"languages": list(self.languages)} if self.languages is not None else {}
+        return {"kind": kind, "filter_language": self.filter_language, **languages, "id_column": self.id_column,
+                "text_column": self.text_column}
+
+    @model_validator(mode="after")
+    def _files_or_from(self) -> Self:
+        if sum(map(bool, (self.files, self.commoncrawl, self.derived_from))) != 1:
+            raise ValueError("needs one of `files`, `commoncrawl`, or `from` naming the source it is derived from")
+        return self
+
+
+class Sources(Mapping[str, SourceConfig]):
+    """The sources of a recipe by name, in order of trust."""
+
+    def __init__(self, sources: Mapping[str, SourceConfig]) -> None:
+        self._sources = sources
+
+    def __getitem__(self, name: str) -> SourceConfig:
+        return self._sources[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def derived(self, parent: str) -> tuple[str, SourceConfig] | None:
+        """The source derived from another one, with its name, if there is one."""
+        return next(((n, s) for n, s in self.items() if s.derived_from == parent), None)
+
+    def names_of(self, parent: str) -> list[str]:
+        """Names that documents of a source with files may bear: its own, and its derived source's."""
+        derived = self.derived(parent)
+        return [parent, derived[0]] if derived else [parent]
+
+    def crawled(self) -> list[str]:
+        """Sources with files of their own that nobody has chosen."""
+        return [name for name, s in self.items() if not (s.curated or s.derived_from)]
+
+    def rank(self) -> dict[str, int]:
+        """Order of trust: 0 for the source that comes first."""
+        return {name: rank for rank, name in enumerate(self)}

@@ -1,0 +1,199 @@
+"""The stage graph: what a stage is, which tasks it has, and what a plan may see.
+
+A stage is data: a name, a version, the import path of a function, the section of the recipe that its outputs depend on,
+the stages it needs, and a plan: its tasks, listed when everything it needs is done. A stage is declared beside its
+function; each package lists its own in `<package>/stages.py`, and `pipelines.stages` puts the lists together. Importing
+them loads no kernel: functions are named, and resolved in the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+import xxhash
+
+from manifests.errors import StageError
+from manifests.records import Identity, OutputFile, TaskRecord
+from manifests.tasks import MANIFEST, InputRef, StageFunction
+
+REMOVALS_INPUT = "removals"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input file. relative: its path below its source's root, which is what identities are made of."""
+
+    path: str
+    relative: str
+    n_bytes: int
+    digest: str
+
+    @property
+    def part(self) -> str:
+        """The name of the part made from this file: stem and 8 hex digits of its relative path."""
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.relative).name.split(".")[0]) or "file"
+        return f"part-{stem}-{xxhash.xxh3_64_hexdigest(self.relative.encode())[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source with files of its own. config: what the recipe says of it. selection: the table, under the run, of the
+    records to take from its files (`cc_index.RECORDS`), where that is not all."""
+
+    name: str
+    files: tuple[InputFile, ...]
+    config: Any = None
+    selection: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a stage, as planned: its name, what it reads, and facts of it that no configuration holds.
+
+    name: below the stage's folder, such as `crawl/part-x-1a2b3c4d`; outputs and record are named by it. settings: how
+    to work; no output may depend on them."""
+
+    name: str
+    inputs: Mapping[str, InputRef]
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One arrow of the pipeline.
+
+    name: also its folder under the run, unless `folder` says otherwise. function: `package.module:function`, called as
+    `function(config, work)`. section: the section of the recipe that its outputs depend on, or None. needs: stages that
+    must be done first. plan: its tasks, from a `View` of what is done. check: raises StageError when the finished stage
+    cannot serve the next ones. reads_source: a task that fails is set aside, since it is the user's input that is
+    broken; elsewhere a failure ends the run, for a missing partition would be a wrong answer. writes_manifest: whether
+    `FOLDER/manifest.parquet` lists the stage's files. tasks_of: how its tasks' names begin, where it shares its folder.
+    """
+
+    name: str
+    version: int
+    function: str
+    section: str | None
+    needs: tuple[str, ...]
+    plan: Callable[[View], Iterable[Task]]
+    check: Callable[[View], None] | None = None
+    reads_source: bool = False
+    writes_manifest: bool = True
+    folder: str = ""
+    tasks_of: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its folder under the run."""
+        return self.folder or self.name
+
+    def owns(self, identity: Identity) -> bool:
+        """Whether a record is of this stage: two stages may share a folder, so a folder alone does not tell."""
+        return identity.stage == self.path and (not self.tasks_of or identity.task.startswith(self.tasks_of))
+
+
+def resolve(function: str) -> StageFunction:
+    """The function at an import path `package.module:name`. Raises StageError where there is none."""
+    module, _, name = function.partition(":")
+    try:
+        return cast(StageFunction, getattr(import_module(module), name))
+    except (ImportError, AttributeError) as error:
+        raise StageError(f"cannot be imported: {error}", where=function,
+                         hint="workers need the package that the stage comes from") from error
+
+
+class View:
+    """What a plan may see, read-only: the recipe's sections, the inputs, and the records of the stages that are done.
+
+    seed: of the recipe. recipe_sha256: of the resolved recipe. sources: those with files of their own, in order of
+    trust. files: input files that are no source, by the field that names them."""
+
+    def __init__(self, seed: int, recipe_sha256: str, sections: Mapping[str, Any], sources: Sequence[Source],
+                 files: Mapping[str, Sequence[InputFile]]) -> None:
+        self.seed = seed
+        self.recipe_sha256 = recipe_sha256
+        self.sources = tuple(sources)
+        self.files = files
+        self._sections = sections
+        self._records: dict[str, dict[str, TaskRecord]] = {}
+
+    def section(self, name: str | None) -> Any:
+        """What the recipe says under a section's name; None where it says nothing."""
+        return self._sections[name] if name is not None else None
+
+    def is_done(self, stage: str) -> bool:
+        """Whether every task of a stage is done, be there none."""
+        return stage in self._records
+
+    def done_stages(self) -> list[str]:
+        """Names of the stages that are done, in the order in which they were finished."""
+        return list(self._records)
+
+    def tasks(self, stage: str) -> list[TaskRecord]:
+        """Records of a stage that is done, by the tasks' names; none where it has no task, or is no part of this run.
+        """
+        return [record for _, record in sorted(self._records.get(stage, {}).items())]
+
+    def output(self, stage: str, task: str, role: str) -> InputRef:
+        """One file of one task as an input."""
+        return file_ref(self._records[stage][task].output(role))
+
+    def every(self, stage: str, role: str) -> InputRef:
+        """Every file of a role of a stage as one input, through the stage's manifest."""
+        digests = [o.digest for r in self.tasks(stage) for o in r.outputs if o.role == role]
+        digest = xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())
+        return InputRef((f"{stage}/{MANIFEST}",), digest, role)
+
+    def outputs(self, stage: str, role: str) -> list[OutputFile]:
+        """Every file of a role of a stage, by path."""
+        return sorted((o for r in self.tasks(stage) for o in r.outputs if o.role == role), key=lambda o: o.path)
+
+    def counters(self, stage: str) -> dict[str, int]:
+        """Counters of a stage, summed over its tasks."""
+        total: dict[str, int] = {}
+        for record in self.tasks(stage):
+            for name, value in record.counters.items():
+                total[name] = total.get(name, 0) + value
+        return total
+
+    def removals(self) -> dict[str, InputRef]:
+        """The list of documents that were taken out of this run, for the stages that would bring them back."""
+        files = self.files.get(REMOVALS_INPUT, ())
+        return {"removals": source_ref(files)} if files else {}
+
+
+def file_ref(output: OutputFile) -> InputRef:
+    """An output of one task as an input of another."""
+    return InputRef((output.path,), output.digest, output.role)
+
+
+def source_ref(files: Sequence[InputFile]) -> InputRef:
+    """Files of the user as an input, in their order."""
+    digests = [[f.relative, f.digest] for f in files]
+    digest = files[0].digest if len(files) == 1 else xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())
+    return InputRef(tuple(f.path for f in files), digest)
+
+
+def part_of(path: str, folder: str) -> str:
+    """The task name in an output's path: `clean/crawl/part-x.parquet` in `clean` is `crawl/part-x`."""
+    return str(PurePosixPath(path).relative_to(folder).with_suffix(""))
+
+
+def documents_and(view: View, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    """(task, its documents and its output of a stage) for every extracted part."""
+    for record in view.tasks(stage):
+        part = record.identity.task
+        yield part, {"documents": view.output("extract", part, "documents"), name: file_ref(record.output(role))}
+
+
+def partitions(inputs: Mapping[str, InputRef], n: int, **variables: Any) -> Iterator[Task]:
+    """One task a partition, which all read the same inputs."""
+    for partition in range(n):
+        yield Task(f"part-{partition:05d}", inputs, {"partition": partition, **variables})

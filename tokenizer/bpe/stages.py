@@ -1,0 +1,70 @@
+"""Training a tokenizer in the stage graph: a sample of the clean corpus, its pre-tokens counted, and the merges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from manifests.graph import Stage, Task, View, file_ref, part_of, source_ref
+from manifests.tasks import InputRef
+
+
+def clean_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
+    """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row."""
+    for output in view.outputs("clean", "documents"):
+        part = part_of(output.path, "clean")
+        source = part.split("/")[0]
+        if output.n_rows and view.section("mixture").sources().get(source):
+            yield part, source, file_ref(output)
+
+
+def _sample(view: View) -> Iterator[Task]:
+    if view.section("tokenizer").path is not None:
+        return
+    for part, source, documents in clean_parts(view):
+        yield Task(part, {"documents": documents}, {"source": source, "seed": view.seed})
+
+
+def _cutoffs(view: View) -> Iterator[Task]:
+    if view.section("tokenizer").path is not None:
+        return
+    fields = {"share", "total_tokens", "weights", "epochs", "tokens"}
+    phases = [amounts.model_dump(mode="json", include=fields) for _, amounts in view.section("mixture").stages()]
+    yield Task("cutoffs", {"histograms": view.every("tokenizer/sample", "histogram")},
+                {"phases": phases} if view.section("tokenizer").sample == "mixture" else {})
+
+
+def _counts(view: View) -> Iterator[Task]:
+    if view.tasks("tokenizer/cutoffs"):
+        cutoffs = view.output("tokenizer/cutoffs", "cutoffs", "cutoffs")
+        for part, source, documents in clean_parts(view):
+            yield Task(part, {"documents": documents, "cutoffs": cutoffs}, {"source": source, "seed": view.seed})
+
+
+def _words(view: View) -> Iterator[Task]:
+    if view.tasks("tokenizer/counts"):
+        for partition in range(view.section("tokenizer").word_partitions):
+            yield Task(f"part-{partition:05d}", {"counts": view.every("tokenizer/counts", "counts")},
+                        {"partition": partition})
+
+
+def _tokenizer(view: View) -> Iterator[Task]:
+    if given := view.files.get("tokenizer.path", ()):
+        yield Task("tokenizer", {"existing": source_ref(given)})
+    else:
+        yield Task("tokenizer", {"words": view.every("tokenizer/words", "words"),
+                                  "cutoffs": view.output("tokenizer/cutoffs", "cutoffs", "cutoffs")})
+
+
+def tokenizer_file(view: View) -> dict[str, InputRef]:
+    return {"tokenizer": view.output("tokenizer", "tokenizer", "tokenizer")}
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("tokenizer/sample", 2, "tokenizer.bpe.sampling:sample_histogram", "tokenizer", ("clean",), _sample),
+    Stage("tokenizer/cutoffs", 1, "tokenizer.bpe.sampling:sample_cutoffs", "tokenizer", ("tokenizer/sample",),
+          _cutoffs),
+    Stage("tokenizer/counts", 1, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts),
+    Stage("tokenizer/words", 1, "tokenizer.bpe.counting:add_words", "tokenizer", ("tokenizer/counts",), _words),
+    Stage("tokenizer", 3, "tokenizer.bpe.train:train_tokenizer", "tokenizer", ("tokenizer/words",), _tokenizer),
+)
+"""From the clean corpus to tokenizer.json."""

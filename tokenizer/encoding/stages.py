@@ -1,0 +1,51 @@
+"""Encoding in the stage graph: a sample encoded twice, and then everything by the encoder that proved right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from manifests.graph import Stage, Task, View
+from tokenizer.bpe.stages import clean_parts, tokenizer_file
+
+_log = logging.getLogger(__name__)
+
+
+def _check(view: View) -> Iterator[Task]:
+    if view.section("encode").fast:
+        for part, _, documents in clean_parts(view):
+            yield Task(part, {"documents": documents, **tokenizer_file(view)})
+
+
+def _say_who_encodes(view: View) -> None:
+    counters = view.counters("tokenizer/check")
+    if n := counters.get("differing_documents", 0):
+        _log.warning("tokenizer/check: the fast encoder differs from tokenizers on %s of %s documents, so tokenizers "
+                     "encodes all, some fifty times slower", n, counters["checked_documents"])
+    elif counters.get("no_fast_encoder", 0):
+        _log.warning("tokenizer/check: the fast encoder does not take this tokenizer, so tokenizers encodes all, some "
+                     "fifty times slower")
+
+
+def _tokens(view: View) -> Iterator[Task]:
+    # Only what is unusual is said, so that runs whose encoders agree do not depend on how that was found out.
+    differ = {"fast": False} if view.counters("tokenizer/check").get("differing_documents", 0) else {}
+    for part, _, documents in clean_parts(view):
+        yield Task(part, {"documents": documents, **tokenizer_file(view)}, differ)
+
+
+def _say_who_failed(view: View) -> None:
+    checked = view.counters("tokenizer/check")
+    said = checked.get("differing_documents", 0) or checked.get("no_fast_encoder", 0)
+    failed = view.counters("tokens").get("encoder_fallback", 0)
+    if failed and not said:
+        _log.warning("tokens: the fast encoder failed on %s parts, which tokenizers encoded", failed)
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("tokenizer/check", 1, "tokenizer.encoding.agreement:check_encoders", "encode", ("tokenizer",), _check,
+          _say_who_encodes),
+    Stage("tokens", 3, "tokenizer.encoding.tokens:encode_documents", "encode", ("tokenizer/check",), _tokens,
+          _say_who_failed),
+)
+"""From the clean corpus to tokens."""
