@@ -60,6 +60,39 @@ def digest_file(path: str) -> str:
     return state.hexdigest()
 
 
+@contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """A path beside a local file or folder, to write in its stead; it takes the name when the block ends without error.
+
+    Args:
+        path: The file or folder to make. Its folder is made too. A folder that is there already is left as it is, and
+            what was written is thrown away: somebody else was faster.
+    Yields:
+        Where to write: a name in the same folder that nobody else has. What lies there is removed after an error.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    staged = os.path.join(folder, f".{os.path.basename(path)}-{uuid.uuid4().hex}")
+    try:
+        yield staged
+        if os.path.isdir(staged):
+            try:
+                os.rename(staged, path)
+            except OSError:
+                if not os.path.isdir(path):
+                    raise
+        else:
+            with open(staged, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(staged, path)
+            _sync_folder(folder)
+    finally:
+        if os.path.isdir(staged):
+            shutil.rmtree(staged, ignore_errors=True)
+        elif os.path.exists(staged):
+            os.unlink(staged)
+
+
 class Storage:
     """The files under one root. All names are relative to it, with forward slashes."""
 

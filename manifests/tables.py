@@ -52,6 +52,15 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column as one array, whatever chunks it came in; its buffers are copied only where there are several."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The row groups of a Parquet file one by one, for text that must not be held at once."""
     with open_table(path) as file:

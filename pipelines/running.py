@@ -58,7 +58,8 @@ class Settings:
     """How to run; nothing of it reaches any output.
 
     engine: ray or inline. address: a Ray cluster's, None for this machine. workers: tasks at a time. worker_memory:
-    bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first."""
+    bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first. only: the stages to do, or
+    the folders they lie in; the others count as done, with nothing to show."""
 
     engine: str = "ray"
     address: str | None = None
@@ -66,6 +67,7 @@ class Settings:
     worker_memory: int | None = None
     until: str | None = None
     fresh: bool = False
+    only: tuple[str, ...] = ()
 
 
 def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None) -> Result:
@@ -77,7 +79,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     settings = settings or Settings()
     use_s3(recipe.s3.access())
     storage = Storage(out)
-    stages = _until(settings.until)
+    stages = [s for s in _until(settings.until) if not settings.only or _is_among(s, settings.only)]
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
@@ -93,7 +95,32 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
         lock = lock_text(progress)
         if storage.read_bytes(LOCK_FILE) != lock:
             storage.write_bytes(LOCK_FILE, lock)
-        return _Run(storage, progress, stages, settings, reporter or SilentReporter()).execute()
+        return run_stages(storage, progress, stages, settings, reporter)
+
+
+def run_stages(storage: Storage, progress: Progress, stages: Sequence[Stage], settings: Settings | None = None,
+               reporter: Reporter | None = None) -> Result:
+    """Run some stages over what `progress` knows already; stages that are not among them count as done.
+
+    Args:
+        storage: The run's folder.
+        progress: Sources, input files and the records of stages that are done; the new ones are added to it.
+        stages: In an order in which each comes after what it needs.
+        settings: How to run; on Ray unless it says otherwise.
+        reporter: Hears of every task.
+    Returns:
+        What came of it, with the tasks over source files that were set aside.
+    Raises:
+        StageError: A stage cannot go on, or its check says that it cannot serve the next ones.
+    """
+    for stage in STAGES:
+        if stage not in stages and not progress.is_done(stage.name):
+            progress.finish(stage.name, {})
+    return _Run(storage, progress, stages, settings or Settings(), reporter or SilentReporter()).execute()
+
+
+def _is_among(stage: Stage, names: Sequence[str]) -> bool:
+    return any(stage.name == name or stage.name.startswith(f"{name}/") for name in names)
 
 
 def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[Stage, StagePlan | None]]:

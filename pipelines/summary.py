@@ -39,7 +39,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
                                  default=0),
     }
     storage = Storage(out)
-    if view.is_done("packed/dataset"):
+    if view.tasks("packed/dataset"):
         facts["dataset"] = _dataset_facts(storage)
     return facts
 

@@ -14,6 +14,7 @@ from manifests.shard import open_shard
 from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
+from tokenizer.packing import shuffle
 from tokenizer.packing.gather import copy_runs, read_tokens
 from tokenizer.packing.inventory import describe_dataset
 from tokenizer.packing.layout import shard_sizes
