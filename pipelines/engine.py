@@ -96,13 +96,15 @@ class _UnexpectedError(CurateError):
 
 
 class InlineEngine:
-    """Every task in this process, one after another: for tests and for debugging."""
+    """Every task in this process, one after another. tracebacks: whether an error that no stage foresaw is raised as it
+    is, or fails its task as on Ray."""
 
     workers = 1
 
-    def __init__(self, root: str, access: S3Access) -> None:
+    def __init__(self, root: str, access: S3Access, tracebacks: bool = True) -> None:
         self._root = root
         self._access = access
+        self._tracebacks = tracebacks
         self._jobs: deque[Job] = deque()
 
     def submit(self, job: Job) -> None:
@@ -114,7 +116,7 @@ class InlineEngine:
             try:
                 yield Outcome(job, attempt(self._root, self._access, job))
             except CurateError as error:
-                if isinstance(error, _UnexpectedError) and error.__cause__ is not None:
+                if self._tracebacks and isinstance(error, _UnexpectedError) and error.__cause__ is not None:
                     error.__cause__.add_note(f"in task {error.where}")
                     raise error.__cause__ from None
                 yield Outcome(job, None, error)

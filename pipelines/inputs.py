@@ -6,9 +6,11 @@ import glob
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +19,7 @@ import xxhash
 
 from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
 from manifests.graph import InputFile
 from manifests.object_stores import filesystem, store_errors
 from manifests.storage import Storage, digest_file, is_local, local_path
@@ -40,8 +42,11 @@ class InputScanner:
         self._seen: dict[str, list[Any]] = {}
         self._tables: dict[str, pa.Table] = {}
 
-    def scan(self, patterns: Sequence[str], field: str) -> tuple[InputFile, ...]:
-        """Files of the patterns, sorted by relative path. Raises RecipeError naming the field if one matches none."""
+    def scan(self, patterns: Sequence[str], field: str, in_order: bool = False) -> tuple[InputFile, ...]:
+        """Files of the patterns, sorted by relative path. Raises RecipeError naming the field if one matches none.
+
+        in_order: as the patterns have them, sorted within each; two files of one name are then known by their paths
+        below the folder that all files share."""
         found: dict[str, InputFile] = {}
         for pattern in patterns:
             matches = _expand(pattern)
@@ -51,13 +56,14 @@ class InputScanner:
             for path, relative in matches:
                 n_bytes, digest = self.fingerprint(path)
                 found[path] = InputFile(path, relative, n_bytes, digest)
-        files = tuple(sorted(found.values(), key=lambda f: (f.relative, f.path)))
-        names = [f.relative for f in files]
-        for name in names:
-            if names.count(name) > 1:
-                raise RecipeError(f"two files share the name {name!r} below their patterns", where=field,
-                                  hint="name them by one pattern with a common root, or make two sources")
-        return files
+        files = list(found.values())
+        name, n = Counter(f.relative for f in files).most_common(1)[0] if files else ("", 0)
+        if in_order:
+            return tuple(_below_common_folder(files) if n > 1 else files)
+        if n > 1:
+            raise RecipeError(f"two files share the name {name!r} below their patterns", where=field,
+                              hint="name them by one pattern with a common root, or make two sources")
+        return tuple(sorted(files, key=lambda f: (f.relative, f.path)))
 
     def own_file(self, name: str) -> InputFile | None:
         """A file of the run itself that is an input too, if it is there."""
@@ -106,6 +112,13 @@ class InputScanner:
         return state.st_size, str(known[2])
 
 
+def _below_common_folder(files: Sequence[InputFile]) -> list[InputFile]:
+    folders = [f.path.split("/")[:-1] for f in files]
+    n_shared = next((n for n, steps in enumerate(zip(*folders, strict=False)) if len(set(steps)) > 1),
+                    min(map(len, folders)))
+    return [replace(f, relative="/".join(f.path.split("/")[n_shared:])) for f in files]
+
+
 def _parse(data: bytes) -> dict[str, list[Any]]:
     try:
         loaded = json.loads(data)
@@ -134,6 +147,36 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
         names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
     root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
     return sorted((str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/")) for name in names)
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """Files of paths, folders and patterns, each once, sorted within a pattern; InputError where one has none."""
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        if not is_local(pattern):
+            matches = [pattern]
+        elif os.path.isdir(pattern):
+            names = sorted(os.listdir(pattern))
+            matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
+            if not matches:
+                raise InputError("holds no file", where=pattern,
+                                 hint="a pattern such as '**/*.gz' finds those in folders below")
+        else:
+            matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise InputError("there is no such file", where=pattern)
+        for path in matches:
+            found.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
+    return list(found.values())
+
+
+def part_names(paths: Sequence[str]) -> list[str]:
+    """A file name for the part that each input becomes: `part-<stem>.parquet`, with a hash of the path where two inputs
+    share a stem."""
+    stems = [re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(path).name.split(".")[0]) or "file" for path in paths]
+    return [f"part-{stem}.parquet" if stems.count(stem) == 1 else
+            f"part-{stem}-{xxhash.xxh3_64_hexdigest(path.encode())[:8]}.parquet"
+            for stem, path in zip(stems, paths, strict=True)]
 
 
 def describe(files: Sequence[InputFile]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from curate.sources.kinds import TABLE
 from manifests.errors import CurateError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.object_stores import use_s3
@@ -59,7 +60,9 @@ class Settings:
 
     engine: ray or inline. address: a Ray cluster's, None for this machine. workers: tasks at a time. worker_memory:
     bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first. only: the stages to do, or
-    the folders they lie in; the others count as done, with nothing to show."""
+    the folders they lie in; the others count as done, with nothing to show. guards: whether a stage that leaves too
+    little stops the run. tracebacks: inline, whether an error that no stage foresaw is raised as it is, to be looked
+    into, or fails its task alone."""
 
     engine: str = "ray"
     address: str | None = None
@@ -68,6 +71,8 @@ class Settings:
     until: str | None = None
     fresh: bool = False
     only: tuple[str, ...] = ()
+    guards: bool = True
+    tracebacks: bool = True
 
 
 def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None) -> Result:
@@ -140,7 +145,7 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[St
 def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
     sources = tuple(scan_crawl(name, source, recipe.http, scanner) if source.commoncrawl
-                    else Source(name, scanner.scan(source.files, f"sources.{name}.files"), source)
+                    else Source(name, scanner.scan(source.files, f"sources.{name}.files", source.kind == TABLE), source)
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
     others |= scan_earlier(recipe, scanner)
@@ -211,7 +216,7 @@ class _Run:
     def _engine(self) -> AbstractContextManager[Engine]:
         s, access = self._settings, self._progress.recipe.s3.access()
         if s.engine == "inline":
-            return InlineEngine(self._storage.root, access)
+            return InlineEngine(self._storage.root, access, s.tracebacks)
         return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory)
 
     def _start_ready(self, submit: Callable[[Job], None]) -> None:
@@ -250,7 +255,7 @@ class _Run:
         self._progress.finish(stage.name, plan.up_to_date)
         if stage.writes_manifest:
             _write_manifest(self._storage, stage, self._progress.tasks(stage.name))
-        if stage.check is not None:
+        if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
 

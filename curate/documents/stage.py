@@ -19,13 +19,14 @@ import pyarrow.compute as pc
 from curate.documents.config import ExtractConfig
 from curate.documents.normalise import normalise
 from curate.documents.reading import read_source
+from curate.documents.tables import TABLE_DOCUMENTS, table_documents
 from curate.extraction.html import extract_text as extract_text
 from curate.heuristics.signals import SIGNAL_FIELDS, signals
 from curate.language.codes import language_code, wanted_labels
 from curate.language.identify import Languages, identify
-from curate.sources.columns import SourceFile
+from curate.sources.columns import RankedColumns, SourceFile
 from curate.sources.http import HttpConfig
-from curate.sources.kinds import detect_kind
+from curate.sources.kinds import TABLE, detect_kind
 from curate.sources.rows import ROWS, ExtractReason
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import DOCUMENTS, EXCLUSIONS
@@ -48,17 +49,40 @@ def extract(config: ExtractConfig, work: Work) -> None:
     SOURCE/exclusions/PART.parquet. Damage is reported with its place; raises InputError for a file that cannot be
     read at all."""
     file = _source_file(config, work)
-    schema = SIGNAL_DOCUMENTS if config.signals else DOCUMENTS
+    read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (_documents, DOCUMENTS)
+    schema = pa.schema([*documents, *(SIGNAL_FIELDS if config.signals else ())])
     with closing(_Exclusions(file)) as excluded:
-        work.write("documents", schema, _documents(config, work, file, excluded))
-        shard = PurePosixPath(work.task.name)
-        work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{shard.parent}/exclusions/{shard.name}.parquet")
+        work.write("documents", schema, read(config, work, file, excluded))
+        part = PurePosixPath(work.task.name)
+        work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{part.parent}/exclusions/{part.name}.parquet")
+
+
+def _extract_table(config: ExtractConfig, work: Work, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
+    """The rows of a table as they are, with signals where they are asked for; only removed documents are left out."""
+    removed = removed_ids(work.inputs("removals"))
+    http = HttpConfig(**work.settings.get("http", {}))
+
+    def report(row: int, what: str) -> None:
+        work.report_damage(f"{file.origin_path}@{row}", what)
+
+    for rows in _gathered(table_documents(file, work.variables.get("language"), report, http)):
+        gone = is_removed(rows["doc_id"], removed)
+        kept = rows.filter(pc.invert(gone))
+        work.count("candidates", len(rows))
+        work.count("documents", len(kept))
+        work.count("text_bytes", pc.sum(kept["n_bytes"]).as_py() or 0)
+        if len(kept) < len(rows):
+            work.count(f"dropped_{ExtractReason.REMOVED_ON_REQUEST}", len(rows) - len(kept))
+            excluded.add(rows.filter(gone), ExtractReason.REMOVED_ON_REQUEST)
+        yield _with_signals(kept, config)
 
 
 def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
     facts = work.variables
-    named = {use: facts[f"{use}_column"] for use in ("id", "text", "url") if facts.get(f"{use}_column")}
-    columns = config.columns.model_copy(update=named)
+    named = {use: facts[f"{use}_column"] for use in ("id", "text", "url", "date", "quality")
+             if facts.get(f"{use}_column")}
+    columns = (RankedColumns(**dict(config.columns)) if facts["kind"] == TABLE else config.columns).model_copy(
+        update=named)
     path = work.input("source")
     http = HttpConfig(**work.settings.get("http", {}))
     return SourceFile(path=path, source=facts["source"], origin_path=facts["origin_path"],
@@ -187,12 +211,15 @@ def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> 
     made = {"source": pa.repeat(pa.scalar(file.source), n), "origin_path": pa.repeat(pa.scalar(file.origin_path), n),
             "n_bytes": pc.cast(pc.binary_length(rows["text"]), pa.int64())}
     arrays = [made[f.name] if f.name in made else rows[f.name] for f in DOCUMENTS]
-    table = pa.Table.from_arrays(arrays, schema=DOCUMENTS)
+    return _with_signals(pa.Table.from_arrays(arrays, schema=DOCUMENTS), config)
+
+
+def _with_signals(table: pa.Table, config: ExtractConfig) -> pa.Table:
     if not config.signals:
         return table
-    found = signals(rows["text"], config.words, rows["language"])
+    measured = signals(table["text"], config.words, table["language"])
     for field in SIGNAL_FIELDS:
-        table = table.append_column(field, found[field.name])
+        table = table.append_column(field, measured[field.name])
     return table
 
 
@@ -204,10 +231,14 @@ class _Exclusions:
         self._spill = tempfile.TemporaryFile(prefix="curate-exclusions-")  # noqa: SIM115 (closed by close)
         self._writer = pa.ipc.new_stream(self._spill, EXCLUSIONS)
 
-    def add(self, rows: pa.Table) -> None:
-        n = len(rows)
-        made = {"source": self._file.source, "origin_path": self._file.origin_path, "stage": STAGE}
-        arrays = [pa.repeat(pa.scalar(made[f.name]), n) if f.name in made else rows[f.name] for f in EXCLUSIONS]
+    def add(self, rows: pa.Table, reason: ExtractReason | None = None) -> None:
+        """rows: with their reasons, unless all have the same one."""
+        file = self._file
+        same: dict[str, str | None] = {"source": file.source, "origin_path": file.origin_path, "stage": STAGE}
+        if reason is not None:
+            same |= {"reason": str(reason), "value": None, "threshold": None}
+        arrays = [pa.repeat(pa.scalar(same[f.name], f.type), len(rows)) if f.name in same else rows[f.name]
+                  for f in EXCLUSIONS]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=EXCLUSIONS))
 
     def tables(self) -> Iterator[pa.Table]:

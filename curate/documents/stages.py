@@ -32,8 +32,8 @@ def _extract(view: View) -> Iterator[Task]:
 
 def _no_source_is_empty(view: View) -> None:
     for source in view.sources:
-        mine = [r for r in view.tasks("extract") if r.identity.task.startswith(f"{source.name}/")]
-        if not sum(o.n_rows for r in mine for o in r.outputs if o.role == "documents"):
+        records = [r for r in view.tasks("extract") if r.identity.task.startswith(f"{source.name}/")]
+        if not sum(record.output("documents").n_rows for record in records):
             raise StageError("has no document", where=f"source {source.name!r}",
                              hint="see the exclusions under extract/, or take the source out of the recipe")
 

@@ -60,6 +60,7 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, found: pa.Tab
     given = next((read_table(name) for name in work.inputs("signals")), None)
     with open_table(path) as file:
         names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
+        names += [_OWN_SCORE] if _OWN_SCORE in file.schema_arrow.names else []
         if config.rules is not None:
             names += [name for name in file.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
         start = 0
@@ -114,7 +115,8 @@ def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: 
         reason = pc.if_else(dropped, said, reason)
         value = pc.if_else(dropped, pa.array(verdict.value), value)
         threshold = pc.if_else(dropped, pa.array(verdict.threshold), threshold)
-    columns = {"doc_id": documents["doc_id"], "source": source, _OWN_SCORE: pa.nulls(n, pa.float32()),
+    own = documents[_OWN_SCORE] if _OWN_SCORE in documents.column_names else pa.nulls(n, pa.float32())
+    columns = {"doc_id": documents["doc_id"], "source": source, _OWN_SCORE: own,
                "keep": reason.is_null(), "reason": reason, "value": value, "threshold": threshold}
     scores = {} if found is None else {name: found[name] for name in found.column_names if name != "doc_id"}
     return pa.table(columns | scores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.errors import InputError
+from manifests.tables import one_array
 
 
 class ColumnNames(BaseModel):
@@ -26,7 +26,8 @@ class ColumnNames(BaseModel):
 
 
 class RankedColumns(ColumnNames):
-    """Columns that may also decide which of two duplicates stays; None where nothing asks for them."""
+    """Columns of a table that is read as it is: ids of documents are kept, and date and quality may decide which of two
+    duplicates stays; None where nothing asks for them."""
 
     date: str | None = None
     quality: str | None = None
@@ -47,7 +48,9 @@ class SourceFile:
 @dataclass(slots=True)
 class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
-    timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask."""
+    timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask.
+    doc_ids: binary of 16 bytes, where `RankedColumns` asked and the file has such ids. n_bytes: of the file, where it
+    is one text."""
 
     first_row: int
     text: pa.Array
@@ -55,6 +58,8 @@ class TextRows:
     urls: pa.Array
     dates: pa.Array | None = None
     quality: pa.Array | None = None
+    doc_ids: pa.Array | None = None
+    n_bytes: int | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -69,12 +74,13 @@ class TextRows:
         return TextRows(first_row, column("text", pa.large_string()), column("id", pa.string()),
                         column("url", pa.string()),
                         as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
-                        as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None)
+                        as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None,
+                        one_array(table[wanted["doc_id"]]) if "doc_id" in wanted else None)
 
 
-def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[str, str]:
+def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
     """What each wanted column is called in a file; raises InputError where there is no text column."""
-    there = list(present)
+    there = schema.names
     if names.text not in there:
         raise InputError(f"has no column {names.text!r}", where=path,
                          hint=f"its columns are {', '.join(there[:12])}; name the one that holds the text")
@@ -86,7 +92,10 @@ def pick_columns(present: Iterable[str], names: ColumnNames, path: str) -> dict[
     if names.url in there:
         wanted["url"] = names.url
     if isinstance(names, RankedColumns):
-        wanted |= {use: name for use, name in (("date", names.date), ("quality", names.quality)) if name in there}
+        wanted |= {use: name for use, name in (("date", names.date), ("quality", names.quality))
+                   if name is not None and name in there}
+        if "doc_id" in there and schema.field("doc_id").type == pa.binary(16):
+            wanted["doc_id"] = "doc_id"
     return wanted
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from curate.sources.commoncrawl import CommonCrawlSource
+from curate.sources.kinds import KINDS, TABLE
 
 SOURCE_NAME: Final = r"^[a-z][a-z0-9_-]*$"
 
@@ -29,8 +30,10 @@ class SourceConfig(BaseModel):
     files: Patterns = Field((), description="Files, or patterns with *, ? and **; local paths or URLs. One or a list.")
     commoncrawl: CommonCrawlSource | None = Field(
         None, description="Instead of files: archives or pages of a crawl of Common Crawl.")
-    kind: Literal["auto", "warc", "wet", "jsonl", "parquet", "text"] = Field(
-        "auto", description="What the files are; auto looks at their content.")
+    kind: str = Field("auto", description=(
+        "What the files are: parquet, wet, warc, jsonl or text; auto looks at their content. With table, the rows of "
+        "Parquet, JSON Lines or text files are the documents as they are: no normalising, no rule on addresses, "
+        "lengths or languages, ids of 16 bytes under `doc_id` kept, files in the order given."))
     curated: bool = Field(
         False, description="Its documents are taken as good: they are positive examples for the classifier.")
     filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")
@@ -38,6 +41,10 @@ class SourceConfig(BaseModel):
         None, description="Languages that are kept of this source; none takes extract.languages.")
     id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
     text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
+    date_column: str | None = Field(None, description="Of a table: column of the dates, for dedup.survivor_order.")
+    quality_column: str | None = Field(None, description=(
+        "Of a table: column of scores, for dedup.survivor_order; `quality_score` where no classifier scores."))
+    language: str | None = Field(None, description="Of a table: ISO 639-1 code of all its texts, where it is known.")
     derived_from: str | None = Field(
         None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
     labels: tuple[Literal["url", "host"], ...] = Field(
@@ -48,8 +55,18 @@ class SourceConfig(BaseModel):
         """What extraction depends on of this source, beside its files."""
         kind = self.commoncrawl.kind if self.commoncrawl else self.kind
         languages = {"languages": list(self.languages)} if self.languages is not None else {}
+        of_table = {name: value for name in ("date_column", "quality_column", "language")
+                    if (value := getattr(self, name)) is not None}
         return {"kind": kind, "filter_language": self.filter_language, **languages, "id_column": self.id_column,
-                "text_column": self.text_column}
+                "text_column": self.text_column, **of_table}
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_exists(cls, kind: str) -> str:
+        known = ("auto", *KINDS, TABLE)
+        if kind not in known:
+            raise ValueError(f"not a kind of source; they are {', '.join(known)}")
+        return kind
 
     @model_validator(mode="after")
     def _files_or_from(self) -> Self:

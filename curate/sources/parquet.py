@@ -20,7 +20,7 @@ def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) 
     An unreadable row group is a loss and the others are read. Raises InputError where the file is no Parquet at all,
     or has no text column."""
     with open_source_table(path, http or HttpConfig()) as file:
-        wanted = pick_columns(file.schema_arrow.names, names, path)
+        wanted = pick_columns(file.schema_arrow, names, path)
         row = 0
         for group in range(file.num_row_groups):
             end = row + file.metadata.row_group(group).num_rows

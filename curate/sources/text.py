@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import IO
 
+import pyarrow as pa
+
 from curate.extraction.html import decode
+from curate.sources.columns import TextRows
 from curate.sources.members import read_pieces
+from curate.sources.rows import strings_array, valid_text
 from curate.sources.warc import Loss
 
 
-def read_text(stream: IO[bytes], max_bytes: int) -> tuple[str | None, int, list[Loss]]:
-    """(text, bytes read, losses) of a file; text is None where it is longer than max_bytes.
+def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Loss]:
+    """The one row of a text file, without an id, behind the places where it is damaged.
 
-    No more than max_bytes and one piece are held. A damaged file gives what comes before the damage."""
+    Its text is null, and `n_bytes` what was read, where it is longer than max_bytes: no more than that and one block
+    are held. A damaged file gives what comes before the damage."""
     data = bytearray()
-    losses = []
     for piece in read_pieces(stream, opening=b""):
         data += piece.data
         if piece.broken is not None:
-            losses.append(Loss(piece.member or 0, piece.broken))
+            yield Loss(piece.member or 0, piece.broken)
             break
         if len(data) > max_bytes:
-            return None, len(data), losses
-    return decode(bytes(data)), len(data), losses
+            yield TextRows(0, pa.nulls(1, pa.large_string()), pa.nulls(1, pa.string()), pa.nulls(1, pa.string()),
+                           n_bytes=len(data))
+            return
+    text = strings_array([valid_text(decode(bytes(data)))])
+    yield TextRows(0, text, pa.nulls(1, pa.string()), pa.nulls(1, pa.string()), n_bytes=len(data))

@@ -67,7 +67,7 @@ def chat_command(
 def _files(patterns: list[str]) -> list[ChatFile]:
     """Inputs by content: anything but JSON Lines is an InputError."""
     from curate.sources.kinds import detect_kind
-    from pipelines.cli.texts import find_files, part_names
+    from pipelines.inputs import find_files, part_names
     from tokenizer.chat.chat_dataset import ChatFile
 
     paths = find_files(patterns)

@@ -62,7 +62,7 @@ def train(
     not seen their hosts. Near-duplicates are removed first. The same files and seed give the same bytes."""
     from curate.quality.standalone import train as run
     from manifests.storage import is_local, local_path
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
 
     _check_format(form)
     if not negatives:
@@ -107,7 +107,8 @@ def score(
 
     from curate.sources.columns import ColumnNames
     from manifests.tables import write_table
-    from pipelines.cli.texts import each_file, find_files, id_column_of
+    from pipelines.cli.texts import each_file, id_column_of
+    from pipelines.inputs import find_files
 
     _check_format(form)
     scorer, n_bytes = _scorer(model, label, max_bytes, exact)
@@ -245,7 +246,8 @@ def _plan(kind: str, folds: int, seed: int, settings: list[str]) -> Plan:
 def _texts(patterns: list[str], columns: tuple[str, str]) -> list[Texts]:
     from curate.quality.standalone import Texts
     from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import find_files, read_texts
+    from pipelines.cli.texts import read_texts
+    from pipelines.inputs import find_files
 
     names = ColumnNames(id=columns[0], text=columns[1])
     return [Texts(os.path.basename(path), read_texts(path, names)) for path in find_files(patterns)]
@@ -277,7 +279,7 @@ def _all_scores(patterns: list[str], columns: tuple[str, str], scorer: Scorer,
                 n_bytes: int | None) -> npt.NDArray[np.float32]:
     import numpy as np
 
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
 
     found = [score for path in find_files(patterns) for _, score in _scored(path, columns, scorer, n_bytes)]
     return np.concatenate([np.empty(0, np.float32), *found])
@@ -288,7 +290,7 @@ def _held_out_scores(patterns: list[str], linked_only: bool) -> tuple[
     import numpy as np
 
     from manifests.tables import open_table, read_table
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
 
     good, bad = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for path in find_files(patterns):
@@ -308,7 +310,7 @@ def _score_files(patterns: list[str], where: str) -> npt.NDArray[np.float32]:
     import numpy as np
 
     from manifests.tables import open_table, read_table
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
 
     if not patterns:
         raise RecipeError("needs files of scores, or give held-out scores as arguments", where=where)

@@ -57,7 +57,7 @@ def _config(patterns: list[str], fields: list[str], item_id: str | None, rules: 
     from pydantic import ValidationError
 
     from curate.decontamination.config import Benchmark, DecontaminationConfig
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
 
     paths = find_files(patterns)
     names = [os.path.basename(path).split(".")[0] for path in paths]
@@ -99,7 +99,8 @@ def _decontaminate(config: DecontaminationConfig, files: list[str], out: str, co
                    ) -> Contamination:
     from curate.decontamination.standalone import decontaminate_texts
     from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import find_files, id_column_of, part_names, read_texts
+    from pipelines.cli.texts import id_column_of, read_texts
+    from pipelines.inputs import find_files, part_names
 
     sets = _read_benchmarks(config)
     paths = find_files(files)

@@ -151,7 +151,8 @@ def _texts(patterns: list[str], names: RankedColumns, needed: set[str]) -> list[
     from functools import partial
 
     from curate.dedup.standalone import Texts
-    from pipelines.cli.texts import find_files, id_column_of, part_names
+    from pipelines.cli.texts import id_column_of
+    from pipelines.inputs import find_files, part_names
 
     paths = find_files(patterns)
     return [Texts(path, part, id_column_of(path, names), partial(_told, path, names, needed), path, names.text)

@@ -117,7 +117,7 @@ def _settings(file: str | None, languages: str | None, extractor: str | None) ->
 def _jobs(patterns: Sequence[str], out: str, source: str, columns: tuple[str, str], config: ExtractConfig,
           ) -> tuple[list[_Job], list[CurateError]]:
     """A job for each file there is, and an error for each name that stands for none."""
-    from pipelines.cli.texts import find_files, part_names
+    from pipelines.inputs import find_files, part_names
 
     paths: dict[str, None] = {}
     failures: list[CurateError] = []

@@ -44,7 +44,8 @@ def filter_command(
 
     from curate.heuristics.filtering import Tally
     from curate.heuristics.signals import Words
-    from pipelines.cli.texts import each_file, find_files
+    from pipelines.cli.texts import each_file
+    from pipelines.inputs import find_files
 
     if form not in ("text", "json"):
         raise RecipeError("is no format; they are text and json", where=f"--format {form}")

@@ -40,7 +40,7 @@ def encode_command(
     import json
     from dataclasses import asdict
 
-    from pipelines.cli.texts import find_files, part_names
+    from pipelines.inputs import find_files, part_names
     from tokenizer.encoding.agreement import EncodeConfig
     from tokenizer.encoding.encode import load
     from tokenizer.files import TextFile, encode_files

@@ -37,7 +37,7 @@ def eval_command(
     import json
 
     from manifests.tables import write_table
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
     from tokenizer.encoding.agreement import EncodeConfig
     from tokenizer.encoding.encode import Encoder
     from tokenizer.encoding.evaluate import NO_GROUP, TOKEN_COUNTS, evaluate

@@ -71,7 +71,7 @@ def _train(files: list[str], columns: tuple[str, str], config: TokenizerConfig, 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from pipelines.cli.texts import find_files
+    from pipelines.inputs import find_files
     from tokenizer.bpe.counting import count_texts
     from tokenizer.bpe.patterns import Pattern
     from tokenizer.bpe.sampling import Histogram, bins

@@ -1,0 +1,96 @@
+"""Tables of documents, read as they are: the source kind `table`, which single commands read their files through.
+
+One document a row, in the file's order; nothing is normalised, no rule on addresses, lengths or languages applies. Ids
+of 16 bytes under `doc_id` are kept, so that what several commands say of a document can be joined; else an id is made
+of the source, the file and the row. Columns that no stage knows stay in the file: a row is found again by its number,
+which `origin_offset` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.sources.columns import ColumnNames, SourceFile, TextRows
+from curate.sources.http import HttpConfig
+from curate.sources.kinds import KINDS, detect_kind
+from curate.sources.rows import row_ids, without_nul
+from curate.sources.warc import Loss
+from curate.text.urls import hosts_of
+from manifests.errors import InputError
+from manifests.schema import DOCUMENTS
+
+MAX_TEXT_BYTES: Final = 64 << 20
+"""Of one text of a table; a longer line of JSON is lost, and named."""
+
+QUALITY: Final = pa.field("quality_score", pa.float32(), metadata={
+    "comment": "score that the table came with; decides between duplicates where that is asked for"})
+TABLE_DOCUMENTS: Final = pa.schema([*DOCUMENTS, QUALITY])
+"""The document table of a table: as of pages, and the scores that it came with."""
+
+
+def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None],
+              http: HttpConfig | None = None) -> Iterator[TextRows]:
+    """The rows of a table of texts, in order, every row with an id.
+
+    Args:
+        path: Parquet, JSON Lines or plain text, told by its content; local path or URL.
+        columns: What the columns of the file are called. `RankedColumns` asks for ids of documents, date and quality.
+        report: Called with (row or byte, what is wrong there) for what cannot be read.
+        http: How to fetch it.
+    Yields:
+        Some hundred rows at a time. A line that cannot be read is a row without text; rows without an id are numbered
+        from 0 in the file.
+    Raises:
+        InputError: Nothing can be read, no row has a text, or none has an id and the column was asked for by name.
+    """
+    kind = KINDS[detect_kind(path, http)]
+    if kind.rows is None:
+        raise InputError(f"is {kind.what}, not a table of texts", where=path, hint="curate extract reads archives")
+    n_rows = n_texts = n_ids = 0
+    for rows in kind.rows(path, columns, MAX_TEXT_BYTES, http):
+        if isinstance(rows, Loss):
+            report(rows.offset, rows.what)
+            continue
+        if not len(rows):
+            continue
+        n_rows += len(rows)
+        n_texts += len(rows) - rows.text.null_count
+        n_ids += len(rows) - rows.ids.null_count
+        if rows.ids.null_count:
+            numbers = pa.array([str(i) for i in range(rows.first_row, rows.first_row + len(rows))])
+            rows.ids = pc.coalesce(rows.ids, numbers)
+        yield rows
+    if not n_rows:
+        raise InputError("holds no row that can be read", where=path)
+    if not n_texts:
+        raise InputError(f"has no text under {columns.text!r} in any row", where=path,
+                         hint="name the column that holds the text")
+    if not n_ids and columns.id != ColumnNames().id:
+        raise InputError(f"has no id under {columns.id!r} in any row", where=path,
+                         hint="name the column that holds the ids, or none: rows are then numbered from 0")
+
+
+def table_documents(file: SourceFile, language: str | None, report: Callable[[int, str], None],
+                    http: HttpConfig) -> Iterator[pa.Table]:
+    """TABLE_DOCUMENTS of a table's rows. language: of all its texts, where it is known."""
+    for rows in read_rows(file.path, file.columns, report, http):
+        n = len(rows)
+        numbers = range(rows.first_row, rows.first_row + n)
+        doc_ids = rows.doc_ids
+        if doc_ids is None or doc_ids.null_count:
+            made = row_ids(file.source, file.origin_path, numbers)
+            doc_ids = made if doc_ids is None else pc.coalesce(doc_ids, made)
+        text, urls = without_nul(rows.text.fill_null("")), without_nul(rows.urls)
+        columns = {
+            "doc_id": doc_ids, "record_id": without_nul(rows.ids), "source": pa.repeat(pa.scalar(file.source), n),
+            "url": urls, "host": hosts_of(urls), "date": rows.dates,
+            "origin_path": pa.repeat(pa.scalar(file.origin_path), n), "origin_offset": pa.array(numbers, pa.int64()),
+            "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), n),
+            "language": pa.repeat(pa.scalar(language, pa.string()), n), "text": text,
+            "n_bytes": pc.binary_length(text).cast(pa.int64()), QUALITY.name: rows.quality}
+        arrays = [pa.nulls(n, f.type) if columns.get(f.name) is None else columns[f.name] for f in TABLE_DOCUMENTS]
+        yield pa.Table.from_arrays(arrays, schema=TABLE_DOCUMENTS)
