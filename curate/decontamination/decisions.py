@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
-from curate.decontamination.kernels.overlaps import Int64, cut
+from curate.decontamination.kernels.overlaps import cut
 from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
 from manifests.errors import InputError
-from manifests.hashing import id_words
+from manifests.hashing import Int64, id_words
 from manifests.schema import CUT, DECONTAMINATION_MARKS, SPAN
 from manifests.tables import read_table
 from manifests.tasks import Work

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import OverlapReportConfig
-from curate.decontamination.kernels.overlaps import Int64, match_words, scan, split_words
+from curate.decontamination.kernels.overlaps import match_words, scan, split_words
 from curate.decontamination.overlap import GramIndex, index_of
 from curate.text.strings import string_buffers
 from curate.text.words import Hashes
+from manifests.hashing import Int64
 
 ITEMS: Final = pa.schema([
     pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False),

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupConfig
 from curate.dedup.kernels.components import Nodes
-from curate.dedup.layout import BANDS, EXTENTS, HOMES, MEMBERS, ROUTES, Int64, column, distinct
-from manifests.hashing import UInt64, ids_array, keyed_hash
+from curate.dedup.layout import BANDS, EXTENTS, HOMES, MEMBERS, ROUTES, column, distinct
+from manifests.hashing import Int64, UInt64, ids_array, keyed_hash
 from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
 from manifests.tasks import Work
 

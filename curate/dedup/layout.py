@@ -17,10 +17,8 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import InputError
-from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
+from manifests.hashing import Int64, UInt64, id_words, ids_array, keyed_hash
 from manifests.tables import read_partition
-
-Int64 = npt.NDArray[np.int64]
 
 ROUTES: Final = 1024
 _ROW_BITS: Final = 40

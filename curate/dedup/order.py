@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import SurvivorKey
-from curate.dedup.layout import Int64, id_order
+from curate.dedup.layout import id_order
 from manifests.errors import StageError
-from manifests.hashing import UInt64
+from manifests.hashing import Int64, UInt64
 
 _WORD: Final = 64
 _BITS: Final = {SurvivorKey.SOURCE: 16, SurvivorKey.QUALITY: 32, SurvivorKey.LENGTH: 32, SurvivorKey.DATE: 47}

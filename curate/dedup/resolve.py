@@ -12,9 +12,9 @@ import pyarrow as pa
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.exact import by_id
 from curate.dedup.kernels.candidates import ROUND_BYTES, Sets, resolve
-from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, Int64, column, encode_keys, gather, id_order, routes
+from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, column, encode_keys, gather, id_order, routes
 from curate.dedup.order import is_settled
-from manifests.hashing import UInt64
+from manifests.hashing import Int64, UInt64
 from manifests.tables import partition_groups, write_partitions
 from manifests.tasks import Work
 

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.edits.spans import FlatEdits
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.given import Given
 from curate.heuristics.rules import judge
 from curate.heuristics.signals import SIGNAL_FIELDS, Words, groups_of, signals
-from curate.heuristics.verdicts import FlatEdits, rule_edits
+from curate.heuristics.verdicts import rule_edits
 
 
 @dataclass(slots=True)

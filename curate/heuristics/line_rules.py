@@ -5,13 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.edits.spans import edits_array
 from curate.heuristics.kernels.edits import C4_OPEN, C4_STRICT, REFINEDWEB, edit_texts
 from curate.text.strings import string_buffers
-from manifests.schema import EDIT, EDITS
 
 
 class C4Lines(BaseModel):
@@ -65,11 +64,3 @@ def line_edits(texts: pa.Array | pa.ChunkedArray, editing: Editing, c4: C4Lines,
     data, offsets = string_buffers(texts)
     starts, ends, codes, places = edit_texts(data, offsets, _KINDS[editing], c4.as_tuple(), refinedweb.as_tuple())
     return edits_array(starts, ends, codes, places, pa.array(["\n"]))
-
-
-def edits_array(starts: np.ndarray, ends: np.ndarray, codes: np.ndarray, places: np.ndarray,
-                replacements: pa.Array) -> pa.ListArray:
-    """EDITS from flat spans. codes: place in replacements, -1 for spans that are copied. places: int64 [n + 1]."""
-    text = replacements.take(pa.array(np.maximum(codes, 0), mask=codes < 0))
-    flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(ends), text.cast(pa.string())], fields=list(EDIT))
-    return pa.ListArray.from_arrays(pa.array(places.astype(np.int32)), flat, type=EDITS)

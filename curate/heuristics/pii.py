@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.edits.kernels.pieces import COPIED
+from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.pii import find_pii
-from curate.heuristics.verdicts import FlatEdits
 from curate.text.strings import string_buffers
 
 Action = Literal["keep", "replace", "cut", "drop"]

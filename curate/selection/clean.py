@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.edits.kernels.pieces import COPIED
-from curate.heuristics.line_rules import edits_array
-from curate.heuristics.verdicts import FlatEdits, join_replaced
+from curate.edits.spans import FlatEdits, edits_array, join_replaced
 from manifests.hashing import piece_id
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
@@ -72,7 +71,7 @@ def _pieces(table: pa.Table, pieces: pa.ChunkedArray, edits: pa.ChunkedArray, sc
     stays itself."""
     sizes = table["n_bytes"].to_numpy()
     cut = _flat(pieces)
-    counts = np.diff(cut.places)
+    counts = np.diff(cut.bounds)
     spans, owner = FlatEdits.of(_one(edits, EDITS), sizes).within(cut)
     bounds = np.searchsorted(owner, np.arange(len(cut.starts) + 1))
     documents = np.repeat(np.arange(len(table), dtype=np.int64), counts)  # of each piece

@@ -22,12 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.edits.spans import FlatEdits
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.signals import Words
-from curate.heuristics.verdicts import FlatEdits, rule_edits
+from curate.heuristics.verdicts import rule_edits
 from manifests.tasks import peak_memory_bytes
 
 FINEWEB = RulesConfig(preset=Preset.FINEWEB)

@@ -10,10 +10,10 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.spacy.english import HAS_LETTER, IS_WORD
 from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
 from curate.heuristics.signals import Words, signals
-from curate.heuristics.verdicts import FlatEdits
 from curate.text.spacy_classes import TERMINALS
 from tests.english_tokens import tokens
 

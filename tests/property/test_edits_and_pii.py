@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.edits.kernels.pieces import COPIED
+from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.pii import EMAIL, IP, find_pii
 from curate.heuristics.listed_words import WordList
 from curate.heuristics.pii import PiiConfig, pii_spans
-from curate.heuristics.verdicts import FlatEdits
 from curate.text.strings import string_buffers
 
 SIZE = 24

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
 from curate.dedup.kernels.paragraphs import CC_NET_PUNCTUATION, Units, find_paragraphs, normal_form
 from curate.dedup.kernels.sentences import find_sentence_runs
+from curate.edits.spans import edits_array
 from curate.edits.texts import EditedTexts, what_is_left
-from curate.heuristics.line_rules import edits_array
 from curate.text.characters import PROPERTIES, TERMINAL
 from curate.text.strings import string_buffers
 from curate.text.words import hash_words
@@ -229,7 +229,7 @@ def test_what_is_left_is_what_no_cut_covers(cuts: list[tuple[int, int, int]], si
     left = what_is_left(rows, starts, ends, np.array(sizes, np.int64))
     for d, size in enumerate(sizes):
         wanted = [p for p in range(size) if not any(row == d and a <= p < b for row, a, b in cuts)]
-        spans = range(int(left.places[d]), int(left.places[d + 1]))
+        spans = range(int(left.bounds[d]), int(left.bounds[d + 1]))
         assert [p for s in spans for p in range(left.starts[s], left.ends[s])] == wanted
         assert all(left.ends[s] < left.starts[s + 1] for s in list(spans)[:-1])
 

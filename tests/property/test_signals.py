@@ -11,10 +11,10 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.stop_words import GOPHER, LANGUAGES
 from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
 from curate.heuristics.signals import SIGNALS, signals
-from curate.heuristics.verdicts import FlatEdits
 from curate.text.characters import PROPERTIES, TERMINAL
 from curate.text.unicode import DIGIT, KIND, LETTER, LOWER, PUNCTUATION, TABLE_SIZE
 

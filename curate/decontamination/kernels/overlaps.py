@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import TABLE_SIZE, decode
@@ -22,8 +21,7 @@ from curate.text.words import (
     read_only,
     read_only_offsets,
 )
-
-Int64 = npt.NDArray[np.int64]
+from manifests.hashing import Int64
 
 N_PLACES: Final = 6
 """Columns of a hit: byte and character span of its words, and of its words with the window around them, in bytes."""

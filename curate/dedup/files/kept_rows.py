@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from curate.dedup.layout import Int64
 from curate.sources.jsonl import line_blocks
 from curate.sources.kinds import detect_kind
 from curate.sources.parquet import BATCH_ROWS
 from curate.sources.warc import Loss
 from manifests.errors import InputError
+from manifests.hashing import Int64
 from manifests.storage import open_read
 from manifests.tables import open_table
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.files.kept_rows import Kept
-from curate.dedup.layout import Int64
-from curate.edits.texts import EditedTexts, edits_of, span_sizes
+from curate.edits.spans import FlatEdits
+from curate.edits.texts import EditedTexts
+from manifests.hashing import Int64
 from manifests.schema import BOILERPLATE, ID
 from manifests.storage import Storage
-from manifests.tables import read_row_groups, read_table
+from manifests.tables import one_array, read_row_groups, read_table
 
 _SPAN: Final = pa.struct([
     pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
@@ -30,7 +31,7 @@ def named_documents(decisions: Sequence[str]) -> list[pa.Array]:
     """doc_ids that decisions with `repeats` name, a part each."""
     found = []
     for path in decisions:
-        flat = pc.list_flatten(_whole(read_table(path, ["repeats"])["repeats"]))
+        flat = pc.list_flatten(one_array(read_table(path, ["repeats"])["repeats"]))
         found.append(pc.unique(flat.field("duplicate_of").cast(ID).drop_null()))
     return found
 
@@ -42,16 +43,16 @@ def own_cuts(repeats: Sequence[pa.ChunkedArray], survivors: pa.Table) -> pa.Arra
     tables = [pa.table({"row": pa.array([], pa.int64()), "start": pa.array([], pa.int64()),
                         "end": pa.array([], pa.int64()), "kind": pa.array([], pa.string()), "id": pa.array([], ID)})]
     for column in repeats:
-        whole = _whole(column)
+        whole = one_array(column)
         flat = pc.list_flatten(whole)
         kind = flat.field("kind") if "kind" in [f.name for f in flat.type] else pa.array(["substring"] * len(flat))
         tables.append(pa.table({"row": pc.list_parent_indices(whole), "start": flat.field("start"),
                                 "end": flat.field("end"), "kind": kind, "id": flat.field("duplicate_of")}))
     table = pa.concat_tables([t.cast(tables[0].schema) for t in tables]).sort_by(
         [(name, "ascending") for name in ("row", "start", "end", "kind")])
-    place = pc.index_in(_whole(table["id"]), value_set=_whole(survivors["doc_id"]))
+    place = pc.index_in(one_array(table["id"]), value_set=one_array(survivors["doc_id"]))
     struct = pa.StructArray.from_arrays(
-        [_whole(table[name]) for name in ("start", "end", "kind")] + [_whole(survivors["own_id"]).take(place)],
+        [one_array(table[name]) for name in ("start", "end", "kind")] + [one_array(survivors["own_id"]).take(place)],
         fields=list(_SPAN))
     rows = table["row"].to_numpy()
     bounds = np.searchsorted(rows, np.arange(n + 1)).astype(np.int32)
@@ -60,9 +61,7 @@ def own_cuts(repeats: Sequence[pa.ChunkedArray], survivors: pa.Table) -> pa.Arra
 
 def bytes_left(sizes: Int64, edits: pa.ChunkedArray) -> Int64:
     """Bytes that each text has once its cuts are made, int64 [n]."""
-    spans = edits_of(edits, sizes)
-    made = np.concatenate((np.zeros(1, np.int64), np.cumsum(span_sizes(spans))))
-    return np.asarray(np.diff(made[spans.places]))
+    return FlatEdits.of(edits, sizes).text_sizes()
 
 
 def kept_groups(path: str, keep: pa.ChunkedArray, edits: pa.ChunkedArray | None) -> Iterator[Kept]:
@@ -74,30 +73,24 @@ def kept_groups(path: str, keep: pa.ChunkedArray, edits: pa.ChunkedArray | None)
         own = edits.slice(row, len(group)).filter(mask) if edits is not None else None
         text = EditedTexts.of(mine["text"], own, mine["n_bytes"].to_numpy()).texts
         rows: Int64 = mine["file_row"].to_numpy()
-        yield Kept(group["file_row"][0].as_py(), rows, _whole(mine["own_id"]), _whole(mine["url"]), _whole(text))
+        yield Kept(group["file_row"][0].as_py(), rows, *map(one_array, (mine["own_id"], mine["url"], text)))
         row += len(group)
 
 
 def boilerplate_pages(storage: Storage, shards: Sequence[str]) -> list[pa.Array]:
     """doc_ids that the boilerplate report names."""
-    return [pc.unique(_whole(read_table(storage.path(_boilerplate(s)), ["doc_id"])["doc_id"])) for s in shards]
+    return [pc.unique(one_array(read_table(storage.path(_boilerplate(s)), ["doc_id"])["doc_id"])) for s in shards]
 
 
 def own_boilerplate(storage: Storage, shards: Sequence[str], survivors: pa.Table) -> pa.Table:
     """OWN_BOILERPLATE of all files, hosts by name, what is on most pages first."""
     tables = [read_table(storage.path(_boilerplate(shard))) for shard in shards]
     table = pa.concat_tables([BOILERPLATE.empty_table(), *tables])
-    place = pc.index_in(_whole(table["doc_id"]), value_set=_whole(survivors["doc_id"]))
+    place = pc.index_in(one_array(table["doc_id"]), value_set=one_array(survivors["doc_id"]))
     table = table.set_column(BOILERPLATE.get_field_index("doc_id"), OWN_BOILERPLATE.field("id"),
-                             _whole(survivors["own_id"]).take(place))
+                             one_array(survivors["own_id"]).take(place))
     return table.cast(OWN_BOILERPLATE).sort_by([("host", "ascending"), ("n_pages", "descending"), ("key", "ascending")])
 
 
 def _boilerplate(shard: str) -> str:
     return f"dedup/cuts/boilerplate/{shard}.parquet"
-
-
-def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if not isinstance(array, pa.ChunkedArray):
-        return array
-    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)

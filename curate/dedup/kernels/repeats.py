@@ -6,12 +6,10 @@ from typing import Final, NamedTuple
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from curate.text.strings import Bytes, Offsets
 from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power, read_only, read_only_offsets
-
-Int64 = npt.NDArray[np.int64]
+from manifests.hashing import Int64
 
 _FIRST: Final = -1
 _ROOM: Final = 1024

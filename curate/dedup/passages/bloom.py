@@ -14,14 +14,15 @@ import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
-from curate.dedup.layout import Int64, column, gather_part, part_key, routes
+from curate.dedup.layout import column, gather_part, part_key, routes
 from curate.dedup.passages.passage_config import BloomConfig, CutKind
 from curate.dedup.passages.passage_cuts import CUTS
 from curate.dedup.passages.passages import survivors_of
-from curate.edits.texts import EditedTexts, edits_of, what_is_left
+from curate.edits.spans import FlatEdits
+from curate.edits.texts import EditedTexts, what_is_left
 from curate.text.strings import string_buffers
 from manifests.errors import StageError
-from manifests.hashing import UInt64
+from manifests.hashing import Int64, UInt64
 from manifests.tables import write_partitions
 from manifests.tasks import Work
 
@@ -80,7 +81,7 @@ def _left(documents: pa.Table, edits: pa.ChunkedArray, rows: Int64, earlier: pa.
         return EditedTexts.of(documents["text"], edits, sizes)
     texts = np.searchsorted(rows, column(mine, "row"))
     left = what_is_left(texts, column(mine, "start").astype(np.int64), column(mine, "end").astype(np.int64), sizes)
-    return EditedTexts.made_of(documents["text"], edits_of(edits, sizes).within(left)[0])
+    return EditedTexts.made_of(documents["text"], FlatEdits.of(edits, sizes).within(left)[0])
 
 
 def _cuts(shard: str, rows: Int64, texts: EditedTexts, found: Seen) -> pa.Table:

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
-from curate.dedup.layout import Int64, check_aligned, column, gather_part
+from curate.dedup.layout import check_aligned, column, gather_part
 from curate.dedup.passages.bloom import SEEN
 from curate.dedup.passages.passage_config import BloomConfig, CutKind, PassageReason
-from curate.dedup.passages.passage_cuts import BOILERPLATE as ROUTED_BOILERPLATE
-from curate.dedup.passages.passage_cuts import CUTS
-from curate.edits.texts import edits_of, span_sizes, union, what_is_left
-from curate.heuristics.verdicts import FlatEdits
+from curate.dedup.passages.passage_cuts import CUTS, ROUTED_BOILERPLATE
+from curate.edits.spans import FlatEdits
+from curate.edits.texts import union, what_is_left
+from manifests.hashing import Int64
 from manifests.schema import BOILERPLATE, EDITS, PASSAGE_MARKS, REPEATED_SPAN
-from manifests.tables import open_table, read_table
+from manifests.tables import one_array, open_table, read_table
 from manifests.tasks import Work
 
 _EXAMPLE_BYTES: Final = 500
@@ -40,7 +40,7 @@ def cuts_stage(config: DedupRecipe, work: Work) -> None:
                               for name in ("passages", "bloom")])
     rows = distinct_rows(found)
     sizes = documents["n_bytes"].to_numpy()[rows]
-    edits = edits_of(select["edits"].take(pa.array(rows)), sizes)
+    edits = FlatEdits.of(select["edits"].take(pa.array(rows)), sizes)
     cuts = _Cuts(found, rows, sizes, edits)
     decisions = _decisions(config, work, kept, cuts)
     work.write("decisions", PASSAGE_MARKS, [decisions])
@@ -69,10 +69,7 @@ class _Cuts:
         to_the_end = run_ends[run] >= _ends_of(edits, sizes)[self.text] if len(run) else np.empty(0, np.bool_)
         self.start = np.where(to_the_end & (start == run_starts[run]), before, start) if len(run) else start
         self.left, _ = edits.within(what_is_left(self.text, self.start, self.end, sizes))
-        made = np.concatenate((np.zeros(1, np.int64), np.cumsum(span_sizes(self.left))))
-        self.n_left = np.diff(made[self.left.places])
-        made = np.concatenate((np.zeros(1, np.int64), np.cumsum(span_sizes(edits))))
-        self.n_bytes = np.diff(made[edits.places])
+        self.n_left, self.n_bytes = self.left.text_sizes(), edits.text_sizes()
 
     def listed(self) -> pa.Array:
         """list<REPEATED_SPAN> [rows]: by place; runs of sentences that overlap and have one first document are one."""
@@ -90,7 +87,7 @@ class _Cuts:
         by_place = np.lexsort((kind, end, start, text))
         flat = pa.StructArray.from_arrays([
             pa.array(start[by_place]), pa.array(end[by_place]), pa.array(_KIND_NAMES[kind[by_place]], pa.string()),
-            _whole(self.first.take(pa.array(ids[by_place])))], fields=list(REPEATED_SPAN))
+            one_array(self.first.take(pa.array(ids[by_place])))], fields=list(REPEATED_SPAN))
         bounds = np.searchsorted(text[by_place], np.arange(len(self.rows) + 1)).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(bounds), flat, type=pa.list_(REPEATED_SPAN))
 
@@ -100,15 +97,11 @@ _KIND_NAMES: Final = np.array(sorted(kind.value for kind in CutKind))
 
 def _ends_of(edits: FlatEdits, sizes: Int64) -> Int64:
     """Where the last span of each text ends."""
-    last = edits.places[1:] - 1
-    some = np.diff(edits.places) > 0
+    last = edits.bounds[1:] - 1
+    some = np.diff(edits.bounds) > 0
     out = sizes.copy()
     out[some] = edits.ends[last[some]]
     return out
-
-
-def _whole(array: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
 
 
 def _decisions(config: DedupRecipe, work: Work, kept: pa.Table, cuts: _Cuts) -> pa.Table:
@@ -128,7 +121,7 @@ def _decisions(config: DedupRecipe, work: Work, kept: pa.Table, cuts: _Cuts) -> 
     place[cuts.rows] = np.arange(len(cuts.rows))
     where = pa.array(place, mask=place < 0)
     uncut = read_table(work.input("decisions"), ["edits"])["edits"]
-    edits = pc.if_else(pa.array(place >= 0), cuts.left.array().cast(EDITS).take(where), _whole(uncut).cast(EDITS))
+    edits = pc.if_else(pa.array(place >= 0), cuts.left.array().cast(EDITS).take(where), one_array(uncut).cast(EDITS))
     return pa.table({
         "doc_id": kept["doc_id"], "keep": pc.is_null(reasons), "reason": reasons,
         "value": pa.array(value, mask=~dropped), "threshold": pa.array(threshold, mask=~dropped),

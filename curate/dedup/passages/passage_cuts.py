@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.occurrences import later_occurrences
-from curate.dedup.layout import Int64, column, gather, id_order, repeated, routes
+from curate.dedup.layout import column, gather, id_order, repeated, routes
 from curate.dedup.passages.passage_config import CutKind
 from curate.dedup.passages.passages import PASSAGES, ROLES
+from manifests.hashing import Int64
 from manifests.tables import write_partitions
 from manifests.tasks import Work
 
@@ -23,7 +24,7 @@ CUTS: Final = pa.schema([
 """Spans to be cut, routed to their parts. first_id: the document that has the passage first; null where none is
 known."""
 
-BOILERPLATE: Final = pa.schema([
+ROUTED_BOILERPLATE: Final = pa.schema([
     *_PLACE, pa.field("key", pa.uint64(), nullable=False), pa.field("n_pages", pa.int64(), nullable=False),
     pa.field("n_occurrences", pa.int64(), nullable=False)])
 """Paragraphs that a host repeats, routed to the part of the first page of it that has one."""
@@ -35,7 +36,7 @@ def passage_cuts_stage(config: DedupRecipe, work: Work) -> None:
 
     Occurrences of a key are met in survivor order of their documents, then by place. The first stays, every later one
     is cut. Outputs: `cuts`, routed; `boilerplate`, routed. Memory: 76 bytes a passage of the partition, twice."""
-    cuts, boilerplate = [CUTS.empty_table()], BOILERPLATE.empty_table()
+    cuts, boilerplate = [CUTS.empty_table()], ROUTED_BOILERPLATE.empty_table()
     for role, kind in _KINDS.items():
         table = _in_order(gather(work.inputs(role, role=role), PASSAGES, work.variables["partition"]))
         work.count(f"{role}_repeated", len(table))
@@ -48,7 +49,7 @@ def passage_cuts_stage(config: DedupRecipe, work: Work) -> None:
     table = pa.concat_tables(cuts)
     write_partitions(work.output("cuts"), CUTS, table, routes(column(table, "part")))
     path = work.output("boilerplate", name=f"boilerplate/{work.task.name}.parquet")
-    write_partitions(path, BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
+    write_partitions(path, ROUTED_BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
 
 
 def _in_order(table: pa.Table) -> pa.Table:
@@ -70,7 +71,7 @@ def _later(table: pa.Table, kind: CutKind) -> pa.Table:
 
 
 def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
-    """BOILERPLATE of a table as of `_in_order`: one row a host and paragraph, at its first page."""
+    """ROUTED_BOILERPLATE of a table as of `_in_order`: one row a host and paragraph, at its first page."""
     table = table.filter(pa.array(column(table, "host") > 0))
     host, key = column(table, "host"), column(table, "key")
     part, row = column(table, "part"), column(table, "row")
@@ -84,7 +85,7 @@ def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
     many = n_pages >= report_pages
     found = table.select([*(f.name for f in _PLACE), "key"]).take(pa.array(order[fresh][many]))
     return found.append_column("n_pages", pa.array(n_pages[many])).append_column(
-        "n_occurrences", pa.array(n_occurrences[many])).cast(BOILERPLATE)
+        "n_occurrences", pa.array(n_occurrences[many])).cast(ROUTED_BOILERPLATE)
 
 
 def _changes(*columns: Int64) -> np.ndarray:

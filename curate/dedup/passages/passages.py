@@ -13,12 +13,12 @@ import xxhash
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.paragraphs import Units, find_paragraphs
 from curate.dedup.kernels.sentences import find_sentence_runs
-from curate.dedup.layout import Int64, check_aligned, part_key
+from curate.dedup.layout import check_aligned, part_key
 from curate.dedup.order import order_of
 from curate.dedup.passages.passage_config import ParagraphForm, ParagraphsConfig
 from curate.edits.texts import EditedTexts
 from curate.text.strings import string_buffers
-from manifests.hashing import UInt64
+from manifests.hashing import Int64, UInt64
 from manifests.tables import open_table, read_table, write_partitions
 from manifests.tasks import Work
 

@@ -11,25 +11,23 @@ for equal that is not; the outcome depends neither on the number of partitions n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.dedup.kernels.anchors import find_anchors
 from curate.dedup.kernels.repeats import find_repeats
-from curate.dedup.layout import Int64, check_aligned, column, gather, gather_part, id_order, part_key, routes
+from curate.dedup.layout import check_aligned, column, gather, gather_part, id_order, part_key, routes
 from curate.dedup.substrings.substring_config import SubstringConfig
 from curate.edits.kernels.join import join_spans
-from curate.heuristics.verdicts import FlatEdits
+from curate.edits.texts import EditedTexts
 from curate.text.strings import Bytes, Offsets, string_buffers
 from curate.text.words import Hashes
-from manifests.schema import EDITS
-from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
+from manifests.hashing import Int64
+from manifests.tables import one_array, partition_schema, read_row_groups, read_table, write_partitions
 from manifests.tasks import Work
 
 _U64: Final = pa.uint64()
@@ -55,26 +53,14 @@ RUNS: Final = pa.schema([
 that is null, that are the first of their kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class EditedTexts:
-    """The kept documents of a row group. rows: int64, places in the part. texts: large_string, as earlier edits leave
-    them. edits: which bytes of the extracted texts they are."""
+def kept_texts(work: Work, only: Int64 | None = None) -> Iterator[tuple[Int64, EditedTexts]]:
+    """The kept documents of a part, as earlier edits leave them, a row group at a time: (rows of the part, texts).
 
-    rows: Int64
-    texts: pa.LargeStringArray
-    edits: FlatEdits
-
-    @property
-    def buffers(self) -> tuple[Bytes, Offsets]:
-        return string_buffers(self.texts)
-
-
-def edited_texts(work: Work, only: Int64 | None = None) -> Iterator[EditedTexts]:
-    """The kept documents of a part, a row group at a time. Inputs: documents, select (its edits), decisions (of dedup).
+    Inputs: documents, select (its edits), decisions (of dedup).
 
     only: ascending rows to stop at; groups without any are passed over unread but for their ids."""
     kept = read_table(work.input("decisions"), ["doc_id", "keep"])
-    edits = read_table(work.input("select"), ["edits"])["edits"].combine_chunks()
+    edits = read_table(work.input("select"), ["edits"])["edits"]
     enters = kept["keep"].to_numpy()
     if only is not None:
         enters = enters & np.isin(np.arange(len(enters)), only)
@@ -85,14 +71,8 @@ def edited_texts(work: Work, only: Int64 | None = None) -> Iterator[EditedTexts]
         start += len(group)
         if len(rows):
             here = pa.array(rows - start + len(group))
-            flat = FlatEdits.of(_taken(edits, rows), group["n_bytes"].take(here).to_numpy())
-            texts = group["text"].take(here)
-            yield EditedTexts(rows, flat.texts(texts), flat)
-
-
-def _taken(edits: pa.Array, rows: Int64) -> pa.Array:
-    chosen = edits.take(pa.array(rows))
-    return pa.concat_arrays(chosen.chunks) if isinstance(chosen, pa.ChunkedArray) else chosen.cast(EDITS)
+            yield rows, EditedTexts.of(group["text"].take(here), edits.take(pa.array(rows)),
+                                       group["n_bytes"].take(here).to_numpy())
 
 
 def anchors_stage(config: SubstringConfig, work: Work) -> None:
@@ -100,10 +80,10 @@ def anchors_stage(config: SubstringConfig, work: Work) -> None:
 
     Output: `anchors`, by partition of the hash; about 8 bytes for every min_bytes / 4 bytes of text."""
     seen, twice = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-    for some in edited_texts(work):
-        work.count("documents", len(some.rows))
-        work.count("bytes", pc.sum(pc.binary_length(some.texts)).as_py() or 0)
-        anchors = find_anchors(*some.buffers, config.min_bytes)
+    for rows, edited in kept_texts(work):
+        work.count("documents", len(rows))
+        work.count("bytes", int(edited.n_bytes.sum()))
+        anchors = find_anchors(*string_buffers(edited.texts), config.min_bytes)
         seen.append(anchors.hashes)
         twice.append(anchors.hashes[anchors.twice])
     ordered = np.sort(np.concatenate(seen))
@@ -149,21 +129,21 @@ def contexts_stage(config: SubstringConfig, work: Work) -> None:
 
 
 def _contexts(config: SubstringConfig, work: Work, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
-    rows = column(facts, "row")
+    fact_rows = column(facts, "row")
     held: list[pa.Table] = []
-    for some in edited_texts(work):
-        anchors = find_anchors(*some.buffers, config.min_bytes)
+    for rows, edited in kept_texts(work):
+        anchors = find_anchors(*string_buffers(edited.texts), config.min_bytes)
         anchors = anchors.of(members(anchors.hashes, repeated))
-        owner = some.rows[anchors.texts]
-        mine = facts.take(pa.array(np.searchsorted(rows, owner)))
-        places = np.arange(len(owner) + 1, dtype=np.int64)
-        found = join_spans(some.texts, anchors.texts, anchors.firsts, anchors.lasts + config.min_bytes, places)
+        owner = rows[anchors.texts]
+        mine = facts.take(pa.array(np.searchsorted(fact_rows, owner)))
+        bounds = np.arange(len(owner) + 1, dtype=np.int64)
+        windows = join_spans(edited.texts, anchors.texts, anchors.firsts, anchors.lasts + config.min_bytes, bounds)
         work.count("contexts", len(owner))
-        work.count("bytes", len(found.buffers()[2] or b""))
+        work.count("bytes", len(windows.buffers()[2] or b""))
         held.append(pa.table({
             "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.name), np.uint64), "row": owner,
             "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"], "doc_id": mine["doc_id"],
-            "bytes": found.view(pa.large_binary())}, schema=CONTEXTS))
+            "bytes": windows.view(pa.large_binary())}, schema=CONTEXTS))
         if sum(table.nbytes for table in held) > _HELD_BYTES:
             yield from _by_partition(config, held)
             held = []
@@ -226,7 +206,7 @@ def _documents(ids: np.ndarray, order: Int64) -> Int64:
 
 
 def _bytes(values: pa.ChunkedArray) -> tuple[Bytes, Offsets]:
-    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.large_binary())
+    array = one_array(values)
     _, offsets, data = array.buffers()
     places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     return np.frombuffer(data or b"", np.uint8), places if len(places) else np.zeros(1, np.int64)
