@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from curate.sources.kinds import TABLE
 from manifests.errors import CurateError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.object_stores import use_s3
@@ -145,7 +144,7 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[St
 def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
     sources = tuple(scan_crawl(name, source, recipe.http, scanner) if source.commoncrawl
-                    else Source(name, scanner.scan(source.files, f"sources.{name}.files", source.kind == TABLE), source)
+                    else Source(name, scanner.scan(source.files, f"sources.{name}.files", source.in_order), source)
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
     others |= scan_earlier(recipe, scanner)

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from curate.sources.kinds import TABLE
-from manifests.errors import CurateError, InputError, RecipeError, no_input
+from manifests.errors import CurateError, InputError, RecipeError, StageError, no_input
 from manifests.graph import View
 from manifests.storage import Storage, is_local
 from pipelines.inputs import part_names
 from pipelines.loading import validate
+from pipelines.progress import SilentReporter
 from pipelines.running import Settings, run
 
 SOURCE: Final = "pages"
@@ -50,6 +51,12 @@ class VerbRun:
     files: list[VerbFile]
     failures: list[CurateError] = field(default_factory=list)
 
+    def publish(self, out: str, stage: str, role: str) -> None:
+        """Move every file's output of a stage into a folder, under the file's name."""
+        os.makedirs(out, exist_ok=True)
+        for file, path in self.outputs(stage, role):
+            shutil.move(path, os.path.join(out, file.part))
+
     def outputs(self, stage: str, role: str) -> Iterator[tuple[VerbFile, str]]:
         """(file, full path of its output) for every file that could be read, in the order given."""
         paths = {record.identity.task: record.output(role).path for record in self.view.tasks(stage)}
@@ -58,28 +65,30 @@ class VerbRun:
                 yield file, self.storage.path(paths[file.task])
 
 
-def sources(paths: Sequence[str], **config: Any) -> dict[str, Any]:
-    """The sources of a verb's recipe: its files as the table `pages`.
+def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
+    """A source of a verb's recipe: files as they stand, no patterns, in this order.
 
-    paths: files, as they stand: no pattern. config: fields of the source beside them; `kind` among them where the files
-    are no tables."""
-    return {SOURCE: {"files": [glob.escape(p) if is_local(p) else p for p in paths], "kind": TABLE, **config}}
+    config: fields of the source beside them; `kind` among them where the files are no tables."""
+    files = [glob.escape(p) if is_local(p) else p for p in paths]
+    return {"files": files, "in_order": True, "kind": TABLE, **config}
 
 
 @contextmanager
 def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any], only: Sequence[str],
-             workers: int = 1, guards: bool = False) -> Iterator[VerbRun]:
+             workers: int = 1, guards: bool = False, needs_one: bool = True) -> Iterator[VerbRun]:
     """Run some stages over a verb's files; the work folder goes when the block ends without error.
 
     Args:
         name: Of the verb, which becomes the recipe's.
         out: The verb's output; `OUT.work` beside it is where the graph runs.
-        paths: The input files, in order; one that cannot be read is named and the others are done.
-        fields: The recipe, but for name and mixture, which is all of `pages` unless given. Languages are not
-            identified, signals not computed and no classifier trained unless they say so.
+        paths: The input files, in order, which are those of the first source; one that cannot be read is named and the
+            others are done.
+        fields: The recipe, but for its name. Unless they say otherwise, the files are the source `pages`, of which all
+            is mixed; languages are not identified, signals not computed, duplicates stay, no classifier is trained.
         only: Stages, or folders of stages; the others count as done, with nothing to show.
         workers: Tasks at a time: in this process, or with more than one on Ray.
         guards: Whether a stage that leaves too little stops the run.
+        needs_one: Whether it is an error that none of the files can be read.
     Yields:
         What the graph made of each file.
     Raises:
@@ -88,24 +97,31 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     """
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
-    recipe = validate({"name": name, "sources": sources(paths), "classifier": None, "mixture": {"weights": {SOURCE: 1}},
-                       "extract": {"identify_language": False, "signals": False}, **fields}, f"curate {name}")
+    recipe = validate({
+        "name": name, "sources": {SOURCE: files_source(paths)}, "classifier": None, "mixture": {"weights": {SOURCE: 1}},
+        "extract": {"identify_language": False, "signals": False}, "dedup": {"exact": False, "near": False}, **fields},
+        f"curate {name}")
     work = f"{os.path.abspath(out).rstrip('/')}.work"
     settings = Settings("ray" if workers > 1 else "inline", workers=workers if workers > 1 else None, only=tuple(only),
                         guards=guards, tracebacks=False)
-    result = run(recipe, work, settings)
-    tables = VerbRun(Storage(work), result.view, _files(result.view, paths), [e for _, e in result.failed])
+    failed = _Failures()
+    try:
+        view = run(recipe, work, settings, failed).view
+    except StageError:
+        failed.raise_if_all(len(paths))
+        raise
+    if needs_one:
+        failed.raise_if_all(len(paths))
+    tables = VerbRun(Storage(work), view, _files(view, paths), failed.errors)
     _name_damage(tables)
-    if result.failed and not any(file.task for file in tables.files):
-        raise no_input([InputError(e.what, where=e.where, hint=e.hint) for e in tables.failures])
     yield tables
     shutil.rmtree(work, ignore_errors=True)
 
 
 def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
-    source = next(s for s in view.sources if s.name == SOURCE)
+    source = view.sources[0]
     done = {record.identity.task for record in view.tasks("extract")}
-    tasks = [f"{SOURCE}/{file.part}" for file in source.files]
+    tasks = [f"{source.name}/{file.part}" for file in source.files]
     return [VerbFile(path, part, task if task in done else None)
             for path, part, task in zip(paths, part_names(paths), tasks, strict=True)]
 
@@ -117,3 +133,18 @@ def _name_damage(tables: VerbRun) -> None:
         for damage in record.damage:
             print(f"{paths[record.identity.task]}: at {damage.where.rpartition('@')[2]}: {damage.what}",
                   file=sys.stderr)
+
+
+class _Failures(SilentReporter):
+    """Keeps the errors of files that could not be read."""
+
+    def __init__(self) -> None:
+        self.errors: list[CurateError] = []
+
+    def task_failed(self, stage: str, task: str, error: CurateError) -> None:
+        self.errors.append(error)
+
+    def raise_if_all(self, n_files: int) -> None:
+        """One InputError for all of them, where no file is left."""
+        if self.errors and len(self.errors) >= n_files:
+            raise no_input([InputError(e.what, where=e.where, hint=e.hint) for e in self.errors])

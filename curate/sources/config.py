@@ -33,7 +33,10 @@ class SourceConfig(BaseModel):
     kind: str = Field("auto", description=(
         "What the files are: parquet, wet, warc, jsonl or text; auto looks at their content. With table, the rows of "
         "Parquet, JSON Lines or text files are the documents as they are: no normalising, no rule on addresses, "
-        "lengths or languages, ids of 16 bytes under `doc_id` kept, files in the order given."))
+        "lengths or languages, ids of 16 bytes under `doc_id` kept."))
+    in_order: bool = Field(False, description=(
+        "Whether the files keep the order in which the patterns name them, instead of that of their paths. Two files "
+        "of one name are then known by their paths below the folder that all files share."))
     curated: bool = Field(
         False, description="Its documents are taken as good: they are positive examples for the classifier.")
     filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")

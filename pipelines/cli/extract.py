@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import CurateError, InputError, RecipeError
-from manifests.storage import is_local
+from manifests.errors import CurateError, RecipeError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ProcessPoolExecutor
-
     from curate.documents.config import ExtractConfig
 
 
@@ -41,52 +36,42 @@ def extract_command(
     and the others are done; the exit code is then 1."""
     import json
 
+    from pipelines.verbs import files_source, verb_run
+
     if form not in ("text", "json"):
         raise RecipeError("is no format; they are text and json", where=f"--format {form}")
-    if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
     settings = _settings(config, languages, extractor)
-    os.makedirs(out, exist_ok=True)
-    jobs, failures = _jobs(files, out, source, (id_column, text_column), settings)
-    total: dict[str, int] = {}
-    n_missing = len(failures)
-    for report in _reports(jobs, min(workers or os.cpu_count() or 1, len(jobs) or 1)):
-        for damage in report.damage:
-            print(f"{report.path}: {damage}", file=sys.stderr)
-        if report.error is not None:
-            failures.append(report.error)
-        for name, n in report.counters.items():
-            total[name] = total.get(name, 0) + n
+    paths, failures = _existing(files)
+    fields = {"sources": {source: files_source(paths, kind="auto", id_column=id_column, text_column=text_column)},
+              "mixture": {"weights": {source: 1}}, "extract": settings}
+    counters: dict[str, int] = {}
+    if paths:
+        n = min(workers or os.cpu_count() or 1, len(paths))
+        with verb_run("extract", out, paths, fields, ["extract"], n, needs_one=False) as done:
+            failures += done.failures
+            done.publish(out, "extract", "documents")
+            done.publish(os.path.join(out, "exclusions"), "extract", "exclusions")
+            counters = done.view.counters("extract")
     for error in failures:
         print(f"curate: {error}", file=sys.stderr)
-    with suppress(OSError):  # the staging folder, unless another process stages there too
-        os.rmdir(os.path.join(out, ".tmp"))
-    facts = {"files": len(jobs) + n_missing, "failed": [e.where for e in failures], **dict(sorted(total.items()))}
+    facts = {"files": len(paths) + sum(e.where not in paths for e in failures), "failed": [e.where for e in failures],
+             **dict(sorted(counters.items()))}
     print(json.dumps(facts) if form == "json" else _sentences(facts))
     raise typer.Exit(1 if failures else 0)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One input file. out: folder of the outputs. part: name of its part, without suffix."""
+def _existing(patterns: Sequence[str]) -> tuple[list[str], list[CurateError]]:
+    """The files there are, and an error for each name that stands for none."""
+    from pipelines.inputs import find_files
 
-    path: str
-    out: str
-    part: str
-    origin_path: str
-    source: str
-    columns: tuple[str, str]
-    config: ExtractConfig
-
-
-@dataclass
-class _Report:
-    """What became of a file."""
-
-    path: str
-    counters: dict[str, int] = field(default_factory=dict)
-    damage: list[str] = field(default_factory=list)
-    error: CurateError | None = None
+    paths: dict[str, None] = {}
+    failures: list[CurateError] = []
+    for pattern in patterns:
+        try:
+            paths |= dict.fromkeys(find_files([pattern]))
+        except CurateError as error:
+            failures.append(error)
+    return find_files(list(paths)) if paths else [], failures
 
 
 def _settings(file: str | None, languages: str | None, extractor: str | None) -> ExtractConfig:
@@ -112,88 +97,6 @@ def _settings(file: str | None, languages: str | None, extractor: str | None) ->
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         raise RecipeError(str(first["msg"]), where=".".join(map(str, first["loc"])) or file,
                           hint="docs/recipe.md lists the fields of `extract`") from error
-
-
-def _jobs(patterns: Sequence[str], out: str, source: str, columns: tuple[str, str], config: ExtractConfig,
-          ) -> tuple[list[_Job], list[CurateError]]:
-    """A job for each file there is, and an error for each name that stands for none."""
-    from pipelines.inputs import find_files, part_names
-
-    paths: dict[str, None] = {}
-    failures: list[CurateError] = []
-    for pattern in patterns:
-        try:
-            paths |= dict.fromkeys(find_files([pattern]))
-        except CurateError as error:
-            failures.append(error)
-    found = list(paths)
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in found]) if found else ""
-    jobs = [_Job(path, out, name.removesuffix(".parquet"), os.path.relpath(os.path.abspath(path), root), source,
-                 columns, config) for path, name in zip(found, part_names(found), strict=True)]
-    return jobs, failures
-
-
-def _reports(jobs: Sequence[_Job], workers: int) -> Iterator[_Report]:
-    """What became of each file, in the order of the files."""
-    if workers == 1:
-        yield from map(_extract_file, jobs)
-        return
-    with _pool(workers) as pool:
-        waiting = [pool.submit(_extract_file, job) for job in jobs]
-        results = [_result(job, future) for job, future in zip(jobs, waiting, strict=True)]
-    for job, report in zip(jobs, results, strict=True):
-        yield report or _alone(job)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-def _result(job: _Job, future: Future[_Report]) -> _Report | None:
-    """A worker's report; None where a worker died, which fails the files of all others with it."""
-    from concurrent.futures.process import BrokenProcessPool
-
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
-
-
-def _alone(job: _Job) -> _Report:
-    """One file in a process of its own: if that dies, it was this file."""
-    with _pool(1) as pool:
-        report = _result(job, pool.submit(_extract_file, job))
-    return report or _Report(job.path, error=InputError("ended the process that read it", where=job.path))
-
-
-def _extract_file(job: _Job) -> _Report:
-    import pyarrow as pa
-
-    from curate.documents.stage import extract
-    from manifests.storage import Storage
-    from manifests.tasks import InputRef, StageTask, Work
-
-    pa.set_cpu_count(1)
-    facts = {"source": job.source, "origin_path": job.origin_path, "kind": "auto",
-             "id_column": job.columns[0], "text_column": job.columns[1]}
-    task = StageTask(".", 0, job.part, job.config, {}, {"source": InputRef((os.path.abspath(job.path),), "")}, facts)
-    storage = Storage(job.out)
-    report = _Report(job.path)
-    try:
-        with storage.staging() as staging:
-            work = Work(storage, task, staging)
-            extract(job.config, work)
-            work.publish()
-        report.counters = dict(work.counters)
-        report.damage = [f"{d.where.rpartition('@')[2]}: {d.what}" for d in work.damage]
-    except CurateError as error:
-        report.error = error
-    except Exception as error:  # of this file alone: the others are done
-        report.error = InputError(f"cannot be read: {type(error).__name__}: {error}", where=job.path)
-    return report
 
 
 def _sentences(facts: dict[str, Any]) -> str:
