@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -117,10 +117,23 @@ def run_stages(storage: Storage, progress: Progress, stages: Sequence[Stage], se
     Raises:
         StageError: A stage cannot go on, or its check says that it cannot serve the next ones.
     """
+    chosen = _with_needs_of_absent(stages)
     for stage in STAGES:
         if stage not in stages and not progress.is_done(stage.name):
             progress.finish(stage.name, {})
-    return _Run(storage, progress, stages, settings or Settings(), reporter or SilentReporter()).execute()
+    return _Run(storage, progress, chosen, settings or Settings(), reporter or SilentReporter()).execute()
+
+
+def _with_needs_of_absent(stages: Sequence[Stage]) -> list[Stage]:
+    """The stages, each needing also what those of its needs need that are left out."""
+    by_name = {stage.name: stage for stage in STAGES}
+    chosen = {stage.name for stage in stages}
+
+    def needs(stage: Stage) -> set[str]:
+        absent = [by_name[name] for name in stage.needs if name not in chosen and name in by_name]
+        return {*stage.needs, *(need for other in absent for need in needs(other))}
+
+    return [replace(stage, needs=tuple(sorted(needs(stage)))) for stage in stages]
 
 
 def _is_among(stage: Stage, names: Sequence[str]) -> bool:

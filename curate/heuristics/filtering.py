@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from curate.edits.spans import FlatEdits
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.given import Given
 from curate.heuristics.rules import judge
-from curate.heuristics.signals import SIGNAL_FIELDS, Words, groups_of, signals
-from curate.heuristics.verdicts import rule_edits
+from curate.heuristics.signals import Words, groups_of, signals
+from manifests.schema import SIGNAL_PREFIX
+from manifests.tables import one_array, open_table, read_row_groups, read_table
 
 
 @dataclass(slots=True)
@@ -28,55 +28,55 @@ class Tally:
     kept_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def add(self, other: Tally) -> None:
-        """Count in what another file came to."""
-        self.documents += other.documents
-        self.kept += other.kept
-        self.bytes += other.bytes
-        self.kept_bytes += other.kept_bytes
-        self.dropped.update(other.dropped)
-
     def facts(self) -> dict[str, Any]:
         """JSON-ready, reasons by frequency."""
         return {"documents": self.documents, "kept": self.kept, "bytes": self.bytes, "kept_bytes": self.kept_bytes,
                 "dropped": dict(sorted(self.dropped.items(), key=lambda item: (-item[1], item[0])))}
 
 
-def filter_schema(config: RulesConfig, id_column: str, given: Given | None = None) -> pa.Schema:
-    """Columns of a filtered part: id, keep, reason, every signal (those of `given` last), the text where rules edit."""
-    head = [pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False),
-            pa.field("reason", pa.string())]
-    text = [pa.field("text", pa.large_string())] if config.editing is not None else []
-    return pa.schema([*head, *SIGNAL_FIELDS, *(given.fields if given else []), *text])
+def filtered(documents: str, external: str | None, decisions: str, config: RulesConfig, id_column: str,
+             tally: Tally) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """(schema, tables) of what the rules decided of one file, row by row.
 
+    Args:
+        documents: The file's documents with their signals, as stage `extract` leaves them.
+        external: Signals beside those, as stage `signals` leaves them.
+        decisions: What stage `select` decided of the documents.
+        config: The rules.
+        id_column: Name of the first column, which holds the file's own ids.
+        tally: Counts what comes.
+    Returns:
+        The id, `keep`, `reason`, every signal and, where rules on lines edit, `text`: as edited, null where dropped.
+    """
+    schemas = [open_table(path).schema_arrow for path in (documents, external) if path is not None]
+    fields = [f for schema in schemas for f in schema if f.name.startswith(SIGNAL_PREFIX)]
+    edits = config.editing is not None
+    schema = pa.schema([pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False),
+                        pa.field("reason", pa.string()), *fields,
+                        *([pa.field("text", pa.large_string())] if edits else [])])
+    decided = read_table(decisions, ["keep", "reason", "edits"])
+    more = read_table(external) if external is not None else None
 
-def filter_texts(config: RulesConfig, words: Words, language: str, tables: Iterable[tuple[pa.Array, pa.Array]],
-                 schema: pa.Schema, tally: Tally, given: Given | None = None) -> Iterator[pa.Table]:
-    """Tables of `filter_schema` from (ids, texts), in order; counts into the tally.
+    def tables() -> Iterator[pa.Table]:
+        row = 0
+        for table in read_row_groups(documents):
+            verdict = decided.slice(row, len(table))
+            columns = {name: table[name] for name in table.column_names}
+            if more is not None:
+                columns |= {name: more[name].slice(row, len(table)) for name in more.column_names if name != "doc_id"}
+            row += len(table)
+            keep, sizes = one_array(verdict["keep"]), table["n_bytes"].to_numpy()
+            text = FlatEdits.of(one_array(verdict["edits"]), sizes).texts(one_array(table["text"]))
+            columns |= {id_column: table["record_id"], "keep": keep, "reason": verdict["reason"],
+                        "text": pc.if_else(keep, text, pa.scalar(None, pa.large_string()))}
+            tally.documents += len(table)
+            tally.kept += keep.true_count
+            tally.bytes += int(sizes.sum())
+            tally.kept_bytes += pc.sum(pc.if_else(keep, pc.binary_length(text), 0)).as_py() or 0
+            tally.dropped.update(verdict["reason"].drop_null().to_pylist())
+            yield pa.table([columns[name] for name in schema.names], schema=schema)
 
-    The text of a dropped document is null; a missing text counts as empty. given: signals that need models or lists."""
-    for ids, texts in tables:
-        texts = pc.fill_null(texts.cast(pa.large_string()), "")
-        texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-        spoken = pa.repeat(pa.scalar(language), len(texts))
-        found = signals(texts, words, spoken, config.c4, config.refinedweb)
-        for field_, values in zip(given.fields, given.columns(texts, spoken), strict=True) if given else ():
-            found = found.append_column(field_, values)
-        reason, _, _ = judge(found, config.in_force)
-        keep = reason.is_null()
-        sizes = pc.binary_length(texts).to_numpy().astype("int64")
-        columns = {schema.names[0]: ids, "keep": keep, "reason": reason,
-                   **{name: found[name] for name in found.column_names}}
-        edited = texts
-        if config.editing is not None:
-            edited = FlatEdits.of(rule_edits(config, texts, keep), sizes).texts(texts)
-            columns["text"] = pc.if_else(keep, edited, pa.scalar(None, pa.large_string()))
-        tally.documents += len(texts)
-        tally.kept += pc.sum(keep).as_py() or 0
-        tally.bytes += int(sizes.sum())
-        tally.kept_bytes += pc.sum(pc.if_else(keep, pc.binary_length(edited), 0)).as_py() or 0
-        tally.dropped.update(reason.drop_null().to_pylist())
-        yield pa.table(columns).select(schema.names).cast(schema)
+    return schema, tables()
 
 
 def judge_texts(config: RulesConfig, words: Words, texts: pa.Array) -> pa.Array:

@@ -12,7 +12,6 @@ from manifests.errors import RecipeError
 
 if TYPE_CHECKING:
     from curate.heuristics.config import RulesConfig
-    from curate.heuristics.given import Given
 
 
 def filter_command(
@@ -42,10 +41,14 @@ def filter_command(
     others are done, and the exit code is 1."""
     import json
 
-    from curate.heuristics.filtering import Tally
+    from curate.heuristics.filtering import Tally, filtered
     from curate.heuristics.signals import Words
-    from pipelines.cli.texts import each_file
+    from curate.sources.columns import ColumnNames
+    from manifests.storage import replacing
+    from manifests.tables import write_table
+    from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
 
     if form not in ("text", "json"):
         raise RecipeError("is no format; they are text and json", where=f"--format {form}")
@@ -53,31 +56,43 @@ def filter_command(
         raise RecipeError("is no way to count words; they are paper and datatrove", where=f"--words {words}")
     config = _config(preset, threshold, rules)
     paths = find_files(files)
-    given = _given(language, toxic_words, perplexity_model, pieces, normalise)
+    names = ColumnNames(id=id_column, text=text_column)
+    fields = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column, language=language)},
+              "extract": {"identify_language": False, "signals": True, "words": words},
+              **_external(language, toxic_words, perplexity_model, pieces, normalise, config)}
     tally = Tally()
-    os.makedirs(out, exist_ok=True)
-    failed = each_file(paths, lambda path, name: _filter_file(
-        path, os.path.join(out, name), config, Words(words), language, (id_column, text_column), tally, given))
+    with verb_run("filter", out, paths, fields, ["extract", "signals", "select"]) as done:
+        external = dict(done.outputs("signals", "signals")) if done.view.tasks("signals") else {}
+        decisions = dict(done.outputs("select", "decisions"))
+        for file, documents in done.outputs("extract", "documents"):
+            schema, tables = filtered(documents, external.get(file), decisions[file], config,
+                                      id_column_of(file.path, names), tally)
+            with replacing(os.path.join(out, file.part)) as staged:
+                write_table(staged, schema, tables)
+        for error in done.failures:
+            print(f"curate: {error}", file=sys.stderr)
     facts = tally.facts()
     print(json.dumps(facts) if form == "json" else _sentences(facts))
-    if failed:
+    if done.failures:
         raise typer.Exit(1)
 
 
-def _given(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool) -> Given:
-    from curate.heuristics.given import Given
-    from curate.heuristics.listed_words import WordLists
-    from curate.perplexity.config import PerplexityReading
+def _external(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool,
+              config: RulesConfig) -> dict[str, Any]:
+    """The recipe's fields for rules, and for signals that need files."""
     from curate.perplexity.models import load_language_model, load_pieces
 
     if pieces is not None and model is None:
         raise RecipeError("needs --perplexity-model", where="--pieces")
-    if model is not None:  # a broken model is told before the first output
+    if model is not None:  # a broken model is named before the first output
         load_language_model(model)
     if pieces is not None:
         load_pieces(pieces)
-    return Given(PerplexityReading(normalise=normalise), {language: model} if model else {},
-                 {language: pieces} if pieces else {}, WordLists.read({None: toxic_words}) if toxic_words else None)
+    select: dict[str, Any] = {"rules": config}
+    if toxic_words:  # a signal for rules: by itself it drops nothing
+        select["toxic_words"] = {"files": toxic_words, "max_fraction": 1.0}
+    perplexity = {"models": {language: model}, "pieces": {language: pieces} if pieces else {}, "normalise": normalise}
+    return {"select": select, "perplexity": perplexity if model else None}
 
 
 def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfig:
@@ -103,27 +118,6 @@ def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfi
         first = error.errors()[0]
         where = ".".join(str(place) for place in first["loc"]) or "rules"
         raise RecipeError(str(first["msg"]), where=where, hint="docs/filters.md lists presets and reasons") from error
-
-
-def _filter_file(path: str, target: str, config: RulesConfig, words: Any, language: str, columns: tuple[str, str],
-                 tally: Any, given: Given) -> None:
-    from curate.heuristics.filtering import Tally, filter_schema, filter_texts
-    from curate.sources.columns import ColumnNames
-    from manifests.tables import write_table
-    from pipelines.cli.texts import id_column_of, read_texts
-
-    names = ColumnNames(id=columns[0], text=columns[1])
-    schema = filter_schema(config, id_column_of(path, names), given)
-    tables = ((rows.ids, rows.text) for rows in read_texts(path, names))
-    part, own = f"{target}.part", Tally()
-    try:
-        write_table(part, schema, filter_texts(config, words, language, tables, schema, own, given))
-        os.replace(part, target)
-    finally:
-        if os.path.exists(part):
-            os.unlink(part)
-    tally.add(own)
-    print(f"{path}: {tally.documents:,} documents so far, {tally.kept:,} kept", file=sys.stderr)
 
 
 def _sentences(facts: dict[str, Any]) -> str:

@@ -148,7 +148,7 @@ def test_signals_that_need_a_model_or_a_list_are_columns_for_rules(
     assert odd[4] is None
     assert odd[1] < odd[0] < 6.5 < odd[2]
     assert part["reason"].to_list() == ["rude", None, "odd", "odd" if odd[3] > 6.5 else "rude", None]
-    with pytest.raises(InputError, match="signal_perplexity"):
+    with pytest.raises(RecipeError, match="needs `perplexity`"):
         invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path))
     with pytest.raises(RecipeError, match="--perplexity-model"):
         invoke("filter", str(tmp_path / "t.jsonl"), "--out", str(tmp_path), "--pieces", str(tmp_path / "bad.txt"))

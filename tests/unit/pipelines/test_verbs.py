@@ -1,0 +1,114 @@
+"""Verbs run the graph: what a command says of its files is what a recipe over the same table says."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from manifests.errors import InputError, RecipeError
+from manifests.hashing import document_id
+from pipelines.cli.main import app
+from pipelines.loading import validate
+from pipelines.running import Result, Settings, run
+from pipelines.verbs import SOURCE, files_source, verb_run
+
+WORDS = ("the", "harbour", "was", "quiet", "and", "nobody", "spoke", "of", "it", "when", "at", "last", "a", "ship",
+         "came", "in", "from", "sea", "with", "salt", "to", "sell")
+
+
+def texts(n: int, seed: int) -> list[str]:
+    draw = random.Random(seed)
+    return ["\n".join(" ".join(draw.choices(WORDS, k=draw.randrange(3, 30))) + "." for _ in range(draw.randrange(1, 9)))
+            for _ in range(n)]
+
+
+def write_inputs(folder: Path) -> list[str]:
+    """A JSONL file without ids, and a Parquet file whose documents have ids of 16 bytes and a column of their own."""
+    folder.mkdir()
+    lines = [json.dumps({"text": text, "url": f"http://x.org/{i}"}) for i, text in enumerate(texts(30, 1))]
+    (folder / "b.jsonl").write_text("\n".join(lines))
+    ids = [bytes([i]) * 16 for i in range(20)]
+    table = pa.table({"doc_id": pa.array(ids, pa.binary(16)), "text": texts(20, 2), "mood": ["good"] * 20})
+    pq.write_table(table, folder / "a.parquet")
+    return [str(folder / "b.jsonl"), str(folder / "a.parquet")]
+
+
+def recipe_run(out: Path, paths: list[str], only: tuple[str, ...], **fields: object) -> Result:
+    recipe = validate({"name": "same", "sources": {SOURCE: files_source(paths)}, "classifier": None,
+                       "mixture": {"weights": {SOURCE: 1}}, **fields})
+    return run(recipe, str(out), Settings("inline", only=only))
+
+
+def test_filter_decides_as_a_recipe_does(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path / "in")
+    done = CliRunner().invoke(app, ["filter", *paths, "--preset", "fineweb", "--threshold", "gopher_too_few_words=40",
+                                    "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    rules = {"preset": "fineweb", "thresholds": {"gopher_too_few_words": 40}}
+    result = recipe_run(tmp_path / "run", paths, ("extract", "select"), select={"rules": rules},
+                        extract={"identify_language": False})
+    kept = 0
+    for name, source in zip(("b", "a"), result.view.sources[0].files, strict=True):
+        part = pq.read_table(tmp_path / f"out/part-{name}.parquet")
+        stored = result.view.output("select", f"{SOURCE}/{source.part}", "decisions")
+        decided = pq.read_table(tmp_path / "run" / stored.paths[0])
+        assert part["keep"].to_pylist() == decided["keep"].to_pylist()
+        assert part["reason"].to_pylist() == decided["reason"].to_pylist()
+        kept += sum(part["keep"].to_pylist())
+    assert 0 < kept < 50
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path / "in")
+    result = recipe_run(tmp_path / "run", paths, ("extract",), extract={"signals": False, "min_text_bytes": 10_000})
+    lines, rows = (pq.read_table(tmp_path / "run" / f"extract/{SOURCE}/{f.part}.parquet")
+                   for f in result.view.sources[0].files)
+    assert lines["text"].to_pylist() == texts(30, 1)
+    assert lines["doc_id"].to_pylist() == [document_id(SOURCE, "b.jsonl", i) for i in range(30)]
+    assert rows["doc_id"].to_pylist() == [bytes([i]) * 16 for i in range(20)]
+    assert rows["origin_offset"].to_pylist() == list(range(20))
+    assert lines["language"].null_count == 30
+
+
+def test_files_of_one_name_are_known_by_their_folders_and_keep_their_order(tmp_path: Path) -> None:
+    paths = []
+    for folder in ("z", "a"):
+        (tmp_path / folder).mkdir()
+        paths.append(str(tmp_path / folder / "t.jsonl"))
+        Path(paths[-1]).write_text(json.dumps({"text": folder}))
+    result = recipe_run(tmp_path / "run", paths, ("extract",))
+    assert [f.relative for f in result.view.sources[0].files] == ["z/t.jsonl", "a/t.jsonl"]
+
+
+def test_a_killed_verb_goes_on_and_a_failed_one_keeps_its_work(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path / "in")
+    out = str(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt), verb_run("filter", out, paths, {}, ["extract"]):
+        raise KeyboardInterrupt
+    assert Path(f"{out}.work/recipe.lock.yaml").exists()
+    with verb_run("filter", out, paths, {}, ["extract"]) as done:
+        again = [r.finished_at for r in done.view.tasks("extract")]
+        assert len(again) == 2
+    assert not Path(f"{out}.work").exists()
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path / "in")
+    bad = tmp_path / "bad.parquet"
+    bad.write_bytes(b"PAR1 and no more")
+    with verb_run("filter", str(tmp_path / "out"), [*paths, str(bad)], {}, ["extract", "select"]) as done:
+        assert [str(bad) in str(error) for error in done.failures] == [True]
+        assert [file.task is None for file in done.files] == [False, False, True]
+        assert len(list(done.outputs("select", "decisions"))) == 2
+    with pytest.raises(InputError, match=r"bad\.parquet"), \
+            verb_run("filter", str(tmp_path / "out"), [str(bad)], {}, ["extract", "select"]):
+        pass
+    with pytest.raises(RecipeError, match="local folder"), verb_run("filter", "s3://b/out", paths, {}, ["extract"]):
+        pass
