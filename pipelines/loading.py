@@ -40,7 +40,7 @@ def validate(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        lines = [_explain(dict(e)) for e in error.errors()]
+        lines = [explain(Recipe, dict(e)) for e in error.errors()]
         raise RecipeError("\n  ".join(lines), where=where) from error
 
 
@@ -101,10 +101,11 @@ def _substitute(value: Any, variables: Mapping[str, str]) -> Any:
     return _VARIABLE.sub(replace, value)
 
 
-def _explain(error: dict[str, Any]) -> str:
+def explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+    """One of pydantic's errors about a model, in words: the field, what is wrong, and what may have been meant."""
     place = ".".join(str(p) for p in error["loc"] if not str(p).startswith(("function-", "tagged-")))
     if error["type"] == "extra_forbidden":
-        hint = _suggest(str(error["loc"][-1]), _fields_at(error["loc"][:-1]))
+        hint = _suggest(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]))
         return f"{place}: unknown field{f' ({hint})' if hint else ''}"
     message = str(error["msg"]).removeprefix("Value error, ")
     if not place:  # a rule on the recipe as a whole, which names its fields itself
@@ -114,9 +115,9 @@ def _explain(error: dict[str, Any]) -> str:
     return f"{place}: {message} (got {error.get('input')!r:.80})"
 
 
-def _fields_at(path: Sequence[Any]) -> list[str]:
-    """Field names that a place of the recipe may have, following the models along a pydantic error's location."""
-    model: Any = Recipe
+def _fields_at(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
+    """Field names that may stand at a path of a model, following the models along a pydantic error's location."""
+    model: Any = root
     for step in path:
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)

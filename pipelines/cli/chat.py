@@ -10,6 +10,7 @@ import typer
 
 from manifests.errors import InputError, RecipeError
 from manifests.storage import is_local
+from pipelines.cli.options import Format, FormatOption, checked, emit
 
 if TYPE_CHECKING:
     from tokenizer.chat.chat import ChatConfig
@@ -31,37 +32,28 @@ def chat_command(
     seed: Annotated[int, typer.Option(help="Decides which lines are held out.")] = 0,
     source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and tables name.")] = "dialogues",
     id_column: Annotated[str, typer.Option(help="Key of the ids; `doc_id` where it is absent.")] = "id",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Pack dialogues with loss on the answers: curate tokenizer chat sft.jsonl --tokenizer tokenizer.json --out sft
 
     A line is {"messages": [...]}, {"prompt", "completion"}, {"prompt", "chosen", "rejected"}, {"prompt", "completions":
     [best, ...]} or {"prompt"}. DIR is opened by manifests.PackedDataset; what was left out is in DIR/exclusions."""
-    import json
     from dataclasses import asdict
-
-    from pydantic import ValidationError
 
     from tokenizer.chat.chat import ChatConfig
     from tokenizer.chat.chat_dataset import pack_dialogues
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}")
     fields: dict[str, Any] = {
         "row_length": row_length, "shard_tokens": shard_tokens, "packing": packing, "template": template,
         "learned_roles": tuple(learn), "validation_fraction": validation_fraction, "seed": seed}
-    try:
-        config = ChatConfig(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(str(first["msg"]), where="--" + "-".join(map(str, first["loc"])).replace("_", "-")) from error
+    config = checked(ChatConfig, fields)
     counts = pack_dialogues(config, _files(files), tokenizer, out, source, id_column)
     facts = asdict(counts) | _sizes(out)
     for reason, n in sorted(counts.left_out.items()):
         print(f"{n:,} lines left out: {reason}; see {os.path.join(out, 'exclusions')}", file=sys.stderr)
-    print(json.dumps(facts) if form == "json" else _sentence(facts, config))
+    emit(form, facts, lambda: _sentence(facts, config))
 
 
 def _files(patterns: list[str]) -> list[ChatFile]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError, RecipeError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +27,6 @@ app = typer.Typer(help="Train a quality classifier and score texts with any two-
 
 Positives = Annotated[list[str], typer.Option("--positives", metavar="F", help="Files of good texts; repeatable.")]
 Negatives = Annotated[list[str], typer.Option("--negatives", metavar="F", help="Files of raw crawl; repeatable.")]
-IdColumn = Annotated[str, typer.Option("--id-column", help="Column or key of the ids; `doc_id` where it is absent.")]
-TextColumn = Annotated[str, typer.Option("--text-column", help="Column or key of the texts.")]
-FormatOption = Annotated[str, typer.Option("--format", help="text for people, json for programs.")]
 ModelOption = Annotated[str, typer.Option("--model", metavar="M", help="A .bin or .ftz of fastText, or of `train`.")]
 LabelOption = Annotated[str | None, typer.Option("--label", help="The positive label, where the model does not say.")]
 BytesOption = Annotated[int | None, typer.Option("--max-bytes", min=64, help=(
@@ -54,7 +52,7 @@ def train(
         "A field of the recipe's `classifier`, `labels` or `links`, such as dim=32; repeatable."))] = [],  # noqa: B006
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    form: FormatOption = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Train: curate classifier train --positives good.jsonl --negatives crawl.parquet --out quality
 
@@ -64,7 +62,6 @@ def train(
     from manifests.storage import is_local, local_path
     from pipelines.inputs import find_files
 
-    _check_format(form)
     if not negatives:
         raise RecipeError("needs unfiltered texts to tell the good ones from", where="--negatives")
     if not positives and not links:
@@ -77,7 +74,7 @@ def train(
     with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
         report = json.load(stream)
     report["counters"] = counters
-    if form == "json":
+    if form is Format.JSON:
         print(json.dumps(report))
         return
     print(f"{out}/model.bin: {counters.get('linked', 0)} linked, {counters.get('curated', 0)} curated, "
@@ -90,7 +87,7 @@ def train(
 
 @app.command()
 def score(
-    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    files: TextFiles,
     model: ModelOption,
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for one Parquet part per input file.")],
     label: LabelOption = None,
@@ -98,7 +95,7 @@ def score(
     exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    form: FormatOption = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Score: curate classifier score pages.parquet --model quality/model.bin --out scores
 
@@ -110,7 +107,6 @@ def score(
     from pipelines.cli.texts import each_file, id_column_of
     from pipelines.inputs import find_files
 
-    _check_format(form)
     scorer, n_bytes = _scorer(model, label, max_bytes, exact)
     paths = find_files(files)
     os.makedirs(out, exist_ok=True)
@@ -134,8 +130,8 @@ def score(
     failed = each_file(paths, one)
     n_documents = sum(documents)
     facts = {"documents": n_documents, "files": len(documents), "scored_by": scorer.way}
-    print(json.dumps(facts) if form == "json" else
-          f"{n_documents:,} documents of {len(documents)} files scored ({scorer.way}) into {out}")
+    emit(form, facts, lambda: (
+        f"{n_documents:,} documents of {len(documents)} files scored ({scorer.way}) into {out}"))
     if failed:
         raise typer.Exit(1)
 
@@ -150,7 +146,7 @@ def evaluate(
     exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    form: FormatOption = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Judge a model on labelled texts: curate classifier eval --model M --positives good.jsonl --negatives bad.jsonl
 
@@ -159,12 +155,11 @@ def evaluate(
 
     from curate.classifier.metrics import calibration, figures
 
-    _check_format(form)
     scorer, n_bytes = _scorer(model, label, max_bytes, exact)
     good, bad = (_all_scores(files, (id_column, text_column), scorer, n_bytes) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
     report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth), "scored_by": scorer.way}
-    if form == "json":
+    if form is Format.JSON:
         print(json.dumps(report))
         return
     _print_figures(model, report)
@@ -181,18 +176,17 @@ def calibrate(
                      ] = [],  # noqa: B006
     linked_only: Annotated[bool, typer.Option("--linked-only", help=(
         "Of held-out positives, only linked pages: GPT-3 matched WebText's scores."))] = False,
-    form: FormatOption = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Choose alpha for the keep rule as GPT-3 did: curate classifier calibrate quality/held_out.parquet
 
     The alpha at which the kept crawl's scores are distributed most like the positives', and the share it keeps."""
     from curate.classifier.calibrate import calibrate as choose
 
-    _check_format(form)
     good, bad = _held_out_scores(held_out, linked_only) if held_out else (
         _score_files(positives, "--positives"), _score_files(crawl, "--crawl"))
     found = choose(good, bad)
-    if form == "json":
+    if form is Format.JSON:
         print(json.dumps(found))
         return
     print(f"alpha {found['alpha']:g} keeps {found['keep_rate']:.2%} of {found['n_crawl']:,} crawled documents, whose "
@@ -201,11 +195,6 @@ def calibrate(
     for row in found["alphas"]:
         print(f"  {row['alpha']:>5g}   {row['distance']:8.4f}   {row['keep_rate']:>13.2%}   "
               f"{row['keep_rate_positives']:>17.2%}")
-
-
-def _check_format(form: str) -> None:
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
 
 
 def _print_figures(title: str, figures: dict[str, Any]) -> None:
@@ -217,7 +206,6 @@ def _print_figures(title: str, figures: dict[str, Any]) -> None:
 def _plan(kind: str, folds: int, seed: int, settings: list[str]) -> Plan:
     """The configurations of the stages; a setting goes to the one that has a field of its name."""
     import yaml
-    from pydantic import ValidationError
 
     from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
     from curate.quality.standalone import Plan
@@ -233,13 +221,7 @@ def _plan(kind: str, folds: int, seed: int, settings: list[str]) -> Plan:
             raise RecipeError("is not KEY=VALUE with a field of classifier, labels or links", where=f"--set {setting}",
                               hint="docs/recipe.md lists them")
         fields[homes[0]][name] = yaml.safe_load(value)
-    made: dict[str, Any] = {}
-    for group, model in models.items():
-        try:
-            made[group] = model.model_validate(fields[group])
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise RecipeError(str(first["msg"]), where=".".join([group, *map(str, first["loc"])])) from error
+    made: dict[str, Any] = {group: checked(model, fields[group], group) for group, model in models.items()}
     return Plan(made["classifier"], made["labels"], made["links"], made["select"], seed)
 
 

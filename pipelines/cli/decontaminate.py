@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import RecipeError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
 
 if TYPE_CHECKING:
     from curate.decontamination.config import DecontaminationConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def decontaminate_command(
-    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    files: TextFiles,
     benchmarks: Annotated[list[str], typer.Option(metavar="FILE", help=(
         "Evaluation set: JSON Lines, plain, .gz or .zst. Repeatable; folders and patterns too."))],
     out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
@@ -30,33 +31,29 @@ def decontaminate_command(
     min_piece: Annotated[int, typer.Option(help="Pieces of fewer characters are not kept.")] = 200,
     max_pieces: Annotated[int, typer.Option(help="A document cut into more pieces is dropped.")] = 10,
     max_documents: Annotated[int, typer.Option(help="N-grams found in more documents are ignored.")] = 10,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out decisions
 
     GPT-3's rule. Each part has the id, `keep`, `reason`, `cuts` (what matched: start, end, benchmark, item) and
     `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts touch."""
-    import json
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     rules = {"ngram": ngram, "window": window, "min_piece": min_piece, "max_pieces": max_pieces,
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
     done = _decontaminate(config, files, out, (id_column, text_column))
     for error in done.failures:
         print(f"curate: {error}", file=sys.stderr)
-    print(json.dumps(done.facts(), ensure_ascii=False) if form == "json" else _sentences(done))
+    emit(form, done.facts(), lambda: _sentences(done))
     raise typer.Exit(1 if done.failures else 0)
 
 
 def _config(patterns: list[str], fields: list[str], item_id: str | None, rules: dict[str, int]
             ) -> DecontaminationConfig:
-    from pydantic import ValidationError
 
-    from curate.decontamination.config import Benchmark, DecontaminationConfig
+    from curate.decontamination.config import DecontaminationConfig
     from pipelines.inputs import find_files
 
     paths = find_files(patterns)
@@ -68,12 +65,7 @@ def _config(patterns: list[str], fields: list[str], item_id: str | None, rules: 
     everywhere = chosen.get("", ("*",))
     sets = [{"name": name, "path": path, "fields": chosen.get(name, everywhere), "id_field": item_id}
             for name, path in zip(names, paths, strict=True)]
-    try:
-        return DecontaminationConfig(benchmarks=tuple(Benchmark.model_validate(s) for s in sets), **rules)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][-1] if first["loc"] else "benchmarks").replace("_", "-")
-        raise RecipeError(str(first["msg"]), where=option) from error
+    return checked(DecontaminationConfig, {"benchmarks": sets, **rules})
 
 
 def _selection(setting: str, names: list[str]) -> tuple[str, tuple[str, ...]]:

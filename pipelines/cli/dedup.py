@@ -10,6 +10,7 @@ import typer
 
 from manifests.errors import InputError, RecipeError
 from manifests.storage import is_local
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def dedup_command(
-    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    files: TextFiles,
     out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
     exact: Annotated[bool, typer.Option("--exact", help="Remove copies: the same words in the same order.")] = False,
     minhash: Annotated[bool, typer.Option("--minhash", help=(
@@ -54,14 +55,14 @@ def dedup_command(
         ))] = None,
     keep_index: Annotated[bool, typer.Option("--keep-index", help=(
         "Keep in OUT/index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
     date_column: Annotated[str, typer.Option(help=(
         "Column or key of the dates, where --urls or --survivor-order asks for them."))] = "date",
     quality_column: Annotated[str, typer.Option(help=(
         "Column or key of the scores, where --survivor-order asks for them."))] = "quality_score",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Mark duplicates in files: curate dedup old.parquet new.jsonl --out decisions --threshold 0.8
 
@@ -69,12 +70,9 @@ def dedup_command(
     input order. No row is removed but for a kept one that is as similar as the threshold asks. --paragraphs,
     --sentences, --bloom and --substrings add `cuts`: start and end in UTF-8 bytes, kind, and the row that has the
     passage first; --apply writes what is left of the text, and every other column."""
-    import json
 
     from curate.dedup.standalone import deduplicate
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
     every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
@@ -92,28 +90,16 @@ def dedup_command(
     for error in outcome.failures:
         print(f"curate: {error}", file=sys.stderr)
     facts = _facts(outcome)
-    print(json.dumps(facts) if form == "json" else _sentences(facts, out))
+    emit(form, facts, lambda: _sentences(facts, out))
     raise typer.Exit(1 if outcome.failures else 0)
 
 
 def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
-    import yaml
-    from pydantic import ValidationError
-
     from curate.dedup.config import DedupRecipe
 
     if path is not None:
-        if not os.path.isfile(path):
-            raise RecipeError("there is no such file", where=f"--config {path}")
-        with open(path, encoding="utf-8") as stream:
-            fields = yaml.safe_load(stream)
-    try:
-        found = DedupRecipe.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(place) for place in first["loc"]) or "dedup"
-        raise RecipeError(str(first["msg"]), where=where, hint="docs/recipe.md lists what dedup takes") from error
-    return found
+        fields = read_yaml(path, "--config")
+    return checked(DedupRecipe, fields, "dedup", "docs/recipe.md lists what dedup takes")
 
 
 def _earlier(roots: list[str], settings: DedupRecipe) -> list[Earlier]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from pipelines.cli.options import Format, emit
 
 
 class ExportFormat(StrEnum):
@@ -22,29 +23,19 @@ class ExportFormat(StrEnum):
     HF = "hf"
 
 
-class Output(StrEnum):
-    """How the result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run, or its packed folder.")],
     form: Annotated[ExportFormat, typer.Option("--format", help="What to export to.")],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the export.")],
     zero_copy: Annotated[bool, typer.Option(
         "--zero-copy", help="Link the shards instead of copying them: megatron, litdata and llmc.")] = False,
-    output: Annotated[Output, typer.Option("--output", help="text for people, json for programs.")] = Output.TEXT,
+    output: Annotated[Format, typer.Option("--output", help="text for people, json for programs.")] = Format.TEXT,
 ) -> None:
     """Export a packed dataset: curate export runs/gpt3 --format megatron --out exports/megatron"""
-    from tokenizer.export.formats import Format, export_dataset
+    from tokenizer.export import formats
 
-    facts = export_dataset(run, Format(form.value), out, zero_copy)
-    if output is Output.JSON:
-        print(json.dumps(facts))
-        return
+    facts = formats.export_dataset(run, formats.Format(form.value), out, zero_copy)
     counts = {name: value for name, value in facts.items() if isinstance(value, dict)}
-    told = "; ".join(f"{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
-                     for name, value in counts.items())
-    print(f"{out}: {form.value}{f': {told}' if told else ''}")
+    listed = "; ".join(f"{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
+                       for name, value in counts.items())
+    emit(output, facts, lambda: f"{out}: {form.value}{f': {listed}' if listed else ''}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import CurateError, RecipeError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, checked, emit, read_yaml
 
 if TYPE_CHECKING:
     from curate.documents.config import ExtractConfig
@@ -25,21 +26,18 @@ def extract_command(
     extractor: Annotated[str | None, typer.Option(metavar="NAME", help="HTML extractor; see docs/recipe.md.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with what a recipe says under `extract`."))] = None,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
     workers: Annotated[int | None, typer.Option(min=1, help="Files at a time; one a core by default.")] = None,
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Documents and exclusions from archives: curate extract crawl/*.warc.gz --out documents --languages en
 
     Each input becomes DIR/part-NAME.parquet and DIR/exclusions/part-NAME.parquet. An input that cannot be read is named
     and the others are done; the exit code is then 1."""
-    import json
 
     from pipelines.verbs import files_source, verb_run
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     settings = _settings(config, languages, extractor)
     paths, failures = _existing(files)
     fields = {"sources": {source: files_source(paths, kind="auto", id_column=id_column, text_column=text_column)},
@@ -56,7 +54,7 @@ def extract_command(
         print(f"curate: {error}", file=sys.stderr)
     facts = {"files": len(paths) + sum(e.where not in paths for e in failures), "failed": [e.where for e in failures],
              **dict(sorted(counters.items()))}
-    print(json.dumps(facts) if form == "json" else _sentences(facts))
+    emit(form, facts, lambda: _sentences(facts))
     raise typer.Exit(1 if failures else 0)
 
 
@@ -75,28 +73,19 @@ def _existing(patterns: Sequence[str]) -> tuple[list[str], list[CurateError]]:
 
 
 def _settings(file: str | None, languages: str | None, extractor: str | None) -> ExtractConfig:
-    import yaml
-    from pydantic import ValidationError
-
     from curate.documents.config import ExtractConfig
 
     fields: dict[str, Any] = {"languages": None}
     if file is not None:
-        try:
-            with open(file, encoding="utf-8") as stream:
-                fields |= yaml.safe_load(stream) or {}
-        except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
-            raise RecipeError(f"cannot be read: {error}", where=file) from error
+        given = read_yaml(file, "--config")
+        if not isinstance(given, dict | None):
+            raise RecipeError("must be a mapping of fields", where=f"--config {file}")
+        fields |= given or {}
     if languages is not None:
         fields["languages"] = tuple(code.strip() for code in languages.split(",") if code.strip())
     if extractor is not None:
         fields["extractor"] = extractor
-    try:
-        return ExtractConfig(**fields)
-    except (ValidationError, TypeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        raise RecipeError(str(first["msg"]), where=".".join(map(str, first["loc"])) or file,
-                          hint="docs/recipe.md lists the fields of `extract`") from error
+    return checked(ExtractConfig, fields, "extract", "docs/recipe.md lists the fields of `extract`")
 
 
 def _sentences(facts: dict[str, Any]) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import RecipeError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
 
 if TYPE_CHECKING:
     from curate.heuristics.config import RulesConfig
 
 
 def filter_command(
-    files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")],
+    files: TextFiles,
     out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
     preset: Annotated[str, typer.Option(help="gopher, c4, fineweb, refinedweb, dclm or gpt3.")] = "gopher",
     words: Annotated[str, typer.Option(help="paper, or datatrove for its exact counts.")] = "paper",
@@ -30,16 +31,15 @@ def filter_command(
         "N-gram model (.arpa, .arpa.gz, KenLM's binary form) for the signal perplexity."))] = None,
     pieces: Annotated[str | None, typer.Option(metavar="FILE", help="The model's SentencePiece model.")] = None,
     normalise: Annotated[bool, typer.Option(help="Whether the model is fed text in CCNet's normal form.")] = True,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Keep or drop texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
 
     Each part has the id, `keep`, `reason` (the first rule that failed; null where kept), every signal, and, where rules
     on lines edit, the edited `text` of what is kept; rows in input order. A file that cannot be read is named, the
     others are done, and the exit code is 1."""
-    import json
 
     from curate.heuristics.filtering import Tally, filtered
     from curate.heuristics.signals import Words
@@ -50,8 +50,6 @@ def filter_command(
     from pipelines.inputs import find_files
     from pipelines.verbs import SOURCE, files_source, verb_run
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if words not in [w.value for w in Words]:
         raise RecipeError("is no way to count words; they are paper and datatrove", where=f"--words {words}")
     config = _config(preset, threshold, rules)
@@ -72,7 +70,7 @@ def filter_command(
         for error in done.failures:
             print(f"curate: {error}", file=sys.stderr)
     facts = tally.facts()
-    print(json.dumps(facts) if form == "json" else _sentences(facts))
+    emit(form, facts, lambda: _sentences(facts))
     if done.failures:
         raise typer.Exit(1)
 
@@ -97,7 +95,6 @@ def _external(language: str, toxic_words: list[str], model: str | None, pieces: 
 
 def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfig:
     import yaml
-    from pydantic import ValidationError
 
     from curate.heuristics.config import RulesConfig
 
@@ -108,16 +105,8 @@ def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfi
             raise RecipeError("is not REASON=VALUE", where=f"--threshold {setting}")
         fields["thresholds"][reason] = yaml.safe_load(value)
     if rules is not None:
-        if not os.path.isfile(rules):
-            raise RecipeError("there is no such file", where=f"--rules {rules}")
-        with open(rules, encoding="utf-8") as stream:
-            fields = yaml.safe_load(stream)
-    try:
-        return RulesConfig.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(place) for place in first["loc"]) or "rules"
-        raise RecipeError(str(first["msg"]), where=where, hint="docs/filters.md lists presets and reasons") from error
+        fields = read_yaml(rules, "--rules")
+    return checked(RulesConfig, fields, "rules", "docs/filters.md lists presets and reasons")
 
 
 def _sentences(facts: dict[str, Any]) -> str:

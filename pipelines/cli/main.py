@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
 from pipelines.cli.filter import filter_command
 from pipelines.cli.mix import mix_command
+from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
@@ -55,13 +56,6 @@ app.command("dedup")(dedup_command)
 app.command("decontaminate")(decontaminate_command)
 
 
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class EngineName(StrEnum):
     """Where shards are made."""
 
@@ -72,7 +66,6 @@ class EngineName(StrEnum):
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of a packaged one.")]
 Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set a variable or a field; repeatable.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
 
 
 @app.command()
@@ -99,13 +92,13 @@ def run(
     resolved = load_recipe(recipe, settings)
     if dry_run:
         rows = plan_rows(plan(resolved, out, until))
-        _emit(form, rows, lambda: print_plan(rows))
+        emit(form, rows, lambda: print_plan(rows))
         return
     chosen = Settings(engine.value, address, workers, worker_memory, until, fresh)
     with _reporter() as reporter:
         result = execute(resolved, out, chosen, reporter)
     facts = summary(result, out)
-    _emit(form, facts, lambda: print_summary(facts))
+    emit(form, facts, lambda: print_summary(facts))
     raise typer.Exit(result.exit_code)
 
 
@@ -115,7 +108,7 @@ def status(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
     from pipelines.summary import print_status, status_rows
 
     rows = status_rows(run)
-    _emit(form, rows, lambda: print_status(rows))
+    emit(form, rows, lambda: print_status(rows))
 
 
 @app.command()
@@ -132,7 +125,7 @@ def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
             print(f"{row['path']}: {row['check']}: {row['problem']}")
         print(f"{len(findings)} checks, {len(bad)} failed")
 
-    _emit(form, {"checks": len(findings), "failed": rows}, text)
+    emit(form, {"checks": len(findings), "failed": rows}, text)
     raise typer.Exit(1 if bad else 0)
 
 
@@ -152,7 +145,7 @@ def remove(
 
     done = take_out(run, read_list(urls) if urls else [], parse_ids(read_list(doc_ids)) if doc_ids else [],
                     with_copies, skip_unknown)
-    _emit(form, done.facts(), lambda: print_removal(done))
+    emit(form, done.facts(), lambda: print_removal(done))
     raise typer.Exit(1 if done.unknown else 0)
 
 
@@ -166,7 +159,7 @@ def why(
     from curate.why import explain, print_decisions
 
     histories = explain(run, document)
-    _emit(form, [h.to_json() for h in histories], lambda: print_decisions(histories))
+    emit(form, [h.to_json() for h in histories], lambda: print_decisions(histories))
 
 
 @app.command()
@@ -182,7 +175,7 @@ def trace(
     from tokenizer.show import origin_facts, print_origins
 
     facts = origin_facts(run, walk(run, shard, row, token))
-    _emit(form, facts, lambda: print_origins(facts))
+    emit(form, facts, lambda: print_origins(facts))
 
 
 @recipe_app.command("check")
@@ -224,13 +217,6 @@ def models_fetch() -> None:
     from curate.language.download import fetch_lid_model
 
     print(fetch_lid_model())
-
-
-def _emit(form: Format, facts: Any, text: Any) -> None:
-    if form is Format.JSON:
-        print(json.dumps(facts, ensure_ascii=False, default=str))
-    else:
-        text()
 
 
 def _reporter() -> AbstractContextManager[Reporter]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from manifests.errors import InputError, RecipeError
-from pipelines.cli.pack import Output, OutputOption, find_tokens, mixture_of, print_mixture, run_recipe
+from pipelines.cli.options import Format, FormatOption
+from pipelines.cli.pack import find_tokens, mixture_of, print_mixture, run_recipe
 
 if TYPE_CHECKING:
     from tokenizer.assembly import TokenPart
@@ -30,7 +31,7 @@ def mix_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan on tokens that are there; write nothing.")] = False,
     out: Annotated[str | None, typer.Option(
         metavar="RUN", help="Without --dry-run: run the recipe until its mixture is planned.")] = None,
-    form: OutputOption = Output.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """What a mixture asks, has and takes: curate mix runs/gpt3 --set mixture.preset=gpt3 --dry-run
 

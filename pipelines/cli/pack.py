@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from manifests.errors import InputError, RecipeError
+from pipelines.cli.options import Format, FormatOption, checked
 
 if TYPE_CHECKING:
     from tokenizer.assembly import TokenPart
@@ -24,16 +25,7 @@ class Packing(StrEnum):
     BEST_FIT = "best_fit"
     PAD = "pad"
 
-
-class Output(StrEnum):
-    """How the result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 _DEFAULTS: Final = {"row_length": 2048, "shard_tokens": 1 << 26, "buckets": 64, "packing": "concat"}
-OutputOption = Annotated[Output, typer.Option("--format", help="text for people, json for programs.")]
 
 
 def pack_command(
@@ -48,11 +40,9 @@ def pack_command(
     buckets: Annotated[int | None, typer.Option(help="Ranges of the shuffle hash.")] = None,
     packing: Annotated[Packing | None, typer.Option(help="How documents fill rows.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
-    form: OutputOption = Output.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit"""
-    from pydantic import ValidationError
-
     from tokenizer.assembly import Assembly
     from tokenizer.packing.shuffle import PackConfig
 
@@ -65,10 +55,7 @@ def pack_command(
     fields = {**_DEFAULTS, **lock.get("pack", {}), **{k: v for k, v in chosen.items() if v is not None}}
     if shard_tokens is None and fields["shard_tokens"] % fields["row_length"]:
         fields["shard_tokens"] = max(1, fields["shard_tokens"] // fields["row_length"]) * fields["row_length"]
-    try:
-        config = PackConfig(**fields)
-    except ValidationError as error:
-        raise _usage(error, "--") from error
+    config = checked(PackConfig, fields)
     path = _tokenizer_of([_place(text)[1] for text in inputs], tokenizer)
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
@@ -139,7 +126,6 @@ def run_recipe(path: str) -> dict[str, Any]:
 def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -> MixtureConfig:
     """The mixture asked for: given, the run's, or every source once with nothing held out."""
     import yaml
-    from pydantic import ValidationError
 
     from tokenizer.mixture.mixture_config import MixtureConfig
 
@@ -157,23 +143,13 @@ def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -
         if not isinstance(fields, dict):
             raise RecipeError("must be a mapping of fields, or a file of them", where="--mixture",
                               hint="such as '{weights: {crawl: 3, books: 1}}'")
-    try:
-        return MixtureConfig(**fields)
-    except ValidationError as error:
-        raise _usage(error, "mixture.") from error
+    return checked(MixtureConfig, fields, "mixture")
 
 
-def _usage(error: Any, prefix: str) -> RecipeError:
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    name = place.replace("_", "-") if prefix == "--" else place
-    return RecipeError(str(first["msg"]).removeprefix("Value error, "), where=f"{prefix}{name}".rstrip(".-") or "pack")
-
-
-def print_mixture(plan: Plan, form: Output, splits: dict[str, dict[str, Any]] | None = None) -> None:
+def print_mixture(plan: Plan, form: Format, splits: dict[str, dict[str, Any]] | None = None) -> None:
     """The plan of a mixture on stdout, and what was packed of it. truncated_documents: added up over shards, so a
     document that is cut in two of them counts in both."""
-    if form is Output.JSON:
+    if form is Format.JSON:
         print(json.dumps({**json.loads(plan.to_json()), **({"splits": splits} if splits else {})}))
         return
     print(plan.table())

@@ -10,6 +10,7 @@ import typer
 
 from manifests.errors import RecipeError
 from manifests.storage import is_local
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,16 +29,15 @@ def encode_command(
         "Encode with gigatoken, checked against tokenizers; or with tokenizers alone."))] = True,
     check_fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help=(
         "Share of texts that both encode; the first of a file always."))] = 1 / 512,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --out books
 
     DIR then holds an index part for each file (doc_id, token_start, n_tokens, group_id, id; rows in input order), the
     ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
-    import json
     from dataclasses import asdict
 
     from pipelines.inputs import find_files, part_names
@@ -45,8 +45,6 @@ def encode_command(
     from tokenizer.encoding.encode import load
     from tokenizer.files import TextFile, encode_files
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}")
     paths = find_files(files)
@@ -60,7 +58,7 @@ def encode_command(
     facts = {**asdict(result), "differing": [list(pair) for pair in result.differing],
              "vocab_size": encoder.vocab_size, "dtype": encoder.dtype.name, "tokenizer_sha256": encoder.sha256.hex(),
              "bytes_per_token": round(result.bytes / result.tokens, 4) if result.tokens else None}
-    print(json.dumps(facts) if form == "json" else _sentence(facts))
+    emit(form, facts, lambda: _sentence(facts))
 
 
 def _rows(path: str, columns: tuple[str, str]) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:

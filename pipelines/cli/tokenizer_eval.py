@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import InputError, RecipeError
+from manifests.errors import InputError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,15 +27,14 @@ def eval_command(
         "Figures for each value of a column, such as language or source; `file` for each file."))] = None,
     tokens: Annotated[str | None, typer.Option("--tokens", metavar="FILE", help=(
         "Parquet file to write: how often each token of each tokenizer occurred."))] = None,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Compare tokenizers: curate tokenizer eval held-out.parquet --tokenizer mine.json --tokenizer gpt2/ --by language
 
     Bytes and characters per token, fertility (tokens per word between white space), shares of unknown tokens and of
     tokens that are one byte of a character, and what of the vocabulary occurs. Give texts that none was trained on."""
-    import json
 
     from manifests.tables import write_table
     from pipelines.inputs import find_files
@@ -43,8 +43,6 @@ def eval_command(
     from tokenizer.encoding.evaluate import NO_GROUP, TOKEN_COUNTS, evaluate
     from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     paths = find_files(files)
     encoders = {name: Encoder(read_tokenizer(tokenizer_files(name)), name) for name in dict.fromkeys(tokenizers)}
     found = evaluate(encoders, _batches(paths, by, id_column, text_column), EncodeConfig())
@@ -59,7 +57,7 @@ def eval_command(
         if fact["encoder"] == "tokenizers":
             why = fact["encoder_distrusted"] or "the fast encoder does not take this tokenizer"
             print(f"{fact['tokenizer']}: {why}; tokenizers encoded", file=sys.stderr)
-    print(json.dumps({"by": by, "tokenizers": facts}) if form == "json" else _tables(facts, by))
+    emit(form, {"by": by, "tokenizers": facts}, lambda: _tables(facts, by))
 
 
 def _batches(paths: list[str], by: str | None, id_column: str, text_column: str

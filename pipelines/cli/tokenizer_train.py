@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import RecipeError
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, checked, emit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,18 +27,15 @@ def train_command(
         "Train on so many bytes: the texts of lowest hash. The files are read twice then."))] = None,
     min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a pair that becomes a merge.")] = 2,
     workers: Annotated[int, typer.Option(min=1, help="Threads that count.")] = 1,
-    id_column: Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")] = "id",
-    text_column: Annotated[str, typer.Option(help="Column or key of the texts.")] = "text",
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    id_column: IdColumn = "id",
+    text_column: TextColumn = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Train a byte-level BPE: curate tokenizer train texts.parquet --vocab-size 32768 --out tokenizer.json
 
     The merges, and the file, are those that tokenizers' BpeTrainer makes of the same texts. Memory grows with distinct
     pre-tokens alone."""
-    import json
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     config = _config(vocab_size, pattern, min_frequency, sample_bytes)
     seen = {"documents": 0, "bytes": 0}
     trained = _train(files, (id_column, text_column), config, workers, seen)
@@ -50,20 +47,14 @@ def train_command(
     os.replace(part, out)
     facts = {**seen, "words": trained.n_words, "vocab_size": trained.n_merges + 257, "merges": trained.n_merges,
              "tokens": trained.n_tokens, "bytes_per_token": round(trained.n_bytes / trained.n_tokens, 4)}
-    print(json.dumps(facts) if form == "json" else _sentences(facts, config))
+    emit(form, facts, lambda: _sentences(facts, config))
 
 
 def _config(vocab_size: int, pattern: str, min_frequency: int, sample_bytes: int | None) -> TokenizerConfig:
-    from pydantic import ValidationError
-
     from tokenizer.bpe.train_config import TokenizerConfig
 
-    try:
-        return TokenizerConfig.model_validate({"vocab_size": vocab_size, "pattern": pattern,
-                                               "min_frequency": min_frequency, "sample_bytes": sample_bytes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(str(first["msg"]), where="--" + str(first["loc"][0]).replace("_", "-")) from error
+    return checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
+                                     "sample_bytes": sample_bytes})
 
 
 def _train(files: list[str], columns: tuple[str, str], config: TokenizerConfig, workers: int,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import RecipeError
+from pipelines.cli.options import Format, FormatOption, emit
 
 
 def tune_command(
@@ -14,23 +15,20 @@ def tune_command(
     signal: Annotated[str | None, typer.Option(help="A stored signal, or quality_score; without it, all.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Where to cut; without it, the histogram alone.")] = None,
     examples: Annotated[int, typer.Option(min=0, max=100, help="Texts to show on either side of the threshold.")] = 3,
-    form: Annotated[str, typer.Option("--format", help="text for people, json for programs.")] = "text",
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Histogram of a signal, what a threshold drops, and texts near it: curate tune runs/gpt3 --signal n_words
 
     Nothing is written. With a threshold that suits, set it under select.rules.thresholds and run again: the signals are
     stored, so only selection and what follows it are made anew."""
-    import json
 
     from curate.heuristics import tuning
 
-    if form not in ("text", "json"):
-        raise RecipeError("is no format; they are text and json", where=f"--format {form}")
     if signal is None:
         if threshold is not None:
             raise RecipeError("needs --signal", where="--threshold")
         rows = tuning.overview(run)
-        print(json.dumps(rows) if form == "json" else "\n".join(_overview(rows)))
+        emit(form, rows, lambda: "\n".join(_overview(rows)))
         return
     found = tuning.read_values(run, signal)
     facts: dict[str, Any] = {"signal": signal, "documents": len(found.values),
@@ -38,7 +36,7 @@ def tune_command(
     if threshold is not None:
         facts |= tuning.at_threshold(found, threshold)
         facts["examples"] = tuning.examples(run, found, threshold, examples)
-    print(json.dumps(facts, ensure_ascii=False) if form == "json" else "\n".join(_lines(facts, tuning.bars)))
+    emit(form, facts, lambda: "\n".join(_lines(facts, tuning.bars)))
 
 
 def _overview(rows: list[dict[str, Any]]) -> list[str]:

@@ -83,7 +83,7 @@ def test_unreadable_files_are_named_and_the_others_done(tmp_path: Path) -> None:
 
 def test_bad_settings_are_usage_errors(tmp_path: Path) -> None:
     make_inputs(tmp_path)
-    for arguments, config in ((["--extractor", "magic"], OFF), (["--format", "xml"], OFF), ([], "max_html_depth: 1"),
+    for arguments, config in ((["--extractor", "magic"], OFF), ([], "max_html_depth: 1"),
                               ([], "no_such_field: 1"), ([], "- a list")):
         with pytest.raises(RecipeError):
             run(tmp_path, str(tmp_path / "in"), *arguments, config=config)
