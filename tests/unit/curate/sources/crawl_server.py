@@ -225,11 +225,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(declared))
         self.end_headers()
         sent = body if fault.cut is None else body[: fault.cut]
-        for place in range(0, len(sent), 16384):
-            piece = sent[place : place + 16384]
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if self.site.chunked else piece)
-            if fault.pause and self.site.ended.wait(fault.pause):
+        for start in range(0, len(sent), 16384):
+            # Never after the last bytes: a client that has them all may be asking elsewhere already, and this answer
+            # would still count as an open one.
+            if start and fault.pause and self.site.ended.wait(fault.pause):
                 break
+            block = sent[start : start + 16384]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block) if self.site.chunked else block)
         if fault.cut is not None and fault.how != "length":
             self._break(fault.how)
         elif self.site.chunked:

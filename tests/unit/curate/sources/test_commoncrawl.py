@@ -351,11 +351,12 @@ def test_ranges_cover_their_records_and_little_else(pairs: list[tuple[int, int]]
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_a_run_opens_no_more_connections_than_it_may(healthy: tuple[Path, Result], tmp_path: Path) -> None:
-    with serve(FILES) as site:
-        for name in ARCHIVES:
-            site.faults[name] = [Fault(pause=0.05)]
-        result = run(recipe(crawl(site), max_connections=1), str(tmp_path),
-                     Settings(workers=2, until="extract"))
-        assert site.most_open == 1
-    assert outputs(result) == outputs(healthy[1])
+    for allowed in (1, 2):  # with two the server sees two at once, so that one is no accident of slow workers
+        with serve(FILES) as site:
+            for name in ARCHIVES:
+                site.faults[name] = [Fault(pause=0.1)]
+            result = run(recipe(crawl(site), max_connections=allowed), str(tmp_path / str(allowed)),
+                         Settings(workers=2, until="extract"))
+            assert site.most_open == allowed
+        assert outputs(result) == outputs(healthy[1])
     shutil.rmtree(tmp_path)
