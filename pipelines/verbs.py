@@ -119,6 +119,8 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
 
 
 def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
+    if not paths:
+        return []
     source = view.sources[0]
     done = {record.identity.task for record in view.tasks("extract")}
     tasks = [f"{source.name}/{file.part}" for file in source.files]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from curate.language.download import lid_model_path
 from manifests.errors import StageError
-from manifests.graph import Stage, Task, View, source_ref
+from manifests.graph import Source, Stage, Task, View, source_ref
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
+
+TOKENS: Final = "tokens"
+"""The source kind that enters the graph at the mixture."""
+
+
+def _read(view: View) -> list[Source]:
+    """The sources that extraction reads."""
+    return [source for source in view.sources if source.config.kind != TOKENS]
 
 
 def _extract(view: View) -> Iterator[Task]:
@@ -19,7 +28,7 @@ def _extract(view: View) -> Iterator[Task]:
     for name, files in view.files.items():
         if name.startswith("extract."):
             model[name] = source_ref(files)
-    for source in view.sources:
+    for source in _read(view):
         facts = {"source": source.name, **source.config.facts()}
         http = {"http": view.section("http").model_dump(mode="json")}
         for file in source.files:
@@ -31,7 +40,7 @@ def _extract(view: View) -> Iterator[Task]:
 
 
 def _no_source_is_empty(view: View) -> None:
-    for source in view.sources:
+    for source in _read(view):
         records = [r for r in view.tasks("extract") if r.identity.task.startswith(f"{source.name}/")]
         if not sum(record.output("documents").n_rows for record in records):
             raise StageError("has no document", where=f"source {source.name!r}",

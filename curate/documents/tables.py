@@ -14,22 +14,24 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.sources.columns import ColumnNames, SourceFile, TextRows
+from curate.sources.columns import GROUP, ColumnNames, SourceFile, TextRows, as_document_ids
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, detect_kind
 from curate.sources.rows import row_ids, without_nul
 from curate.sources.warc import Loss
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
-from manifests.schema import DOCUMENTS
+from manifests.hashing import document_id
+from manifests.schema import DOCUMENTS, ID
 
 MAX_TEXT_BYTES: Final = 64 << 20
 """Of one text of a table; a longer line of JSON is lost, and named."""
 
 QUALITY: Final = pa.field("quality_score", pa.float32(), metadata={
     "comment": "score that the table came with; decides between duplicates where that is asked for"})
-TABLE_DOCUMENTS: Final = pa.schema([*DOCUMENTS, QUALITY])
-"""The document table of a table: as of pages, and the scores that it came with."""
+GROUP_ID: Final = pa.field(GROUP, ID, metadata={"comment": "documents of one group are held out together"})
+TABLE_DOCUMENTS: Final = pa.schema([*DOCUMENTS, QUALITY, GROUP_ID])
+"""The document table of a table: as of pages, and the scores and groups that it came with."""
 
 
 def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None],
@@ -91,6 +93,15 @@ def table_documents(file: SourceFile, language: str | None, report: Callable[[in
             "origin_path": pa.repeat(pa.scalar(file.origin_path), n), "origin_offset": pa.array(numbers, pa.int64()),
             "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), n),
             "language": pa.repeat(pa.scalar(language, pa.string()), n), "text": text,
-            "n_bytes": pc.binary_length(text).cast(pa.int64()), QUALITY.name: rows.quality}
+            "n_bytes": pc.binary_length(text).cast(pa.int64()), QUALITY.name: rows.quality,
+            GROUP: _groups(rows.groups)}
         arrays = [pa.nulls(n, f.type) if columns.get(f.name) is None else columns[f.name] for f in TABLE_DOCUMENTS]
         yield pa.Table.from_arrays(arrays, schema=TABLE_DOCUMENTS)
+
+
+def _groups(names: pa.Array | None) -> pa.Array | None:
+    """Ids of groups: those of a run as they are, and one for every other name."""
+    if names is None or names.null_count == len(names):
+        return None
+    made = [None if name is None else document_id("group", "", name) for name in names.to_pylist()]
+    return pc.coalesce(as_document_ids(names), pa.array(made, ID))

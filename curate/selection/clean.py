@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from curate.edits.kernels.pieces import COPIED
 from curate.edits.spans import FlatEdits, edits_array, join_replaced
+from curate.sources.columns import GROUP
 from manifests.hashing import piece_id
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
@@ -62,7 +63,7 @@ def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: p
     list<struct<start, end>> in UTF-8 bytes of the extracted text, group_id."""
     mask = pc.and_(decisions["keep"], pc.equal(decisions["source"], source))
     table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), decisions["source"])
-    table = table.append_column("group_id", decisions["group_id"])
+    table = pa.table({**{name: table[name] for name in table.column_names}, GROUP: decisions[GROUP]})
     return _pieces(table.filter(mask), decisions["pieces"].filter(mask), decisions["edits"].filter(mask), schema)
 
 
@@ -131,6 +132,8 @@ def _decisions(work: Work) -> pa.Table:
         flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
         pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
     group = select["doc_id"]
+    if GROUP in open_table(work.input("documents")).schema_arrow.names:  # a table that came with groups
+        group = pc.coalesce(read_table(work.input("documents"), [GROUP])[GROUP], group)
     if work.inputs("dedup"):
         group = pc.coalesce(read_table(work.input("dedup"), ["cluster_id"])["cluster_id"], group)
     return pa.table({"source": select["source"], "keep": keep, "edits": edits, "pieces": pieces, "group_id": group})

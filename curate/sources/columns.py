@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from manifests.errors import InputError
 from manifests.tables import one_array
 
+GROUP: Final = "group_id"
+"""Column of a table whose rows of one value are held out for validation together."""
+
 
 class ColumnNames(BaseModel):
     """Columns of JSONL and Parquet sources."""
@@ -49,8 +52,8 @@ class SourceFile:
 class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
     timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask.
-    doc_ids: binary of 16 bytes, where `RankedColumns` asked and the file has such ids. n_bytes: of the file, where it
-    is one text."""
+    doc_ids: binary of 16 bytes, null where a row has no such id; groups: string; both where `RankedColumns` asked and
+    the file has them. n_bytes: of the file, where it is one text."""
 
     first_row: int
     text: pa.Array
@@ -59,6 +62,7 @@ class TextRows:
     dates: pa.Array | None = None
     quality: pa.Array | None = None
     doc_ids: pa.Array | None = None
+    groups: pa.Array | None = None
     n_bytes: int | None = None
 
     def __len__(self) -> int:
@@ -75,7 +79,8 @@ class TextRows:
                         column("url", pa.string()),
                         as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
                         as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None,
-                        one_array(table[wanted["doc_id"]]) if "doc_id" in wanted else None)
+                        as_document_ids(one_array(table[wanted["doc_id"]])) if "doc_id" in wanted else None,
+                        _as_strings(table[wanted["group"]], pa.string()) if "group" in wanted else None)
 
 
 def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
@@ -94,8 +99,7 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
     if isinstance(names, RankedColumns):
         wanted |= {use: name for use, name in (("date", names.date), ("quality", names.quality))
                    if name is not None and name in there}
-        if "doc_id" in there and schema.field("doc_id").type == pa.binary(16):
-            wanted["doc_id"] = "doc_id"
+        wanted |= {use: name for use, name in (("doc_id", "doc_id"), ("group", GROUP)) if name in there}
     return wanted
 
 
@@ -123,6 +127,17 @@ def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _decoded(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], kind)
+
+
+def as_document_ids(column: pa.Array) -> pa.Array:
+    """A column as ids of documents, binary of 16 bytes: as they are, or in 32 hexadecimal digits; else null."""
+    if column.type == pa.binary(16):
+        return column
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return pa.nulls(len(column), pa.binary(16))
+    hexadecimal = pc.fill_null(pc.match_substring_regex(column, "^[0-9a-f]{32}$"), False)
+    return pa.array([bytes.fromhex(text) if of_id else None for text, of_id in
+                     zip(column.to_pylist(), hexadecimal.to_pylist(), strict=True)], pa.binary(16))
 
 
 _DATE: Final = pa.timestamp("ms", "UTC")

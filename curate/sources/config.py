@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from curate.sources.commoncrawl import CommonCrawlSource
-from curate.sources.kinds import KINDS, TABLE
+from curate.sources.kinds import KINDS, TABLE, TOKENS
 
 SOURCE_NAME: Final = r"^[a-z][a-z0-9_-]*$"
 
@@ -33,7 +33,8 @@ class SourceConfig(BaseModel):
     kind: str = Field("auto", description=(
         "What the files are: parquet, wet, warc, jsonl or text; auto looks at their content. With table, the rows of "
         "Parquet, JSON Lines or text files are the documents as they are: no normalising, no rule on addresses, "
-        "lengths or languages, ids of 16 bytes under `doc_id` kept."))
+        "lengths or languages, ids of 16 bytes under `doc_id` kept. With tokens, they are parts that `curate tokenizer "
+        "encode` made, NAME.parquet and NAME.tokens, which enter at the mixture."))
     in_order: bool = Field(False, description=(
         "Whether the files keep the order in which the patterns name them, instead of that of their paths. Two files "
         "of one name are then known by their paths below the folder that all files share."))
@@ -66,7 +67,7 @@ class SourceConfig(BaseModel):
     @field_validator("kind")
     @classmethod
     def _kind_exists(cls, kind: str) -> str:
-        known = ("auto", *KINDS, TABLE)
+        known = ("auto", *KINDS, TABLE, TOKENS)
         if kind not in known:
             raise ValueError(f"not a kind of source; they are {', '.join(known)}")
         return kind

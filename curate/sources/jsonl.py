@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.json as pj
 
-from curate.sources.columns import ColumnNames, RankedColumns, TextRows, as_dates, as_numbers
+from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows, as_dates, as_document_ids, as_numbers
 from curate.sources.members import read_pieces
 from curate.sources.rows import strings_array, valid_text
 from curate.sources.warc import Loss
@@ -93,15 +93,16 @@ def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRow
 
 
 def _ranks(names: ColumnNames) -> dict[str, str]:
-    """Keys of what decides between duplicates, by use."""
+    """Keys that only a table that is read as it is has a use for, by use."""
     if not isinstance(names, RankedColumns):
         return {}
-    return {use: key for use, key in (("date", names.date), ("quality", names.quality)) if key is not None}
+    uses = (("date", names.date), ("quality", names.quality), ("doc_id", "doc_id"), ("group", GROUP))
+    return {use: key for use, key in uses if key is not None}
 
 
 def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
     """The slow way, which names the bad lines; they become rows without text."""
-    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": []}
+    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": [], "doc_id": [], "group": []}
     scores: list[float | None] = []
     ranks = _ranks(names)
     for number, line in enumerate(lines, row):
@@ -110,21 +111,29 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
             try:
                 fields = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield Loss(number, f"line is no JSON: {error}")
+                yield Loss(number, f"line is not JSON: {error}")
             if not isinstance(fields, dict):
-                yield Loss(number, "line is no JSON object")
+                yield Loss(number, "line is not a JSON object")
                 fields = {}
-        own = fields.get(names.id, fields.get("doc_id"))
         columns["text"].append(_string(fields.get(names.text)))
-        columns["id"].append(_string(own) if isinstance(own, str) else None if own is None else str(own).encode())
+        columns["id"].append(_name(fields.get(names.id, fields.get("doc_id"))))
         columns["url"].append(_string(fields.get(names.url)))
-        date, score = (fields.get(ranks[use]) if use in ranks else None for use in ("date", "quality"))
-        columns["date"].append(None if date is None else str(date).encode("utf-8", "replace"))
+        for use in ("date", "doc_id", "group"):
+            columns[use].append(_name(fields.get(ranks[use])) if use in ranks else None)
+        score = fields.get(ranks["quality"]) if "quality" in ranks else None
         scores.append(float(score) if isinstance(score, int | float) else None)
-    yield TextRows(row, strings_array(columns["text"]), strings_array(columns["id"]).cast(pa.string()),
-                   strings_array(columns["url"]).cast(pa.string()),
-                   as_dates(strings_array(columns["date"]).cast(pa.string())) if "date" in ranks else None,
-                   as_numbers(pa.array(scores, pa.float64())) if "quality" in ranks else None)
+    arrays = {use: strings_array(values).cast(pa.large_string() if use == "text" else pa.string())
+              for use, values in columns.items()}
+    yield TextRows(row, arrays["text"], arrays["id"], arrays["url"],
+                   as_dates(arrays["date"]) if "date" in ranks else None,
+                   as_numbers(pa.array(scores, pa.float64())) if "quality" in ranks else None,
+                   as_document_ids(arrays["doc_id"]) if "doc_id" in ranks else None,
+                   arrays["group"] if "group" in ranks else None)
+
+
+def _name(value: object) -> bytes | None:
+    """UTF-8 of an id, a date or the like, which may be a number."""
+    return None if value is None else valid_text(value if isinstance(value, str) else str(value))
 
 
 def _string(value: object) -> bytes | None:

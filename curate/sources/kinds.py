@@ -32,6 +32,9 @@ from manifests.errors import InputError
 TABLE: Final = "table"
 """Not a form of file but a way of reading: the rows of any kind of table, one document each, as they are."""
 
+TOKENS: Final = "tokens"
+"""Texts that were encoded already: nothing reads them before the mixture does."""
+
 _HEAD_BYTES: Final = 1 << 16
 _CONVERSION: Final = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
 _RESPONSE: Final = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)

@@ -12,8 +12,8 @@ from pipelines.cli.options import Format, FormatOption
 from pipelines.cli.pack import find_tokens, mixture_of, print_mixture, run_recipe
 
 if TYPE_CHECKING:
-    from tokenizer.assembly import TokenPart
     from tokenizer.mixture.mixture_config import MixtureConfig
+    from tokenizer.mixture.token_parts import TokenPart
 
     Planned = tuple[MixtureConfig, int, list[TokenPart]]
 
@@ -36,8 +36,8 @@ def mix_command(
     """What a mixture asks, has and takes: curate mix runs/gpt3 --set mixture.preset=gpt3 --dry-run
 
     Of token files of one's own: curate mix books web=crawl --mixture '{weights: {books: 1, web: 3}}' --dry-run"""
-    from tokenizer.assembly import count_parts
     from tokenizer.mixture.mixture import plan_budgets
+    from tokenizer.mixture.token_parts import count_parts
 
     what = whats[0]
     is_run = os.path.exists(os.path.join(what, "recipe.lock.yaml"))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from manifests.errors import InputError, RecipeError
+from manifests.errors import InputError, OwnershipError, RecipeError
 from pipelines.cli.options import Format, FormatOption, checked
 
 if TYPE_CHECKING:
-    from tokenizer.assembly import TokenPart
     from tokenizer.mixture.mixture import Plan
     from tokenizer.mixture.mixture_config import MixtureConfig
+    from tokenizer.mixture.token_parts import TokenPart
 
 
 class Packing(StrEnum):
@@ -43,7 +43,10 @@ def pack_command(
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit"""
-    from tokenizer.assembly import Assembly
+    import shutil
+
+    from pipelines.verbs import files_source, verb_run
+    from tokenizer.mixture.mix import read_plan
     from tokenizer.packing.shuffle import PackConfig
 
     parts = find_tokens(inputs)
@@ -59,8 +62,21 @@ def pack_command(
     path = _tokenizer_of([_place(text)[1] for text in inputs], tokenizer)
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
-    plan = Assembly(out, number).assemble(parts, path, amounts, config)
-    print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
+    if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
+        raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
+    by_source: dict[str, list[str]] = {}
+    for part in parts:
+        by_source.setdefault(part.source, []).extend((part.index, part.tokens))
+    sources = {name: files_source(files, kind="tokens") for name, files in by_source.items()}
+    recipe = {"sources": sources, "seed": number, "mixture": amounts, "pack": config, "tokenizer": {"path": path}}
+    with verb_run("pack", out, [], recipe, ["tokenizer", "mix", "pack", "packed"]) as done:
+        packed = os.path.join(out, "packed")
+        shutil.rmtree(packed, ignore_errors=True)
+        os.makedirs(out, exist_ok=True)
+        shutil.move(done.storage.path("packed"), packed)
+        plan = read_plan(done.storage.path(done.view.output("mix/plan", "plan", "plan").paths[0]))
+        shutil.rmtree(os.path.join(packed, "_records"))
+    print_mixture(plan, form, _splits(os.path.join(packed, "manifest.parquet")))
 
 
 def _place(text: str) -> tuple[str | None, str]:
@@ -71,7 +87,7 @@ def _place(text: str) -> tuple[str | None, str]:
 
 def find_tokens(texts: list[str]) -> list[TokenPart]:
     """Token parts of what was named: a run, or folders of token files."""
-    from tokenizer.assembly import find_parts
+    from tokenizer.mixture.token_parts import find_parts
 
     places = map(_place, texts)
     return [part for source, folder in places for part in find_parts(folder, source)]

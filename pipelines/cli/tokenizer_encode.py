@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import RecipeError
-from manifests.storage import is_local
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
-
-    from tokenizer.files import Encoded
+    from pipelines.verbs import VerbRun
 
 
 def encode_command(
@@ -38,46 +33,86 @@ def encode_command(
     DIR then holds an index part for each file (doc_id, token_start, n_tokens, group_id, id; rows in input order), the
     ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
-    from dataclasses import asdict
-
-    from pipelines.inputs import find_files, part_names
-    from tokenizer.encoding.agreement import EncodeConfig
+    from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
     from tokenizer.encoding.encode import load
-    from tokenizer.files import TextFile, encode_files
 
-    if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}")
     paths = find_files(files)
     encoder = load(tokenizer)
-    config = EncodeConfig(fast=fast, check_fraction=check_fraction)
-    inputs = [TextFile(path, part, partial(_rows, path, (id_column, text_column)))
-              for path, part in zip(paths, part_names(paths), strict=True)]
-    result = encode_files(inputs, encoder, out, config, _say_done)
-    if fast and result.by_reference:
-        print(f"{tokenizer}: {_why(result, encoder.distrusted)}; tokenizers encoded all texts", file=sys.stderr)
-    facts = {**asdict(result), "differing": [list(pair) for pair in result.differing],
-             "vocab_size": encoder.vocab_size, "dtype": encoder.dtype.name, "tokenizer_sha256": encoder.sha256.hex(),
-             "bytes_per_token": round(result.bytes / result.tokens, 4) if result.tokens else None}
+    encoder.eot_id  # noqa: B018 (refuses a tokenizer that nothing can be packed with)
+    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
+              "tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
+    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokens"]) as done:
+        n_empty = _publish(done, out)
+        differing = _differing(done)
+        counters = {**done.view.counters("tokenizer/check"), **done.view.counters("tokens")}
+    for error in done.failures:
+        print(f"curate: {error}", file=sys.stderr)
+    by_reference = not fast or bool(differing or counters["encoder_fallback"])
+    if fast and by_reference:
+        print(f"{tokenizer}: {_why(differing, encoder.distrusted)}; tokenizers encoded all texts", file=sys.stderr)
+    facts = {"documents": counters["documents"], "empty": n_empty, "bytes": counters["bytes"],
+             "tokens": counters["tokens"], "checked_documents": counters.get("checked_documents", 0),
+             "reference_documents": counters["reference_documents"], "by_reference": by_reference,
+             "differing": differing, "vocab_size": encoder.vocab_size, "dtype": encoder.dtype.name,
+             "tokenizer_sha256": encoder.sha256.hex(),
+             "bytes_per_token": round(counters["bytes"] / counters["tokens"], 4) if counters["tokens"] else None}
     emit(form, facts, lambda: _sentence(facts))
+    if done.failures:
+        raise typer.Exit(1)
 
 
-def _rows(path: str, columns: tuple[str, str]) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:
-    from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import id_column_of, read_texts
+def _publish(done: VerbRun, out: str) -> int:
+    """Move ids and tokenizer into their folders, and write the indexes, with the rows' own ids, last: without one,
+    tokens are nobody's. Returns how many texts are empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    # Groups are read in the place of URLs, which nothing here asks for.
-    names = ColumnNames(id=columns[0], text=columns[1], url="group_id")
-    for rows in read_texts(path, names.model_copy(update={"id": id_column_of(path, names)})):
-        yield rows.ids, rows.text, rows.urls
+    from manifests.schema import TOKENS
+    from manifests.storage import replacing
+    from manifests.tables import read_table, write_table
+
+    os.makedirs(os.path.join(out, "tokens"), exist_ok=True)
+    os.makedirs(os.path.join(out, "tokenizer"), exist_ok=True)
+    for file in done.files:
+        if os.path.exists(index := os.path.join(out, file.part)):
+            os.unlink(index)
+    made = done.view.output("tokenizer", "tokenizer", "tokenizer").paths[0]
+    shutil.copyfile(done.storage.path(made), os.path.join(out, "tokenizer", "tokenizer.json"))
+    indexes, documents = (dict(done.outputs(*of)) for of in (("tokens", "index"), ("extract", "documents")))
+    schema = TOKENS.append(pa.field("id", pa.string(), nullable=False))
+    n_empty = 0
+    for file, tokens in done.outputs("tokens", "tokens"):
+        shutil.move(tokens, os.path.join(out, "tokens", f"{os.path.splitext(file.part)[0]}.tokens"))
+        index = read_table(indexes[file])
+        n_empty += pc.sum(pc.equal(index["n_tokens"], 0)).as_py() or 0
+        table = index.append_column("id", read_table(documents[file], ["record_id"])["record_id"]).cast(schema)
+        with replacing(os.path.join(out, file.part)) as staged:
+            write_table(staged, schema, [table])
+        print(f"{file.path}: {len(table):,} texts", file=sys.stderr)
+    return n_empty
 
 
-def _say_done(path: str, n_rows: int) -> None:
-    print(f"{path}: {n_rows:,} texts", file=sys.stderr)
+def _differing(done: VerbRun) -> list[list[str]]:
+    """(file, id) of the checked texts on which the encoders differ."""
+    import pyarrow.compute as pc
+
+    from manifests.tables import read_table
+
+    if not done.view.counters("tokenizer/check").get("differing_documents"):
+        return []
+    documents = dict(done.outputs("extract", "documents"))
+    listed = []
+    for file, path in done.outputs("tokenizer/check", "differences"):
+        table = read_table(documents[file], ["doc_id", "record_id"])
+        bad = pc.is_in(table["doc_id"], value_set=read_table(path, ["doc_id"])["doc_id"].combine_chunks())
+        listed += [[file.path, name] for name in table.filter(bad)["record_id"].to_pylist()]
+    return listed
 
 
-def _why(result: Encoded, distrusted: str | None) -> str:
-    if result.differing:
-        path, name = result.differing[0]
+def _why(differing: list[list[str]], distrusted: str | None) -> str:
+    if differing:
+        path, name = differing[0]
         return f"the fast encoder gives other ids than tokenizers, first on {name!r} of {path}"
     return distrusted or "the fast encoder cannot be used"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +11,7 @@ import typer
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, checked, emit
 
 if TYPE_CHECKING:
-    import pyarrow as pa
 
-    from tokenizer.bpe.train import Trained
     from tokenizer.bpe.train_config import TokenizerConfig
 
 
@@ -35,73 +32,33 @@ def train_command(
 
     The merges, and the file, are those that tokenizers' BpeTrainer makes of the same texts. Memory grows with distinct
     pre-tokens alone."""
+    import json
 
-    config = _config(vocab_size, pattern, min_frequency, sample_bytes)
-    seen = {"documents": 0, "bytes": 0}
-    trained = _train(files, (id_column, text_column), config, workers, seen)
-    folder = os.path.dirname(os.path.abspath(out))
-    os.makedirs(folder, exist_ok=True)
-    part = f"{out}.part"
-    with open(part, "wb") as stream:
-        stream.write(trained.data)
-    os.replace(part, out)
-    facts = {**seen, "words": trained.n_words, "vocab_size": trained.n_merges + 257, "merges": trained.n_merges,
-             "tokens": trained.n_tokens, "bytes_per_token": round(trained.n_bytes / trained.n_tokens, 4)}
-    emit(form, facts, lambda: _sentences(facts, config))
-
-
-def _config(vocab_size: int, pattern: str, min_frequency: int, sample_bytes: int | None) -> TokenizerConfig:
+    from manifests.storage import replacing
+    from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
     from tokenizer.bpe.train_config import TokenizerConfig
 
-    return checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
-                                     "sample_bytes": sample_bytes})
-
-
-def _train(files: list[str], columns: tuple[str, str], config: TokenizerConfig, workers: int,
-           seen: dict[str, int]) -> Trained:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from pipelines.inputs import find_files
-    from tokenizer.bpe.counting import count_texts
-    from tokenizer.bpe.patterns import Pattern
-    from tokenizer.bpe.sampling import Histogram, bins
-    from tokenizer.bpe.train import learn
-    from tokenizer.bpe.words import text_hashes
-
+    config = checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
+                                       "sample_bytes": sample_bytes})
     paths = find_files(files)
-    end = None
-    if config.sample_bytes is not None:
-        histogram = Histogram()
-        for texts in _texts(paths, columns):
-            histogram.add(bins(text_hashes(texts)), pc.binary_length(texts).to_numpy())
-        end = histogram.cutoff(config.sample_bytes)[0]
-
-    def sampled() -> Iterator[pa.Array]:
-        for texts in _texts(paths, columns):
-            chosen = texts if end is None else texts.filter(pa.array(bins(text_hashes(texts)) < end))
-            seen["documents"] += len(chosen)
-            seen["bytes"] += int(pc.sum(pc.binary_length(chosen)).as_py() or 0)
-            yield chosen
-
-    return learn(config, count_texts(sampled(), Pattern(config.pattern), workers))
-
-
-def _texts(paths: list[str], columns: tuple[str, str]) -> Iterator[pa.Array]:
-    """large_string arrays of the texts of all files, nulls left out."""
-    import pyarrow as pa
-
-    from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import id_column_of, read_texts
-
-    names = ColumnNames(id=columns[0], text=columns[1])
-    for path in paths:
-        n = 0
-        for rows in read_texts(path, ColumnNames(id=id_column_of(path, names), text=columns[1])):
-            text: Any = rows.text
-            n += len(text)
-            yield text.drop_null().cast(pa.large_string())
-        print(f"{path}: {n:,} texts", file=sys.stderr)
+    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
+              "tokenizer": config, "encode": {"fast": False}}
+    with verb_run("train", out, paths, recipe, ["extract", "tokenizer"], workers) as done:
+        trained = {role: done.storage.path(done.view.output("tokenizer", "tokenizer", role).paths[0])
+                   for role in ("tokenizer", "metrics")}
+        with open(trained["metrics"], encoding="utf-8") as stream:
+            metrics = json.load(stream)
+        with replacing(out) as staged:
+            shutil.copyfile(trained["tokenizer"], staged)
+    for error in done.failures:
+        print(f"curate: {error}", file=sys.stderr)
+    facts = {"documents": metrics["sample_documents"], "bytes": metrics["sample_bytes"], "words": metrics["n_words"],
+             "vocab_size": metrics["vocab_size"], "merges": metrics["n_merges"], "tokens": metrics["sample_tokens"],
+             "bytes_per_token": metrics["bytes_per_token"]}
+    emit(form, facts, lambda: _sentences(facts, config))
+    if done.failures:
+        raise typer.Exit(1)
 
 
 def _sentences(facts: dict[str, Any], config: TokenizerConfig) -> str:

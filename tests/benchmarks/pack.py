@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.pack [--tokens 100000000] [--packing concat]
 
-Writes token files of so many tokens (uint16; lengths of documents are log-normal, median 600), then runs the stages of
-a run on them one after another in this process: counts, plan, shuffle, layout, packing, manifest. Seconds are of the
+Writes token files of so many tokens (uint16; lengths of documents are log-normal, median 600), then runs the stage
+graph on them in this process: counts, plan, shuffle, layout, packing, manifest. Seconds are of the
 process's own CPU, kernels compiled before; the clock's seconds are beside them. memcpy is of the same bytes, once, from
 one array of memory to another.
 """
@@ -14,7 +14,6 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +21,14 @@ import pyarrow as pa
 from manifests.hashing import ids_array
 from manifests.schema import TOKENS
 from manifests.tables import write_table
-from tests.unit.tokenizer.small_run import byte_tokenizer
-from tokenizer.assembly import Assembly, TokenPart, find_parts
+from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing.shuffle import PackConfig
 
 PARTS = 4
 
 
-def write_parts(folder: Path, n_tokens: int) -> list[TokenPart]:
+def write_parts(folder: Path, n_tokens: int) -> Path:
     """Token parts of two sources, as the stage `tokens` leaves them."""
     random = np.random.default_rng(0)
     for part in range(PARTS):
@@ -42,19 +40,22 @@ def write_parts(folder: Path, n_tokens: int) -> list[TokenPart]:
         ids = ids_array(random.integers(0, 1 << 63, (len(lengths), 2), np.uint64))
         table = pa.table([ids, np.cumsum(lengths) - lengths, lengths, ids], schema=TOKENS)
         write_table(str(source / f"part-{part}.parquet"), TOKENS, [table])
-    return [p for name in ("books", "crawl") for p in find_parts(str(folder / name))]
+    return folder
 
 
-def assemble(folder: str, parts: list[TokenPart], packing: Any, row_length: int, shard_tokens: int
-             ) -> tuple[int, Assembly, float, float]:
-    """(tokens packed, the assembly, CPU seconds, clock seconds)."""
-    assembly = Assembly(folder, 1)
+def pack(folder: str, tokens: Path, packing: str, row_length: int, shard_tokens: int) -> tuple[SmallRun, float, float]:
+    """(the run, CPU seconds, clock seconds)."""
+    root = Path(folder)
+    root.mkdir()
+    (root / "tokens").symlink_to(tokens)
+    run = SmallRun(root, 1)
     mixture = MixtureConfig(weights={"crawl": 70, "books": 30}, validation_fraction=0.005)
-    pack = PackConfig(row_length=row_length, shard_tokens=shard_tokens, buckets=64, packing=packing)
-    tokenizer = byte_tokenizer(Path(folder).parent / "tokenizer.json")
+    config = PackConfig.model_validate(
+        {"row_length": row_length, "shard_tokens": shard_tokens, "buckets": 64, "packing": packing})
+    tokenizer = byte_tokenizer(root.parent / "tokenizer.json")
     cpu, clock = time.process_time(), time.perf_counter()
-    plan = assembly.assemble(parts, tokenizer, mixture, pack)
-    return plan.total_tokens, assembly, time.process_time() - cpu, time.perf_counter() - clock
+    run.pack(mixture, config, tokenizer)
+    return run, time.process_time() - cpu, time.perf_counter() - clock
 
 
 def main() -> None:
@@ -66,10 +67,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as work:
         small = write_parts(Path(work, "warm"), 400_000)
         for packing in ("concat", "best_fit"):  # kernels compiled
-            assemble(f"{work}/warm-{packing}", small, packing, 2048, 1 << 16)
+            pack(f"{work}/warm-{packing}", small, packing, 2048, 1 << 16)
         parts = write_parts(Path(work, "tokens"), arguments.tokens)
         for packing in arguments.packing.split(","):
-            n_tokens, assembly, cpu, clock = assemble(f"{work}/{packing}", parts, packing, 2048, 1 << 25)
+            run, cpu, clock = pack(f"{work}/{packing}", parts, packing, 2048, 1 << 25)
+            n_tokens = run.plan()["total_tokens"]
             source = np.ones(n_tokens, np.uint16)
             target = np.zeros_like(source)
             started = time.process_time()
@@ -78,8 +80,9 @@ def main() -> None:
             print(f"{packing:<9} {n_tokens:>13,} tokens  {cpu:6.2f} s CPU  {clock:6.2f} s  "
                   f"{n_tokens / cpu / 1e6:6.1f} Mtok/s of CPU  {n_tokens / clock / 1e6:6.1f} by the clock  "
                   f"memcpy {2 * n_tokens / copy / 1e9:.2f} GB/s, {cpu / copy:.0f} times as fast")
-            for stage, records in assembly.records.items():
-                print(f"    {stage:<12} {sum(r.seconds for r in records.values()):7.2f} s by the clock")
+            for stage in dict.fromkeys(stage for stage, _ in run.records):
+                seconds = sum(r.seconds for (of, _), r in run.records.items() if of == stage)
+                print(f"    {stage:<12} {seconds:7.2f} s by the clock")
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ def sample_histogram(config: TokenizerConfig, work: Work) -> None:
     limit = config.sample_bytes
     for group in read_row_groups(work.input("documents"), ["doc_id", "n_bytes"]):
         n_bytes = group["n_bytes"].to_numpy()
-        fits = n_bytes <= limit if limit is not None else np.ones(len(n_bytes), np.bool_)
+        fits = (n_bytes > 0) & (n_bytes <= limit if limit is not None else True)
         seen.add(document_bins(int(work.variables["seed"]), group["doc_id"])[fits], n_bytes[fits])
-        work.count("oversize_documents", int((~fits).sum()))
+        work.count("oversize_documents", int((n_bytes > limit).sum()) if limit is not None else 0)
     place, documents, sizes = seen.rows()
     source = pa.array([str(work.variables["source"])] * len(place), pa.string())
     work.write("histogram", HISTOGRAM, [pa.table([source, place, documents, sizes], schema=HISTOGRAM)])

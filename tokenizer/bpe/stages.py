@@ -8,10 +8,12 @@ from manifests.graph import Stage, Task, View, file_ref, part_of, source_ref
 from manifests.tasks import InputRef
 
 
-def clean_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
-    """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row."""
-    for output in view.outputs("clean", "documents"):
-        part = part_of(output.path, "clean")
+def corpus_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
+    """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row; of what was
+    extracted, where no stage of the run cleans."""
+    stage = "clean" if view.tasks("clean") else "extract"
+    for output in view.outputs(stage, "documents"):
+        part = part_of(output.path, stage)
         source = part.split("/")[0]
         if output.n_rows and view.section("mixture").sources().get(source):
             yield part, source, file_ref(output)
@@ -20,7 +22,7 @@ def clean_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
 def _sample(view: View) -> Iterator[Task]:
     if view.section("tokenizer").path is not None:
         return
-    for part, source, documents in clean_parts(view):
+    for part, source, documents in corpus_parts(view):
         yield Task(part, {"documents": documents}, {"source": source, "seed": view.seed})
 
 
@@ -36,7 +38,7 @@ def _cutoffs(view: View) -> Iterator[Task]:
 def _counts(view: View) -> Iterator[Task]:
     if view.tasks("tokenizer/cutoffs"):
         cutoffs = view.output("tokenizer/cutoffs", "cutoffs", "cutoffs")
-        for part, source, documents in clean_parts(view):
+        for part, source, documents in corpus_parts(view):
             yield Task(part, {"documents": documents, "cutoffs": cutoffs}, {"source": source, "seed": view.seed})
 
 

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterator
 
 from manifests.graph import Stage, Task, View
-from tokenizer.bpe.stages import clean_parts, tokenizer_file
+from tokenizer.bpe.stages import corpus_parts, tokenizer_file
 
 _log = logging.getLogger(__name__)
 
 
 def _check(view: View) -> Iterator[Task]:
     if view.section("encode").fast:
-        for part, _, documents in clean_parts(view):
+        for part, _, documents in corpus_parts(view):
             yield Task(part, {"documents": documents, **tokenizer_file(view)})
 
 
@@ -30,7 +30,7 @@ def _say_who_encodes(view: View) -> None:
 def _tokens(view: View) -> Iterator[Task]:
     # Only what is unusual is said, so that runs whose encoders agree do not depend on how that was found out.
     differ = {"fast": False} if view.counters("tokenizer/check").get("differing_documents", 0) else {}
-    for part, _, documents in clean_parts(view):
+    for part, _, documents in corpus_parts(view):
         yield Task(part, {"documents": documents, **tokenizer_file(view)}, differ)
 
 

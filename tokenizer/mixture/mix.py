@@ -65,7 +65,8 @@ def count_tokens(config: MixtureConfig, work: Work) -> None:
 def plan_mixture(config: MixtureConfig, work: Work) -> None:
     """mix/plan: token budgets of all sources and, where a phase ends within a pass, the document it ends in.
 
-    Inputs: counts (all parts), index (all tokens parts; the folder a part lies in is its source). Variables: seed.
+    Inputs: counts (all parts), index (all tokens parts; the folder a part lies in is its source), index_<source> (of a
+    source of token files). Variables: seed.
     Output: plan (.json, `Plan`). Counters: total_tokens, val_tokens, and selected_tokens_<source>. Raises StageError
     where a source has a weight but no tokens, or tokens but no weight."""
     seed = int(work.variables["seed"])
@@ -76,6 +77,9 @@ def plan_mixture(config: MixtureConfig, work: Work) -> None:
     parts: dict[str, list[str]] = {}
     for path in work.inputs("index"):
         parts.setdefault(os.path.basename(os.path.dirname(path)), []).append(path)
+    for name in work.task.inputs:
+        if name.startswith("index_"):
+            parts.setdefault(name.removeprefix("index_"), []).extend(work.inputs(name))
     sources = [replace(s, cuts=tuple(
         replace(cut, boundary=_boundary(s.name, cut, plan, histograms[s.name][1][0], parts.get(s.name, [])))
         if cut.tokens else cut for cut in s.cuts)) for s in plan.sources]

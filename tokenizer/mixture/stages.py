@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Final
 
-from manifests.graph import Stage, Task, View, file_ref
+from manifests.graph import Stage, Task, View, file_ref, source_ref
+from manifests.tasks import InputRef
+
+_KIND: Final = "tokens"
+"""The source kind of token files: they enter the graph here. Indexes and ids are files of the source, in pairs."""
+
+
+def token_parts(view: View) -> Iterator[tuple[str, dict[str, InputRef]]]:
+    """(SOURCE/PART, its tokens and index) of every part that was encoded, and of every source of token files."""
+    for record in view.tasks("tokens"):
+        yield record.identity.task, {role: file_ref(record.output(role)) for role in ("tokens", "index")}
+    for source in view.sources:
+        if source.config.kind == _KIND:
+            files = {file.relative: file for file in source.files}
+            for name, file in files.items():
+                stem, suffix = os.path.splitext(name)
+                if suffix == ".parquet":
+                    pair = {"tokens": source_ref([files[f"{stem}.tokens"]]), "index": source_ref([file])}
+                    yield f"{source.name}/{stem}", pair
 
 
 def _counts(view: View) -> Iterator[Task]:
-    for record in view.tasks("tokens"):
-        source = record.identity.task.split("/")[0]
-        yield Task(record.identity.task, {"index": file_ref(record.output("index"))},
-                    {"source": source, "seed": view.seed})
+    for part, inputs in token_parts(view):
+        yield Task(part, {"index": inputs["index"]}, {"source": part.split("/")[0], "seed": view.seed})
 
 
 def _plan(view: View) -> Iterator[Task]:
-    inputs = {"counts": view.every("mix/counts", "counts"), "index": view.every("tokens", "index")}
-    yield Task("plan", inputs, {"seed": view.seed})
+    indexes = {f"index_{source.name}": source_ref([f for f in source.files if f.relative.endswith(".parquet")])
+               for source in view.sources if source.config.kind == _KIND}
+    if view.tasks("tokens"):
+        indexes["index"] = view.every("tokens", "index")
+    yield Task("plan", {"counts": view.every("mix/counts", "counts"), **indexes}, {"seed": view.seed})
 
 
 STAGES: tuple[Stage, ...] = (

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from manifests.graph import Stage, Task, View, file_ref
+from manifests.graph import Stage, Task, View
 from manifests.tasks import InputRef
 from tokenizer.bpe.stages import tokenizer_file
+from tokenizer.mixture.stages import token_parts
 
 
 def _shuffle(view: View) -> Iterator[Task]:
     plan = view.output("mix/plan", "plan", "plan")
-    for record in view.tasks("tokens"):
-        inputs = {role: file_ref(record.output(role)) for role in ("tokens", "index")}
-        yield Task(record.identity.task, {**inputs, "plan": plan, **tokenizer_file(view)},
-                    {"source": record.identity.task.split("/")[0]})
+    for part, inputs in token_parts(view):
+        yield Task(part, {**inputs, "plan": plan, **tokenizer_file(view)}, {"source": part.split("/")[0]})
 
 
 def _groups(view: View) -> Iterator[Task]:

@@ -41,7 +41,7 @@ def write_inputs(folder: Path) -> list[str]:
 
 def recipe_run(out: Path, paths: list[str], only: tuple[str, ...], **fields: object) -> Result:
     recipe = validate({"name": "same", "sources": {SOURCE: files_source(paths)}, "classifier": None,
-                       "mixture": {"weights": {SOURCE: 1}}, **fields})
+                       "mixture": {"weights": {SOURCE: 1}}, "dedup": {"exact": False, "near": False}, **fields})
     return run(recipe, str(out), Settings("inline", only=only))
 
 
@@ -63,6 +63,32 @@ def test_filter_decides_as_a_recipe_does(tmp_path: Path) -> None:
         kept += sum(part["keep"].to_pylist())
     assert 0 < kept < 50
     assert not (tmp_path / "out.work").exists()
+
+
+def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> None:
+    """One command after another makes the tokenizer, the tokens and the shards that one recipe makes."""
+    paths = write_inputs(tmp_path / "in")
+    tokenizer, tokens, out = str(tmp_path / "t.json"), str(tmp_path / "tokens"), str(tmp_path / "set")
+    for words in (["tokenizer", "train", *paths, "--vocab-size", "300", "--out", tokenizer],
+                  ["tokenizer", "encode", *paths, "--tokenizer", tokenizer, "--out", tokens],
+                  ["pack", f"pages={tokens}", "--row-length", "16", "--shard-tokens", "256", "--buckets", "2",
+                   "--mixture", "{weights: {pages: 1}, validation_fraction: 0.1}", "--out", out]):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, (done.output, done.exception)
+    run_ = tmp_path / "run"
+    result = recipe_run(run_, paths, ("extract", "tokenizer", "tokens", "mix", "pack", "packed"),
+                        extract={"identify_language": False, "signals": False}, tokenizer={"vocab_size": 300},
+                        pack={"row_length": 16, "shard_tokens": 256, "buckets": 2},
+                        mixture={"weights": {SOURCE: 1}, "validation_fraction": 0.1})
+    assert Path(tokenizer).read_bytes() == (run_ / "tokenizer/tokenizer.json").read_bytes()
+    for name, source in zip(("b", "a"), result.view.sources[0].files, strict=True):
+        ids = (run_ / f"tokens/{SOURCE}/{source.part}.tokens").read_bytes()
+        assert Path(tokens, f"tokens/part-{name}.tokens").read_bytes() == ids
+    shards = {str(p.relative_to(run_ / "packed")): p.read_bytes() for split in ("train", "val")
+              for p in (run_ / "packed" / split).glob("*.*")}
+    assert {name: Path(out, "packed", name).read_bytes() for name in shards} == shards
+    assert len(shards) >= 6
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "run", "set", "t.json", "tokens"]
 
 
 def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:

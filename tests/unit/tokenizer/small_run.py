@@ -1,8 +1,9 @@
-"""A small run from token parts to packed shards, executed as the engine does: one task at a time, through records."""
+"""A small run from made-up token parts to packed shards."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,20 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from manifests.graph import InputFile, Source
 from manifests.hashing import document_id
-from manifests.records import TaskRecord
+from manifests.records import Identity, OutputFile, TaskRecord
 from manifests.schema import TOKENS
-from manifests.storage import Storage
-from manifests.tables import read_table, write_table
+from manifests.storage import Storage, digest_file
+from manifests.tables import write_table
 from manifests.tasks import InputRef, StageFunction, StageTask, execute
+from pipelines.planning import Progress
+from pipelines.recipe import Recipe
+from pipelines.running import Settings, run_stages
+from pipelines.stages import STAGES
 from tokenizer.encoding.encode import byte_alphabet
-from tokenizer.mixture.mix import count_tokens, plan_mixture
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.groups import fill_group, group_buckets
-from tokenizer.packing.inventory import describe_dataset
-from tokenizer.packing.layout import lay_out
-from tokenizer.packing.pack import pack_shard
-from tokenizer.packing.shuffle import PackConfig, shuffle_part
+from tokenizer.packing.shuffle import PackConfig
 
 Document = tuple[bytes, Sequence[int]]
 Corpus = dict[str, dict[str, list[Document]]]
@@ -57,7 +58,7 @@ def corpus(sizes: dict[str, dict[str, list[int]]]) -> Corpus:
 
 
 class SmallRun:
-    """Executes stages under one root; `pack` goes from token parts to the manifest."""
+    """A run under one root whose token parts are made up; `pack` runs the graph from there to the manifest."""
 
     def __init__(self, root: Path, seed: int = 7) -> None:
         self.root, self.seed = root, seed
@@ -65,16 +66,17 @@ class SmallRun:
         self.records: dict[tuple[str, str], TaskRecord] = {}
         self.groups: dict[bytes, bytes] = {}
 
-    def execute(self, stage: str, shard: str, function: StageFunction, config: Any,
+    def execute(self, stage: str, task: str, function: StageFunction, config: Any,
                 inputs: dict[str, list[str]], **variables: Any) -> TaskRecord:
+        """One task by itself, on inputs of the test's own."""
         refs = {name: InputRef(tuple(paths), "") for name, paths in inputs.items()}
-        record = execute(self.storage, StageTask(stage, 1, shard, config, {}, refs, variables), function)
-        self.records[stage, shard] = record
+        record = execute(self.storage, StageTask(stage, 1, task, config, {}, refs, variables), function)
+        self.records[stage, task] = record
         return record
 
     def outputs(self, stage: str, role: str) -> list[str]:
-        """Full paths of a role's files, by shard: what a stage manifest lists."""
-        found = [(shard, o.path) for (s, shard), r in self.records.items() if s == stage
+        """Full paths of a role's files, by task: what a stage manifest lists."""
+        found = [(task, o.path) for (s, task), r in self.records.items() if s == stage
                  for o in r.outputs if o.role == role]
         return [self.storage.path(path) for _, path in sorted(found)]
 
@@ -98,35 +100,21 @@ class SmallRun:
                 write_table(f"{base}.parquet", TOKENS, [table.slice(0, half), table.slice(half)])
 
     def pack(self, mixture: MixtureConfig, config: PackConfig, tokenizer: str) -> None:
-        """mix/counts, mix/plan, pack/shuffle, pack/layout, packed and its manifest."""
-        parts = sorted((self.root / "tokens").glob("*/*.parquet"))
-        for path in parts:
-            self.execute("mix/counts", f"{path.parent.name}/{path.stem}", count_tokens, mixture,
-                         {"index": [str(path)]}, source=path.parent.name, seed=self.seed)
-        self.execute("mix/plan", "plan", plan_mixture, mixture,
-                     {"counts": self.outputs("mix/counts", "counts"), "index": [str(p) for p in parts]}, seed=self.seed)
-        plan = [self.output("mix/plan", "plan")]
-        for path in parts:
-            inputs = {"tokens": [str(path.with_suffix(".tokens"))], "index": [str(path)], "plan": plan,
-                      "tokenizer": [tokenizer]}
-            self.execute("pack/shuffle", f"{path.parent.name}/{path.stem}", shuffle_part, config, inputs,
-                         source=path.parent.name)
-        shuffled = {role: self.outputs("pack/shuffle", role) for role in ("tokens", "index")}
-        index = {"index": shuffled["index"]}
-        made = self.execute("pack/groups", "groups", group_buckets, config, {**index, "plan": plan})
-        groups = {"groups": [self.output("pack/groups", "groups")]}
-        for number in range(made.counters["groups"]):
-            self.execute("pack/rows", f"{number:06d}", fill_group, config, {**index, **groups}, group=number)
-        filled = {"rows": self.outputs("pack/rows", "rows")}
-        self.execute("pack/layout", "layout", lay_out, config, {**groups, **filled, "plan": plan})
-        layout = {role: [self.output("pack/layout", role)] for role in ("layout", "shards")}
-        for row in read_table(layout["shards"][0]).to_pylist():
-            inputs = {**shuffled, **layout, "tokenizer": [tokenizer]}
-            self.execute("packed", f"{row['split']}/{row['shard_index']:06d}", pack_shard, config, inputs,
-                         split=row["split"], shard_index=row["shard_index"])
-        inputs = {"shard": self.outputs("packed", "shard"), "spans": self.outputs("packed", "spans"),
-                  "shards": layout["shards"], "plan": plan}
-        self.execute("packed", "dataset", describe_dataset, config, inputs, seed=self.seed, recipe_sha256="ab" * 32)
+        """The graph from mix/counts to packed/dataset, over the token parts as sources of kind `tokens`."""
+        files: dict[str, list[InputFile]] = {}
+        for path in sorted((self.root / "tokens").glob("*/*.*")):
+            files.setdefault(path.parent.name, []).append(
+                InputFile(str(path), path.name, path.stat().st_size, digest_file(str(path))))
+        recipe = Recipe.model_validate({
+            "name": "small", "seed": self.seed, "classifier": None, "mixture": mixture, "pack": config,
+            "sources": {name: {"files": ["tokens/*"], "kind": "tokens"} for name in files}})
+        progress = Progress(recipe, [Source(name, tuple(of), recipe.sources[name]) for name, of in files.items()], {})
+        made = OutputFile("tokenizer", os.path.abspath(tokenizer), 0, digest_file(tokenizer), -1)
+        progress.finish("tokenizer", {
+            "tokenizer": TaskRecord(Identity("tokenizer", 1, "tokenizer", {}, {}), (made,), {})})
+        packing = [s for s in STAGES if s.name.startswith(("mix/", "pack"))]
+        run_stages(self.storage, progress, packing, Settings("inline"))
+        self.records |= {(s.path, r.identity.task): r for s in packing for r in progress.tasks(s.name)}
 
     def plan(self) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(Path(self.output("mix/plan", "plan")).read_text())

@@ -42,7 +42,8 @@ def inputs(tmp_path: Path) -> list[Path]:
     folder = tmp_path / "in"
     folder.mkdir()
     pq.write_table(pa.table({"id": range(21), "text": [*TEXTS[:20], None]}), folder / "a.parquet", row_group_size=6)
-    lines = [json.dumps({"id": OWN if i == 3 else f"doc {i}", "text": text}) for i, text in enumerate(TEXTS[20:])]
+    lines = [json.dumps({"id": f"doc {i}", "text": text, **({"doc_id": OWN} if i == 3 else {})})
+             for i, text in enumerate(TEXTS[20:])]
     (folder / "b.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     (tmp_path / "tokenizer.json").write_bytes(trained())
     return [folder / "a.parquet", folder / "b.jsonl.gz"]
