@@ -21,7 +21,9 @@ from manifests.tables import open_table, read_table
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _PLACE = ["doc_id", "source", "url", "origin_path", "origin_offset"]
 _MARKS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
-          ("dedup", "dedup/decisions"), ("dedup/cuts", "dedup/cuts"), ("dedup/substrings", "dedup/substrings"),
+          ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
+          ("dedup/passages", "dedup/cuts"),  # of 0.1.0
+          ("dedup/substrings", "dedup/substrings"),
           ("decontaminate", "decontaminate"))
 
 
@@ -112,23 +114,28 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
             mark = table.slice(row, 1).to_pylist()[0]
             if stage == "dedup" and mark["duplicate_of"] is not None:
-                mark |= _earlier_run(storage, mark["duplicate_of"])
+                mark["of_run"] = _earlier_run(storage, mark)
             history.decisions.append(_mark(stage, mark))
     history.decisions.extend(_removal(storage, doc_id))
     history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
     return history
 
 
-def _earlier_run(storage: Storage, survivor: bytes) -> dict[str, str]:
+def _earlier_run(storage: Storage, decision: dict[str, Any]) -> str | None:
     """The earlier run that a survivor is of, as the recipe names it, where it is of one."""
+    number = decision["of_run"] if "of_run" in decision else _searched_run(storage, decision["duplicate_of"])
+    lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"") or {}
+    return None if number is None else str(lock["recipe"]["dedup"]["against"][number])
+
+
+def _searched_run(storage: Storage, survivor: bytes) -> int | None:
+    """The number of the earlier run that a survivor is of, in a run of 0.1.0, whose decisions do not hold it."""
     for path in storage.list("dedup/against"):
         parts = PurePosixPath(path).parts
-        if not parts[2].isdigit() or not path.endswith(".parquet"):
-            continue
-        if _places(read_table(storage.path(path), ["doc_id"])["doc_id"], survivor, ID):
-            lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"") or {}
-            return {"of_run": lock["recipe"]["dedup"]["against"][int(parts[2])]}
-    return {}
+        if parts[2].isdigit() and path.endswith(".parquet") and \
+                _places(read_table(storage.path(path), ["doc_id"])["doc_id"], survivor, ID):
+            return int(parts[2])
+    return None
 
 
 def _removal(storage: Storage, doc_id: bytes) -> Iterator[Decision]:
@@ -142,7 +149,7 @@ def _mark(stage: str, mark: dict[str, Any]) -> Decision:
     mark.pop("doc_id")
     keep = mark.pop("keep", None)
     edits = mark.pop("edits", None)
-    repeats = mark.pop("repeats", None)
+    repeats = mark.pop("removed_spans", mark.pop("repeats", None)) if stage != "decontaminate" else None
     facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in mark.items()}
     if repeats:
         facts["repeated_passages"] = len(repeats)

@@ -73,7 +73,7 @@ SELECT_MARKS = pa.schema([
            nullable=True),
 ])
 
-DEDUP_MARKS = pa.schema([
+DEDUP_DECISIONS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "false for duplicates and for documents that selection had dropped"),
     _field("reason", pa.string(), "url_duplicate, exact_duplicate or near_duplicate; not_selected; null where kept",
@@ -81,64 +81,63 @@ DEDUP_MARKS = pa.schema([
     _field("duplicate_of", ID, "the kept document it duplicates", nullable=True),
     _field("similarity", pa.float32(), "Jaccard of shingle sets with duplicate_of, or share of equal minima, as the "
            "recipe verifies; null for a URL's duplicate", nullable=True),
+    _field("of_run", pa.int32(), "which run of the recipe's `dedup.against` duplicate_of is of, from 0; null: of this "
+           "one", nullable=True),
     _field("cluster_id", ID, "documents that a chain of near-duplicate candidates joins have one; null for those that "
            "have no candidate", nullable=True),
 ])
 
-REPEATED_SPAN = pa.struct([
+REMOVED_SPAN = pa.struct([
     pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
     pa.field("kind", pa.string(), nullable=False), pa.field("duplicate_of", ID, nullable=True)])
-"""UTF-8 bytes start:end of an extracted text that stand in an earlier place, by which rule, and in which document first
-(null where the rule cannot tell)."""
+"""UTF-8 bytes start:end of an extracted text that are removed because they are repeated; kind: the rule: paragraph,
+sentences, bloom or substring; duplicate_of: the document that has them first (null where the rule cannot tell)."""
 
-PASSAGE_MARKS = pa.schema([
+PASSAGE_DECISIONS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "whether enough of it is left; false as well where an earlier stage dropped it"),
     _field("reason", pa.string(), "too_little_left or mostly_seen; not_selected; null where kept", nullable=True),
     _field("value", pa.float64(), "bytes left, or share of n-grams seen", nullable=True),
     _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
-    _field("repeats", pa.list_(REPEATED_SPAN), "what is cut because it stands in an earlier place; null: nothing",
+    _field("removed_spans", pa.list_(REMOVED_SPAN), "what is removed because it occurs earlier; null: nothing",
            nullable=True),
-    _field("edits", EDITS, "what these cuts and the edits of select leave of the text; null: all", nullable=True),
+    _field("edits", EDITS, "what is left of the text, selection's edits included; null: all of it", nullable=True),
 ])
 
 BOILERPLATE = pa.schema([
     _field("host", pa.string(), "host whose pages repeat the paragraph"),
     _field("n_pages", pa.int64(), "pages of the host that have it"),
-    _field("n_occurrences", pa.int64(), "how often it stands on them"),
+    _field("n_occurrences", pa.int64(), "how often it occurs on them"),
     _field("n_bytes", pa.int64(), "bytes of the example"),
     _field("text", pa.large_string(), "the paragraph as the first of those pages has it, its first bytes"),
     _field("doc_id", ID, "that page"),
     _field("url", pa.string(), "its URL", nullable=True),
     _field("key", pa.uint64(), "first 64 bits of the SHA-1 of the paragraph's normal form"),
 ])
-"""dedup/cuts/boilerplate: what hosts put on many of their pages."""
+"""dedup/passage_decisions/boilerplate: what hosts put on many of their pages."""
 
-CUT = pa.struct([
+BENCHMARK_SPAN = pa.struct([
     pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
     pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False)])
 
 SPAN = pa.struct([pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False)])
 
-REPEAT = pa.struct([
-    pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
-    pa.field("duplicate_of", ID)])
-
-SUBSTRING_MARKS = pa.schema([
+SUBSTRING_DECISIONS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "whether enough of it is left; false as well where an earlier stage dropped it"),
     _field("reason", pa.string(), "repeated_text; not_selected; null where kept", nullable=True),
     _field("edits", EDITS, "what is left of the text, selection's edits included; null: all of it", nullable=True),
-    _field("repeats", pa.list_(REPEAT), "what was cut: UTF-8 byte span of the extracted text, and the document that "
-           "has its first run of bytes first; null where nothing was", nullable=True),
+    _field("removed_spans", pa.list_(REMOVED_SPAN), "what is removed because it occurs elsewhere, with the document "
+           "that has the first run of its bytes first; null: nothing", nullable=True),
 ])
 
-DECONTAMINATION_MARKS = pa.schema([
+DECONTAMINATION_DECISIONS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("keep", pa.bool_(), "whether any piece of it is left; false as well where an earlier stage dropped it"),
     _field("reason", pa.string(), "rule that dropped it; not_selected; null where kept", nullable=True),
-    _field("cuts", pa.list_(CUT), "what matched: start and end in UTF-8 bytes of the text, not in characters, from the "
-           "first letter of the first word to behind the last; benchmark; item. N-grams that overlap are one"),
+    _field("removed_spans", pa.list_(BENCHMARK_SPAN), "what matched and is removed, with a window around it: start and "
+           "end in UTF-8 bytes of the text, not in characters, from the first letter of the first word to behind the "
+           "last; benchmark; item. N-grams that overlap are one"),
     _field("pieces", pa.list_(SPAN), "spans of the text that stay: start and end in UTF-8 bytes, not characters; the "
            "whole text where nothing matched"),
 ])

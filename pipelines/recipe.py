@@ -225,6 +225,6 @@ class Recipe(BaseModel):
             "perplexity": self.perplexity and self.perplexity.reading(),
             "perplexity.cutoffs": self.perplexity and self.perplexity.cuts(), "select": self.selection(),
             "dedup": self.dedup, "dedup.documents": self.dedup.documents(), "dedup.passages": self.dedup.shuffled(),
-            "dedup.cuts": self.dedup.cutting(), "dedup.substrings": self.dedup.substrings,
+            "dedup.passage_decisions": self.dedup.cutting(), "dedup.substrings": self.dedup.substrings,
             "decontaminate": self.decontaminate, "tokenizer": self.tokenizer, "encode": self.encode,
             "mixture": self.mixture, "pack": self.pack}

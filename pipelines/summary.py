@@ -23,7 +23,8 @@ from pipelines.running import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5
-_FUNNEL = ("extract", "select", "dedup/decisions", "dedup/substrings", "decontaminate", "clean")
+_FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
+           "clean")
 
 
 def summary(result: Result, out: str) -> dict[str, Any]:

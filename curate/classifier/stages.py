@@ -85,11 +85,10 @@ def _scores(view: View) -> Iterator[Task]:
         models[f"classifier_{name}"] = source_ref(view.files[f"classifiers.{name}.path"])
     if not models:
         return
-    labelled = bool(view.tasks("classifier/labels"))
-    for record in view.tasks("extract"):
+    for record in view.tasks("classifier/labels"):
         part = record.identity.task
-        labels = {"labels": view.output("classifier/labels", part, "labels")} if labelled else {}
-        yield Task(part, {"documents": file_ref(record.output("documents")), **labels, **models})
+        yield Task(part, {"documents": view.output("extract", part, "documents"),
+                            "labels": file_ref(record.output("labels")), **models})
 
 
 STAGES: tuple[Stage, ...] = (

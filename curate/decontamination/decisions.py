@@ -15,7 +15,7 @@ from curate.decontamination.kernels.overlaps import cut
 from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
 from manifests.errors import InputError
 from manifests.hashing import Int64, id_words
-from manifests.schema import CUT, DECONTAMINATION_MARKS, SPAN
+from manifests.schema import BENCHMARK_SPAN, DECONTAMINATION_DECISIONS, SPAN
 from manifests.tables import read_table
 from manifests.tasks import Work
 
@@ -68,7 +68,7 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
     """decontaminate/decisions, a part. Inputs: documents, decisions (of dedup, same part), index
     (decontaminate/index), hits (same part), frequent (decontaminate/frequent).
 
-    Output: `decisions`, DECONTAMINATION_MARKS, one row a document in order. No text is read."""
+    Output: `decisions`, DECONTAMINATION_DECISIONS, one row a document in order. No text is read."""
     documents = read_table(work.input("documents"), ["doc_id", "n_bytes"])
     selected = read_table(work.input("decisions"), ["doc_id", "keep"])
     if not np.array_equal(id_words(documents["doc_id"]), id_words(selected["doc_id"])):
@@ -81,10 +81,10 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
     n_bytes = documents["n_bytes"].to_numpy()
     reason, pieces = pieces_left(config, hits, kept, n_bytes)
     names = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
-    cuts = cuts_of(names.combine_chunks(), hits, len(documents))
+    cuts = removed_spans_of(names.combine_chunks(), hits, len(documents))
     decisions = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
-                      "cuts": cuts, "pieces": pieces})
-    work.write("decisions", DECONTAMINATION_MARKS, [decisions])
+                      "removed_spans": cuts, "pieces": pieces})
+    work.write("decisions", DECONTAMINATION_DECISIONS, [decisions])
     _count(work, decisions, kept, n_bytes)
 
 
@@ -118,10 +118,10 @@ def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray
     struct = pa.StructArray.from_arrays([pa.array(values[:, 0].copy()), pa.array(values[:, 1].copy())],
                                         fields=list(SPAN))
     return pa.array(reasons, pa.string()), pa.ListArray.from_arrays(
-        pa.array(starts), struct, type=DECONTAMINATION_MARKS.field("pieces").type)
+        pa.array(starts), struct, type=DECONTAMINATION_DECISIONS.field("pieces").type)
 
 
-def cuts_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.ListArray:
+def removed_spans_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.ListArray:
     """What matched in every document: n-grams that overlap and belong to one item are one span.
 
     names: GRAMS, ascending. hits: HITS, by row and place."""
@@ -136,8 +136,8 @@ def cuts_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.ListArray:
     owners = owners.take(pa.array(first)).combine_chunks()
     columns = [pa.array(start[first]), pa.array(end[last]), *(_joined(owners[n]) for n in ("benchmark", "item"))]
     starts = np.searchsorted(rows[first], np.arange(n_documents + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(starts), pa.StructArray.from_arrays(columns, fields=list(CUT)),
-                                    type=DECONTAMINATION_MARKS.field("cuts").type)
+    return pa.ListArray.from_arrays(pa.array(starts), pa.StructArray.from_arrays(columns, fields=list(BENCHMARK_SPAN)),
+                                    type=DECONTAMINATION_DECISIONS.field("removed_spans").type)
 
 
 def _joined(strings: pa.ChunkedArray) -> pa.Array:
@@ -156,7 +156,7 @@ def _count(work: Work, decisions: pa.Table, kept: npt.NDArray[np.bool_], n_bytes
     work.count("kept", pc.sum(decisions["keep"]).as_py() or 0)
     for reason in DecontaminationReason:
         work.count(f"dropped_{reason}", pc.sum(pc.equal(decisions["reason"], reason.value)).as_py() or 0)
-    hit = pc.greater(pc.list_value_length(decisions["cuts"]), 0)
+    hit = pc.greater(pc.list_value_length(decisions["removed_spans"]), 0)
     work.count("documents_contaminated", pc.sum(hit).as_py() or 0)
     spans = pc.list_flatten(decisions["pieces"])
     left = pc.sum(pc.subtract(pc.struct_field(spans, "end"), pc.struct_field(spans, "start"))).as_py() or 0

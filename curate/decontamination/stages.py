@@ -64,7 +64,7 @@ STAGES: tuple[Stage, ...] = (
           ("decontaminate/index", "dedup/substrings"), _hits),
     Stage("decontaminate/frequent", 1, "curate.decontamination.decisions:frequent_stage", "decontaminate",
           ("decontaminate/hits",), _frequent),
-    Stage("decontaminate", 2, "curate.decontamination.decisions:decisions_stage", "decontaminate",
+    Stage("decontaminate", 3, "curate.decontamination.decisions:decisions_stage", "decontaminate",
           ("decontaminate/frequent",), _decontaminate),
     Stage("decontaminate/report_index", 1, "curate.decontamination.report:report_index_stage", "decontaminate", (),
           _report_index),

@@ -35,9 +35,9 @@ def best_bands(threshold: float, n_permutations: int, false_positive_weight: flo
         false_positive = (1 - (1 - below**rows) ** n_bands) @ _WEIGHTS * _HALF * threshold
         false_negative = (1 - above**rows) ** n_bands @ _WEIGHTS * _HALF * (1 - threshold)
         error = false_positive_weight * false_positive + false_negative_weight * false_negative
-        place = int(np.argmin(error))
-        if error[place] < least:
-            best, least = (n_bands, place + 1), float(error[place])
+        index = int(np.argmin(error))
+        if error[index] < least:
+            best, least = (n_bands, index + 1), float(error[index])
     return best
 
 

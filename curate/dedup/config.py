@@ -1,4 +1,4 @@
-"""What deduplication can be told, and the reasons it gives."""
+"""The configuration of deduplication, and the reasons it gives."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class SurvivorKey(StrEnum):
     QUALITY = "quality"  # the higher score; none counts as 0
     LENGTH = "length"  # the longer text, in UTF-8 bytes
     DATE = "date"  # the later one; none comes last
+    POSITION = "position"  # the file that its source lists first, then the earlier row
 
 
 class ShingleUnit(StrEnum):
@@ -66,14 +67,16 @@ class DedupConfig(BaseModel):
     urls: UrlRule | None = Field(
         default=None, description=(
             "Keep one document of each canonical URL: the latest by date, the longest, or the first by date; of equals "
-            "that which stands first in survivor_order. Off if unset."))
+            "the first in survivor_order. Off if unset."))
     exact: bool = Field(
         default=True, description="Keep one of the documents that have the same words in the same order.")
     near: bool = Field(default=True, description="Remove near-duplicates by MinHash.")
     survivor_order: tuple[SurvivorKey, ...] = Field(
         default=(SurvivorKey.SOURCE, SurvivorKey.QUALITY), max_length=4, description=(
-            "Which of two duplicates stays: that of the source listed first, of higher quality, of greater length, of "
-            "later date; what is still equal is settled by doc_id."))
+            "Survivor order, which says what of two duplicates stays: that of the source listed first, of higher "
+            "quality, of greater length, of later date, or of the earlier position: by source, by file as the source "
+            "lists them, by row. doc_id decides between equals. Together with quality, length and position, dates "
+            "count in seconds, and no more than 2**30 rows have positions; else 2**40 have."))
     shingles: ShingleUnit = Field(
         default=ShingleUnit.WORDS, description=(
             "What a shingle is an n-gram of: words, or the characters of those words with one space between them."))
@@ -105,7 +108,8 @@ class DedupConfig(BaseModel):
         default=64, ge=1, le=10_000,
         description="Of each bucket a document is compared with the first so many that are kept, in survivor order.")
     partitions: int = Field(
-        default=16, ge=1, le=4096, description="Into how many pieces the global steps are cut; memory falls with it.")
+        default=16, ge=1, le=4096,
+        description="Partitions of the steps over all documents; memory falls with their number.")
     keep_index: bool = Field(
         default=False, description=(
             "Keep what later runs need to be deduplicated against this one (`against`), without its texts: of each "
@@ -120,6 +124,8 @@ class DedupConfig(BaseModel):
     def _schemes_fit(self) -> Self:
         if len(set(self.survivor_order)) < len(self.survivor_order):
             raise ValueError("survivor_order names a key twice")
+        if {SurvivorKey.SOURCE, SurvivorKey.POSITION} <= set(self.survivor_order):
+            raise ValueError("survivor_order names source and position: positions are by source already")
         if self.signature is SignatureScheme.DATATROVE64 and self.shingles is not ShingleUnit.WORDS:
             raise ValueError("datatrove64 signatures are of words; set shingles: words")
         return self
@@ -151,19 +157,19 @@ class DedupRecipe(DedupConfig):
     """Removal of duplicates: whole documents first, then what is repeated within those that stay."""
 
     paragraphs: ParagraphsConfig | None = Field(
-        default=None, description="Cut paragraphs that occur in an earlier place, as CCNet does; off if unset.")
+        default=None, description="Cut paragraphs that occur earlier, as CCNet does; off if unset.")
     sentences: SentencesConfig | None = Field(
         default=None, description=(
-            "Cut spans of three sentences that occur in an earlier place, as C4 does; off if unset."))
+            "Cut spans of three sentences that occur earlier, as C4 does; off if unset."))
     bloom: BloomConfig | None = Field(
         default=None, description=(
             "Cut paragraphs and drop documents whose n-grams were seen, as DCLM does; off if unset."))
     min_left_bytes: int = Field(
         default=0, ge=0, description=(
             "A document that lost paragraphs or sentences is dropped where fewer bytes than this are left, and always "
-            "where none is. What is left of it may then stand nowhere else."))
+            "where none is. What is left of it may then occur nowhere else."))
     substrings: SubstringConfig | None = Field(
-        default=None, description="Cut passages that also stand elsewhere, byte for byte; off if unset.")
+        default=None, description="Cut passages that also occur elsewhere, byte for byte; off if unset.")
 
     against: tuple[str, ...] = Field(default=(), max_length=1000, description=(
         "Runs whose kept documents this one must not repeat: folders of runs, or of decisions of `curate dedup "
@@ -186,9 +192,15 @@ class DedupRecipe(DedupConfig):
         return self.cutting().model_copy(update={"bloom": None, "min_left_bytes": 0})
 
     def cutting(self) -> DedupRecipe:
-        """What the cuts of passages depend on: neither the search for substrings, which comes after them, nor where
+        """What the removal of passages depends on: neither the search for substrings, which comes after them, nor where
         earlier runs lie."""
         return self.model_copy(update={"substrings": None, "against": ()})
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is asked for: documents or passages to compare, or an index for later runs."""
+        return bool(self.exact or self.near or self.urls or self.passages or self.substrings or self.keep_index
+                    or self.against)
 
     @property
     def repeats(self) -> bool:

@@ -1,15 +1,23 @@
-"""Marks: what deduplication decided about every document of a part, and the totals that guard a source."""
+"""Decisions: what deduplication decided about every document of a part, and the totals that guard a source."""
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupConfig, DedupReason
-from curate.dedup.layout import COUNTS, DROPS, MEMBERS, REMOVALS, check_aligned, column, gather_part
+from curate.dedup.layout import (
+    COUNTS,
+    DUPLICATES,
+    MEMBERS,
+    REMOVALS,
+    check_aligned,
+    column,
+    gather_part,
+    index_by_row,
+)
 from manifests.errors import InputError, StageError
-from manifests.schema import DEDUP_MARKS
+from manifests.schema import DEDUP_DECISIONS
 from manifests.tables import read_table
 from manifests.tasks import Work
 
@@ -17,29 +25,29 @@ _TOTALS = ("documents", "kept", "url_duplicates", "exact_duplicates", "near_dupl
 
 
 def decisions_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/decisions, a part. Inputs: documents, decisions (of selection, same part), removals (manifest of
-    dedup/resolve),
-    drops (manifest of dedup/copies), url_drops (manifest of dedup/url_copies), members (manifest of dedup/components).
+    """dedup/decisions, a part. Inputs: documents, decisions (of selection, same part); where their stages have tasks:
+    removals (manifest of dedup/resolve), duplicates (of dedup/copies), url_duplicates (of dedup/url_copies), members
+    (of dedup/components).
 
-    Outputs: `decisions`, DEDUP_MARKS, one row a document in order; `counts`, totals of each source for
+    Outputs: `decisions`, DEDUP_DECISIONS, one row a document in order; `counts`, totals of each source for
     dedup/summary."""
     documents = read_table(work.input("documents"), ["doc_id"])
     selected = read_table(work.input("decisions"), ["doc_id", "source", "keep"])
     check_aligned(documents["doc_id"], selected["doc_id"], work.input("decisions"))
-    drops = _drops(work)
-    rows = column(drops, "row")
-    place = np.full(len(documents), -1, np.int64)
+    duplicates = _duplicates(work)
+    rows = column(duplicates, "row")
     if len(rows) and rows.max() >= len(documents):
         raise InputError("is shorter than deduplication saw it", where=work.input("documents"))
-    place[rows] = np.arange(len(rows))
-    check_aligned(drops["doc_id"], documents["doc_id"].take(pa.array(rows)), work.input("documents"))
-    where = pa.array(place, mask=place < 0)
-    reason = pc.if_else(selected["keep"], drops["reason"].take(where), DedupReason.NOT_SELECTED.value)
+    check_aligned(duplicates["doc_id"], documents["doc_id"].take(pa.array(rows)), work.input("documents"))
+    taken = index_by_row(rows, len(documents))
+    survivor_run = duplicates["survivor_run"].take(taken)
+    reason = pc.if_else(selected["keep"], duplicates["reason"].take(taken), DedupReason.NOT_SELECTED.value)
     decisions = pa.table({
         "doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
-        "duplicate_of": drops["survivor_id"].take(where), "similarity": drops["similarity"].take(where),
+        "duplicate_of": duplicates["survivor_id"].take(taken), "similarity": duplicates["similarity"].take(taken),
+        "of_run": pc.if_else(pc.greater_equal(survivor_run, 0), survivor_run, pa.scalar(None, pa.int32())),
         "cluster_id": _clusters(work, len(documents))})
-    work.write("decisions", DEDUP_MARKS, [decisions])
+    work.write("decisions", DEDUP_DECISIONS, [decisions])
     counts = _counts(selected["source"], reason)
     work.write("counts", COUNTS, [counts], name=f"counts/{work.task.name}.parquet")
     _count(work, counts, len(documents))
@@ -48,17 +56,16 @@ def decisions_stage(config: DedupConfig, work: Work) -> None:
 def _clusters(work: Work, n_documents: int) -> pa.ChunkedArray:
     """The component that each document is of; null where it has no candidate."""
     members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
-    place = np.full(n_documents, -1, np.int64)
-    place[column(members, "row")] = np.arange(len(members))
-    return members["component"].take(pa.array(place, mask=place < 0))
+    return members["component"].take(index_by_row(column(members, "row"), n_documents))
 
 
-def _drops(work: Work) -> pa.Table:
+def _duplicates(work: Work) -> pa.Table:
     near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.name)
-    reason = pa.array([DedupReason.NEAR_DUPLICATE.value]).take(pa.array(np.zeros(len(near), np.int64)))
-    near = near.append_column(DROPS.field("reason"), reason)
-    others = [gather_part(work.inputs(name, role="drops"), DROPS, work.task.name) for name in ("drops", "url_drops")]
-    return pa.concat_tables([near.cast(DROPS), *others])
+    reason = pa.repeat(DedupReason.NEAR_DUPLICATE.value, len(near))
+    near = near.append_column(DUPLICATES.field("reason"), reason)
+    others = [gather_part(work.inputs(name, role="duplicates"), DUPLICATES, work.task.name)
+              for name in ("duplicates", "url_duplicates")]
+    return pa.concat_tables([near.cast(DUPLICATES), *others])
 
 
 def _counts(source: pa.ChunkedArray, reason: pa.ChunkedArray) -> pa.Table:
@@ -106,5 +113,5 @@ def summary_stage(config: DedupConfig, work: Work) -> None:
             raise StageError(
                 f"lost {removed} of {seen} documents to deduplication, more than the "
                 f"{config.max_removed_fraction:.0%} that max_removed_fraction allows", where=f"source {row['source']}",
-                hint="look at removed pairs with `curate sample`, or raise max_removed_fraction")
+                hint="look at `duplicate_of` in dedup/decisions, or raise max_removed_fraction")
     work.write("summary", COUNTS, [summary])

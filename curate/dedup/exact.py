@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from curate.dedup.config import DedupConfig, DedupReason
 from curate.dedup.layout import (
     COPIES,
-    DROPS,
-    LOSERS,
+    DROPPED,
+    DUPLICATES,
     REMOVALS,
     TEXT_HASHES,
     column,
@@ -21,7 +21,7 @@ from curate.dedup.layout import (
     repeated,
     routes,
 )
-from curate.dedup.order import is_settled
+from curate.dedup.order import run_of
 from manifests.hashing import UInt64, id_words
 from manifests.tables import write_partitions
 from manifests.tasks import Work
@@ -37,21 +37,21 @@ def exact_stage(config: DedupConfig, work: Work) -> None:
     """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures), old_text_hashes (manifest of
     dedup/against). Variables: partition.
 
-    Outputs: `losers`, routed: documents with a better copy; `copies`, by partition of the survivor's id: each with its
-    survivor. Memory: 56 bytes a document of the partition."""
+    Outputs: `dropped`, routed: documents with a copy that stays; `copies`, by partition of the survivor's id: each with
+    its survivor. Memory: 56 bytes a document of the partition."""
     paths = [p for name in ("text_hashes", "old_text_hashes") for p in work.inputs(name, role="text_hashes")]
     table = gather(paths, TEXT_HASHES, work.variables["partition"])
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "hash_a"))))
-    losers = best_first(table, (), ("hash_a", "hash_b"))
-    work.count("groups", pc.count_distinct(losers["survivor_id"]).as_py())
-    work.count("exact_duplicates", len(losers))
-    write_losers(work, losers, config.partitions)
+    dropped = best_first(table, (), ("hash_a", "hash_b"))
+    work.count("groups", pc.count_distinct(dropped["survivor_id"]).as_py())
+    work.count("exact_duplicates", len(dropped))
+    write_dropped(work, dropped, config.partitions)
 
 
 def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) -> pa.Table:
-    """The losers among rows with equal keys, of which the first stays: their columns, `survivor_id` and `settled`,
-    whether that is a document of an earlier run. Such documents never lose.
+    """The rows with equal keys that do not stay, of which the first does: their columns, `survivor_id`, and
+    `survivor_run`, the earlier run that this document is of, or -1. Documents of earlier runs always stay.
 
     First by the preference columns, ascending, then in survivor order, then by id."""
     ids = id_order(table["doc_id"])
@@ -61,25 +61,25 @@ def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) 
     first = np.ones(len(order), np.bool_)
     first[1:] = np.any([g[order][1:] != g[order][:-1] for g in groups], axis=0)
     best = order[first][np.cumsum(first) - 1]
-    settled = is_settled(column(table, "order"))
-    loses = ~first & ~settled[order]
-    losers = table.take(pa.array(order[loses]))
-    losers = losers.append_column("survivor_id", table["doc_id"].take(pa.array(best[loses])))
-    return losers.append_column("settled", pa.array(settled[best[loses]]))
+    from_run = run_of(column(table, "order"))
+    goes = ~first & (from_run[order] < 0)
+    dropped = table.take(pa.array(order[goes]))
+    dropped = dropped.append_column("survivor_id", table["doc_id"].take(pa.array(best[goes])))
+    return dropped.append_column("survivor_run", pa.array(from_run[best[goes]]))
 
 
-def write_losers(work: Work, losers: pa.Table, partitions: int) -> None:
-    """The outputs `losers`, routed to their parts, and `copies`, by partition of the survivor's id."""
-    write_partitions(work.output("losers"), LOSERS, losers.select(LOSERS.names), routes(column(losers, "part")))
+def write_dropped(work: Work, dropped: pa.Table, partitions: int) -> None:
+    """The outputs `dropped`, routed to their parts, and `copies`, by partition of the survivor's id."""
+    write_partitions(work.output("dropped"), DROPPED, dropped.select(DROPPED.names), routes(column(dropped, "part")))
     path = work.output("copies", name=f"copies/{work.task.name}.parquet")
-    write_partitions(path, COPIES, losers.select(COPIES.names), by_id(losers["survivor_id"], partitions))
+    write_partitions(path, COPIES, dropped.select(COPIES.names), by_id(dropped["survivor_id"], partitions))
 
 
-def place_among(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Where the survivor of each copy stands among documents that are gone, null where it stays. A document of an
+def survivor_index(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Index of the survivor of each copy among documents that are gone, null where it stays. A document of an
     earlier run stays, though one of this run, from the same record, may bear its id."""
-    place = pc.index_in(copies["survivor_id"], value_set=gone.combine_chunks())
-    return pc.if_else(copies["settled"], pa.scalar(None, pa.int32()), place)
+    index = pc.index_in(copies["survivor_id"], value_set=gone.combine_chunks())
+    return pc.if_else(pc.greater_equal(copies["survivor_run"], 0), pa.scalar(None, pa.int32()), index)
 
 
 def copies_stage(config: DedupConfig, work: Work) -> None:
@@ -87,21 +87,24 @@ def copies_stage(config: DedupConfig, work: Work) -> None:
     Variables: partition.
 
     A copy of a representative that is itself a near-duplicate is pointed at the representative's survivor, with the
-    representative's similarity: the same words have the same shingles. Outputs: `drops`, routed; `drops_by_id`, by
-    partition of their id, where URLs are deduplicated. Memory: 80 bytes a copy or removal of the partition."""
+    representative's similarity: the same words have the same shingles. Outputs: `duplicates`, routed;
+    `duplicates_by_id`, by partition of their id, where URLs are deduplicated. Memory: 80 bytes a copy or
+    removal of the partition."""
     partition = work.variables["partition"]
     copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
     removals = gather(work.inputs("removals", role="removals_by_id"), REMOVALS, partition)
-    place = place_among(copies, removals["doc_id"])
-    moved = pc.is_valid(place)
-    survivor = pc.if_else(moved, removals["survivor_id"].take(place), copies["survivor_id"])
-    similarity = pc.coalesce(removals["similarity"].take(place), pa.scalar(1.0, pa.float32()))
+    index = survivor_index(copies, removals["doc_id"])
+    moved = pc.is_valid(index)
+    survivor = pc.if_else(moved, removals["survivor_id"].take(index), copies["survivor_id"])
+    survivor_run = pc.if_else(moved, removals["survivor_run"].take(index), copies["survivor_run"])
+    similarity = pc.coalesce(removals["similarity"].take(index), pa.scalar(1.0, pa.float32()))
     reason = pc.if_else(moved, DedupReason.NEAR_DUPLICATE.value, DedupReason.EXACT_DUPLICATE.value)
-    drops = pa.table({"part": copies["part"], "row": copies["row"], "doc_id": copies["doc_id"],
-                      "survivor_id": survivor, "similarity": similarity, "reason": reason})
-    work.count("copies", len(drops))
+    duplicates = pa.table({
+        "part": copies["part"], "row": copies["row"], "doc_id": copies["doc_id"], "survivor_id": survivor,
+        "survivor_run": survivor_run, "similarity": similarity, "reason": reason})
+    work.count("copies", len(duplicates))
     work.count("copies_of_near_duplicates", pc.sum(moved).as_py() or 0)
-    write_partitions(work.output("drops"), DROPS, drops, routes(column(drops, "part")))
+    write_partitions(work.output("duplicates"), DUPLICATES, duplicates, routes(column(duplicates, "part")))
     if config.urls is not None:
-        path = work.output("drops_by_id", name=f"by_id/{work.task.name}.parquet")
-        write_partitions(path, DROPS, drops, by_id(drops["doc_id"], config.partitions))
+        path = work.output("duplicates_by_id", name=f"by_id/{work.task.name}.parquet")
+        write_partitions(path, DUPLICATES, duplicates, by_id(duplicates["doc_id"], config.partitions))

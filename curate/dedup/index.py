@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, SignatureScheme
 from curate.dedup.kernels.minhash import band_keys
-from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, place_ids, signatures_schema
-from curate.dedup.order import order_before
+from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, signatures_schema
+from curate.dedup.order import order_before, order_columns
 from curate.dedup.signing import signatures
 from curate.text.urls import normalise_urls, url_keys
 from manifests.errors import RecipeError
 from manifests.storage import Storage
-from manifests.tables import open_table, read_row_groups, read_table, write_partitions
+from manifests.tables import one_array, open_table, read_row_groups, read_table, write_partitions
 from manifests.tasks import MANIFEST, Work
 
 FOLDER: Final = "dedup/index"  # of a run; `index` beside the decisions of files of one's own
@@ -44,12 +44,11 @@ def index_schema(config: DedupConfig) -> pa.Schema:
 
 def index_stage(config: DedupConfig, work: Work) -> None:
     """dedup/index, a part. Inputs: documents, signatures and decisions (of deduplication, same part).
+    Variables: own_ids, whether documents have ids of their user's.
 
     Output: `index`, one row for each document of the part that was kept, in order."""
     keep = read_table(work.input("decisions"), ["keep"])["keep"].to_numpy()
-    with open_table(work.input("documents")) as file:
-        names = [name for name in ("url", "own_id") if name in file.schema_arrow.names]
-        documents = file.read(columns=names, use_threads=False)
+    documents = read_table(work.input("documents"), ["url", *(["record_id"] if work.variables.get("own_ids") else [])])
     n_rows = work.write("index", index_schema(config), _kept(config, work.input("signatures"), keep, documents),
                         dictionary=False)
     work.count("documents", n_rows)
@@ -59,21 +58,20 @@ def _kept(config: DedupConfig, path: str, keep: Any, documents: pa.Table) -> Ite
     schema = index_schema(config)
     keys = url_keys(normalise_urls(documents["url"])["url"])
     for group in read_row_groups(path):
-        mine = group.filter(pa.array(keep[column(group, "row")]))
-        rows = mine["row"].combine_chunks()
-        own = documents["own_id"].take(rows) if "own_id" in documents.column_names else pa.nulls(len(mine), pa.string())
-        minima = np.concatenate([np.empty(0, np.uint64), *(c.flatten().to_numpy() for c in mine["minima"].chunks)])
+        kept = group.filter(pa.array(keep[column(group, "row")]))
+        rows = column(kept, "row")
+        own = documents["record_id"].take(pa.array(rows)) if "record_id" in documents.column_names else pa.nulls(
+            len(kept), pa.string())
         kind = schema.field("minima").type
-        whole = pa.FixedSizeListArray.from_arrays(
-            pa.array(minima.astype(kind.value_type.to_pandas_dtype())), type=kind)
-        yield pa.table({**{name: mine[name] for name in schema.names if name in mine.column_names}, "own_id": own,
-                        "url_key": keys.gather(rows.to_numpy()).to_arrow(), "minima": whole}).select(schema.names)
+        minima = pa.FixedSizeListArray.from_arrays(one_array(kept["minima"]).flatten().cast(kind.value_type), type=kind)
+        yield pa.table({**{name: kept[name] for name in schema.names if name in kept.column_names}, "own_id": own,
+                        "url_key": keys.gather(rows).to_arrow(), "minima": minima}).select(schema.names)
 
 
 def index_folder(root: str, where: str) -> str:
     """The folder of the index that a run, or a folder of decisions, keeps. where: what errors call it.
 
-    Raises RecipeError where there is none, or not a whole one."""
+    Raises RecipeError where there is none, or it is incomplete."""
     storage = Storage(root)
     manifest = f"{FOLDER}/{MANIFEST}"
     if storage.exists(manifest) and len(read_table(storage.path(manifest), ["path"])):
@@ -91,18 +89,17 @@ def check_index(path: str, config: DedupConfig, where: str) -> None:
     with open_table(path) as file:
         data = (file.schema_arrow.metadata or {}).get(_MADE_WITH)
     made_with = json.loads(data) if data else {}
-    mine = config.model_dump(mode="json", include=set(_DECIDES))
+    wanted = config.model_dump(mode="json", include=set(_DECIDES))
     if made_with.get("text_hash") != _TEXT_HASH:
         raise RecipeError("holds other text hashes than this version makes", where=where, hint="run that run again")
     for name in _DECIDES:
-        if made_with.get(name) != mine[name]:
-            raise RecipeError(f"{name} is {mine[name]} here and {made_with.get(name)} in the index: signatures of the "
-                              "two cannot be compared", where=where, hint=f"set dedup.{name} as it was there")
+        if made_with.get(name) != wanted[name]:
+            raise RecipeError(f"{name} is {wanted[name]} here and {made_with.get(name)} in the index: signatures of "
+                              "the two cannot be compared", where=where, hint=f"set dedup.{name} as it was there")
 
 
 def against_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/against, a part of an earlier run. Inputs: index. Variables: run, its place among the runs; file_number,
-    where documents get ids of places, as those of one's own files have.
+    """dedup/against, a part of an earlier run. Inputs: index. Variables: run, its number among the runs.
 
     Its documents enter as those of a part whose signatures are known, before all others in survivor order. Outputs:
     `signatures`, `text_hashes` and `url_keys`, as of dedup/signatures and dedup/url_keys. Memory: a row group of the
@@ -131,7 +128,7 @@ def _signed(config: DedupConfig, work: Work, facts: list[pa.Table]) -> Iterator[
     """Tables as of dedup/signatures, row group by row group; what the other outputs need goes to `facts`."""
     n_bands, n_rows = bands_of(config)
     schema = signatures_schema(n_bands)
-    number, start = work.variables.get("file_number"), 0
+    start = 0
     for group in read_row_groups(work.input("index")):
         rows = np.arange(start, start + len(group))
         start += len(group)
@@ -139,9 +136,8 @@ def _signed(config: DedupConfig, work: Work, facts: list[pa.Table]) -> Iterator[
         order = order_before(work.variables["run"], order)
         keys = band_keys(index_minima(group["minima"], config), n_bands, n_rows)
         table = pa.table({
-            "row": rows, "doc_id": group["doc_id"] if number is None else place_ids(number, rows),
-            "order": np.ascontiguousarray(order[:, 0]), "order_low": np.ascontiguousarray(order[:, 1]),
-            "hash_a": group["hash_a"], "hash_b": group["hash_b"], "n_shingles": group["n_shingles"],
+            "row": rows, "doc_id": group["doc_id"], **order_columns(order), "hash_a": group["hash_a"],
+            "hash_b": group["hash_b"], "n_shingles": group["n_shingles"],
             "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), type=schema.field("bands").type)})
         facts.append(table.append_column("key", group["url_key"]).select(_FACTS.names).cast(_FACTS))
         yield table.cast(schema)

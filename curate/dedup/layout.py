@@ -1,6 +1,6 @@
 """The tables that the steps of deduplication hand to each other, and the keys and orders they share.
 
-A document is known by (part, row): `part` is xxh3-64 of its shard's name, `row` its row there. Both hold whatever the
+A document is known by (part, row): `part` is xxh3-64 of its part's name, `row` its row there. Both hold whatever the
 order and number of the other parts. Facts about documents of one part travel back to it in *routed* tables:
 partitioned by `part % ROUTES`, so that a part reads its own row groups and little else.
 """
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import InputError
-from manifests.hashing import Int64, UInt64, id_words, ids_array, keyed_hash
+from manifests.hashing import Int64, UInt64, id_words
 from manifests.tables import read_partition
 
 ROUTES: Final = 1024
@@ -26,9 +26,10 @@ _ROW_BITS: Final = 40
 _PART = pa.field("part", pa.uint64(), nullable=False)
 _ROW = pa.field("row", pa.int64(), nullable=False)
 _ID = pa.field("doc_id", pa.binary(16), nullable=False)
-_ORDER = pa.field("order", pa.uint64(), nullable=False)  # first half of the place in survivor order
-_ORDER_LOW = pa.field("order_low", pa.uint64(), nullable=False)  # and its second half
+_ORDER = pa.field("order", pa.uint64(), nullable=False)  # first word of the key in survivor order
+_ORDER_LOW = pa.field("order_low", pa.uint64(), nullable=False)  # and its second
 _SURVIVOR = pa.field("survivor_id", pa.binary(16), nullable=False)
+_SURVIVOR_RUN = pa.field("survivor_run", pa.int32(), nullable=False)  # the earlier run it is of; -1: of this one
 _SIMILARITY = pa.field("similarity", pa.float32(), nullable=False)
 _U64 = pa.uint64()
 
@@ -38,18 +39,19 @@ TEXT_HASHES: Final = pa.schema([
 URL_KEYS: Final = pa.schema([
     pa.field("key", _U64, nullable=False), pa.field("preference", _U64, nullable=False), _PART, _ROW, _ORDER,
     _ORDER_LOW, _ID])
-LOSERS: Final = pa.schema([_PART, _ROW])
-COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, pa.field("settled", pa.bool_(), nullable=False)])
+DROPPED: Final = pa.schema([_PART, _ROW])
+COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN])
 BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW])
 EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
-HOMES: Final = pa.schema([pa.field("component_partition", pa.int32(), nullable=False)])
-MEMBERS: Final = pa.schema([_PART, _ROW, *HOMES, pa.field("component", pa.binary(16), nullable=False)])
+COMPONENT_PARTITIONS: Final = pa.schema([pa.field("component_partition", pa.int32(), nullable=False)])
+MEMBERS: Final = pa.schema([_PART, _ROW, *COMPONENT_PARTITIONS, pa.field("component", pa.binary(16), nullable=False)])
 SHINGLES: Final = pa.schema([
     _PART, _ROW, _ORDER, _ORDER_LOW, _ID,
     pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
-REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SIMILARITY])
-DROPS: Final = pa.schema([
-    _PART, _ROW, _ID, _SURVIVOR, pa.field("similarity", pa.float32()), pa.field("reason", pa.string(), nullable=False)])
+REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, _SIMILARITY])
+DUPLICATES: Final = pa.schema([
+    _PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, pa.field("similarity", pa.float32()),
+    pa.field("reason", pa.string(), nullable=False)])
 COUNTS: Final = pa.schema([
     pa.field("source", pa.string(), nullable=False), pa.field("documents", pa.int64(), nullable=False),
     pa.field("kept", pa.int64(), nullable=False), pa.field("url_duplicates", pa.int64(), nullable=False),
@@ -58,7 +60,7 @@ COUNTS: Final = pa.schema([
 
 
 def signatures_schema(n_bands: int, n_minima: int = 0) -> pa.Schema:
-    """One row a selected document of the part: its text hash, its place in survivor order and its band keys.
+    """One row a selected document of the part: its text hash, its key in survivor order and its band keys.
 
     n_minima: permutations of the signature, where it is kept to verify candidates by."""
     key = pa.field("item", pa.uint64(), nullable=False)
@@ -70,9 +72,9 @@ def signatures_schema(n_bands: int, n_minima: int = 0) -> pa.Schema:
         pa.field("bands", pa.list_(key, n_bands), nullable=False), *minima])
 
 
-def part_key(shard: str) -> int:
-    """`part` of a shard's name, such as `crawl/part-00017-1a2b3c4d`."""
-    return xxhash.xxh3_64_intdigest(shard.encode())
+def part_key(name: str) -> int:
+    """`part` of a part's name, such as `crawl/part-00017-1a2b3c4d`."""
+    return xxhash.xxh3_64_intdigest(name.encode())
 
 
 def filter_of(part: str, filters: int) -> int:
@@ -91,18 +93,11 @@ def id_order(ids: pa.Array | pa.ChunkedArray) -> UInt64:
     return words
 
 
-def place_ids(number: int, rows: Int64) -> pa.FixedSizeBinaryArray:
-    """Ids of rows of the number-th file that compare as (file, row) do, byte by byte, and spread over partitions."""
-    place = (np.uint64(number) << np.uint64(_ROW_BITS)) | rows.astype(np.uint64)
-    words = np.stack([place.byteswap(), place], axis=1)
-    words[:, 1] = keyed_hash(0, "row", words)
-    return ids_array(words)
-
-
-def places_of(ids: pa.Array | pa.ChunkedArray) -> tuple[Int64, Int64]:
-    """(number of the file, row) of `place_ids`."""
-    place = id_order(ids)[:, 0]
-    return (place >> np.uint64(_ROW_BITS)).astype(np.int64), (place & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
+def index_by_row(rows: Int64, n: int) -> pa.Array:
+    """For each of n rows its index in `rows`, which are distinct; null where it is not among them."""
+    index = np.full(n, -1, np.int64)
+    index[rows] = np.arange(len(rows))
+    return pa.array(index, mask=index < 0)
 
 
 def repeated(keys: UInt64) -> npt.NDArray[np.bool_]:
@@ -146,9 +141,9 @@ def gather(paths: Iterable[str], schema: pa.Schema, partition: int, columns: Seq
     return pa.concat_tables([wanted.empty_table(), *(read_partition(p, partition, names).cast(wanted) for p in paths)])
 
 
-def gather_part(paths: Iterable[str], schema: pa.Schema, shard: str) -> pa.Table:
-    """What routed tables hold of one part."""
-    part = part_key(shard)
+def gather_part(paths: Iterable[str], schema: pa.Schema, name: str) -> pa.Table:
+    """What routed tables hold of the part of that name."""
+    part = part_key(name)
     table = gather(paths, schema, part % ROUTES)
     return table.filter(pc.equal(table["part"], pa.scalar(part, pa.uint64())))
 

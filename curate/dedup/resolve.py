@@ -13,7 +13,7 @@ from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.exact import by_id
 from curate.dedup.kernels.candidates import ROUND_BYTES, Sets, resolve
 from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, column, encode_keys, gather, id_order, routes
-from curate.dedup.order import is_settled
+from curate.dedup.order import is_from_earlier_run, run_of
 from manifests.hashing import Int64, UInt64
 from manifests.tables import partition_groups, write_partitions
 from manifests.tasks import Work
@@ -35,9 +35,9 @@ def resolve_stage(config: DedupConfig, work: Work) -> None:
     keys, nodes = _entries(work, table, in_order)
     by_minima = config.verify is Verification.SIGNATURES
     n_minima = config.n_permutations if by_minima or work.variables.get("old_documents") else 0
-    settled = is_settled(column(table, "order")[in_order])
+    from_earlier_run = is_from_earlier_run(column(table, "order")[in_order])
     with _mapped(path) as (values, release):
-        sets = Sets(values, starts[:-1][in_order], starts[1:][in_order], n_minima, by_minima, settled)
+        sets = Sets(values, starts[:-1][in_order], starts[1:][in_order], n_minima, by_minima, from_earlier_run)
         found = resolve(keys, nodes, sets, config.similarity_threshold, config.bucket_pivots, release)
         del sets, values
     removed = np.flatnonzero(found.survivor >= 0)
@@ -49,6 +49,7 @@ def resolve_stage(config: DedupConfig, work: Work) -> None:
         work.count(name, n)
     narrow = table.select(["part", "row", "doc_id"])
     removals = narrow.take(pa.array(gone)).append_column("survivor_id", table["doc_id"].take(pa.array(kept)))
+    removals = removals.append_column("survivor_run", pa.array(run_of(column(table, "order")[kept])))
     removals = removals.append_column("similarity", pa.array(found.similarity[removed], pa.float32()))
     write_partitions(work.output("removals"), REMOVALS, removals, routes(column(removals, "part")))
     path = work.output("removals_by_id", name=f"by_id/{work.task.name}.parquet")
@@ -89,13 +90,13 @@ def _mapped(path: str) -> Iterator[tuple[UInt64, Callable[[], None] | None]]:
 
 
 def _entries(work: Work, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
-    """(key, place of the document in survivor order) of every bucket row of the partition."""
+    """(key, index of the document in survivor order) of every bucket row of the partition."""
     rows = gather(work.inputs("buckets", role="buckets"), BANDS, work.variables["partition"])
     part = column(table, "part")
     parts = np.unique(part)
     codes = encode_keys(parts, part, column(table, "row"))
-    place = np.empty(len(table), np.int64)
-    place[in_order] = np.arange(len(table))
+    index = np.empty(len(table), np.int64)
+    index[in_order] = np.arange(len(table))
     by_code = np.argsort(codes)
     wanted = encode_keys(parts, column(rows, "part"), column(rows, "row"))
-    return column(rows, "key"), place[by_code[np.searchsorted(codes, wanted, sorter=by_code)]]
+    return column(rows, "key"), index[by_code[np.searchsorted(codes, wanted, sorter=by_code)]]

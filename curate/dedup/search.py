@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig
-from curate.dedup.layout import BANDS, EXTENTS, LOSERS, column, gather, gather_part, part_key, signatures_schema
+from curate.dedup.layout import BANDS, DROPPED, EXTENTS, column, gather, gather_part, part_key, signatures_schema
 from manifests.hashing import UInt64
 from manifests.tables import read_table, write_partitions
 from manifests.tasks import Work
@@ -17,19 +17,19 @@ ROWS_A_GROUP = 1 << 20  # 24 MB
 
 
 def bands_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/bands, a part. Inputs: signatures (same part), losers (manifest of dedup/exact).
+    """dedup/bands, a part. Inputs: signatures (same part), dropped (manifest of dedup/exact).
 
     Output: `bands`, by partition of the key: one row for each band of each document that has words and no better exact
     copy. 24 bytes a band in memory, 8.2 on disk; 14 bands by default."""
     n_bands, _ = bands_of(config)
     table = read_table(work.input("signatures"), ["row", "n_shingles", "bands"])
-    losers = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.name), "row")
+    dropped = column(gather_part(work.inputs("dropped", role="dropped"), DROPPED, work.task.name), "row")
     rows = column(table, "row")
-    enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, losers)
+    enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, dropped)
     kinds = signatures_schema(n_bands).field("bands").type
     keys = _flat(table["bands"].cast(kinds)).reshape(-1, n_bands)[enters]
     work.count("documents", int(enters.sum()))
-    work.count("exact_duplicates_left_out", len(losers))
+    work.count("exact_duplicates_left_out", len(dropped))
     flat = keys.ravel()
     bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.name), np.uint64),
                       "row": np.repeat(rows[enters], n_bands)})

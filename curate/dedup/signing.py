@@ -1,4 +1,4 @@
-"""Signatures: text hash, MinHash bands and place in survivor order of every selected document of a part."""
+"""Signatures: text hash, MinHash bands and key in survivor order of every selected document of a part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from curate.dedup.config import DedupConfig, ShingleUnit, SignatureScheme
 from curate.dedup.kernels.datatrove import sign64, simplify
 from curate.dedup.kernels.minhash import Signatures, band_keys, hash_texts, sign
 from curate.dedup.layout import (
-    LOSERS,
+    DROPPED,
     TEXT_HASHES,
     check_aligned,
     column,
@@ -83,24 +83,24 @@ def schema_of(config: DedupConfig) -> pa.Schema:
 
 
 def signatures_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/signatures, a part. Inputs: documents, decisions (of selection, same part), losers (manifest of
-    dedup/urls). Variables: source_rank.
+    """dedup/signatures, a part. Inputs: documents, decisions (of selection, same part), dropped (manifest of
+    dedup/urls). Variables: as of `order_of`.
 
     Texts are taken as selection's edits leave them. Outputs: `signatures`, one row a selected document that is the best
     of its URL; `text_hashes`, the same documents by partition of their text hash, those without any word left out (they
     are never duplicates). Raises StageError where a source has no rank, InputError where the decisions belong to other
     documents."""
     decisions = read_table(work.input("decisions"), ["doc_id", "source", "quality_score", "keep", "edits"])
-    lost = column(gather_part(work.inputs("losers", role="losers"), LOSERS, work.task.name), "row")
+    lost = column(gather_part(work.inputs("dropped", role="dropped"), DROPPED, work.task.name), "row")
     enters = decisions["keep"].to_numpy().copy()
     enters[lost] = False
     facts: list[pa.Table] = []
     work.write("signatures", schema_of(config), _signed(config, work, decisions, enters, facts), dictionary=False)
-    found = pa.concat_tables([_HASHES.empty_table(), *facts])
-    part = pa.array(np.full(len(found), part_key(work.task.name), np.uint64))
-    table = found.add_column(2, TEXT_HASHES.field("part"), part)
+    hashed = pa.concat_tables([_HASHES.empty_table(), *facts])
+    part = pa.repeat(pa.scalar(part_key(work.task.name), pa.uint64()), len(hashed))
+    table = hashed.add_column(2, TEXT_HASHES.field("part"), part)
     path = work.output("text_hashes", name=f"hashes/{work.task.name}.parquet")
-    write_partitions(path, TEXT_HASHES, table, column(found, "hash_b") % np.uint64(config.partitions),
+    write_partitions(path, TEXT_HASHES, table, column(hashed, "hash_b") % np.uint64(config.partitions),
                      dictionary=False)
 
 
@@ -111,22 +111,21 @@ def _signed(config: DedupConfig, work: Work, decisions: pa.Table, enters: npt.ND
             facts: list[pa.Table]) -> Iterator[pa.Table]:
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text", "date", "n_bytes"]):
-        mine, mask = decisions.slice(start, len(group)), enters[start : start + len(group)]
-        check_aligned(group["doc_id"], mine["doc_id"], work.input("decisions"))
+        decided, mask = decisions.slice(start, len(group)), enters[start : start + len(group)]
+        check_aligned(group["doc_id"], decided["doc_id"], work.input("decisions"))
         work.count("documents", len(group))
-        kept, marked = group.filter(pa.array(mask)), mine.filter(pa.array(mask))
+        kept, selected = group.filter(pa.array(mask)), decided.filter(pa.array(mask))
         rows = start + np.flatnonzero(mask)
         start += len(group)
-        edited = EditedTexts.of(kept["text"], marked["edits"], kept["n_bytes"].to_numpy())
+        edited = EditedTexts.of(kept["text"], selected["edits"], kept["n_bytes"].to_numpy())
         table = signatures(edited.texts, config)
         kept = kept.set_column(kept.column_names.index("n_bytes"), "n_bytes", pa.array(edited.n_bytes))
         work.count("documents_signed", len(table))
         work.count("bytes_signed", int(edited.n_bytes.sum()))
         work.count("words_signed", pc.sum(table["n_words"]).as_py() or 0)
-        order = order_of(config.survivor_order, kept, marked, work.variables["source_rank"])
         table = table.append_column("row", pa.array(rows, pa.int64())).append_column("doc_id", kept["doc_id"])
-        for half, name in enumerate(("order", "order_low")):
-            table = table.append_column(name, pa.array(np.ascontiguousarray(order[:, half])))
+        for name, values in order_of(config.survivor_order, kept, selected, rows, work.variables).items():
+            table = table.append_column(name, pa.array(values))
         worded = table.filter(pc.greater(table["n_words"], 0))
         work.count("documents_without_words", len(table) - len(worded))
         facts.append(worded.select(_HASHES.names).cast(_HASHES))

@@ -31,8 +31,8 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     minima = ["minima"] if not work.inputs("index") and (by_minima or work.variables.get("old_documents")) else []
     names = ["row", "doc_id", "order", "order_low", *minima]
     facts = read_table(work.input("signatures"), names).select(names)
-    place = np.searchsorted(column(facts, "row"), column(members, "row"))
-    facts = facts.take(pa.array(place)).append_column("home", members["component_partition"])
+    index = np.searchsorted(column(facts, "row"), column(members, "row"))
+    facts = facts.take(pa.array(index)).append_column("component_partition", members["component_partition"])
     work.count("documents", len(facts))
     if work.inputs("index"):
         tables = _compared(config, work, facts, work.input("index"), "minima")
@@ -46,14 +46,16 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
 def _signed(work: Work, facts: pa.Table) -> Iterator[pa.Table]:
     for start in range(0, len(facts), _SIGNED_A_GROUP):
         some = facts.slice(start, _SIGNED_A_GROUP)
-        yield from _by_home(work, some, _lists(_minima(some["minima"])))
+        yield from _by_partition(work, some, _lists(_minima(some["minima"])))
 
 
 _SIGNED_A_GROUP = 1 << 16
 
 
 def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name: str) -> Iterator[pa.Table]:
-    """SHINGLES by home, from the row groups of a file that hold a document with a candidate. name: text or minima."""
+    """SHINGLES by partition of the component, from the row groups that hold a document with a candidate.
+
+    name: text or minima, what the file has of each document."""
     rows = column(facts, "row")
     names = ["text", "n_bytes"] if name == "text" else [name]
     edits = read_table(work.input("decisions"), ["edits"])["edits"] if name == "text" else None
@@ -63,14 +65,15 @@ def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name:
             end = start + file.metadata.row_group(index).num_rows
             low, high = np.searchsorted(rows, [start, end])
             if high > low:
-                whole = file.read_row_group(index, columns=names, use_threads=False)
-                mine, some = whole.take(pa.array(rows[low:high] - start)), facts.slice(low, high - low)
+                some = facts.slice(low, high - low)
+                group = file.read_row_group(index, columns=names, use_threads=False).take(
+                    pa.array(rows[low:high] - start))
                 if edits is None:
-                    yield from _by_home(work, some, _lists(_minima(mine["minima"])))
+                    yield from _by_partition(work, some, _lists(_minima(group["minima"])))
                 else:
-                    own = edits.take(pa.array(rows[low:high]))
-                    texts = EditedTexts.of(mine["text"], own, mine["n_bytes"].to_numpy())
-                    yield from _by_home(work, some, _shingle_lists(config, work, texts.texts, some))
+                    texts = EditedTexts.of(group["text"], edits.take(pa.array(rows[low:high])),
+                                           group["n_bytes"].to_numpy())
+                    yield from _by_partition(work, some, _shingle_lists(config, work, texts.texts, some))
             start = end
 
 
@@ -99,17 +102,18 @@ def _behind(minima: npt.NDArray[np.uint64], values: npt.NDArray[np.uint64],
             ends: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Lists with a row of minima before the values of each."""
     n, n_minima = minima.shape
-    whole = np.empty(len(values) + minima.size, np.uint64)
+    merged = np.empty(len(values) + minima.size, np.uint64)
     starts = ends + np.arange(n + 1, dtype=np.int64) * n_minima
-    whole[starts[:-1, None] + np.arange(n_minima)] = minima
-    whole[np.arange(len(values)) + np.repeat(np.arange(1, n + 1) * n_minima, np.diff(ends))] = values
-    return whole, starts
+    merged[starts[:-1, None] + np.arange(n_minima)] = minima
+    merged[np.arange(len(values)) + np.repeat(np.arange(1, n + 1) * n_minima, np.diff(ends))] = values
+    return merged, starts
 
 
-def _by_home(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> Iterator[pa.Table]:
+def _by_partition(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> Iterator[pa.Table]:
     part = pa.array(np.full(len(facts), part_key(work.task.name), np.uint64))
-    table = pa.table({"partition": facts["home"], "part": part, "row": facts["row"], "order": facts["order"],
-                      "order_low": facts["order_low"], "doc_id": facts["doc_id"], "shingles": lists})
-    homes = column(facts, "home")
-    for partition in np.unique(homes):
-        yield table.filter(pa.array(homes == partition))
+    table = pa.table({
+        "partition": facts["component_partition"], "part": part, "row": facts["row"], "order": facts["order"],
+        "order_low": facts["order_low"], "doc_id": facts["doc_id"], "shingles": lists})
+    numbers = column(facts, "component_partition")
+    for partition in np.unique(numbers):
+        yield table.filter(pa.array(numbers == partition))

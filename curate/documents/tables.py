@@ -86,7 +86,7 @@ def table_documents(file: SourceFile, language: str | None, report: Callable[[in
         if doc_ids is None or doc_ids.null_count:
             made = row_ids(file.source, file.origin_path, numbers)
             doc_ids = made if doc_ids is None else pc.coalesce(doc_ids, made)
-        text, urls = without_nul(rows.text.fill_null("")), without_nul(rows.urls)
+        text, urls = rows.text.fill_null(""), without_nul(rows.urls)  # spans are bytes of the text as the table has it
         columns = {
             "doc_id": doc_ids, "record_id": without_nul(rows.ids), "source": pa.repeat(pa.scalar(file.source), n),
             "url": urls, "host": hosts_of(urls), "date": rows.dates,

@@ -45,7 +45,7 @@ def _every_source_keeps_some(view: View) -> None:
 
 
 def _clean(view: View) -> Iterator[Task]:
-    decided = {"dedup": "dedup/decisions", "passages": "dedup/cuts", "substrings": "dedup/substrings",
+    decided = {"dedup": "dedup/decisions", "passages": "dedup/passage_decisions", "substrings": "dedup/substrings",
                "decontaminate": "decontaminate"}
     for task, inputs in documents_and(view, "select", "decisions", "select"):
         inputs |= {name: view.output(stage, task, "decisions") for name, stage in decided.items() if view.tasks(stage)}

@@ -13,8 +13,10 @@ from manifests.errors import RecipeError
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from curate.decontamination.config import DecontaminationConfig
-    from curate.decontamination.standalone import BenchmarkTables, Contamination
+    from pipelines.verbs import VerbRun
 
 
 def decontaminate_command(
@@ -37,16 +39,26 @@ def decontaminate_command(
 ) -> None:
     """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out decisions
 
-    GPT-3's rule. Each part has the id, `keep`, `reason`, `cuts` (what matched: start, end, benchmark, item) and
-    `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts touch."""
+    GPT-3's rule. Each part has the id, `keep`, `reason`, `removed_spans` (what matched: start, end, benchmark,
+    item) and `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts
+    touch."""
+    from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
 
     rules = {"ngram": ngram, "window": window, "min_piece": min_piece, "max_pieces": max_pieces,
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
-    done = _decontaminate(config, files, out, (id_column, text_column))
-    for error in done.failures:
-        print(f"curate: {error}", file=sys.stderr)
-    emit(form, done.facts(), lambda: _sentences(done))
+    paths = find_files(files)
+    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
+              "decontaminate": config.model_dump(mode="json")}
+    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate"]) as done:
+        for record in done.view.tasks("decontaminate/index"):
+            for damage in record.damage:
+                print(f"{damage.where}: {damage.what}", file=sys.stderr)
+        facts = _publish(done, out, (id_column, text_column))
+        for error in done.failures:
+            print(f"curate: {error}", file=sys.stderr)
+    emit(form, facts, lambda: _sentences(facts))
     raise typer.Exit(1 if done.failures else 0)
 
 
@@ -76,54 +88,38 @@ def _selection(setting: str, names: list[str]) -> tuple[str, tuple[str, ...]]:
     return name, tuple(f.strip() for f in listed.split(",") if f.strip())
 
 
-class _Log:
-    """An account kept on stderr."""
-
-    def count(self, name: str, n: int = 1) -> None:
-        """Nothing: the report counts items."""
-
-    def report_damage(self, where: str, what: str) -> None:
-        """Name a line that was skipped."""
-        print(f"{where}: {what}", file=sys.stderr)
-
-
-def _decontaminate(config: DecontaminationConfig, files: list[str], out: str, columns: tuple[str, str]
-                   ) -> Contamination:
-    from curate.decontamination.standalone import decontaminate_texts
+def _publish(done: VerbRun, out: str, columns: tuple[str, str]) -> dict[str, Any]:
+    """Write the decisions of every file and the report; returns what came of it."""
+    from curate.decontamination.own_files import own_decisions, own_report
     from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import id_column_of, read_texts
-    from pipelines.inputs import find_files, part_names
+    from manifests.storage import replacing
+    from manifests.tables import read_table, write_table
+    from pipelines.cli.texts import id_column_of
 
-    sets = _read_benchmarks(config)
-    paths = find_files(files)
-    names = ColumnNames(id=columns[0], text=columns[1])
-    parts: dict[str, Any] = {part: (id_column_of(path, names), ((r.ids, r.text) for r in read_texts(path, names)))
-                             for path, part in zip(paths, part_names(paths), strict=True)}
-    os.makedirs(out, exist_ok=True)
-    return decontaminate_texts(config, sets, parts, out)
+    def write(name: str, table: pa.Table) -> None:
+        with replacing(os.path.join(out, name)) as staged:
+            write_table(staged, table.schema, [table])
 
-
-def _read_benchmarks(config: DecontaminationConfig) -> BenchmarkTables:
-    from curate.decontamination.overlap import read_grams
-    from curate.decontamination.report import read_benchmarks
-    from curate.decontamination.standalone import BenchmarkTables
-
-    paths = [b.path for b in config.benchmarks]
-    items, item_grams = read_benchmarks(config, paths, _Silent())
-    return BenchmarkTables(read_grams(config, paths, _Log()), items, item_grams)
-
-
-class _Silent(_Log):
-    """The same lines are read twice, and named once."""
-
-    def report_damage(self, where: str, what: str) -> None:
-        """Nothing."""
+    documents = dict(done.outputs("extract", "documents"))
+    for file, path in done.outputs("decontaminate", "decisions"):
+        id_column = id_column_of(file.path, ColumnNames(id=columns[0], text=columns[1]))
+        write(file.part, own_decisions(id_column, read_table(path), read_table(documents[file], ["record_id"])))
+    report = [done.view.output("decontaminate/report", "report", role) for role in ("items", "benchmarks")]
+    items, benchmarks = (read_table(done.storage.path(ref.paths[0])) for ref in report)
+    write("report/items.parquet", own_report(items, list(documents.values())))
+    write("report/benchmarks.parquet", benchmarks)
+    counters = done.view.counters("decontaminate")
+    return {"documents": counters["documents"], "documents_contaminated": counters["documents_contaminated"],
+            "bytes": counters["bytes_in"], "bytes_kept": counters["bytes_kept"],
+            "dropped": {name.removeprefix("dropped_"): n for name, n in counters.items()
+                        if name.startswith("dropped_") and n},
+            "benchmarks": benchmarks.to_pylist()}
 
 
-def _sentences(done: Contamination) -> str:
+def _sentences(facts: dict[str, Any]) -> str:
     from curate.decontamination.report import report_lines
 
-    lines = [f"{done.documents:,} documents, {done.documents_contaminated:,} with cuts; {done.bytes / 1e6:,.1f} MB, "
-             f"{done.bytes_kept / 1e6:,.1f} MB kept"]
-    lines += [f"  {reason:<40} {n:,}" for reason, n in sorted(done.dropped.items())]
-    return "\n".join([*lines, "", *report_lines(done.benchmarks)])
+    lines = [f"{facts['documents']:,} documents, {facts['documents_contaminated']:,} with removed spans; "
+             f"{facts['bytes'] / 1e6:,.1f} MB, {facts['bytes_kept'] / 1e6:,.1f} MB kept"]
+    lines += [f"  {reason:<40} {n:,}" for reason, n in sorted(facts["dropped"].items())]
+    return "\n".join([*lines, "", *report_lines(facts["benchmarks"])])

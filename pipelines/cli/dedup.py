@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manifests.errors import InputError, RecipeError
-from manifests.storage import is_local
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
+
+    import pyarrow as pa
 
     from curate.dedup.config import DedupRecipe
-    from curate.dedup.standalone import Earlier, Outcome, Texts
-    from curate.sources.columns import RankedColumns, TextRows
+    from curate.dedup.files.own_decisions import Decided, OwnIds
+    from pipelines.verbs import VerbFile, VerbRun
 
 
 def dedup_command(
@@ -29,15 +31,15 @@ def dedup_command(
     urls: Annotated[str | None, typer.Option(metavar="RULE", help=(
         "One row of each canonical URL, from column `url`: the latest, the longest, or the first."))] = None,
     paragraphs: Annotated[bool, typer.Option("--paragraphs", help=(
-        "Cut paragraphs that stand in an earlier place, as CCNet does."))] = False,
+        "Cut paragraphs that occur earlier, as CCNet does."))] = False,
     sentences: Annotated[bool, typer.Option("--sentences", help=(
-        "Cut spans of three sentences that stand in an earlier place, as C4 does."))] = False,
+        "Cut spans of three sentences that occur earlier, as C4 does."))] = False,
     bloom: Annotated[bool, typer.Option("--bloom", help=(
         "Cut paragraphs and drop rows whose 13-grams were seen, by a Bloom filter, as DCLM does."))] = False,
     min_left_bytes: Annotated[int, typer.Option(min=0, help=(
         "A row that lost paragraphs or sentences is dropped where fewer bytes are left."))] = 0,
     substrings: Annotated[bool, typer.Option("--substrings", help=(
-        "Cut passages that stand elsewhere too, byte for byte; all but the first."))] = False,
+        "Cut passages that occur elsewhere too, byte for byte; all but the first."))] = False,
     min_bytes: Annotated[int, typer.Option(min=16, max=100_000, help="Shortest passage, in UTF-8 bytes.")] = 100,
     cut: Annotated[str, typer.Option(help="repeats: the first of equal passages stays; all: none does.")] = "repeats",
     threshold: Annotated[float, typer.Option(min=0.05, max=0.99, help="Jaccard similarity that removes.")] = 0.8,
@@ -45,8 +47,8 @@ def dedup_command(
     ngram: Annotated[int, typer.Option(min=1, max=64, help="Words or characters a shingle.")] = 5,
     verify: Annotated[str, typer.Option(help="exact, or signatures: without comparing texts.")] = "exact",
     survivor_order: Annotated[str, typer.Option(metavar="KEYS", help=(
-        "What stays of two duplicates, with commas: source (the file given first), quality, length, date. Then the "
-        "first row."))] = "source",
+        "What stays of two duplicates, with commas: quality, length, date, position (the file given first, then the "
+        "first row). Position decides between equals."))] = "position",
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
@@ -64,107 +66,159 @@ def dedup_command(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Mark duplicates in files: curate dedup old.parquet new.jsonl --out decisions --threshold 0.8
+    """Find duplicates in files: curate dedup old.parquet new.jsonl --out decisions --threshold 0.8
 
     Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
     input order. No row is removed but for a kept one that is as similar as the threshold asks. --paragraphs,
-    --sentences, --bloom and --substrings add `cuts`: start and end in UTF-8 bytes, kind, and the row that has the
-    passage first; --apply writes what is left of the text, and every other column."""
-
-    from curate.dedup.standalone import deduplicate
-
-    if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
-    every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
-    fields: dict[str, Any] = {"exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold,
-              "shingles": shingles, "ngram": ngram, "verify": verify,
-              "paragraphs": {} if paragraphs else None, "sentences": {} if sentences else None,
-              "bloom": {} if bloom else None, "min_left_bytes": min_left_bytes,
-              "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0,
-              "substrings": {"min_bytes": min_bytes, "cut": cut} if substrings else None}
-    settings = _settings(fields, config)
-    settings = settings.model_copy(update={"keep_index": keep_index or settings.keep_index})
-    earlier = _earlier(against or [], settings)
-    names = _columns(settings, id_column, text_column, date_column, quality_column)
-    outcome = deduplicate(_texts(files, names, _needed(settings)), settings, out, workers, apply, earlier)
-    for error in outcome.failures:
-        print(f"curate: {error}", file=sys.stderr)
-    facts = _facts(outcome)
-    emit(form, facts, lambda: _sentences(facts, out))
-    raise typer.Exit(1 if outcome.failures else 0)
-
-
-def _settings(fields: dict[str, Any], path: str | None) -> DedupRecipe:
+    --sentences, --bloom and --substrings add `removed_spans`: start and end in UTF-8 bytes, kind, and the row that has
+    the passage first; --apply writes what is left of the text, and every other column."""
     from curate.dedup.config import DedupRecipe
+    from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
 
-    if path is not None:
-        fields = read_yaml(path, "--config")
-    return checked(DedupRecipe, fields, "dedup", "docs/recipe.md lists what dedup takes")
-
-
-def _earlier(roots: list[str], settings: DedupRecipe) -> list[Earlier]:
-    from curate.dedup.index import check_index, index_folder
-    from curate.dedup.standalone import Earlier
-    from manifests.storage import Storage
-    from manifests.tasks import MANIFEST
-
-    found = []
-    for number, root in enumerate(roots):
-        folder = Storage(index_folder(root, f"--against {root}"))
-        names = [n for n in folder.list("") if n.endswith(".parquet") and n != MANIFEST]
-        check_index(folder.path(names[0]), settings, f"--against {root}")
-        found += [Earlier(root, number, folder.path(name)) for name in names]
-    return found
-
-
-def _columns(settings: DedupRecipe, id_column: str, text_column: str, date: str, quality: str) -> RankedColumns:
-    """Which columns are read: dates and scores where something asks for them."""
-    from curate.sources.columns import RankedColumns
-
-    order = {key.value for key in settings.survivor_order}
-    dated = "date" in order or settings.urls in ("latest", "first")
-    return RankedColumns(id=id_column, text=text_column, date=date if dated else None,
-                         quality=quality if "quality" in order else None)
-
-
-def _needed(settings: DedupRecipe) -> set[str]:
-    """Which of dates and quality every file must have: what was asked for, not what a rule takes where it is."""
-    asked = settings.survivor_order if "survivor_order" in settings.model_fields_set else ()
-    return {key.value for key in asked} & {"date", "quality"} | ({"date"} if settings.urls == "latest" else set())
+    every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
+    fields: dict[str, Any] = {
+        "exact": exact or every, "near": minhash or every, "urls": urls, "threshold": threshold, "shingles": shingles,
+        "ngram": ngram, "verify": verify, "paragraphs": {} if paragraphs else None,
+        "sentences": {} if sentences else None, "bloom": {} if bloom else None, "min_left_bytes": min_left_bytes,
+        "survivor_order": [key.strip() for key in survivor_order.split(",")], "max_removed_fraction": 1.0,
+        "substrings": {"min_bytes": min_bytes, "cut": cut} if substrings else None}
+    if config is not None:
+        fields = read_yaml(config, "--config")
+    asked = checked(DedupRecipe, fields, "dedup", "docs/recipe.md lists what dedup takes")
+    settings = _by_position(asked, keep_index, against or [])
+    if not settings.is_on:
+        raise RecipeError("asks for nothing", where=f"--config {config}", hint="set exact, near, or another rule")
+    paths = find_files(files)
+    columns = _columns(settings, id_column, text_column, date_column, quality_column)
+    recipe = {"sources": {SOURCE: files_source(paths, **columns)}, "dedup": settings.model_dump(mode="json")}
+    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], workers) as done:
+        for file, path in done.outputs("extract", "documents"):
+            _check_needed(asked, file.path, path, columns)
+        facts = _publish(done, out, settings, (id_column, text_column), apply)
+        if settings.keep_index:
+            done.publish(os.path.join(out, "index"), "dedup/index", "index")
+        for error in done.failures:
+            print(f"curate: {error}", file=sys.stderr)
+    emit(form, facts, lambda: _sentences(facts, out))
+    raise typer.Exit(1 if done.failures else 0)
 
 
-def _texts(patterns: list[str], names: RankedColumns, needed: set[str]) -> list[Texts]:
+def _by_position(settings: DedupRecipe, keep_index: bool, against: list[str]) -> DedupRecipe:
+    """The settings with survivor order as a command has it: what is equal by other keys is decided by position, which
+    `source` stands for."""
+    keys = ["position" if key == "source" else str(key) for key in settings.survivor_order]
+    keys = [*keys, "position"]
+    fields = {"survivor_order": keys[: keys.index("position") + 1], "against": against or settings.against,
+              "keep_index": keep_index or settings.keep_index}
+    return type(settings).model_validate({**settings.model_dump(mode="json"), **fields})
+
+
+def _columns(settings: DedupRecipe, id_column: str, text_column: str, date: str, quality: str) -> dict[str, str]:
+    """Which columns are read, as a source names them: dates and scores where something asks for them."""
+    columns = {"id_column": id_column, "text_column": text_column}
+    if "date" in settings.survivor_order or settings.urls in ("latest", "first"):
+        columns["date_column"] = date
+    if "quality" in settings.survivor_order:
+        columns["quality_column"] = quality
+    return columns
+
+
+def _check_needed(asked: DedupRecipe, path: str, documents: str, columns: dict[str, str]) -> None:
+    """Raise InputError where a file has no date or score in any row, and it was asked for by name."""
+    from manifests.tables import read_table
+
+    keys = set(asked.survivor_order if "survivor_order" in asked.model_fields_set else ())
+    needed = {use for use in ("date", "quality") if use in keys} | ({"date"} if asked.urls == "latest" else set())
+    for use in sorted(needed):
+        values = read_table(documents, ["quality_score" if use == "quality" else use]).column(0)
+        if values.null_count == len(values):
+            raise InputError(f"has no {use} under {columns[f'{use}_column']!r} in any row", where=path,
+                             hint=f"name the column by --{use}-column")
+
+
+def _publish(done: VerbRun, out: str, settings: DedupRecipe, columns: tuple[str, str], apply: bool) -> dict[str, Any]:
+    """Write the decisions of every file, with `apply` its kept rows too, and the report; returns what came of it."""
     from functools import partial
 
-    from curate.dedup.standalone import Texts
+    from curate.dedup.files.kept_rows import kept_groups, kept_rows
+    from curate.dedup.files.own_decisions import own_boilerplate, own_decisions
+    from curate.sources.columns import ColumnNames
+    from manifests.tables import read_table
     from pipelines.cli.texts import id_column_of
-    from pipelines.inputs import find_files, part_names
 
-    paths = find_files(patterns)
-    return [Texts(path, part, id_column_of(path, names), partial(_told, path, names, needed), path, names.text)
-            for path, part in zip(paths, part_names(paths), strict=True)]
+    decided = _decided(done)
+    own = _own_ids(done, list(decided.values()), len(settings.against))
+    totals, dropped = Counter[str](), Counter[str]()
+    for file, documents in done.outputs("extract", "documents"):
+        own_rows, facts = decided[file], read_table(documents, ["record_id", "n_bytes"])
+        id_column = id_column_of(file.path, ColumnNames(id=columns[0], text=columns[1]))
+        table = own_decisions(id_column, own_rows, facts["record_id"], own, settings.against)
+        _write(os.path.join(out, file.part), table.schema, [table])
+        keep, sizes = own_rows.decisions["keep"], facts["n_bytes"].to_numpy()
+        totals.update(documents=len(table), kept=int(keep.to_numpy().sum()), bytes=int(sizes.sum()),
+                      kept_bytes=int(own_rows.bytes_left(sizes)[keep.to_numpy()].sum()))
+        dropped.update(reason for reason in table["reason"].to_pylist() if reason is not None)
+        if apply:
+            groups = partial(kept_groups, documents, keep, own_rows.edits)
+            _write(os.path.join(out, "kept", file.part), *kept_rows(file.path, (id_column, columns[1]), groups))
+    if settings.passages:
+        report = own_boilerplate(_reported(done), own)
+        _write(os.path.join(out, "report", "boilerplate.parquet"), report.schema, [report])
+    return {**{name: totals[name] for name in ("documents", "kept", "bytes", "kept_bytes")},
+            "dropped": dict(sorted(dropped.items())), "counters": _counters(done)}
 
 
-def _told(path: str, names: RankedColumns, needed: set[str]) -> Iterator[TextRows]:
-    from pipelines.cli.texts import read_texts
+def _decided(done: VerbRun) -> dict[VerbFile, Decided]:
+    from curate.dedup.files.own_decisions import Decided
 
-    n = 0
-    found: set[str] = set()
-    for rows in read_texts(path, names):
-        n += len(rows)
-        found |= {use for use, column in (("date", rows.dates), ("quality", rows.quality))
-                  if column is not None and column.null_count < len(column)}
-        yield rows
-    for use in sorted(needed - found):
-        raise InputError(f"has no {use} under {getattr(names, use)!r} in any row", where=path,
-                         hint=f"name the column by --{use}-column")
-    print(f"{path}: {n:,} documents", file=sys.stderr)
+    stages = [s for s in ("dedup/passage_decisions", "dedup/substrings") if done.view.tasks(s)]
+    later = [dict(done.outputs(stage, "decisions")) for stage in stages]
+    return {file: Decided.of(path, [paths[file] for paths in later])
+            for file, path in done.outputs("dedup/decisions", "decisions")}
 
 
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    return {"documents": outcome.documents, "kept": outcome.kept, "bytes": outcome.bytes,
-            "kept_bytes": outcome.kept_bytes, "dropped": dict(sorted(outcome.dropped.items())),
-            "counters": outcome.counters}
+def _reported(done: VerbRun) -> list[str]:
+    """The boilerplate of every file, where paragraphs are compared."""
+    stage = "dedup/passage_decisions"
+    return [path for _, path in done.outputs(stage, "boilerplate")] if done.view.tasks(stage) else []
+
+
+def _own_ids(done: VerbRun, decided: list[Decided], n_runs: int) -> OwnIds:
+    """The user's ids of every document that is named as a survivor, or in the report."""
+    from curate.dedup.files.own_decisions import OwnIds
+    from curate.dedup.stages import AGAINST_INPUT
+    from manifests.tables import one_array, read_table
+
+    pages = [one_array(read_table(path, ["doc_id"])["doc_id"]) for path in _reported(done)]
+    here = OwnIds.of([*(d.named() for d in decided), *pages],
+                     (path for _, path in done.outputs("extract", "documents")), "record_id")
+    earlier = [OwnIds.of([d.named(run) for d in decided],
+                         (file.path for file in done.view.files[f"{AGAINST_INPUT}{run}"]), "own_id")
+               for run in range(n_runs)]
+    return OwnIds(here, earlier)
+
+
+def _write(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    from manifests.storage import replacing
+    from manifests.tables import write_table
+
+    with replacing(path) as staged:
+        write_table(staged, schema, tables)
+
+
+_COUNTED = ("documents_cut", "removed_spans", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",
+            "pairs_accepted", "components", "full_buckets", "largest_component", "documents_without_words",
+            "paragraphs_removed", "sentences_removed", "removed_spans_bloom", "boilerplate", "filter_bytes",
+            "false_positives_per_million")
+
+
+def _counters(done: VerbRun) -> dict[str, int]:
+    total = Counter[str]()
+    for stage in done.view.done_stages():
+        if stage.startswith("dedup/"):
+            total.update({name: n for name, n in done.view.counters(stage).items() if name in _COUNTED})
+    return dict(sorted(total.items()))
 
 
 def _sentences(facts: dict[str, Any], out: str) -> str:
@@ -173,14 +227,14 @@ def _sentences(facts: dict[str, Any], out: str) -> str:
              f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
     lines += [f"  {reason:<20} {n:,}" for reason, n in facts["dropped"].items()]
     counters = facts["counters"]
-    kinds = {"paragraphs_cut": "paragraphs", "sentences_cut": "spans of sentences",
-             "cuts_bloom": "paragraphs by n-grams", "cuts": "passages"}
+    kinds = {"paragraphs_removed": "paragraphs", "sentences_removed": "spans of sentences",
+             "removed_spans_bloom": "paragraphs by n-grams", "removed_spans": "passages"}
     if "documents_cut" in counters:
-        told = ", ".join(f"{counters[name]:,} {kind}" for name, kind in kinds.items() if counters.get(name))
-        lines.append(f"  cut out of {counters['documents_cut']:,} documents: {told or 'nothing'}; "
+        removed = ", ".join(f"{counters[name]:,} {kind}" for name, kind in kinds.items() if counters.get(name))
+        lines.append(f"  removed from {counters['documents_cut']:,} documents: {removed or 'nothing'}; "
                      f"{counters['bytes_cut'] / 1e6:,.2f} MB")
     if counters.get("boilerplate"):
-        lines.append(f"  {counters['boilerplate']:,} paragraphs stand on many pages of one host: "
+        lines.append(f"  {counters['boilerplate']:,} paragraphs occur on many pages of one host: "
                      f"{os.path.join(out, 'report', 'boilerplate.parquet')}")
     if counters.get("oversize_buckets"):
         lines.append(f"  {counters['oversize_buckets']:,} oversize buckets, "

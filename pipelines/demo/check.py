@@ -123,17 +123,18 @@ def _load(run: Path, web: Path) -> _Tables:
     exclusions = _outputs(run, "extract", "exclusions", ["url", "reason"])
     select = _outputs(run, "select", "decisions", ["doc_id", "keep"]).rename({"keep": "selected"})
     dedup = _outputs(run, "dedup/decisions", "decisions", ["doc_id", "keep", "reason", "duplicate_of"])
-    cuts = _outputs(run, "decontaminate", "decisions", ["doc_id", "cuts"])
+    removed = _outputs(run, "decontaminate", "decisions", ["doc_id", "removed_spans"])
     clean = _outputs(run, "clean", "documents", ["doc_id", "parent_id", "url", "text"])
-    n_cuts = cuts.select("doc_id", n_cuts=pl.col("cuts").list.len())
+    n_removed = removed.select("doc_id", n_removed_spans=pl.col("removed_spans").list.len())
     marked = dedup.select("doc_id", unique="keep", removed=pl.col("duplicate_of").is_not_null())
     pages = (truth.join(documents.drop("text").unique("url", keep="first", maintain_order=True), on="url", how="left")
              .join(exclusions.unique("url", keep="first", maintain_order=True), on="url", how="left")
              .join(select, on="doc_id", how="left").join(marked, on="doc_id", how="left")
-             .join(n_cuts, on="doc_id", how="left")
+             .join(n_removed, on="doc_id", how="left")
              .with_columns(in_clean=pl.col("url").is_in(clean["url"].drop_nulls().unique().to_list()),
                            extracted=pl.col("doc_id").is_not_null())
-             .with_columns(pl.col("selected", "unique", "removed").fill_null(False), pl.col("n_cuts").fill_null(0)))
+             .with_columns(pl.col("selected", "unique", "removed").fill_null(False),
+                           pl.col("n_removed_spans").fill_null(0)))
     partner = pages.select(of_url="url", of_selected="selected", of_unique="unique")
     questions = pl.read_ndjson((web / "benchmarks" / "demo_questions.jsonl.gz").read_bytes())
     packed = _table(run / "packed" / "manifest.parquet", ["split", "path", "n_rows", "row_length"])
@@ -157,7 +158,7 @@ def _count(pages: pl.DataFrame, kind: Kind, left: set[str]) -> KindCount:
         Kind.ORIGINAL: (pl.col("selected"), pl.col("in_clean") | pl.col("removed")),
         Kind.EXACT: (both, one_gone),
         Kind.NEAR: (both & (pl.col("jaccard") >= SURE_JACCARD), one_gone),
-        Kind.CONTAMINATED: (pl.col("unique"), (pl.col("n_cuts") > 0) & ~pl.col("url").is_in(list(left))),
+        Kind.CONTAMINATED: (pl.col("unique"), (pl.col("n_removed_spans") > 0) & ~pl.col("url").is_in(list(left))),
         Kind.FOREIGN: (pl.lit(True), pl.col("reason").eq_missing(ExtractReason.LANGUAGE)),
         Kind.TRUNCATED: (pl.lit(True), ~pl.col("extracted"))}
     expected, found = rules.get(kind, (pl.lit(True), ~pl.col("in_clean")))
@@ -193,7 +194,7 @@ def _false_removals(tables: _Tables) -> tuple[int, int]:
 def _contamination_goals(tables: _Tables, left: set[str]) -> list[Goal]:
     planted = tables.pages.filter(pl.col("kind") == Kind.CONTAMINATED)
     reached = planted.filter("unique")
-    cut = len(reached.filter(pl.col("n_cuts") > 0))
+    cut = len(reached.filter(pl.col("n_removed_spans") > 0))
     return [Goal("planted questions cut", "all", f"{cut} of {len(reached)} pages", cut == len(reached) > 0),
             Goal("clean documents with a question's 13-gram", "0", str(len(left)), not left)]
 

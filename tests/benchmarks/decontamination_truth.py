@@ -1,7 +1,7 @@
 """Leaks planted into real texts: whether every one is cut, and whether every cut is a leak, by plain Python.
 
 A leak is a run of 13 to 40 words of a benchmark's item, as a site would quote it: other case, other spacing, quotation
-decisions. It is put between two words of a text; some leaks stand in several texts, none in more than `max_documents`.
+marks. It is put between two words of a text; some leaks stand in several texts, none in more than `max_documents`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.decontamination.config import Benchmark, DecontaminationConfig
 from curate.decontamination.items import read_items
-from curate.decontamination.overlap import read_grams
-from curate.decontamination.report import read_benchmarks
-from curate.decontamination.standalone import BenchmarkTables, decontaminate_texts
 from tests.unit.curate.decontamination.test_decisions import words
+from tests.verbs import verb, write_lines
 
 FIELDS = {"lambada_openai": ("context", "continuation"), "winogrande": ("context_options", "continuation"),
           "piqa": ("query", "choices"), "gsm8k": ("context",), "human_eval": ("prompt",)}
@@ -111,27 +108,27 @@ def _quoted(chance: random.Random, text: str) -> str:
 def measure(texts: Sequence[str], data: Path, out: Path) -> Truth:
     """Plant leaks in texts, decontaminate them, and look at every mark with plain Python."""
     config = benchmarks_of(data)
-    paths = [b.path for b in config.benchmarks]
     items = {(b.name, i): t for b in config.benchmarks for i, t in read_items(b, b.path, Quiet())}
     mixed, leaks = plant(texts, items)
-    ids = pa.array([str(i) for i in range(len(mixed))])
-    sets = BenchmarkTables(read_grams(config, paths, Quiet()), *read_benchmarks(config, paths, Quiet()))
-    batches = [(ids.slice(i, 500), pa.array(mixed[i : i + 500], pa.large_string())) for i in range(0, len(mixed), 500)]
-    decontaminate_texts(config, sets, {"part-0.parquet": ("id", batches)}, str(out))
+    rows = [{"id": str(i), "text": t} for i, t in enumerate(mixed)]
+    arguments = ["decontaminate", write_lines(out / "in/0.jsonl", rows)]
+    for b in config.benchmarks:
+        arguments += ["--benchmarks", b.path, "--fields", f"{b.name}={','.join(b.fields)}"]
+    verb(*arguments, "--out", str(out / "out"))
     truth = Truth(planted=len(leaks))
-    for i, mark in enumerate(pq.read_table(out / "part-0.parquet").to_pylist()):
+    for i, row in enumerate(pq.read_table(out / "out/part-0.parquet").to_pylist()):
         raw = mixed[i].encode()
         if i in leaks:
-            left = [grams(raw[p["start"] : p["end"]].decode()) for p in mark["pieces"]]
-            truth.missed += bool(grams(leaks[i]) & set[tuple[str, ...]]().union(*left)) or not mark["cuts"]
-        for cut in mark["cuts"]:
+            left = [grams(raw[p["start"] : p["end"]].decode()) for p in row["pieces"]]
+            truth.missed += bool(grams(leaks[i]) & set[tuple[str, ...]]().union(*left)) or not row["removed_spans"]
+        for cut in row["removed_spans"]:
             truth.cuts += 1
-            said = plain(raw[cut["start"] : cut["end"]].decode())
+            quoted = plain(raw[cut["start"] : cut["end"]].decode())
             known = grams(items[cut["benchmark"], cut["item"]])
-            truth.wrong += tuple(said[:13]) not in known or tuple(said[-13:]) not in known
-        if i not in leaks and mark["cuts"]:
-            truth.real.update({c["benchmark"] for c in mark["cuts"]})
-            first = mark["cuts"][0]
+            truth.wrong += tuple(quoted[:13]) not in known or tuple(quoted[-13:]) not in known
+        if i not in leaks and row["removed_spans"]:
+            truth.real.update({c["benchmark"] for c in row["removed_spans"]})
+            first = row["removed_spans"][0]
             truth.examples.append(f"{first['benchmark']} {first['item']}: "
                                   + " ".join(raw[first["start"] : first["end"]].decode().split())[:160])
     return truth

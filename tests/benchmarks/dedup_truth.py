@@ -16,17 +16,14 @@ import random
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Final
 
-import pyarrow as pa
-
-from curate.dedup.config import DedupConfig, SurvivorKey
-from curate.dedup.standalone import Texts, deduplicate
-from curate.sources.columns import TextRows
 from manifests.tables import read_table
+from tests.verbs import dedup
 
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0001)
 MIN_WORDS = 60
@@ -100,15 +97,15 @@ class Result:
         return self.found[low] / self.pairs[low]
 
 
-def measure(texts: Sequence[str], config: DedupConfig, folder: str) -> Result:
+def measure(texts: Sequence[str], settings: Mapping[str, Any], out: Path) -> Result:
     """Copies of every second text among all of them. texts: as of `unrelated`."""
     chance = random.Random(7)
     originals = {f"o{i}": t for i, t in enumerate(texts)}
     copies = {f"c{i}": edit(t, chance, chance.choice((0.03, 0.05, 0.08, 0.12, 0.17, 0.22, 0.3)))
               for i, t in enumerate(texts) if i % 2}
-    files = [_file(originals, "originals"), _file(copies, "copies")]
-    deduplicate(files, config, folder)
-    decisions = {r["id"]: r for f in files for r in read_table(f"{folder}/{f.part}").to_pylist()}
+    files = {name: [{"id": i, "text": t} for i, t in some.items()]
+             for name, some in (("originals", originals), ("copies", copies))}
+    decisions = {row["id"]: row for row in dedup(out, files, settings)[0]}
     sets = {i: grams(t) for i, t in {**originals, **copies}.items()}
     result = Result(lost=sum(not decisions[i]["keep"] for i in originals))
     for name in copies:
@@ -125,15 +122,8 @@ def measure(texts: Sequence[str], config: DedupConfig, folder: str) -> Result:
     return result
 
 
-def _file(texts: dict[str, str], name: str) -> Texts:
-    rows = TextRows(0, pa.array(list(texts.values()), pa.large_string()), pa.array(list(texts)),
-                    pa.nulls(len(texts), pa.string()))
-    return Texts(name, f"part-{name}.parquet", "id", lambda: [rows])
-
-
-def truth_config() -> DedupConfig:
-    """The defaults; originals stand before copies."""
-    return DedupConfig(survivor_order=(SurvivorKey.SOURCE,), max_removed_fraction=1.0)
+SETTINGS: Final = {"max_removed_fraction": 1.0}
+"""The defaults; originals come before copies."""
 
 
 def main() -> None:
@@ -144,7 +134,7 @@ def main() -> None:
     paths = sorted(Path(args.run, "extract", "crawl").glob("part-*.parquet"))
     texts = unrelated([t for p in paths for t in read_table(str(p), ["text"])["text"].to_pylist()], args.documents)
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(texts, truth_config(), folder)
+        result = measure(texts, SETTINGS, Path(folder, "out"))
     print(f"{len(texts):,} unrelated crawl texts, every second with an edited copy; threshold 0.8")
     print(f"{'exact Jaccard':<16}{'pairs':>8}{'found':>8}{'share':>8}")
     for low, high in pairwise(BINS):

@@ -35,11 +35,11 @@ def _table(out: Path, folder: str) -> pl.DataFrame:
 @pytest.mark.timeout(600)
 def test_what_is_cut_is_not_in_the_clean_corpus_and_is_told(cut_run: tuple[Path, Result]) -> None:
     out, result = cut_run
-    counters = result.view.counters("dedup/cuts")
-    assert counters["cuts_paragraph"] > 100
-    decisions = _table(out, "dedup/cuts")
+    counters = result.view.counters("dedup/passage_decisions")
+    assert counters["removed_spans_paragraph"] > 100
+    decisions = _table(out, "dedup/passage_decisions")
     assert decisions["keep"].sum() == counters["kept"]
-    kept = decisions.filter(pl.col("keep") & pl.col("repeats").is_not_null())
+    kept = decisions.filter(pl.col("keep") & pl.col("removed_spans").is_not_null())
     texts = {row["doc_id"]: row["text"].encode() for row in _table(out, "extract").filter(
         pl.col("doc_id").is_in(kept["doc_id"].implode())).iter_rows(named=True)}
     clean = {row["parent_id"] or row["doc_id"]: row for row in _table(out, "clean").iter_rows(named=True)}
@@ -48,17 +48,18 @@ def test_what_is_cut_is_not_in_the_clean_corpus_and_is_told(cut_run: tuple[Path,
         text = texts[row["doc_id"]]
         left = b"".join(text[e["start"] : e["end"]] for e in row["edits"])
         gone = bytearray(text)
-        for cut in row["repeats"]:
+        for cut in row["removed_spans"]:
             gone[cut["start"] : cut["end"]] = b"\x00" * (cut["end"] - cut["start"])
         assert left == gone.replace(b"\x00", b"")
         assert not left.endswith(b"\n")
         if row["doc_id"] in clean and clean[row["doc_id"]]["parent_id"] is None:
             assert clean[row["doc_id"]]["text"].encode() == left
-    one = next(row for row in kept.iter_rows(named=True) if any(c["duplicate_of"] for c in row["repeats"]))
-    (told,) = [d for d in explain(str(out), one["doc_id"].hex())[0].decisions if d.stage == "dedup/cuts"]
+    one = next(row for row in kept.iter_rows(named=True) if any(c["duplicate_of"] for c in row["removed_spans"]))
+    (told,) = [d for d in explain(str(out), one["doc_id"].hex())[0].decisions if d.stage == "dedup/passages"]
     assert told.verdict == "kept"
-    assert told.facts["repeated_passages"] == len(one["repeats"])
-    assert {bytes.fromhex(i) for i in told.facts["first_in"]} == {c["duplicate_of"] for c in one["repeats"]} - {None}
+    assert told.facts["repeated_passages"] == len(one["removed_spans"])
+    first_in = {c["duplicate_of"] for c in one["removed_spans"]} - {None}
+    assert {bytes.fromhex(i) for i in told.facts["first_in"]} == first_in
 
 
 @pytest.mark.timeout(600)
@@ -76,7 +77,7 @@ def test_partitions_change_no_clean_byte_and_a_rule_makes_no_signature_again(
     fresh = tmp_path / "fresh"
     run(recipe_of(small_web, *ON, "dedup.partitions=3", "dedup.min_left_bytes=0", "dedup.paragraphs={min_bytes: 30}"),
         str(fresh), Settings("inline", until="clean"))
-    for folder in ("dedup/cuts", "clean"):
+    for folder in ("dedup/passage_decisions", "clean"):
         mine, theirs = tree(out / folder), tree(fresh / folder)
         assert {k: v for k, v in mine.items() if "manifest" not in k} == {
             k: v for k, v in theirs.items() if "manifest" not in k}
@@ -84,8 +85,8 @@ def test_partitions_change_no_clean_byte_and_a_rule_makes_no_signature_again(
 
 @pytest.mark.timeout(900)
 @pytest.mark.slow
-@pytest.mark.parametrize(("place", "point"), [("dedup/passages", "staged"), ("dedup/passage_cuts", "named"),
-                                              ("dedup/bloom", "staged"), ("dedup/cuts", "named")])
+@pytest.mark.parametrize(("place", "point"), [("dedup/passages", "staged"), ("dedup/removed_spans", "named"),
+                                              ("dedup/bloom", "staged"), ("dedup/passage_decisions", "named")])
 def test_a_kill_in_each_step_ends_in_the_same_bytes(place: str, point: str, cut_run: tuple[Path, Result],
                                                     small_web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
     out = tmp_path / "run"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from curate.dedup.kernels.components import Nodes
 from curate.dedup.layout import repeated
 from curate.dedup.order import survivor_order
 from curate.dedup.signing import signatures
+from manifests.errors import StageError
 
 SETS = st.lists(st.frozensets(st.integers(0, 9), max_size=8), min_size=1, max_size=10)
 
@@ -88,43 +92,79 @@ def test_a_long_chain_and_a_star() -> None:
 def test_components_are_the_connected_ones(buckets: list[list[int]], beyond: int) -> None:
     nodes = Nodes(1201 + beyond)
     keys = np.repeat(np.arange(len(buckets)), [len(b) for b in buckets]).astype(np.uint64)
-    places = np.array([p for b in buckets for p in b], np.int64)
-    nodes.mark(places)
-    marked = sorted(set(places.tolist()))
-    assert nodes.number() == len(marked)
-    assert nodes.between(0, 1201).tolist() == marked
-    assert nodes.between(64, 700).tolist() == [p for p in marked if 64 <= p < 700]
-    nodes.unite(keys, places)
-    label = {p: i for i, p in enumerate(marked)}
-    for _ in marked:
+    indices = np.array([p for b in buckets for p in b], np.int64)
+    nodes.add(indices)
+    added = sorted(set(indices.tolist()))
+    assert nodes.number() == len(added)
+    assert nodes.between(0, 1201).tolist() == added
+    assert nodes.between(64, 700).tolist() == [p for p in added if 64 <= p < 700]
+    nodes.unite(keys, indices)
+    label = {p: i for i, p in enumerate(added)}
+    for _ in added:
         for bucket in buckets:
             least = min(label[p] for p in bucket)
             label.update(dict.fromkeys(bucket, least))
-    wanted = [label[p] for p in marked]
-    assert nodes.roots(np.array(marked, np.int64)).tolist() == wanted
-    assert nodes.places(np.arange(len(marked))).tolist() == marked
+    wanted = [label[p] for p in added]
+    assert nodes.roots(np.array(added, np.int64)).tolist() == wanted
+    assert nodes.indices(np.arange(len(added))).tolist() == added
     assert nodes.sizes() == (len(set(wanted)), max((wanted.count(r) for r in wanted), default=0))
 
 
+Fact = tuple[int, float, int, int, int, bytes]  # source, quality, length, date, position, id
+SIGN = {SurvivorKey.SOURCE: (0, 1), SurvivorKey.QUALITY: (1, -1), SurvivorKey.LENGTH: (2, -1),
+        SurvivorKey.DATE: (3, -1), SurvivorKey.POSITION: (4, 1)}
+
+
+def facts_of(rows: list[Fact]) -> tuple[dict[SurvivorKey, npt.NDArray[Any]], npt.NDArray[np.uint64]]:
+    ids = np.frombuffer(b"".join(r[5] for r in rows), ">u8").reshape(-1, 2).astype(np.uint64)
+    facts = {key: np.array([r[column] for r in rows]) for key, (column, _) in SIGN.items()}
+    facts[SurvivorKey.QUALITY] = facts[SurvivorKey.QUALITY].astype(np.float32)
+    return facts, ids
+
+
+def in_plain_order(rows: list[Fact], keys: Sequence[SurvivorKey]) -> list[int]:
+    def rank(i: int) -> tuple[float, ...]:
+        return tuple(SIGN[k][1] * rows[i][SIGN[k][0]] for k in keys)
+
+    return sorted(range(len(rows)), key=lambda i: (rank(i), rows[i][5], i))
+
+
+def facts(max_date: int, step: int = 1) -> st.SearchStrategy[list[Fact]]:
+    """Few values of each, so that later keys decide too. step: milliseconds that dates are whole numbers of."""
+    def some(top: int) -> st.SearchStrategy[int]:
+        return st.one_of(st.integers(0, 3), st.integers(0, top))
+
+    row = st.tuples(st.integers(0, 3), st.one_of(st.sampled_from([0.0, 0.5]), st.floats(0, width=32, allow_nan=False)),
+                    some(2**32 - 1), some(max_date).map(lambda n: n * step), some(2**30 - 1),
+                    st.binary(min_size=16, max_size=16))
+    return st.lists(row, min_size=1, max_size=20)
+
+
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1, width=32), st.integers(0, 2**32 - 1),
-                          st.integers(0, 2**47 - 1), st.binary(min_size=16, max_size=16)), min_size=1, max_size=20),
-       st.permutations(list(SurvivorKey)), st.integers(0, 4))
-def test_survivor_order_is_the_keys_in_turn_then_the_id(rows: list[tuple[int, float, int, int, bytes]],
-                                                        keys: list[SurvivorKey], n_keys: int) -> None:
-    ids = np.frombuffer(b"".join(r[4] for r in rows), ">u8").reshape(-1, 2).astype(np.uint64)
-    source, quality, length, date = (np.array([r[i] for r in rows]) for i in range(4))
-    facts = {SurvivorKey.SOURCE: source, SurvivorKey.QUALITY: quality.astype(np.float32),
-             SurvivorKey.LENGTH: length, SurvivorKey.DATE: date}
-    order = survivor_order(keys[:n_keys], facts, ids).tolist()
-    got = sorted(range(len(rows)), key=lambda i: (*order[i], rows[i][4], i))
-    sign = {SurvivorKey.SOURCE: (0, 1), SurvivorKey.QUALITY: (1, -1), SurvivorKey.LENGTH: (2, -1),
-            SurvivorKey.DATE: (3, -1)}
+@given(facts(2**47 - 1), st.permutations([k for k in SurvivorKey if k is not SurvivorKey.POSITION]), st.integers(0, 4))
+def test_survivor_order_is_the_keys_in_turn_then_the_id(rows: list[Fact], keys: list[SurvivorKey],
+                                                        n_keys: int) -> None:
+    known, ids = facts_of(rows)
+    order = survivor_order(keys[:n_keys], known, ids).tolist()
+    assert sorted(range(len(rows)), key=lambda i: (*order[i], rows[i][5], i)) == in_plain_order(rows, keys[:n_keys])
 
-    def place(i: int) -> tuple[float, ...]:
-        return tuple(sign[k][1] * rows[i][sign[k][0]] for k in keys[:n_keys])
 
-    assert got == sorted(range(len(rows)), key=lambda i: (place(i), rows[i][4], i))
+@settings(max_examples=150, deadline=None)
+@given(facts(2**34 - 1, 1000), st.permutations([k for k in SurvivorKey if k is not SurvivorKey.SOURCE]),
+       st.integers(1, 4))
+def test_survivor_order_with_positions(rows: list[Fact], keys: list[SurvivorKey], n_keys: int) -> None:
+    """Also where all four fill the two words, and dates count in seconds."""
+    known, ids = facts_of(rows)
+    order = survivor_order(keys[:n_keys], known, ids).tolist()
+    assert sorted(range(len(rows)), key=lambda i: (*order[i], rows[i][5], i)) == in_plain_order(rows, keys[:n_keys])
+
+
+def test_more_rows_than_positions_are_refused() -> None:
+    keys = [SurvivorKey.POSITION, SurvivorKey.QUALITY, SurvivorKey.LENGTH, SurvivorKey.DATE]
+    known, ids = facts_of([(0, 0.5, 1, 1, 2**30, b"x" * 16)])
+    assert len(survivor_order(keys[:3], known, ids)) == 1
+    with pytest.raises(StageError, match="1073741824 rows"):
+        survivor_order(keys, known, ids)
 
 
 @settings(max_examples=50, deadline=None)
@@ -154,7 +194,7 @@ def test_repeated(keys: list[int]) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6))
-def test_a_text_signs_alike_whatever_stands_beside_it(texts: list[str]) -> None:
+def test_a_text_signs_alike_whatever_is_beside_it(texts: list[str]) -> None:
     config = DedupConfig(n_permutations=16, n_bands=4, n_band_rows=4)
     together = signatures(pa.array(texts, pa.large_string()), config).to_pylist()
     assert together == [signatures(pa.array([t], pa.large_string()), config).to_pylist()[0] for t in texts]

@@ -1,4 +1,4 @@
-"""The rows of a user's own files that stay, with all their columns, and their text as the cuts leave it."""
+"""The rows of a user's own files that stay, with all their columns, and their text as deduplication leaves it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
+from curate.documents.tables import MAX_TEXT_BYTES
+from curate.edits.texts import EditedTexts
 from curate.sources.jsonl import line_blocks
 from curate.sources.kinds import detect_kind
 from curate.sources.parquet import BATCH_ROWS
@@ -16,33 +19,54 @@ from curate.sources.warc import Loss
 from manifests.errors import InputError
 from manifests.hashing import Int64
 from manifests.storage import open_read
-from manifests.tables import open_table
-
-MAX_LINE_BYTES: Final = 256 << 20
-Groups = Callable[[], Iterator["Kept"]]
+from manifests.tables import one_array, open_table, read_row_groups
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Neighbouring rows of a file. first_row: of all of them. rows: those that stay, int64, counted in the file. ids,
-    urls: string, text: large_string, as edited, of the rows that stay."""
+    """Rows of a file that stay. rows: int64, counted in the file, ascending. ids, urls: string, text: large_string, as
+    edited."""
 
-    first_row: int
     rows: Int64
     ids: pa.Array
     urls: pa.Array
     text: pa.Array
 
+    def __len__(self) -> int:
+        return len(self.rows)
 
-def kept_rows(path: str | None, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """(schema, tables) of the rows that stay of a file. path: a Parquet or JSON Lines file, read again in the pieces it
-    was read in; of any other, and of None, a row has its id, url and text. names: of the columns of ids and texts.
+    def slice(self, start: int, end: int) -> Kept:
+        """Those from one on and before another."""
+        length = end - start
+        return Kept(self.rows[start:end], self.ids.slice(start, length), self.urls.slice(start, length),
+                    self.text.slice(start, length))
+
+
+Groups = Callable[[], Iterator[Kept]]
+
+
+def kept_groups(documents: str, keep: pa.ChunkedArray, edits: pa.Array) -> Iterator[Kept]:
+    """The documents that stay of one file, a row group at a time. documents: the path of its document table. keep:
+    bool, edits: EDITS, of every document."""
+    first = 0
+    for group in read_row_groups(documents, ["record_id", "origin_offset", "url", "text", "n_bytes"]):
+        mask = one_array(keep.slice(first, len(group)))
+        stays = group.filter(mask)
+        text = EditedTexts.of(stays["text"], edits.slice(first, len(group)).filter(mask),
+                              stays["n_bytes"].to_numpy()).texts
+        yield Kept(stays["origin_offset"].to_numpy(), *map(one_array, (stays["record_id"], stays["url"], text)))
+        first += len(group)
+
+
+def kept_rows(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """(schema, tables) of the rows that stay of a file. path: a Parquet or JSON Lines file, which is read again; of any
+    other, and of None, a row has its id, url and text. names: of the columns of ids and texts.
 
     A field of JSON Lines whose values have no common type is a string of JSON."""
-    kind = detect_kind(path) if path is not None else ""
-    if path is not None and kind == "parquet":
+    kind = detect_kind(path)
+    if kind == "parquet":
         return _parquet(path, names[1], groups)
-    if path is not None and kind == "jsonl":
+    if kind == "jsonl":
         return _json_lines(path, names, groups)
     schema = pa.schema([(names[0], pa.string()), ("url", pa.string()), (names[1], pa.large_string())])
     return schema, (pa.table([g.ids, g.urls, g.text], schema=schema) for g in groups())
@@ -51,15 +75,15 @@ def kept_rows(path: str | None, names: tuple[str, str], groups: Groups) -> tuple
 def _parquet(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     with open_table(path) as file:
         schema = file.schema_arrow.remove_metadata()
-    place = schema.get_field_index(text)
-    plain = schema.field(place).type in (pa.string(), pa.large_string())
-    field = pa.field(text, schema.field(place).type if plain else pa.large_string())
-    schema = schema.set(place, field)
+    index = schema.get_field_index(text)
+    plain = schema.field(index).type in (pa.string(), pa.large_string())
+    field = pa.field(text, schema.field(index).type if plain else pa.large_string())
+    schema = schema.set(index, field)
 
     def tables() -> Iterator[pa.Table]:
-        for batch, group in _aligned(path, _batches(path), groups()):
-            table = batch.take(pa.array(group.rows - group.first_row))
-            yield table.set_column(place, field, group.text.cast(field.type)).cast(schema)
+        for first, batch, group in _aligned(path, _batches(path), groups()):
+            table = batch.take(pa.array(group.rows - first))
+            yield table.set_column(index, field, group.text.cast(field.type)).cast(schema)
 
     return schema, tables()
 
@@ -81,8 +105,8 @@ def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
 def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """Two readings: the first finds what type each field has."""
     fields: dict[str, pa.Field] = {}
-    for lines, group in _aligned(path, _lines(path), groups()):
-        for field in _frame(_picked(lines, group), None).schema:
+    for first, lines, group in _aligned(path, _lines(path), groups()):
+        for field in _frame(_picked(first, lines, group), None).schema:
             fields[field.name] = _common(fields.get(field.name), field)
     own_id, text = names
     fields[text] = pa.field(text, pa.large_string())
@@ -92,8 +116,8 @@ def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.S
     schema = pa.schema(list(fields.values()))
 
     def tables() -> Iterator[pa.Table]:
-        for lines, group in _aligned(path, _lines(path), groups()):
-            table = _frame(_picked(lines, group), schema, own_id if numbered else None)
+        for first, lines, group in _aligned(path, _lines(path), groups()):
+            table = _frame(_picked(first, lines, group), schema, own_id if numbered else None)
             if numbered:
                 table = table.set_column(schema.get_field_index(own_id), fields[own_id], group.ids)
             yield table.set_column(schema.get_field_index(text), fields[text], group.text)
@@ -104,7 +128,7 @@ def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.S
 def _lines(path: str) -> Iterator[tuple[int, list[bytes]]]:
     row = 0
     with open_read(path) as stream:
-        for block in line_blocks(stream, MAX_LINE_BYTES):
+        for block in line_blocks(stream, 4 * MAX_TEXT_BYTES + (1 << 20)):
             if isinstance(block, Loss):
                 row += block.offset
                 continue
@@ -112,16 +136,22 @@ def _lines(path: str) -> Iterator[tuple[int, list[bytes]]]:
             row += len(block)
 
 
-def _aligned(path: str, pieces: Iterator[tuple[int, Any]], groups: Iterator[Kept]) -> Iterator[tuple[Any, Kept]]:
-    for group in groups:
-        found = next((piece for first, piece in pieces if first == group.first_row), None)
-        if found is None:
-            raise InputError("has changed while it was read", where=path)
-        yield found, group
+def _aligned(path: str, blocks: Iterator[tuple[int, Any]], groups: Iterator[Kept]) -> Iterator[tuple[int, Any, Kept]]:
+    """(first row, block, kept rows in it) of every block of a file that has some. blocks: (first row, what has a
+    length). Raises InputError where a row is not there any more."""
+    waiting = next(groups, None)
+    for first, block in blocks:
+        while waiting is not None and (not len(waiting) or waiting.rows[0] < first + len(block)):
+            n = int(np.searchsorted(waiting.rows, first + len(block)))
+            if n:
+                yield first, block, waiting.slice(0, n)
+            waiting = waiting.slice(n, len(waiting)) if n < len(waiting) else next(groups, None)
+    if waiting is not None and len(waiting):
+        raise InputError("has changed while it was read", where=path)
 
 
-def _picked(lines: list[bytes], group: Kept) -> list[bytes]:
-    return [lines[row] for row in (group.rows - group.first_row).tolist()]
+def _picked(first: int, lines: list[bytes], group: Kept) -> list[bytes]:
+    return [lines[row] for row in (group.rows - first).tolist()]
 
 
 _JSON: Final = {b"curate.json": b"1"}  # on fields whose values have no common type

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from curate.text.strings import Offsets
 from curate.text.words import Hashes
-
-Indices = npt.NDArray[np.int64]
+from manifests.hashing import Int64
 
 ROUND_BYTES: Final = 1 << 28  # of sets that are compared before `release` is called
 
@@ -23,24 +22,24 @@ class Sets:
     """What nodes are compared by: values[starts[i]:ends[i]] of node i, numbered in survivor order.
 
     The first n_minima values are its signature, the rest its ascending shingle hashes. by_minima: all pairs are checked
-    by the share of equal minima, not only those with a settled node. settled: bool [n], nodes that stay whatever they
-    resemble: documents of an earlier run, of which only the signature is known."""
+    by the share of equal minima, not only those with a node that stays. stays: bool [n], nodes that stay whatever
+    they resemble: documents of an earlier run, of which only the signature is known."""
 
     values: Hashes
     starts: Offsets
     ends: Offsets
     n_minima: int = 0
     by_minima: bool = False
-    settled: npt.NDArray[np.bool_] | None = None
+    stays: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """survivor: int64 [n], -1 where kept. similarity: float64 [n]. pairs_left_out: how often a document was not
-    compared with a kept one of its bucket; full: buckets of more kept documents than pivots. rounds: pieces it went in.
+    compared with a kept one of its bucket; full: buckets of more kept documents than pivots. rounds: how many it took.
     """
 
-    survivor: Indices
+    survivor: Int64
     similarity: npt.NDArray[np.float64]
     pairs_checked: int
     pairs_accepted: int
@@ -72,7 +71,7 @@ def _agreement(minima, a, b, n):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, starts, ends, n_minima, by_minima,  # type: ignore[no-untyped-def]
-             settled, threshold, pivots, budget, seen, survivor, similarity, counts):
+             stays, threshold, pivots, budget, seen, survivor, similarity, counts):
     """Decide nodes from `first` on until `budget` words of sets were looked at; returns the next node."""
     touched = 0
     for node in range(first, starts.size):
@@ -80,7 +79,7 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
         for j in range(node_starts[node], node_starts[node + 1]):
             bucket = of_node[j]
             n = n_kept[bucket]
-            if settled[node]:
+            if stays[node]:
                 n = 0
             elif n > pivots:
                 counts[2] += n - pivots
@@ -92,7 +91,7 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
                 seen[a] = node
                 counts[0] += 1
                 touched += max(ends[a] - starts[a], 512)
-                if by_minima or settled[a]:
+                if by_minima or stays[a]:
                     s = _agreement(values, starts[a], starts[node], n_minima)
                 else:
                     s = _jaccard(values, starts[a] + n_minima, ends[a], starts[node] + n_minima, ends[node])
@@ -113,7 +112,7 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
     return starts.size
 
 
-def resolve(keys: Hashes, nodes: Indices, sets: Sets, threshold: float, pivots: int,
+def resolve(keys: Hashes, nodes: Int64, sets: Sets, threshold: float, pivots: int,
             release: Callable[[], None] | None = None, round_bytes: int = ROUND_BYTES) -> Resolution:
     """Greedy removal, in survivor order, among the nodes that share a key.
 
@@ -136,11 +135,11 @@ def resolve(keys: Hashes, nodes: Indices, sets: Sets, threshold: float, pivots: 
     np.cumsum(np.bincount(slots, minlength=n), out=node_starts[1:])
     n_kept, counts = np.zeros(len(starts), np.int64), np.zeros(3, np.int64)
     survivor, similarity, seen = np.full(n, -1, np.int64), np.zeros(n, np.float64), np.full(n, -1, np.int64)
-    settled = np.zeros(n, np.bool_) if sets.settled is None else sets.settled
+    stays = np.zeros(n, np.bool_) if sets.stays is None else sets.stays
     first = rounds = 0
     while first < n:
         first = _resolve(first, of_node, node_starts, starts, n_kept, slots, sets.values, sets.starts, sets.ends,
-                         sets.n_minima, sets.by_minima, settled, threshold, pivots, round_bytes // 8, seen, survivor,
+                         sets.n_minima, sets.by_minima, stays, threshold, pivots, round_bytes // 8, seen, survivor,
                          similarity, counts)
         rounds += 1
         if release is not None:

@@ -1,9 +1,9 @@
 """Connected components over many documents in little memory: a bit for each document, 4 bytes for each that has a
 candidate.
 
-Documents stand on one line, part after part. A bitmap says which of them are nodes; the number of a node is the number
-of set bits before its own, found by one table entry for 512 bits and a few population counts. So a union-find needs
-neither keys nor a table from documents to nodes.
+Documents are numbered part after part, in one sequence. A bitmap says which of them are nodes; the number of a node
+is the number of set bits before its own, found by one table entry for 512 bits and a few population counts. So a
+union-find needs neither keys nor a table from documents to nodes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.text.words import Hashes
+from manifests.hashing import Int64
 
-Indices = npt.NDArray[np.int64]
 Forest = npt.NDArray[Any]  # int32 or int64 [n]: the parent of a node, or minus the size of the tree it is the root of
 
 _WORDS_AN_ENTRY: Final = 8
@@ -32,9 +32,9 @@ def _ones(x):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _mark(bits, places):  # type: ignore[no-untyped-def]
-    for place in places:
-        bits[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+def _add(bits, indices):  # type: ignore[no-untyped-def]
+    for index in indices:
+        bits[index >> 6] |= np.uint64(1) << np.uint64(index & 63)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -48,12 +48,12 @@ def _directory(bits, entries):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _rank(bits, entries, place):  # type: ignore[no-untyped-def]
-    word = place >> 6
+def _rank(bits, entries, index):  # type: ignore[no-untyped-def]
+    word = index >> 6
     rank = entries[word // 8]
     for before in range(word // 8 * 8, word):
         rank += np.int64(_ones(bits[before]))
-    below = (np.uint64(1) << np.uint64(place & 63)) - np.uint64(1)
+    below = (np.uint64(1) << np.uint64(index & 63)) - np.uint64(1)
     return rank + np.int64(_ones(bits[word] & below))
 
 
@@ -68,12 +68,12 @@ def _root(parent, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _unite(bits, entries, parent, keys, places):  # type: ignore[no-untyped-def]
+def _unite(bits, entries, parent, keys, indices):  # type: ignore[no-untyped-def]
     for i in range(1, keys.size):
         if keys[i] != keys[i - 1]:
             continue
-        x = _root(parent, _rank(bits, entries, places[i - 1]))
-        y = _root(parent, _rank(bits, entries, places[i]))
+        x = _root(parent, _rank(bits, entries, indices[i - 1]))
+        y = _root(parent, _rank(bits, entries, indices[i]))
         if x != y:
             x, y = min(x, y), max(x, y)
             parent[x] += parent[y]
@@ -81,13 +81,13 @@ def _unite(bits, entries, parent, keys, places):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _roots(bits, entries, parent, places, out):  # type: ignore[no-untyped-def]
-    for i in range(places.size):
-        out[i] = _root(parent, _rank(bits, entries, places[i]))
+def _roots(bits, entries, parent, indices, out):  # type: ignore[no-untyped-def]
+    for i in range(indices.size):
+        out[i] = _root(parent, _rank(bits, entries, indices[i]))
 
 
 @nb.njit(nogil=True, cache=True)
-def _place(bits, entries, number):  # type: ignore[no-untyped-def]
+def _index(bits, entries, number):  # type: ignore[no-untyped-def]
     low, high = 0, (bits.size + 7) // 8  # the last entry that is not above the number
     while high - low > 1:
         middle = (low + high) // 2
@@ -107,17 +107,17 @@ def _place(bits, entries, number):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _places(bits, entries, numbers, out):  # type: ignore[no-untyped-def]
+def _indices(bits, entries, numbers, out):  # type: ignore[no-untyped-def]
     for i in range(numbers.size):
-        out[i] = _place(bits, entries, numbers[i])
+        out[i] = _index(bits, entries, numbers[i])
 
 
 @nb.njit(nogil=True, cache=True)
-def _set_places(bits, first, end, out):  # type: ignore[no-untyped-def]
+def _set_indices(bits, first, end, out):  # type: ignore[no-untyped-def]
     n = 0
-    for place in range(first, end):
-        if bits[place >> 6] >> np.uint64(place & 63) & np.uint64(1):
-            out[n] = place
+    for index in range(first, end):
+        if bits[index >> 6] >> np.uint64(index & 63) & np.uint64(1):
+            out[n] = index
             n += 1
     return n
 
@@ -133,16 +133,16 @@ def _sizes(parent):  # type: ignore[no-untyped-def]
 
 
 class Nodes:
-    """The documents that have a candidate: first all are `mark`ed, then they are `number`ed."""
+    """The documents that have a candidate: first all are added, then they are numbered."""
 
-    def __init__(self, n_places: int) -> None:
-        self._bits: Hashes = np.zeros((n_places >> 6) + 1, np.uint64)
-        self._entries: Indices = np.zeros(len(self._bits) // _WORDS_AN_ENTRY + 1, np.int64)
+    def __init__(self, n_documents: int) -> None:
+        self._bits: Hashes = np.zeros((n_documents >> 6) + 1, np.uint64)
+        self._entries: Int64 = np.zeros(len(self._bits) // _WORDS_AN_ENTRY + 1, np.int64)
         self._parent: Forest = np.empty(0, np.int32)
 
-    def mark(self, places: Indices) -> None:
-        """Make these documents nodes. places: int64, below n_places."""
-        _mark(self._bits, places)
+    def add(self, indices: Int64) -> None:
+        """Make these documents nodes. indices: of documents, int64, below n_documents."""
+        _add(self._bits, indices)
 
     def number(self) -> int:
         """Number the nodes, each a component of its own; returns how many there are."""
@@ -150,26 +150,26 @@ class Nodes:
         self._parent = np.full(n, -1, np.int32 if n <= _SMALL else np.int64)
         return n
 
-    def unite(self, keys: Hashes, places: Indices) -> None:
-        """Join the components of marked documents that stand next to each other and have equal keys."""
-        _unite(self._bits, self._entries, self._parent, keys, places)
+    def unite(self, keys: Hashes, indices: Int64) -> None:
+        """Join the components of nodes that are neighbours in `indices` and have equal keys."""
+        _unite(self._bits, self._entries, self._parent, keys, indices)
 
-    def roots(self, places: Indices) -> Indices:
-        """The smallest node of the component of each marked document, whatever the order of the pairs."""
-        found = np.empty(len(places), np.int64)
-        _roots(self._bits, self._entries, self._parent, places, found)
-        return found
+    def roots(self, indices: Int64) -> Int64:
+        """The smallest node of the component of each node, whatever the order of the pairs."""
+        out = np.empty(len(indices), np.int64)
+        _roots(self._bits, self._entries, self._parent, indices, out)
+        return out
 
-    def places(self, numbers: Indices) -> Indices:
-        """Where nodes stand on the line, by their numbers."""
-        found = np.empty(len(numbers), np.int64)
-        _places(self._bits, self._entries, numbers, found)
-        return found
+    def indices(self, numbers: Int64) -> Int64:
+        """Int64 of documents, by their numbers as nodes."""
+        out = np.empty(len(numbers), np.int64)
+        _indices(self._bits, self._entries, numbers, out)
+        return out
 
-    def between(self, first: int, end: int) -> Indices:
-        """The marked places in first..end, ascending."""
-        found = np.empty(end - first, np.int64)
-        return found[: _set_places(self._bits, first, end, found)]
+    def between(self, first: int, end: int) -> Int64:
+        """Int64 of the nodes in first..end, ascending."""
+        out = np.empty(end - first, np.int64)
+        return out[: _set_indices(self._bits, first, end, out)]
 
     def sizes(self) -> tuple[int, int]:
         """(components, documents in the largest)."""

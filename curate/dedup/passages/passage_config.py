@@ -1,4 +1,4 @@
-"""What deduplication below the document can be told: paragraphs, sentences and n-grams; and the reasons it gives."""
+"""The configuration of deduplication within documents: paragraphs, sentences and n-grams; and the reasons it gives."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class CutKind(StrEnum):
-    """Which rule cut a span out of a document."""
+class RemovalRule(StrEnum):
+    """Which rule removed a span of a document."""
 
     PARAGRAPH = "paragraph"
     SENTENCES = "sentences"
@@ -17,7 +17,7 @@ class CutKind(StrEnum):
 
 
 class PassageReason(StrEnum):
-    """Why a document is not kept after its repeated passages were cut."""
+    """Why a document is not kept after its repeated passages were removed."""
 
     TOO_LITTLE_LEFT = "too_little_left"
     MOSTLY_SEEN = "mostly_seen"  # by the n-gram filter

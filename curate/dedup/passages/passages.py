@@ -37,23 +37,22 @@ xxh3-64 of the document's host, 0 where it has none."""
 
 def passages_stage(config: DedupRecipe, work: Work) -> None:
     """dedup/passages, a part. Inputs: documents, decisions (of selection, same part), kept (decisions of dedup, same
-    part). Variables: source_rank.
+    part). Variables: as of `order_of`.
 
     Outputs: `paragraphs` and `sentences`, as configured: PASSAGES of the documents that deduplication kept, as
     selection edited them, by partition of their key. Text is read once, a row group at a time. Memory: 76 bytes a
     passage of the part."""
-    found: dict[str, list[pa.Table]] = {role: [] for role in ROLES if getattr(config, role) is not None}
+    tables_of: dict[str, list[pa.Table]] = {role: [] for role in ROLES if getattr(config, role) is not None}
     for rows, documents, decisions in survivors(work):
-        order = order_of(config.survivor_order, documents, decisions, work.variables["source_rank"])
+        order = order_of(config.survivor_order, documents, decisions, rows, work.variables)
         edited = EditedTexts.of(documents["text"], decisions["edits"], documents["n_bytes"].to_numpy())
-        facts = pa.table({"row": rows, "order": np.ascontiguousarray(order[:, 0]),
-                          "order_low": np.ascontiguousarray(order[:, 1]), "host": host_keys(documents["host"]),
+        facts = pa.table({"row": rows, **order, "host": host_keys(documents["host"]),
                           "doc_id": documents["doc_id"]})
         work.count("documents", len(documents))
         work.count("bytes", int(edited.n_bytes.sum()))
-        for role, tables in found.items():
+        for role, tables in tables_of.items():
             tables.append(_occurrences(_units(config, role, edited), edited, facts, part_key(work.task.name)))
-    for role, tables in found.items():
+    for role, tables in tables_of.items():
         table = pa.concat_tables([PASSAGES.empty_table(), *tables])
         work.count(role, len(table))
         path = work.output(role, name=f"{role}/{work.task.name}.parquet")
@@ -111,6 +110,6 @@ def _occurrences(units: Units, edited: EditedTexts, facts: pa.Table, part: int) 
         "key": units.keys, "part": np.full(len(texts), part, np.uint64),
         "start": edited.starts(texts, units.start), "end": edited.ends(texts, units.end),
         "before": edited.ends(texts, units.before)}
-    mine = facts.take(pa.array(texts))
-    return pa.table([pa.array(columns[f.name]).cast(f.type) if f.name in columns else mine[f.name] for f in PASSAGES],
+    own = facts.take(pa.array(texts))
+    return pa.table([pa.array(columns[f.name]).cast(f.type) if f.name in columns else own[f.name] for f in PASSAGES],
                     schema=PASSAGES)

@@ -1,4 +1,4 @@
-"""What the search for repeated passages can be told."""
+"""The configuration of the search for repeated passages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Occurrences(StrEnum):
-    """Which occurrences of a passage that stands more than once are cut."""
+    """Which occurrences of a passage that occurs more than once are cut."""
 
     REPEATS = "repeats"  # all but the first, in survivor order
     ALL = "all"  # all of them, as google-research/deduplicate-text-datasets does
@@ -18,13 +18,13 @@ class Occurrences(StrEnum):
 class SubstringReason(StrEnum):
     """Why a document is not kept after its repeated passages were cut."""
 
-    REPEATED_TEXT = "repeated_text"  # too little of it stands nowhere else
+    REPEATED_TEXT = "repeated_text"  # too little of it occurs nowhere else
     NOT_SELECTED = "not_selected"
 
 
 class SubstringConfig(BaseModel):
     """Exact substrings (Lee et al. 2022, ExactSubstr): a byte is cut where it lies in a run of `min_bytes` bytes of one
-    document that also stands elsewhere in the kept documents."""
+    document that also occurs elsewhere in the kept documents."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class SubstringConfig(BaseModel):
     min_left_bytes: int = Field(default=0, ge=0, le=1_000_000, description=(
         "A document that was cut is dropped if it has fewer bytes left than this; one with nothing left always is."))
     partitions: int = Field(default=16, ge=1, le=4096, description=(
-        "Into how many pieces the search is cut; memory falls with it."))
+        "Partitions of the search; memory falls with their number."))
 
     @model_validator(mode="after")
     def _leaves_first_occurrences(self) -> Self:

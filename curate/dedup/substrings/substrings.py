@@ -1,4 +1,4 @@
-"""Passages that stand more than once anywhere in the kept documents, found exactly and in bounded memory.
+"""Passages that occur more than once anywhere in the kept documents, found exactly and in bounded memory.
 
     anchors (a part) -> repeated (a partition) -> contexts (a part) -> repeats (a partition) -> decisions (a part)
 
@@ -49,7 +49,7 @@ CONTEXTS: Final = pa.schema([
 
 RUNS: Final = pa.schema([
     _PART, _ROW, _START, pa.field("end", pa.int64(), nullable=False), pa.field("first_id", pa.binary(16))])
-"""Bytes start:end of a document's edited text: windows that stand earlier elsewhere, in document first_id; or, where
+"""Bytes start:end of a document's edited text: windows that occur earlier elsewhere, in document first_id; or, where
 that is null, that are the first of their kind."""
 
 
@@ -90,9 +90,9 @@ def anchors_stage(config: SubstringConfig, work: Work) -> None:
     work.count("anchors", len(ordered))
     fresh = np.ones(len(ordered), np.bool_)
     fresh[1:] = ordered[1:] != ordered[:-1]
-    places = np.flatnonzero(fresh)
-    grams = ordered[places]
-    several = (np.diff(places, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
+    firsts = np.flatnonzero(fresh)
+    grams = ordered[firsts]
+    several = (np.diff(firsts, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
     table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.name), np.uint64),
                       "several": several})
     write_partitions(work.output("anchors"), ANCHORS, table, grams % np.uint64(config.partitions))
@@ -111,10 +111,10 @@ def repeated_stage(config: SubstringConfig, work: Work) -> None:
     again = column(table, "several").copy()
     again[order[1:][same]] = True
     again[order[:-1][same]] = True
-    found = table.filter(pa.array(again)).select(REPEATED.names)
+    repeats = table.filter(pa.array(again)).select(REPEATED.names)
     work.count("anchors", len(table))
-    work.count("repeated", len(found))
-    write_partitions(work.output("repeated"), REPEATED, found, routes(column(found, "part")))
+    work.count("repeated", len(repeats))
+    write_partitions(work.output("repeated"), REPEATED, repeats, routes(column(repeats, "part")))
 
 
 def contexts_stage(config: SubstringConfig, work: Work) -> None:
@@ -135,14 +135,14 @@ def _contexts(config: SubstringConfig, work: Work, repeated: Hashes, facts: pa.T
         anchors = find_anchors(*string_buffers(edited.texts), config.min_bytes)
         anchors = anchors.of(members(anchors.hashes, repeated))
         owner = rows[anchors.texts]
-        mine = facts.take(pa.array(np.searchsorted(fact_rows, owner)))
+        own = facts.take(pa.array(np.searchsorted(fact_rows, owner)))
         bounds = np.arange(len(owner) + 1, dtype=np.int64)
         windows = join_spans(edited.texts, anchors.texts, anchors.firsts, anchors.lasts + config.min_bytes, bounds)
         work.count("contexts", len(owner))
         work.count("bytes", len(windows.buffers()[2] or b""))
         held.append(pa.table({
             "gram": anchors.hashes, "part": np.full(len(owner), part_key(work.task.name), np.uint64), "row": owner,
-            "start": anchors.firsts, "order": mine["order"], "order_low": mine["order_low"], "doc_id": mine["doc_id"],
+            "start": anchors.firsts, "order": own["order"], "order_low": own["order_low"], "doc_id": own["doc_id"],
             "bytes": windows.view(pa.large_binary())}, schema=CONTEXTS))
         if sum(table.nbytes for table in held) > _HELD_BYTES:
             yield from _by_partition(config, held)
@@ -155,10 +155,10 @@ _HELD_BYTES: Final = 1 << 26
 
 def _by_partition(config: SubstringConfig, tables: list[pa.Table]) -> Iterator[pa.Table]:
     table = pa.concat_tables([CONTEXTS.empty_table(), *tables])
-    home = (column(table, "gram") % np.uint64(config.partitions)).astype(np.int32)
-    order = np.argsort(home, kind="stable")
-    bounds = np.searchsorted(home[order], np.arange(config.partitions + 1))
-    ordered = table.take(pa.array(order)).add_column(0, partition_schema(CONTEXTS).field(0), pa.array(home[order]))
+    partition = (column(table, "gram") % np.uint64(config.partitions)).astype(np.int32)
+    order = np.argsort(partition, kind="stable")
+    bounds = np.searchsorted(partition[order], np.arange(config.partitions + 1))
+    ordered = table.take(pa.array(order)).add_column(0, partition_schema(CONTEXTS).field(0), pa.array(partition[order]))
     for start, end in pairwise(bounds.tolist()):
         if end > start:
             yield ordered.slice(start, end - start)
@@ -168,8 +168,8 @@ def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
     """Whether each value is in an ascending array."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
-    place = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return np.asarray(ordered[place] == values)
+    index = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    return np.asarray(ordered[index] == values)
 
 
 def repeats_stage(config: SubstringConfig, work: Work) -> None:
@@ -190,9 +190,9 @@ def repeats_stage(config: SubstringConfig, work: Work) -> None:
     owners = pa.array(runs.owners, mask=runs.owners < 0)
     narrow = table.select(["part", "row"]).take(pa.array(runs.contexts))
     begin = start[runs.contexts]
-    found = pa.table({"part": narrow["part"], "row": narrow["row"], "start": begin + runs.firsts,
+    repeats = pa.table({"part": narrow["part"], "row": narrow["row"], "start": begin + runs.firsts,
                       "end": begin + runs.lasts + config.min_bytes, "first_id": table["doc_id"].take(owners)})
-    write_partitions(work.output("runs"), RUNS, found, routes(column(found, "part")))
+    write_partitions(work.output("runs"), RUNS, repeats, routes(column(repeats, "part")))
 
 
 def _documents(ids: np.ndarray, order: Int64) -> Int64:
@@ -208,5 +208,5 @@ def _documents(ids: np.ndarray, order: Int64) -> Int64:
 def _bytes(values: pa.ChunkedArray) -> tuple[Bytes, Offsets]:
     array = one_array(values)
     _, offsets, data = array.buffers()
-    places = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(data or b"", np.uint8), places if len(places) else np.zeros(1, np.int64)
+    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return np.frombuffer(data or b"", np.uint8), bounds if len(bounds) else np.zeros(1, np.int64)

@@ -7,16 +7,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from curate.dedup.config import DedupConfig, SurvivorKey
-from curate.dedup.standalone import Texts, deduplicate
-from curate.sources.columns import TextRows
-from tests.benchmarks.dedup_truth import measure, truth_config, unrelated
+from tests.benchmarks.dedup_truth import SETTINGS, measure, unrelated
 from tests.paths import DATA
 from tests.unit.curate.dedup.dedup_reference import jaccard
+from tests.verbs import dedup
 
 
 @pytest.mark.slow
@@ -27,7 +23,7 @@ def test_recall_and_wrong_removals_on_real_news(tmp_path: Path) -> None:
         pytest.skip(f"real texts are not here: {path}")
     with gzip.open(path) as stream:
         texts = unrelated([json.loads(line)["text"] for line in stream], 1500)
-    result = measure(texts, truth_config(), str(tmp_path))
+    result = measure(texts, SETTINGS, tmp_path / "out")
     assert result.pairs[0.9] > 100 < result.pairs[0.8]
     assert result.recall(0.9) >= 0.95
     assert result.recall(0.8) >= 0.85
@@ -44,16 +40,13 @@ def test_a_chain_of_a_thousand_does_not_vanish(tmp_path: Path, shuffled: bool) -
     assert jaccard(texts[0], texts[1]) == 0.85
     assert jaccard(texts[0], texts[2]) < 0.8
     order = np.random.default_rng(3).permutation(n) if shuffled else np.arange(n)
-    rows = TextRows(0, pa.array([texts[i] for i in order], pa.large_string()), pa.array([str(i) for i in order]),
-                    pa.nulls(n, pa.string()))
-    config = DedupConfig(survivor_order=(SurvivorKey.SOURCE,), max_removed_fraction=1.0, partitions=3)
-    outcome = deduplicate([Texts("chain", "part-chain.parquet", "id", lambda: [rows])], config, str(tmp_path))
-    decisions = pq.read_table(tmp_path / "part-chain.parquet").to_pylist()
+    rows = [{"id": str(i), "text": texts[i]} for i in order]
+    decisions, facts = dedup(tmp_path / "out", {"chain": rows}, {"max_removed_fraction": 1.0, "partitions": 3})
     kept = {int(r["id"]) for r in decisions if r["keep"]}
     for row in decisions:
         if not row["keep"]:
             assert int(row["duplicate_of"]) in kept
             assert abs(int(row["id"]) - int(row["duplicate_of"])) == 1
             assert row["similarity"] == pytest.approx(0.85)
-    assert outcome.counters["largest_component"] > 20  # so a union-find alone would have removed nearly all
+    assert facts["counters"]["largest_component"] > 20  # so a union-find alone would have removed nearly all
     assert 400 <= len(kept) <= 620

@@ -23,7 +23,7 @@ import zstandard
 
 from manifests.errors import InputError
 from manifests.hashing import document_id
-from manifests.schema import DECONTAMINATION_MARKS
+from manifests.schema import DECONTAMINATION_DECISIONS
 from pipelines.demo.chance import Chance
 from pipelines.demo.check import Report, check, main
 from pipelines.demo.edits import near_duplicate
@@ -211,7 +211,8 @@ def test_near_duplicates_stop_at_the_similarity_asked_for(truth: Rows, target: f
 
 def _perfect(truth: Rows) -> dict[str, Rows]:
     """Tables by name of the run that the truth asks for."""
-    tables: dict[str, Rows] = {name: [] for name in ("extract", "exclusions", "select", "dedup", "cuts", "clean")}
+    names = ("extract", "exclusions", "select", "dedup", "removed_spans", "clean")
+    tables: dict[str, Rows] = {name: [] for name in names}
     ids = {row["url"]: document_id("crawl", row["part"], row["url"]) for row in truth}
     for row in truth:
         if row["kind"] == "truncated":
@@ -226,7 +227,7 @@ def _perfect(truth: Rows) -> dict[str, Rows]:
         tables["dedup"].append({"doc_id": name, "keep": kept and not copy, "reason": "near_duplicate" if copy else None,
                                 "duplicate_of": ids[row["of_url"]] if copy else None})
         cut = {"start": 0, "end": 1, "benchmark": "demo", "item": row["items"][0]} if row["items"] else None
-        tables["cuts"].append({"doc_id": name, "cuts": [cut] if cut else []})
+        tables["removed_spans"].append({"doc_id": name, "removed_spans": [cut] if cut else []})
         if kept and not copy:
             text = "cut" if cut else row["text"]
             tables["clean"].append({"doc_id": name, "parent_id": None, "url": row["url"], "text": text})
@@ -237,11 +238,11 @@ def _check(tables: dict[str, Rows], tmp_path: Path, web: Path, train_rows: int =
     run = tmp_path / "run"
     stages = {"extract": ("extract", "documents"), "exclusions": ("extract", "exclusions"),
               "select": ("select", "decisions"), "dedup": ("dedup/decisions", "decisions"),
-              "cuts": ("decontaminate", "decisions"),
+              "removed_spans": ("decontaminate", "decisions"),
               "clean": ("clean", "documents")}
     manifests: dict[str, Rows] = {}
     known = {"doc_id": pa.binary(16), "duplicate_of": pa.binary(16), "parent_id": pa.binary(16),
-             "cuts": DECONTAMINATION_MARKS.field("cuts").type, "keep": pa.bool_()}
+             "removed_spans": DECONTAMINATION_DECISIONS.field("removed_spans").type, "keep": pa.bool_()}
     for name, (stage, role) in stages.items():
         place = f"{stage}/crawl/{role}-0.parquet"
         manifests.setdefault(stage, []).append({"role": role, "path": place})
@@ -285,7 +286,7 @@ def _leave_a_question(tables: dict[str, Rows]) -> None:
 
 
 def _miss_a_cut(tables: dict[str, Rows]) -> None:
-    next(row for row in tables["cuts"] if row["cuts"])["cuts"] = []
+    next(row for row in tables["removed_spans"] if row["removed_spans"])["removed_spans"] = []
 
 
 def _let_foreign_pages_in(tables: dict[str, Rows]) -> None:

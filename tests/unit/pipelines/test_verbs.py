@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from curate.dedup.stages import last_decisions
 from manifests.errors import InputError, RecipeError
+from manifests.graph import View
 from manifests.hashing import document_id
 from pipelines.cli.main import app
 from pipelines.loading import validate
@@ -31,7 +33,7 @@ def texts(n: int, seed: int) -> list[str]:
 def write_inputs(folder: Path) -> list[str]:
     """A JSONL file without ids, and a Parquet file whose documents have ids of 16 bytes and a column of their own."""
     folder.mkdir()
-    lines = [json.dumps({"text": text, "url": f"http://x{i}.org/{i}"}) for i, text in enumerate(texts(30, 1))]
+    lines = [json.dumps({"text": text, "url": f"http://x.org/{i}"}) for i, text in enumerate(texts(30, 1))]
     (folder / "b.jsonl").write_text("\n".join(lines))
     ids = [bytes([i]) * 16 for i in range(20)]
     table = pa.table({"doc_id": pa.array(ids, pa.binary(16)), "text": texts(20, 2), "mood": ["good"] * 20})
@@ -76,10 +78,8 @@ def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> Non
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (done.output, done.exception)
     run_ = tmp_path / "run"
-    only = ("extract", "tokenizer", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts", "tokenizer/words",
-            "tokens", "mix", "pack", "packed", "packed/dataset")
-    result = recipe_run(run_, paths, only, extract={"identify_language": False, "signals": False},
-                        tokenizer={"vocab_size": 300},
+    result = recipe_run(run_, paths, ("extract", "tokenizer", "tokens", "mix", "pack", "packed"),
+                        extract={"identify_language": False, "signals": False}, tokenizer={"vocab_size": 300},
                         pack={"row_length": 16, "shard_tokens": 256, "buckets": 2},
                         mixture={"weights": {SOURCE: 1}, "validation_fraction": 0.1})
     assert Path(tokenizer).read_bytes() == (run_ / "tokenizer/tokenizer.json").read_bytes()
@@ -91,29 +91,6 @@ def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> Non
     assert {name: Path(out, "packed", name).read_bytes() for name in shards} == shards
     assert len(shards) >= 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "run", "set", "t.json", "tokens"]
-
-
-def test_a_classifier_scores_as_in_a_recipe(tmp_path: Path) -> None:
-    good, bad = write_inputs(tmp_path / "in")
-    model = ["classifier", "train", "--positives", good, "--negatives", bad, "--folds", "2", "--out",
-             str(tmp_path / "m"), "--set", "buckets=2000", "--set", "min_count=1", "--set", "near_duplicates=null"]
-    for words in (model, ["classifier", "score", bad, "--model", str(tmp_path / "m/model.bin"), "--out",
-                          str(tmp_path / "scores")]):
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 0, (done.output, done.exception)
-    sources = {"negatives": files_source([bad]), "positives": files_source([good], curated=True)}
-    result = recipe_run(tmp_path / "run", [], ("extract", "classifier", *(f"classifier/{name}" for name in (
-        "labels", "samples", "examples"))), sources=sources, mixture={"weights": {"negatives": 1}}, labels={"folds": 2},
-        classifier={"buckets": 2000, "min_count": 1, "near_duplicates": None},
-        extract={"identify_language": False, "signals": False})
-    trained = result.view.output("classifier", "model", "model").paths[0]
-    assert (tmp_path / "m/model.bin").read_bytes() == (tmp_path / "run" / trained).read_bytes()
-    scores = recipe_run(tmp_path / "again", [bad], ("extract", "classifier/scores"), classifiers={"mine": {
-        "path": str(tmp_path / "m/model.bin"), "label": "positive",
-        "max_bytes": json.loads((tmp_path / "m/model.json").read_text())["max_bytes_per_document"]}})
-    stored = scores.view.outputs("classifier/scores", "scores")[0].path
-    assert pq.read_table(tmp_path / "scores/part-a.parquet")["quality_score"].to_pylist() == \
-        pq.read_table(tmp_path / "again" / stored)["quality_mine"].to_pylist()
 
 
 def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:
@@ -163,3 +140,87 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         pass
     with pytest.raises(RecipeError, match="local folder"), verb_run("filter", "s3://b/out", paths, {}, ["extract"]):
         pass
+
+
+def write_copies(folder: Path) -> list[str]:
+    """Files in which texts come back, in another order than that of their names, with dates and scores."""
+    folder.mkdir()
+    draw = random.Random(4)
+    base, n = texts(12, 3), 0
+    for name in ("z", "m", "a"):
+        rows = []
+        for text in draw.choices(base, k=15):
+            rows.append({"id": f"{name}{n}", "text": text + draw.choice(["", " And one more."]), "quality_score": n % 3,
+                         "date": f"2024-01-{1 + n % 9:02d}", "url": f"http://x.org/{n % 30}"})
+            n += 1
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [str(folder / f"{name}.jsonl") for name in ("z", "m", "a")]
+
+
+@pytest.mark.parametrize(("options", "dedup"), [
+    ([], {}), (["--exact", "--survivor-order", "length"], {"near": False, "survivor_order": ["length", "position"]}),
+    (["--minhash", "--survivor-order", "quality,date"], {"exact": False, "survivor_order": [
+        "quality", "date", "position"]}),
+    (["--urls", "latest", "--paragraphs", "--substrings"], {
+        "exact": False, "near": False, "urls": "latest", "paragraphs": {}, "substrings": {}})])
+def test_dedup_decides_as_a_recipe_does(tmp_path: Path, options: list[str], dedup: dict[str, object]) -> None:
+    paths = write_copies(tmp_path / "in")
+    done = CliRunner().invoke(app, ["dedup", *paths, *options, "--out", str(tmp_path / "out")], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    source = {**files_source(paths), "date_column": "date", "quality_column": "quality_score"}
+    recipe = validate({
+        "name": "same", "sources": {SOURCE: source}, "classifier": None, "mixture": {"weights": {SOURCE: 1}},
+        "extract": {"identify_language": False, "signals": False},
+        "dedup": {"survivor_order": ["position"], "max_removed_fraction": 1.0, **dedup}})
+    view = run(recipe, str(tmp_path / "run"), Settings("inline", only=("extract", "select", "dedup"))).view
+    own = {}
+    for file in view.sources[0].files:
+        table = pq.read_table(tmp_path / "run/extract" / f"{SOURCE}/{file.part}.parquet")
+        own |= dict(zip(*(table[name].to_pylist() for name in ("doc_id", "record_id")), strict=True))
+    gone = 0
+    for path, file in zip(paths, view.sources[0].files, strict=True):
+        part = pq.read_table(tmp_path / "out" / f"part-{Path(path).stem}.parquet").to_pylist()
+        rows = read_decisions(tmp_path / "run", view, "dedup/decisions", f"{SOURCE}/{file.part}")
+        last = read_decisions(tmp_path / "run", view, last_decisions(view), f"{SOURCE}/{file.part}")
+        assert [r["keep"] for r in part] == [r["keep"] for r in last]
+        assert [r["duplicate_of"] for r in part] == [own.get(r["duplicate_of"]) for r in rows]
+        assert [r["similarity"] for r in part] == [r["similarity"] for r in rows]
+        gone += sum(not r["keep"] for r in part)
+        if "removed_spans" in part[0]:
+            removed = sum(s["end"] - s["start"] for r in part for s in r["removed_spans"] or ())
+            assert removed > 0
+    assert gone > 3
+    if not options:
+        clusters = [r["cluster_id"] for file in view.sources[0].files
+                    for r in read_decisions(tmp_path / "run", view, "dedup/decisions", f"{SOURCE}/{file.part}")]
+        assert any(clusters)
+
+
+def read_decisions(root: Path, view: View, stage: str, task: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = pq.read_table(root / view.output(stage, task, "decisions").paths[0]).to_pylist()
+    return rows
+
+
+def test_decontaminate_decides_as_a_recipe_does(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path / "in")
+    questions = [" ".join(text.split()[:30]) for text in texts(30, 1)[::3]]
+    (tmp_path / "quiz.jsonl").write_text("".join(json.dumps({"q": q}) + "\n" for q in questions))
+    done = CliRunner().invoke(app, ["decontaminate", *paths, "--benchmarks", str(tmp_path / "quiz.jsonl"), "--fields",
+                                    "q", "--window", "10", "--min-piece", "5", "--out", str(tmp_path / "out")],
+                              catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    benchmark = {"name": "quiz", "path": str(tmp_path / "quiz.jsonl"), "fields": ["q"]}
+    result = recipe_run(tmp_path / "run", paths, ("extract", "select", "decontaminate"),
+                        extract={"identify_language": False, "signals": False}, dedup={"exact": False, "near": False},
+                        decontaminate={"benchmarks": [benchmark], "window": 10, "min_piece": 5})
+    spans = 0
+    for name, file in zip(("b", "a"), result.view.sources[0].files, strict=True):
+        part = pq.read_table(tmp_path / f"out/part-{name}.parquet").to_pylist()
+        rows = read_decisions(tmp_path / "run", result.view, "decontaminate", f"{SOURCE}/{file.part}")
+        for column in ("keep", "reason", "removed_spans", "pieces"):
+            assert [r[column] for r in part] == [r[column] for r in rows]
+        spans += sum(len(r["removed_spans"]) for r in part)
+    assert spans > 3
+    report = pq.read_table(tmp_path / "out/report/benchmarks.parquet")
+    assert report.equals(pq.read_table(tmp_path / "run/decontaminate/report/benchmarks.parquet"))
+    assert not (tmp_path / "out.work").exists()

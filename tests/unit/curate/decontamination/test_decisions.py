@@ -15,19 +15,14 @@ import pytest
 import zstandard
 
 from curate.decontamination.config import Benchmark, DecontaminationConfig
-from curate.decontamination.decisions import decisions_stage, frequent_stage
 from curate.decontamination.kernels.overlaps import cut, gram_table, scan
-from curate.decontamination.overlap import build_index, find, hits_stage, index_stage
+from curate.decontamination.overlap import build_index, find
 from curate.text.strings import string_buffers
 from curate.text.unicode import KIND, LOWER, PUNCTUATION, SPACE, TABLE_SIZE
 from manifests.errors import InputError
-from manifests.hashing import document_id
-from manifests.records import TaskRecord
-from manifests.schema import DEDUP_MARKS, STAGE_MANIFEST
-from manifests.storage import Storage
-from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, StageTask, execute
 from tests.paths import DATA
+from tests.unit.curate.dedup.dedup_reference import Doc, tables_of
+from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
 Word = tuple[str, int, int]  # lower-cased without punctuation, start and end in characters
 
@@ -135,60 +130,22 @@ def test_pieces_equal_the_plain_reading(seed: int) -> None:
         assert (got, made[i]) == pieces_of(text, overlaps(text, grams, 3), window, shortest)
 
 
-class Run:
-    """A run folder in which the stages of decontamination are called on files."""
-
-    def __init__(self, root: Path, config: DecontaminationConfig) -> None:
-        self.root, self.config, self.records = root, config, dict[str, list[TaskRecord]]()
-
-    def stage(self, name: str, function: Any, shards: Sequence[str], inputs: dict[str, Sequence[str]]) -> None:
-        done = []
-        for shard in shards:
-            refs = {k: InputRef(tuple(p.replace("*", shard) for p in v), "") for k, v in inputs.items()}
-            task = StageTask(name, 1, shard, self.config, {}, refs, {})
-            done.append(execute(Storage(str(self.root)), task, function))
-        self.records[name] = done
-        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-                 "xxh3": o.digest} for r in done for o in r.outputs]
-        write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
-                    [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
-
-    def total(self, name: str, counter: str) -> int:
-        return sum(r.counters.get(counter, 0) for r in self.records[name])
-
-    def decisions(self, shard: str) -> list[dict[str, Any]]:
-        return read_table(str(self.root / f"decontaminate/decisions/{shard}.parquet")).to_pylist()  # type: ignore[no-any-return]
+def run_all(root: Path, parts: dict[str, tuple[list[str], list[bool]]], config: DecontaminationConfig) -> GraphRun:
+    """Decontamination and its report by the stage graph. parts: texts, and whether deduplication kept them."""
+    tables: dict[str, dict[str, pa.Table]] = {"extract": {}, "select": {}}
+    for part, (texts, keep) in parts.items():
+        docs = [Doc(text, keep=kept) for text, kept in zip(texts, keep, strict=True)]
+        for stage, table in tables_of({part: docs}).items():
+            tables[stage] |= table
+    fields = config.model_dump(mode="json")
+    return run_graph(root, recipe_of(["crawl"], dedup=OFF, decontaminate=fields), tables, ["decontaminate"])
 
 
-def write_part(root: Path, shard: str, texts: Sequence[str], keep: Sequence[bool]) -> None:
-    ids = pa.array([document_id("t", shard, i) for i in range(len(texts))], pa.binary(16))
-    documents = pa.table({"doc_id": ids, "text": pa.array(texts, pa.large_string()),
-                          "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())})
-    n = len(texts)
-    decisions = pa.table({"doc_id": ids, "keep": pa.array(keep, pa.bool_()), "reason": pa.nulls(n, pa.string()),
-                      "duplicate_of": pa.nulls(n, pa.binary(16)), "similarity": pa.nulls(n, pa.float32()),
-                      "cluster_id": pa.nulls(n, pa.binary(16))})
-    for folder, table, schema in (("extract", documents, documents.schema),
-                                  ("dedup/decisions", decisions, DEDUP_MARKS)):
-        path = root / folder / f"{shard}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(str(path), schema, [table.slice(i, 3) for i in range(0, n, 3)])
+OFF = {"exact": False, "near": False}
 
 
-def run_all(root: Path, parts: dict[str, tuple[list[str], list[bool]]], config: DecontaminationConfig) -> Run:
-    for shard, (texts, keep) in parts.items():
-        write_part(root, shard, texts, keep)
-    run = Run(root, config)
-    index, part = ["decontaminate/index/manifest.parquet"], {"documents": ["extract/*.parquet"],
-                                                             "decisions": ["dedup/decisions/*.parquet"]}
-    run.stage("decontaminate/index", index_stage, ["all"], {"benchmarks": [b.path for b in config.benchmarks]})
-    run.stage("decontaminate/hits", hits_stage, list(parts), {**part, "index": index})
-    run.stage("decontaminate/frequent", frequent_stage, ["all"], {
-        "gram_counts": ["decontaminate/hits/manifest.parquet"], "index": index})
-    run.stage("decontaminate/decisions", decisions_stage, list(parts), {
-        **part, "index": index, "hits": ["decontaminate/hits/*.parquet"],
-        "frequent": ["decontaminate/frequent/manifest.parquet"]})
-    return run
+def decisions(run: GraphRun, part: str) -> list[dict[str, Any]]:
+    return run.rows("decontaminate", part)
 
 
 def benchmark_files(root: Path) -> tuple[Benchmark, ...]:
@@ -215,61 +172,61 @@ def test_stages_follow_the_rule(tmp_path: Path) -> None:
     b = [shattered, *[f"{filler(20 + i, 60)} {COMMON}" for i in range(11)]]
     parts = {"crawl/part-a": (a, [True, True, True, False, True]), "crawl/part-b": (b, [True] * 12)}
     run = run_all(tmp_path, parts, config)
-    whole, halves, lost, unselected, empty = run.decisions("crawl/part-a")
-    assert (whole["keep"], whole["cuts"], whole["pieces"]) == (True, [], [{"start": 0, "end": len(a[0].encode())}])
+    whole, halves, lost, unselected, empty = decisions(run, "crawl/part-a")
+    assert (whole["keep"], whole["removed_spans"]) == (True, [])
+    assert whole["pieces"] == [{"start": 0, "end": len(a[0].encode())}]
     assert (empty["keep"], empty["pieces"]) == (True, [{"start": 0, "end": 0}])
     assert (unselected["keep"], unselected["reason"], unselected["pieces"]) == (False, "not_selected", [])
     assert (lost["keep"], lost["reason"], lost["pieces"]) == (False, "no_piece_left", [])
     raw = split.encode()
-    assert [(c["benchmark"], c["item"], raw[c["start"] : c["end"]].decode()) for c in halves["cuts"]] == [
+    assert [(c["benchmark"], c["item"], raw[c["start"] : c["end"]].decode()) for c in halves["removed_spans"]] == [
         ("quiz", "q1", QUESTION)]
     kept, _ = pieces_of(split, overlaps(split, grams_of([QUESTION], 13), 13), 200, 200)
     assert [raw[p["start"] : p["end"]].decode() for p in halves["pieces"]] == kept
     assert len(kept) == 2
-    first, *common = run.decisions("crawl/part-b")
+    first, *common = decisions(run, "crawl/part-b")
     assert (first["keep"], first["reason"], first["pieces"]) == (False, "too_many_pieces", [])
-    assert len(first["cuts"]) == 11
-    assert all(m["keep"] and not m["cuts"] for m in common)  # eleven documents share it, so it is no leak
+    assert len(first["removed_spans"]) == 11
+    assert all(m["keep"] and not m["removed_spans"] for m in common)  # eleven documents share it
 
 
 def test_counters_account_for_every_document(tmp_path: Path) -> None:
     config = DecontaminationConfig(benchmarks=benchmark_files(tmp_path / "b"), min_piece=10, window=10)
     texts = [f"{filler(i, 30)} {QUESTION} {filler(i + 1, 30)}" for i in range(4)]
     run = run_all(tmp_path, {"crawl/p": (texts, [True, True, True, False]), "crawl/q": ([], [])}, config)
-    total = {name: run.total("decontaminate/decisions", name) for name in (
+    total = {name: run.total("decontaminate", name) for name in (
         "documents", "kept", "dropped_not_selected", "dropped_no_piece_left", "documents_contaminated", "pieces")}
     assert total == {"documents": 4, "kept": 3, "dropped_not_selected": 1, "dropped_no_piece_left": 0,
                      "documents_contaminated": 3, "pieces": 6}
     assert run.total("decontaminate/index", "damaged") == 2
     assert run.total("decontaminate/index", "items_too_short[quiz]") == 1
     assert run.total("decontaminate/frequent", "items_touched[other]") == 1
-    items = read_table(str(tmp_path / "decontaminate/frequent/items.parquet")).to_pylist()
+    items = run.rows("decontaminate/frequent", "frequent", "items")
     assert [(i["benchmark"], i["item"], i["n_grams_found"]) for i in items] == [("other", "1", 5), ("quiz", "q1", 5)]
 
 
 @pytest.mark.parametrize(("n_documents", "cut_out"), [(10, True), (11, False)])
-def test_ten_documents_are_a_leak_and_eleven_a_phrase(tmp_path: Path, n_documents: int, cut_out: bool) -> None:
+def test_ten_documents_are_contaminated_and_eleven_share_a_phrase(
+        tmp_path: Path, n_documents: int, cut_out: bool) -> None:
     config = DecontaminationConfig(benchmarks=benchmark_files(tmp_path / "b"))
     texts = [f"{filler(i, 70)} {COMMON} {COMMON}" for i in range(n_documents)]
-    run_all(tmp_path, {"crawl/p": (texts[:5], [True] * 5), "crawl/q": (texts[5:], [True] * (n_documents - 5))}, config)
-    decisions = Run(tmp_path, config).decisions("crawl/p")
-    assert [bool(m["cuts"]) for m in decisions] == [cut_out] * 5
+    parts = {"crawl/p": (texts[:5], [True] * 5), "crawl/q": (texts[5:], [True] * (n_documents - 5))}
+    run = run_all(tmp_path, parts, config)
+    assert [bool(row["removed_spans"]) for row in decisions(run, "crawl/p")] == [cut_out] * 5
 
 
 def test_wrong_fields_and_unreadable_files_stop_the_run(tmp_path: Path) -> None:
     files = benchmark_files(tmp_path / "b")
     (tmp_path / "torn.jsonl.gz").write_bytes(Path(files[0].path).read_bytes()[:40])
     for benchmark in (Benchmark(name="x", path=files[0].path, fields=("question",)),
-                      Benchmark(name="x", path=str(tmp_path / "none.jsonl"), fields=("text",)),
                       Benchmark(name="x", path=str(tmp_path / "torn.jsonl.gz"), fields=("query",))):
-        config = DecontaminationConfig(benchmarks=(benchmark,))
         with pytest.raises(InputError, match=benchmark.path):
-            Run(tmp_path, config).stage("decontaminate/index", index_stage, ["all"], {"benchmarks": [benchmark.path]})
+            run_all(tmp_path, {"crawl/p": (["a"], [True])}, DecontaminationConfig(benchmarks=(benchmark,)))
 
 
-def test_without_benchmarks_every_kept_document_stays(tmp_path: Path) -> None:
-    run_all(tmp_path, {"crawl/p": (["a", "b"], [True, False])}, DecontaminationConfig())
-    assert [m["keep"] for m in Run(tmp_path, DecontaminationConfig()).decisions("crawl/p")] == [True, False]
+def test_without_benchmarks_there_is_nothing_to_decide(tmp_path: Path) -> None:
+    run = run_all(tmp_path, {"crawl/p": (["a", "b"], [True, False])}, DecontaminationConfig())
+    assert run.view.tasks("decontaminate") == []
 
 
 def test_real_benchmarks_are_found_in_a_text_that_holds_them(tmp_path: Path) -> None:

@@ -13,25 +13,23 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.decontamination.config import DecontaminationConfig, OverlapReportConfig
-from curate.decontamination.report import overlaps_stage, report_index_stage, report_stage
 from curate.decontamination.touches import ngram_of
-from manifests.storage import Storage
 from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, StageTask, execute
 from pipelines.cli.main import app
 from tests.unit.curate.decontamination.test_decisions import (
     COMMON,
     QUESTION,
-    Run,
     benchmark_files,
+    decisions,
     filler,
     overlaps,
     run_all,
     words,
 )
+from tests.unit.curate.graph_runs import GraphRun
 
 
-def plain_report(run: Run, parts: dict[str, tuple[list[str], list[bool]]], texts: dict[tuple[str, str], str],
+def plain_report(run: GraphRun, parts: dict[str, tuple[list[str], list[bool]]], texts: dict[tuple[str, str], str],
                  ngrams: dict[str, int]) -> dict[tuple[str, str], tuple[int, int]]:
     """(documents, documents left) by (benchmark, item), from the decisions and every word of every text."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
@@ -40,27 +38,18 @@ def plain_report(run: Run, parts: dict[str, tuple[list[str], list[bool]]], texts
         w = [x[0] for x in words(text)]
         grams = {tuple(w[i : i + n]) for i in range(len(w) - n + 1)}
         total = left = 0
-        for shard, (documents, keep) in parts.items():
-            for document, selected, mark in zip(documents, keep, run.decisions(shard), strict=True):
+        for part, (documents, keep) in parts.items():
+            for document, selected, row in zip(documents, keep, decisions(run, part), strict=True):
                 spans = overlaps(document, grams, n) if selected else []
                 raw = [(len(document[:a].encode()), len(document[:b].encode())) for a, b in spans]
                 total += bool(raw)
-                left += any(p["start"] <= a and b <= p["end"] for a, b in raw for p in mark["pieces"])
+                left += any(p["start"] <= a and b <= p["end"] for a, b in raw for p in row["pieces"])
         found[benchmark, item] = (total, left)
     return found
 
 
-def report(run: Run, shards: list[str]) -> list[dict[str, Any]]:
-    run.stage("decontaminate/report_index", report_index_stage, ["items"],
-              {"benchmarks": [b.path for b in run.config.benchmarks]})
-    run.stage("decontaminate/overlaps", overlaps_stage, shards, {
-        "documents": ["extract/*.parquet"], "decisions": ["decontaminate/decisions/*.parquet"],
-        "grams": ["decontaminate/report_index/grams.parquet"]})
-    storage = Storage(str(run.root))
-    inputs = {"items": InputRef(("decontaminate/report_index/items.parquet",), "")}
-    inputs |= {role: InputRef(("decontaminate/overlaps/manifest.parquet",), "", role) for role in ("matches", "counts")}
-    execute(storage, StageTask("decontaminate/report", 1, "report", run.config, {}, inputs, {}), report_stage)
-    return read_table(str(run.root / "decontaminate/report/items.parquet")).to_pylist()
+def report(run: GraphRun) -> list[dict[str, Any]]:
+    return run.rows("decontaminate/report", "report", "items")
 
 
 def test_report_equals_the_plain_reading(tmp_path: Path) -> None:
@@ -71,7 +60,7 @@ def test_report_equals_the_plain_reading(tmp_path: Path) -> None:
     b = [f"{filler(20 + i, 30)} {COMMON}." for i in range(5)]
     parts = {"crawl/part-a": (a, [True, True, True, False]), "crawl/part-b": (b, [True] * 5)}
     run = run_all(tmp_path, parts, config)
-    rows = report(run, list(parts))
+    rows = report(run)
     texts = {("quiz", "q1"): QUESTION + "\nJupiter\nMars", ("quiz", "q2"): "too short", ("other", "0"): COMMON,
              ("other", "1"): QUESTION}
     ngrams = {row["benchmark"]: row["ngram"] for row in rows}
@@ -87,7 +76,7 @@ def test_report_equals_the_plain_reading(tmp_path: Path) -> None:
     assert [d["left"] for d in listed] == [True, False]  # what stays in training text is named first
     raw = a[2].encode()
     assert raw[listed[0]["start"] : listed[0]["end"]].decode() == " ".join(half.split()[:8])
-    table = read_table(str(tmp_path / "decontaminate/report/benchmarks.parquet")).to_pylist()
+    table = run.rows("decontaminate/report", "report", "benchmarks")
     assert [(r["benchmark"], r["n_items"], r["n_dirty"], r["n_cut"], r["n_too_short"]) for r in table] == [
         ("quiz", 2, 1, 0, 1), ("other", 2, 1, 1, 0)]
 
@@ -99,10 +88,10 @@ def test_report_does_not_depend_on_parts(tmp_path: Path) -> None:
         root = tmp_path / name
         config = DecontaminationConfig(benchmarks=benchmark_files(root / "b"), max_documents=2)
         parts = {f"crawl/p{i}": (texts[i : i + size], [True] * len(texts[i : i + size])) for i in range(0, 7, size)}
-        rows = report(run_all(root, parts, config), list(parts))
+        rows = report(run_all(root, parts, config))
         made.append([(r["item"], r["status"], r["n_documents"], r["n_documents_left"]) for r in rows])
     assert made[0] == made[1]
-    assert ("q1", "dirty", 7, 7) in made[0]  # in more than two documents, so no leak by the rule: it stays
+    assert ("q1", "dirty", 7, 7) in made[0]  # in more than two documents, so no contamination by the rule: it stays
 
 
 @pytest.mark.parametrize(("lengths", "wanted"), [
@@ -135,17 +124,17 @@ def test_command_cuts_every_planted_leak(tmp_path: Path) -> None:
     facts = json.loads(result.stdout)
     assert (facts["documents"], facts["documents_contaminated"]) == (53, 43)
     assert facts["dropped"] == {"no_piece_left": 3}
-    decisions = read_table(str(out / "part-in.parquet"))
-    assert decisions.column_names == ["doc_id", "keep", "reason", "cuts", "pieces"]
-    assert decisions["doc_id"].to_pylist() == ids
-    for i, (text, mark) in enumerate(zip(texts, decisions.to_pylist(), strict=True)):
-        assert bool(mark["cuts"]) == (i < 40)
+    part = read_table(str(out / "part-in.parquet"))
+    assert part.column_names == ["doc_id", "keep", "reason", "removed_spans", "pieces"]
+    assert part["doc_id"].to_pylist() == ids
+    for i, (text, row) in enumerate(zip(texts, part.to_pylist(), strict=True)):
+        assert bool(row["removed_spans"]) == (i < 40)
         raw = text.encode()
-        for cut in mark["cuts"]:  # every cut is confirmed by its words in its item, thirteen or more
+        for cut in row["removed_spans"]:  # every cut is confirmed by its words in its item, thirteen or more
             assert f" {raw[cut['start'] : cut['end']].decode()} " in f" {items[int(cut['item'])]} "
             assert raw[cut["start"] : cut["end"]].decode().count(" ") >= 12
-        stays = "|".join(raw[p["start"] : p["end"]].decode() for p in mark["pieces"])
-        assert mark["keep"]
+        stays = "|".join(raw[p["start"] : p["end"]].decode() for p in row["pieces"])
+        assert row["keep"]
         assert i >= 40 or items[i] not in stays
     assert [m["id"] for m in read_table(str(out / "part-more.parquet")).to_pylist()] == ["7", "8", "9"]
     assert sorted(p.name for p in out.iterdir()) == ["part-in.parquet", "part-more.parquet", "report"]
@@ -162,10 +151,11 @@ def test_command_equals_the_stages(tmp_path: Path) -> None:
     for benchmark in config.benchmarks:
         arguments += ["--benchmarks", benchmark.path, "--fields", f"{benchmark.name}={','.join(benchmark.fields)}"]
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
-    mine = read_table(str(tmp_path / "out/part-p.parquet")).to_pylist()
-    named = [{**c, "item": "0"} if c["benchmark"] == "quiz" else c for m in run.decisions("crawl/p") for c in m["cuts"]]
-    assert [c for m in mine for c in m["cuts"]] == named  # without --item-id items are numbered
-    assert [m["pieces"] for m in mine] == [m["pieces"] for m in run.decisions("crawl/p")]
+    own, rows = read_table(str(tmp_path / "out/part-p.parquet")).to_pylist(), decisions(run, "crawl/p")
+    spans = [span for row in rows for span in row["removed_spans"]]
+    numbered = [{**s, "item": "0"} if s["benchmark"] == "quiz" else s for s in spans]  # there is no --item-id
+    assert [span for row in own for span in row["removed_spans"]] == numbered
+    assert [row["pieces"] for row in own] == [row["pieces"] for row in rows]
 
 
 def test_command_names_what_is_wrong(tmp_path: Path) -> None:
@@ -193,7 +183,7 @@ def test_command_names_files_that_cannot_be_read_and_does_the_others(tmp_path: P
     assert result.exit_code == 1
     assert all(f"curate: {tmp_path / name}: " in result.stderr for name in ("torn.parquet", "empty.jsonl"))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["part-good.parquet", "report"]
-    decisions = read_table(str(tmp_path / "out/part-good.parquet"))
-    assert decisions["cuts"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
-    for name in ("cuts", "pieces"):
-        assert b"UTF-8 bytes, not" in decisions.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")
+    part = read_table(str(tmp_path / "out/part-good.parquet"))
+    assert part["removed_spans"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
+    for name in ("removed_spans", "pieces"):
+        assert b"UTF-8 bytes, not" in part.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")

@@ -1,31 +1,20 @@
-"""A slow, plain Python reading of the rules of deduplication, and a runner of its stages on files."""
+"""A slow, plain Python reading of the rules of deduplication, and its stages run on made-up documents."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curate.dedup.components import buckets_stage, components_stage
 from curate.dedup.config import DedupConfig
-from curate.dedup.decisions import decisions_stage, summary_stage
-from curate.dedup.exact import copies_stage, exact_stage
-from curate.dedup.resolve import resolve_stage
-from curate.dedup.search import bands_stage, candidates_stage
-from curate.dedup.signing import signatures_stage
-from curate.dedup.urls import url_copies_stage, url_keys_stage, urls_stage
-from curate.dedup.verify import shingles_stage
 from manifests.hashing import document_id
-from manifests.records import TaskRecord
-from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
-from manifests.storage import Storage
-from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, StageTask, execute
+from manifests.schema import DOCUMENTS, SELECT_MARKS
+from manifests.tables import read_table
+from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
 MASK = (1 << 64) - 1
 BASE = 0x9E3779B97F4A7C15
@@ -143,7 +132,7 @@ def documents_table(docs: Sequence[Doc]) -> pa.Table:
         "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())}, schema=DOCUMENTS)
 
 
-def marks_table(docs: Sequence[Doc]) -> pa.Table:
+def decisions_table(docs: Sequence[Doc]) -> pa.Table:
     known = {
         "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)),
         "source": pa.array([d.source for d in docs], pa.string()),
@@ -153,101 +142,27 @@ def marks_table(docs: Sequence[Doc]) -> pa.Table:
     return pa.table(columns, schema=SELECT_MARKS)
 
 
-@dataclass
-class Run:
-    """Stages of one run folder, with the manifests that the graph would write between them."""
-
-    root: Path
-    config: Any
-    records: dict[str, list[TaskRecord]] = field(default_factory=dict)
-
-    def stage(self, name: str, function: Callable[[Any, Any], None], shards: Sequence[str],
-              inputs: Callable[[str], dict[str, str]],
-              variables: Callable[[str], dict[str, Any]] = lambda shard: {}) -> None:
-        storage = Storage(str(self.root))
-        done = []
-        for shard in shards:
-            refs = {k: InputRef((v,), "") for k, v in inputs(shard).items()}
-            task = StageTask(name, 1, shard, self.config, {}, refs, variables(shard))
-            done.append(execute(storage, task, function))
-        self.records[name] = done
-        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-                 "xxh3": o.digest} for r in done for o in r.outputs]
-        (self.root / name).mkdir(parents=True, exist_ok=True)
-        write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
-                    [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
-
-    def total(self, name: str, counter: str) -> int:
-        return sum(r.counters.get(counter, 0) for r in self.records[name])
-
-
-def prepare(root: Path, parts: dict[str, list[Doc]], group: int = 3) -> None:
-    """Write the extracted documents and selection decisions of a corpus, in row groups of a few documents."""
-    for shard, docs in parts.items():
+def tables_of(parts: dict[str, list[Doc]]) -> dict[str, dict[str, pa.Table]]:
+    """The extracted documents and selection's decisions of a corpus, by stage and part."""
+    for part, docs in parts.items():
         for i, doc in enumerate(docs):
-            doc.doc_id = doc.doc_id or document_id("test", shard, i)
-        table = documents_table(docs)
-        for folder, whole in (("extract", table), ("select", marks_table(docs))):
-            path = root / folder / f"{shard}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_table(str(path), whole.schema, [whole.slice(i, group) for i in range(0, len(whole), group)])
+            doc.doc_id = doc.doc_id or document_id("test", part, i)
+    return {"extract": {part: documents_table(docs) for part, docs in parts.items()},
+            "select": {part: decisions_table(docs) for part, docs in parts.items()}}
 
 
 def run_dedup(root: Path, parts: dict[str, list[Doc]], config: DedupConfig, ranks: dict[str, int],
-              group: int = 3) -> Run:
-    """All stages of deduplication, parts in the order of the dict."""
-    prepare(root, parts, group)
-    run = Run(root, config)
-    shards = list(parts)
-    pieces = [f"part-{p:05d}" for p in range(config.partitions)]
-
-    def partition(shard: str) -> dict[str, int]:
-        return {"partition": int(shard[-5:])}
-
-    def of_part(**names: str) -> Callable[[str], dict[str, str]]:
-        return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
-
-    documents, decisions = "extract/*.parquet", "select/*.parquet"
-    by_url = pieces if config.urls else []
-    run.stage("dedup/url_keys", url_keys_stage, shards if config.urls else [],
-              of_part(documents=documents, decisions=decisions),
-              lambda shard: {"source_rank": ranks})
-    run.stage("dedup/urls", urls_stage, by_url, of_part(url_keys="dedup/url_keys/manifest.parquet"), partition)
-    run.stage("dedup/signatures", signatures_stage, shards,
-              of_part(documents=documents, decisions=decisions, losers="dedup/urls/manifest.parquet"),
-              lambda shard: {"source_rank": ranks})
-    run.stage("dedup/exact", exact_stage, pieces if config.exact else [],
-              of_part(text_hashes="dedup/signatures/manifest.parquet"), partition)
-    run.stage("dedup/bands", bands_stage, shards, of_part(
-        signatures="dedup/signatures/*.parquet", losers="dedup/exact/manifest.parquet"))
-    run.stage("dedup/candidates", candidates_stage, pieces, of_part(bands="dedup/bands/manifest.parquet"), partition)
-    run.stage("dedup/components", components_stage, ["all"], of_part(
-        buckets="dedup/candidates/manifest.parquet", extents="dedup/candidates/manifest.parquet"))
-    run.stage("dedup/buckets", buckets_stage, pieces, of_part(
-        buckets="dedup/candidates/*.parquet", homes="dedup/components/homes/*.parquet"))
-    run.stage("dedup/shingles", shingles_stage, shards, of_part(
-        documents=documents, decisions=decisions, signatures="dedup/signatures/*.parquet",
-        members="dedup/components/manifest.parquet"))
-    run.stage("dedup/resolve", resolve_stage, pieces, of_part(
-        buckets="dedup/buckets/manifest.parquet", shingles="dedup/shingles/manifest.parquet"), partition)
-    run.stage("dedup/copies", copies_stage, pieces, of_part(
-        copies="dedup/exact/manifest.parquet", removals="dedup/resolve/manifest.parquet"), partition)
-    run.stage("dedup/url_copies", url_copies_stage, by_url, of_part(
-        copies="dedup/urls/manifest.parquet", removals="dedup/resolve/manifest.parquet",
-        drops="dedup/copies/manifest.parquet"), partition)
-    run.stage("dedup/decisions", decisions_stage, shards, of_part(
-        documents=documents, decisions=decisions, removals="dedup/resolve/manifest.parquet",
-        drops="dedup/copies/manifest.parquet", url_drops="dedup/url_copies/manifest.parquet",
-        members="dedup/components/manifest.parquet"))
-    run.stage("dedup/summary", summary_stage, ["all"], of_part(counts="dedup/decisions/manifest.parquet"))
-    return run
+              group: int = 3, until: Sequence[str] = ("dedup",)) -> GraphRun:
+    """Deduplication by the stage graph."""
+    recipe = recipe_of(sorted(ranks, key=lambda name: ranks[name]), dedup=config.model_dump(mode="json"))
+    return run_graph(root, recipe, tables_of(parts), until, group)
 
 
 def found(root: Path, parts: dict[str, list[Doc]]) -> dict[bytes, Verdict]:
     """The decisions of a run, by document."""
     out = {}
-    for shard, docs in parts.items():
-        rows = read_table(str(root / f"dedup/decisions/{shard}.parquet")).to_pylist()
+    for part, docs in parts.items():
+        rows = read_table(str(root / f"dedup/decisions/{part}.parquet")).to_pylist()
         assert [r["doc_id"] for r in rows] == [d.doc_id for d in docs]
         for r in rows:
             assert r["keep"] == (r["reason"] is None)
@@ -262,7 +177,7 @@ def prose(seed: int, n_words: int, vocabulary: int = 5000) -> str:
 
 
 def edited(text: str, *positions: int) -> str:
-    """The text with the words at these places replaced: each costs up to five shingles."""
+    """The text with the words at these positions replaced: each costs up to five shingles."""
     w = text.split()
     for p in positions:
         w[p] = f"edit{p}"

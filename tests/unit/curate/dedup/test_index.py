@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 
 from curate.dedup.config import DedupConfig, UrlRule, Verification
 from curate.dedup.index import index_folder
-from curate.dedup.order import is_settled, order_before, survivor_order
+from curate.dedup.order import is_from_earlier_run, order_before, survivor_order
 from curate.dedup.signing import minhash
-from curate.dedup.standalone import Earlier, Outcome, Texts, deduplicate
-from curate.sources.columns import TextRows
 from manifests.errors import RecipeError
 from pipelines.cli.main import app
+from tests import verbs
 from tests.unit.curate.dedup.dedup_reference import edited, prose
 
 Rows = list[tuple[str, str]]
@@ -28,21 +27,11 @@ CONFIG = DedupConfig(partitions=3, verify=Verification.SIGNATURES, n_bands=42, n
                      survivor_order=(), max_removed_fraction=1.0)
 
 
-def texts(name: str, rows: Rows, url: str | None = None) -> Texts:
-    def read() -> list[TextRows]:
-        ids, some = (pa.chunked_array([pa.array([r[i] for r in rows], pa.string())]) for i in (0, 1))
-        urls = pa.chunked_array([pa.array([url and f"{url}/{r[0]}" for r in rows], pa.string())])
-        return [TextRows(0, some.cast(pa.large_string()), ids, urls)]
-
-    return Texts(name, f"part-{name}.parquet", "id", read)
-
-
 def dedup(out: Path, files: dict[str, Rows], against: tuple[Path, ...] = (),
-          config: DedupConfig = CONFIG) -> tuple[dict[str, dict[str, Any]], Outcome]:
-    old = [Earlier(root.name, i, str(p)) for i, root in enumerate(against) for p in sorted((root / "index").iterdir())]
-    outcome = deduplicate([texts(name, rows) for name, rows in files.items()], config, str(out), against=old)
-    tables = [pq.read_table(out / f"part-{name}.parquet") for name in files]
-    return {row["id"]: row for table in tables for row in table.to_pylist()}, outcome
+          config: DedupConfig = CONFIG) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    lines = {name: [{"id": i, "text": text} for i, text in rows] for name, rows in files.items()}
+    rows, facts = verbs.dedup(out, lines, config.model_dump(mode="json"), against)
+    return {row["id"]: {**row, "of_run": row.get("of_run") and Path(row["of_run"]).name} for row in rows}, facts
 
 
 def corpus(seed: int, n: int = 90) -> Rows:
@@ -51,19 +40,19 @@ def corpus(seed: int, n: int = 90) -> Rows:
     rows = []
     for i in range(n):
         text = chance.choice(base)
-        places = [chance.randrange(len(text.split())) for _ in range(chance.choice([0, 0, 1, 2, 4, 7]))]
-        rows.append((f"d{i:02d}", edited(text, *places)))
+        positions = [chance.randrange(len(text.split())) for _ in range(chance.choice([0, 0, 1, 2, 4, 7]))]
+        rows.append((f"d{i:02d}", edited(text, *positions)))
     return rows
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_in_pieces_the_same_documents_survive_as_at_once(tmp_path: Path, seed: int) -> None:
+def test_in_turn_the_same_documents_survive_as_at_once(tmp_path: Path, seed: int) -> None:
     rows = corpus(seed)
-    pieces = {"a": rows[:30], "b": rows[30:60], "c": rows[60:]}
-    whole, _ = dedup(tmp_path / "whole", pieces)
-    got = dedup(tmp_path / "a", {"a": pieces["a"]})[0]
-    got |= dedup(tmp_path / "b", {"b": pieces["b"]}, (tmp_path / "a",))[0]
-    got |= dedup(tmp_path / "c", {"c": pieces["c"]}, (tmp_path / "a", tmp_path / "b"))[0]
+    shares = {"a": rows[:30], "b": rows[30:60], "c": rows[60:]}
+    whole, _ = dedup(tmp_path / "whole", shares)
+    got = dedup(tmp_path / "a", {"a": shares["a"]})[0]
+    got |= dedup(tmp_path / "b", {"b": shares["b"]}, (tmp_path / "a",))[0]
+    got |= dedup(tmp_path / "c", {"c": shares["c"]}, (tmp_path / "a", tmp_path / "b"))[0]
     assert {k: v["keep"] for k, v in got.items()} == {k: v["keep"] for k, v in whole.items()}
     kept = {k for k, v in whole.items() if v["keep"]}
     gone = {k: v for k, v in got.items() if not v["keep"]}
@@ -84,14 +73,14 @@ def test_the_similarity_is_the_share_of_equal_minima(tmp_path: Path) -> None:
     rows = [("copy", text.upper()), ("near", near), ("new", newer), ("newer", edited(newer, 50)),
             ("other", prose(7, 9))]
     dedup(tmp_path / "old", {"a": [("x", text), ("y", prose(8, 50)), ("z", "")]}, config=config)
-    got, outcome = dedup(tmp_path / "new", {"a": rows}, (tmp_path / "old",), config)
+    got, facts = dedup(tmp_path / "new", {"a": rows}, (tmp_path / "old",), config)
     assert {k: (v["reason"], v["duplicate_of"], v["of_run"]) for k, v in got.items()} == {
         "copy": ("exact_duplicate", "x", "old"), "near": ("near_duplicate", "x", "old"), "new": (None, None, None),
         "newer": ("near_duplicate", "new", None), "other": (None, None, None)}
     minima = minhash(pa.array([text, near]), config)
     assert got["near"]["similarity"] == pytest.approx(float((minima[0] == minima[1]).mean()), abs=1e-6)
     assert got["newer"]["similarity"] == pytest.approx(291 / 301, abs=1e-6)
-    assert outcome.documents == 5
+    assert facts["documents"] == 5
 
 
 def test_old_documents_stay_though_they_are_alike(tmp_path: Path) -> None:
@@ -105,13 +94,23 @@ def test_old_documents_stay_though_they_are_alike(tmp_path: Path) -> None:
 
 def test_one_document_a_url_across_runs(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"urls": UrlRule.LONGEST})
-    first, second = ([(f"{i}", prose(10 * k + i, 20 + k)) for i in range(3)] for k in (1, 2))
-    deduplicate([texts("a", first[:2], "http://example.org")], config, str(tmp_path / "a"))
-    old = [Earlier("a", 0, str(tmp_path / "a/index/part-a.parquet"))]
-    deduplicate([texts("b", second, "https://www.example.org")], config, str(tmp_path / "b"), against=old)
-    got = pq.read_table(tmp_path / "b/part-b.parquet").to_pylist()
+    first, second = ([{"id": f"{i}", "text": prose(10 * k + i, 20 + k), "url": f"{host}/{i}"} for i in range(3)]
+                     for k, host in ((1, "http://example.org"), (2, "https://www.example.org")))
+    settings = config.model_dump(mode="json")
+    verbs.dedup(tmp_path / "a", {"a": first[:2]}, settings)
+    got, _ = verbs.dedup(tmp_path / "b", {"b": second}, settings, (tmp_path / "a",))
+    root = str(tmp_path / "a")
     assert [(r["keep"], r["reason"], r["of_run"]) for r in got] == [
-        (False, "url_duplicate", "a"), (False, "url_duplicate", "a"), (True, None, None)]
+        (False, "url_duplicate", root), (False, "url_duplicate", root), (True, None, None)]
+
+
+def test_documents_of_one_name_in_two_runs_are_told_apart(tmp_path: Path) -> None:
+    """Files of one name give documents of one id: a survivor is of the run that the decisions name."""
+    old, new = prose(5, 200), prose(6, 200)
+    dedup(tmp_path / "a", {"x": [("old", old)]})
+    got, _ = dedup(tmp_path / "b", {"x": [("new", new), ("copy", new), ("again", old)]}, (tmp_path / "a",))
+    assert {k: (v["duplicate_of"], v["of_run"]) for k, v in got.items()} == {
+        "new": (None, None), "copy": ("new", None), "again": ("old", "a")}
 
 
 def test_an_index_holds_what_was_kept_and_no_text(tmp_path: Path) -> None:
@@ -147,13 +146,13 @@ def test_the_command_keeps_and_takes_an_index(tmp_path: Path) -> None:
         run(str(tmp_path / "new.jsonl"), "--out", out, "--against", out)
 
 
-def test_old_places_come_first_and_keep_their_order() -> None:
+def test_old_documents_come_first_and_keep_their_order() -> None:
     generator = np.random.default_rng(1)
     ids = generator.integers(0, 2**64, (50, 2), np.uint64)
     order = survivor_order((), {}, ids)
-    assert not is_settled(order[:, 0]).any()
+    assert not is_from_earlier_run(order[:, 0]).any()
     old = [order_before(run, order) for run in (0, 1)]
-    assert all(is_settled(o[:, 0]).all() for o in old)
+    assert all(is_from_earlier_run(o[:, 0]).all() for o in old)
     rows = [tuple(row) for words in (*old, order) for row in words.tolist()]
     by_id = sorted(range(50), key=lambda i: tuple(ids[i].tolist()))
     assert sorted(range(150), key=lambda i: rows[i]) == [50 * era + i for era in range(3) for i in by_id]

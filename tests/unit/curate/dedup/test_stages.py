@@ -8,21 +8,19 @@ from pathlib import Path
 import pytest
 
 from curate.dedup.config import DedupConfig
-from curate.dedup.signing import signatures_stage
 from manifests.errors import InputError, StageError
-from manifests.tables import read_table, write_table
 from tests.unit.curate.dedup.dedup_reference import (
     Doc,
-    Run,
     Verdict,
     edited,
     found,
     jaccard,
-    prepare,
     prose,
     run_dedup,
+    tables_of,
     verdicts,
 )
+from tests.unit.curate.graph_runs import recipe_of, run_graph
 
 RANKS = {"books": 0, "crawl": 1}
 CONFIG = DedupConfig(partitions=3)
@@ -49,7 +47,7 @@ def check(got: dict[bytes, Verdict], wanted: dict[bytes, Verdict]) -> None:
             assert got[key].similarity == pytest.approx(verdict.similarity, abs=1e-6)
 
 
-def test_marks_equal_the_rules(tmp_path: Path) -> None:
+def test_decisions_equal_the_rules(tmp_path: Path) -> None:
     parts = corpus()
     run = run_dedup(tmp_path, parts, CONFIG, RANKS)
     docs = [d for part in parts.values() for d in part]
@@ -67,13 +65,12 @@ def test_marks_equal_the_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("partitions", [1, 8])
-def test_partitions_and_order_of_parts_change_nothing(tmp_path: Path, partitions: int) -> None:
+def test_partitions_change_nothing(tmp_path: Path, partitions: int) -> None:
     parts = corpus()
     run_dedup(tmp_path / "a", parts, CONFIG, RANKS)
-    turned = dict(reversed(list(parts.items())))
-    run_dedup(tmp_path / "b", turned, CONFIG.model_copy(update={"partitions": partitions}), RANKS)
-    for shard in parts:
-        name = f"dedup/decisions/{shard}.parquet"
+    run_dedup(tmp_path / "b", parts, CONFIG.model_copy(update={"partitions": partitions}), RANKS)
+    for part in parts:
+        name = f"dedup/decisions/{part}.parquet"
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -98,9 +95,8 @@ def test_a_chain_is_one_cluster_whatever_else_there_is(tmp_path: Path) -> None:
              "crawl/part-b": [Doc(b, quality=0.8), Doc(c, quality=0.7), Doc("x", keep=False)]}
     names = []
     for folder, more in (("few", {}), ("more", {f"crawl/other-{i}": [Doc(prose(50 + i, 80))] for i in range(9)})):
-        run_dedup(tmp_path / folder, {**parts, **more}, config, RANKS)
-        found = (read_table(str(tmp_path / folder / f"dedup/decisions/{s}.parquet")) for s in parts)
-        decisions = [r for table in found for r in table.to_pylist()]
+        run = run_dedup(tmp_path / folder, {**parts, **more}, config, RANKS)
+        decisions = [row for part in parts for row in run.rows("dedup/decisions", part)]
         assert [m["keep"] for m in decisions] == [True, True, False, True, False]
         clusters = [m["cluster_id"] for m in decisions]
         assert clusters[1] is clusters[4] is None
@@ -150,8 +146,8 @@ def test_a_component_larger_than_memory_passes_in_rounds(tmp_path: Path, monkeyp
     monkeypatch.setattr("curate.dedup.resolve.ROUND_BYTES", 1)
     run = run_dedup(tmp_path / "rounds", parts, CONFIG, RANKS)
     assert run.total("dedup/resolve", "rounds") == run.total("dedup/resolve", "documents") > 9
-    for shard in parts:
-        name = f"dedup/decisions/{shard}.parquet"
+    for part in parts:
+        name = f"dedup/decisions/{part}.parquet"
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "rounds" / name).read_bytes()
 
 
@@ -173,18 +169,12 @@ def test_unknown_source_is_named(tmp_path: Path) -> None:
         run_dedup(tmp_path, {"crawl/part-a": [Doc("a b", "news")]}, CONFIG, RANKS)
 
 
-def test_marks_of_other_documents_are_refused(tmp_path: Path) -> None:
-    parts = {"crawl/part-a": [Doc("a b"), Doc("c d")]}
-    prepare(tmp_path, parts)
-    path = str(tmp_path / "select/crawl/part-a.parquet")
-    decisions = read_table(path)
+def test_decisions_of_other_documents_are_refused(tmp_path: Path) -> None:
+    tables = tables_of({"crawl/part-a": [Doc("a b"), Doc("c d")]})
+    decisions = tables["select"]["crawl/part-a"]
     for wrong in (decisions.take([1, 0]), decisions.slice(0, 1)):
-        write_table(path, decisions.schema, [wrong])
         with pytest.raises(InputError, match="order"):
-            Run(tmp_path, CONFIG).stage(
-                "dedup/signatures", signatures_stage, list(parts),
-                lambda s: {"documents": f"extract/{s}.parquet", "decisions": f"select/{s}.parquet"},
-                lambda s: {"source_rank": RANKS})
+            run_graph(tmp_path, recipe_of(["crawl"]), {**tables, "select": {"crawl/part-a": wrong}}, ["dedup"])
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -195,8 +185,8 @@ def test_random_corpora_equal_the_rules(tmp_path: Path, seed: int) -> None:
     for _ in range(60):
         text = chance.choice(base)
         n = len(text.split())
-        places = [chance.randrange(n) for _ in range(chance.choice([0, 0, 1, 2, 3]))]
-        docs.append(Doc(edited(text, *places), chance.choice(["books", "crawl"]),
+        positions = [chance.randrange(n) for _ in range(chance.choice([0, 0, 1, 2, 3]))]
+        docs.append(Doc(edited(text, *positions), chance.choice(["books", "crawl"]),
                         chance.choice([None, 0.5, chance.random()]), chance.random() < 0.9))
     parts = {f"crawl/part-{i}": docs[i::4] for i in range(4)}
     # Bands of two rows miss no pair of similarity 0.8: (1 - 0.64)**64 < 1e-28.

@@ -11,9 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from curate.dedup.config import DedupConfig, SurvivorKey
-from curate.dedup.standalone import Texts, deduplicate
-from curate.sources.columns import TextRows
 from manifests.errors import InputError, RecipeError
 from pipelines.cli.main import app
 from tests.unit.curate.dedup.dedup_reference import edited, prose
@@ -43,7 +40,7 @@ def decisions(out: Path, part: str) -> list[dict[str, Any]]:
     return pq.read_table(out / part).to_pylist()
 
 
-def test_marks_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
+def test_decisions_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
     out = tmp_path / "out"
     facts = json.loads(run(*files, "--out", str(out), "--apply", "--format", "json"))
     a, b = decisions(out, "part-a.parquet"), decisions(out, "part-b.parquet")
@@ -69,6 +66,8 @@ def test_exact_alone_and_the_order_of_files(tmp_path: Path, files: list[str]) ->
         (None, None), ("exact_duplicate", "b2"), ("exact_duplicate", "a0"), (None, None)]
     run(*files, "--out", str(tmp_path / "long"), "--survivor-order", "length")
     assert [r["duplicate_of"] for r in decisions(tmp_path / "long", "part-a.parquet")] == ["b0", None, "b0", None]
+    run(*files, "--out", str(tmp_path / "given"), "--survivor-order", "source,length")
+    assert [r["duplicate_of"] for r in decisions(tmp_path / "given", "part-a.parquet")] == [None, None, "a0", None]
 
 
 def test_urls_keep_the_longest(tmp_path: Path) -> None:
@@ -81,31 +80,20 @@ def test_urls_keep_the_longest(tmp_path: Path) -> None:
         ("0", "url_duplicate", "1"), ("1", None, None), ("2", None, None)]
 
 
-def test_workers_change_no_byte(tmp_path: Path) -> None:
-    """Two processes and other partitions give the same parts."""
-    def rows(n: int) -> list[TextRows]:
+def test_partitions_change_no_byte(tmp_path: Path) -> None:
+    paths = []
+    for n in range(2):
+        paths.append(tmp_path / f"f{n}.jsonl")
         texts = [edited(TEXT, 7 * n + i) if i % 3 else prose(10 * n + i, 40) for i in range(6)]
-        return [TextRows(0, pa.array(texts, pa.large_string()), pa.array([f"{n}-{i}" for i in range(6)]),
-                         pa.nulls(6, pa.string()))]
-
+        paths[-1].write_text("".join(json.dumps({"id": f"{n}-{i}", "text": t}) + "\n" for i, t in enumerate(texts)))
     parts = []
-    for workers, partitions in ((1, 4), (2, 3)):
-        files = [Texts(f"f{n}", f"part-{n}.parquet", "id", _Rows(rows(n))) for n in range(2)]
-        out = tmp_path / str(workers)
-        deduplicate(files, DedupConfig(partitions=partitions, survivor_order=(SurvivorKey.SOURCE,)), str(out), workers)
+    for partitions in (4, 3):
+        (tmp_path / "dedup.yaml").write_text(f"partitions: {partitions}\nmax_removed_fraction: 1.0\n")
+        out = tmp_path / str(partitions)
+        run(*map(str, paths), "--config", str(tmp_path / "dedup.yaml"), "--out", str(out))
         parts.append([p.read_bytes() for p in sorted(out.iterdir())])
     assert len(parts[0]) == 2
     assert parts[0] == parts[1]
-
-
-class _Rows:
-    """Rows that a worker process could be sent."""
-
-    def __init__(self, rows: list[TextRows]) -> None:
-        self._rows = rows
-
-    def __call__(self) -> list[TextRows]:
-        return self._rows
 
 
 def test_what_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, files: list[str]) -> None:
@@ -155,7 +143,7 @@ def test_dates_and_scores_of_one_s_own_decide(tmp_path: Path) -> None:
     assert [r["keep"] for r in decisions(tmp_path / "c", "part-table.parquet")] == [False, True, False, False]
 
 
-def test_ids_that_are_texts_and_numbers_are_written_as_the_marks_have_them(tmp_path: Path) -> None:
+def test_ids_that_are_texts_and_numbers_are_written_as_the_decisions_have_them(tmp_path: Path) -> None:
     path = tmp_path / "mixed.jsonl"
     rows = [{"id": "a", "text": prose(1, 9), "n": 1}, {"id": 7, "text": prose(2, 9), "n": "x"}, {"text": prose(3, 9)}]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))

@@ -14,76 +14,31 @@ import pytest
 from typer.testing import CliRunner
 
 from curate.dedup.config import DedupRecipe
-from curate.dedup.layout import filter_of
-from curate.dedup.passages.bloom import bloom_stage
-from curate.dedup.passages.cuts import cuts_stage
-from curate.dedup.passages.passage_cuts import passage_cuts_stage
-from curate.dedup.passages.passages import passages_stage
-from curate.dedup.standalone import Texts, deduplicate
-from curate.selection.clean import clean
-from curate.sources.columns import TextRows
 from manifests.errors import StageError
-from manifests.records import TaskRecord
-from manifests.schema import EDITS, SELECT_MARKS, STAGE_MANIFEST
-from manifests.storage import Storage
-from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, StageTask, execute
+from manifests.schema import EDITS, SELECT_MARKS
+from manifests.tables import read_table
 from pipelines.cli.main import app
-from tests.unit.curate.dedup.dedup_reference import Doc, Run, prepare, prose, run_dedup
+from tests.unit.curate.dedup.dedup_reference import Doc, prose, tables_of
+from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
 RANKS = {"books": 0, "crawl": 1}
 HOME, COOKIES, LEGAL = "Home | About | Contact", "We use cookies, 12 of them!", "© 2024 Example Ltd. All rights kept"
 
 
-def passages(root: Path, parts: dict[str, list[Doc]], config: DedupRecipe) -> Run:
-    """Deduplication of whole documents, then of passages, then the clean corpus; parts in the order of the dict."""
-    run = run_dedup(root, parts, config, RANKS)
-    shards, pieces = list(parts), [f"part-{p:05d}" for p in range(config.partitions)]
-
-    def own(**more: str) -> Any:
-        names = {"documents": "extract/*.parquet", "decisions": "select/*.parquet",
-                 "kept": "dedup/decisions/*.parquet", **more}
-        return lambda shard: {k: v.replace("*", shard) for k, v in names.items()}
-
-    repeats = dict.fromkeys(("paragraphs", "sentences"), "dedup/passages/manifest.parquet")
-    run.stage("dedup/passages", passages_stage, shards if config.repeats else [], own(),
-              lambda s: {"source_rank": RANKS})
-    run.stage("dedup/passage_cuts", passage_cuts_stage, pieces if config.repeats else [], lambda s: repeats,
-              lambda s: {"partition": int(s[-5:])})
-    filters = config.bloom.filters if config.bloom else 0
-    run.records["dedup/bloom"] = [bloom(root, n, parts, config) for n in range(filters)]
-    _manifest(run, "dedup/bloom")
-    run.stage("dedup/cuts", cuts_stage, shards, own(passages="dedup/passage_cuts/manifest.parquet",
-                                                    bloom="dedup/bloom/manifest.parquet"))
-    run.stage("clean", clean, shards, lambda s: {
-        "documents": f"extract/{s}.parquet", "select": f"select/{s}.parquet", "dedup": f"dedup/decisions/{s}.parquet",
-        "passages": f"dedup/cuts/{s}.parquet"}, lambda s: {"sources": [s.split("/")[0]], "part": s.split("/")[1]})
-    return run
+def passages(root: Path, parts: dict[str, list[Doc]], config: DedupRecipe,
+             select: dict[str, pa.Table] | None = None) -> GraphRun:
+    """Deduplication of documents, then of passages, then the clean corpus. select: other decisions of selection."""
+    recipe = recipe_of(list(RANKS), dedup=config.model_dump(mode="json"))
+    tables = tables_of(parts)
+    return run_graph(root, recipe, {**tables, "select": select or tables["select"]}, ["dedup", "clean"])
 
 
-def bloom(root: Path, number: int, parts: dict[str, list[Doc]], config: DedupRecipe) -> TaskRecord:
-    filters = config.bloom.filters if config.bloom else 1
-    mine = [s for s in sorted(parts, key=lambda s: (RANKS[s.split("/")[0]], s)) if filter_of(s, filters) == number]
-    names = {"documents": "extract", "decisions": "select", "kept": "dedup/decisions"}
-    refs = {k: InputRef(tuple(f"{v}/{s}.parquet" for s in mine), "") for k, v in names.items()}
-    refs["cuts"] = InputRef(("dedup/passage_cuts/manifest.parquet",), "")
-    task = StageTask("dedup/bloom", 1, f"filter-{number:05d}", config, {}, refs, {"parts": mine, "n_grams": 10_000})
-    return execute(Storage(str(root)), task, bloom_stage)
-
-
-def _manifest(run: Run, name: str) -> None:
-    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-             "xxh3": o.digest} for r in run.records[name] for o in r.outputs]
-    (run.root / name).mkdir(parents=True, exist_ok=True)
-    write_table(str(run.root / name / "manifest.parquet"), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
-
-
-def decisions(root: Path, parts: dict[str, list[Doc]]) -> list[dict[str, Any]]:
-    return [row for shard in parts for row in read_table(str(root / f"dedup/cuts/{shard}.parquet")).to_pylist()]
+def decisions(run: GraphRun, parts: dict[str, list[Doc]]) -> list[dict[str, Any]]:
+    return [row for part in parts for row in run.rows("dedup/passage_decisions", part)]
 
 
 def cleaned(root: Path, parts: dict[str, list[Doc]]) -> dict[bytes, str]:
-    rows = [row for shard in parts for row in read_table(str(root / f"clean/{shard}.parquet")).to_pylist()]
+    rows = [row for part in parts for row in read_table(str(root / f"clean/{part}.parquet")).to_pylist()]
     return {row["doc_id"]: row["text"] for row in rows}
 
 
@@ -115,7 +70,7 @@ def plain(line: str) -> str:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_first_paragraphs_stay_and_later_ones_go(tmp_path: Path, seed: int) -> None:
     parts = pages(seed)
-    passages(tmp_path, parts, config(paragraphs={}, exact=False, near=False))
+    run = passages(tmp_path, parts, config(paragraphs={}, exact=False, near=False))
     clean_texts = cleaned(tmp_path, parts)
     seen: set[str] = set()
     for doc in in_order(parts):
@@ -125,13 +80,13 @@ def test_first_paragraphs_stay_and_later_ones_go(tmp_path: Path, seed: int) -> N
         got = clean_texts.get(doc.doc_id, "")
         assert [line for line in map(plain, got.split("\n")) if line] == fresh
         assert got == got.strip("\n") or not fresh
-    said = {m["doc_id"]: m for m in decisions(tmp_path, parts)}
+    decided = {row["doc_id"]: row for row in decisions(run, parts)}
     first = {plain(line): doc.doc_id for doc in reversed(in_order(parts)) for line in doc.text.split("\n")}
     for doc in in_order(parts):
-        for cut in said[doc.doc_id]["repeats"] or ():
-            text = doc.text.encode()[cut["start"] : cut["end"]].decode()
-            assert cut["duplicate_of"] == first[next(filter(None, map(plain, text.split("\n"))))]
-            assert cut["kind"] == "paragraph"
+        for span in decided[doc.doc_id]["removed_spans"] or ():
+            text = doc.text.encode()[span["start"] : span["end"]].decode()
+            assert span["duplicate_of"] == first[next(filter(None, map(plain, text.split("\n"))))]
+            assert span["kind"] == "paragraph"
 
 
 @pytest.mark.parametrize("fields", [{"paragraphs": {}}, {"sentences": {}}, {"paragraphs": {}, "sentences": {}},
@@ -148,15 +103,15 @@ def sentences(text: str) -> set[str]:
     return {plain(line) for line in text.replace("!", ".").replace(".", "\n").split("\n")} - {""}
 
 
-def test_partitions_and_order_of_parts_change_nothing(tmp_path: Path) -> None:
+def test_partitions_change_nothing(tmp_path: Path) -> None:
     parts = pages(3)
     some = config(paragraphs={"report_pages": 2}, sentences={}, bloom={"ngram": 3, "min_ngram": 2, "filters": 2})
-    passages(tmp_path / "a", parts, some)
-    passages(tmp_path / "b", dict(reversed(parts.items())), some.model_copy(update={"partitions": 7}))
-    for shard in parts:
-        for name in (f"dedup/cuts/{shard}", f"dedup/cuts/boilerplate/{shard}", f"clean/{shard}"):
-            one, other = (tmp_path / run / f"{name}.parquet" for run in "ab")
-            assert one.read_bytes() == other.read_bytes()
+    one, other = passages(tmp_path / "a", parts, some), passages(
+        tmp_path / "b", parts, some.model_copy(update={"partitions": 7}))
+    for part in parts:
+        for stage, role in (("dedup/passage_decisions", "decisions"), ("dedup/passage_decisions", "boilerplate"),
+                            ("clean", "documents")):
+            assert one.bytes_of(stage, part, role) == other.bytes_of(stage, part, role)
 
 
 def test_three_sentences_and_no_fewer(tmp_path: Path) -> None:
@@ -184,43 +139,29 @@ def test_edits_of_selection_are_made_first(tmp_path: Path) -> None:
     parts = {"crawl/part-a": [Doc("BAD same line here\nkept one of a", quality=0.9),
                               Doc("same line here\nmail x@y.z now\nlast", quality=0.5),
                               Doc("other\nmail a@b.c now", quality=0.4)]}
-    prepare(tmp_path, parts)
-    path = str(tmp_path / "select/crawl/part-a.parquet")
-    table = read_table(path)
+    table = tables_of(parts)["select"]["crawl/part-a"]
     edits = [[{"start": 19, "end": 32, "replacement": None}],
              [{"start": 0, "end": 20, "replacement": None}, {"start": 20, "end": 25, "replacement": "MAIL"},
               {"start": 25, "end": 34, "replacement": None}],
              [{"start": 0, "end": 11, "replacement": None}, {"start": 11, "end": 16, "replacement": "MAIL"},
               {"start": 16, "end": 20, "replacement": None}]]
-    place = SELECT_MARKS.get_field_index("edits")
-    marked = table.set_column(place, SELECT_MARKS.field("edits"), pa.array(edits, EDITS))
-    _run_on(tmp_path, parts, marked, path)
+    index = SELECT_MARKS.get_field_index("edits")
+    edited = table.set_column(index, SELECT_MARKS.field("edits"), pa.array(edits, EDITS))
+    passages(tmp_path, parts, config(paragraphs={}), {"crawl/part-a": edited})
     texts = [cleaned(tmp_path, parts).get(d.doc_id) for d in parts["crawl/part-a"]]
     assert texts == ["kept one of a", "same line here\nmail MAIL now\nlast", "other"]
-
-
-def _run_on(root: Path, parts: dict[str, list[Doc]], marked: pa.Table, path: str) -> None:
-    from tests.unit.curate.dedup import dedup_reference
-
-    original = dedup_reference.marks_table
-    dedup_reference.marks_table = lambda docs: marked  # the runner writes selection's decisions itself
-    try:
-        passages(root, parts, config(paragraphs={}))
-    finally:
-        dedup_reference.marks_table = original
-    assert read_table(path)["edits"].null_count == 0
 
 
 def test_too_little_left_is_a_reason_with_values(tmp_path: Path) -> None:
     parts = {"crawl/part-a": [Doc(f"{LEGAL}\n{prose(1, 60)}", quality=0.9),
                               Doc(f"short\n{LEGAL}\n{COOKIES}", quality=0.1), Doc("never cut", quality=0.05)]}
     run = passages(tmp_path, parts, config(paragraphs={}).model_copy(update={"min_left_bytes": 100}))
-    rows = decisions(tmp_path, parts)
+    rows = decisions(run, parts)
     assert [(r["keep"], r["reason"], r["value"], r["threshold"]) for r in rows] == [
         (True, None, None, None), (False, "too_little_left", len(f"short\n{COOKIES}"), 100.0), (True, None, None, None)]
-    assert run.total("dedup/cuts", "dropped_too_little_left") == 1
-    assert run.total("dedup/cuts", "documents_crawl") == 3
-    assert run.total("dedup/cuts", "kept_crawl") == 2
+    assert run.total("dedup/passage_decisions", "dropped_too_little_left") == 1
+    assert run.total("dedup/passage_decisions", "documents_crawl") == 3
+    assert run.total("dedup/passage_decisions", "kept_crawl") == 2
 
 
 def test_a_document_of_seen_n_grams_is_dropped_and_a_filter_may_not_be_too_large(tmp_path: Path) -> None:
@@ -228,38 +169,31 @@ def test_a_document_of_seen_n_grams_is_dropped_and_a_filter_may_not_be_too_large
     parts = {"books/part-a": [Doc(one, "books"), Doc(two, "books")],
              "crawl/part-a": [Doc(f"{one}\n{prose(4, 5)}\n{two}"), Doc(f"{prose(3, 60)}\n{one}")]}
     run = passages(tmp_path, parts, config(bloom={"ngram": 5, "min_ngram": 5}))
-    rows = decisions(tmp_path, parts)
+    rows = decisions(run, parts)
     assert [r["reason"] for r in rows] == [None, None, "mostly_seen", None]
     assert rows[2]["value"] == pytest.approx(112 / 113)
     assert rows[2]["threshold"] == 0.8
     assert run.total("dedup/bloom", "grams") == 56 * 6 + 1
     assert cleaned(tmp_path, parts)[parts["crawl/part-a"][1].doc_id] == prose(3, 60)
     with pytest.raises(StageError, match="more than max_filter_bytes"):
-        passages(tmp_path / "x", parts, config(bloom={"max_filter_bytes": 1024}))
+        passages(tmp_path / "x", parts, config(bloom={"max_filter_bytes": 1024, "false_positive_rate": 1e-9}))
 
 
 def test_boilerplate_of_hosts(tmp_path: Path) -> None:
-    files = []
+    paths = []
     for n in range(2):
-        urls = [f"http://site{i % 2}.org/{n}/{i}" for i in range(12)]
-        texts = [f"{HOME if i % 2 else 'Menu'}\n{prose(100 * n + i, 30)}\n{COOKIES}" for i in range(12)]
-        files.append(Texts(f"f{n}", f"part-{n}.parquet", "id", _Rows([TextRows(
-            0, pa.array(texts, pa.large_string()), pa.array([f"{n}-{i}" for i in range(12)]), pa.array(urls))])))
-    deduplicate(files, config(paragraphs={"report_pages": 12}, exact=False, near=False), str(tmp_path / "out"))
+        rows = [{"id": f"{n}-{i}", "text": f"{HOME if i % 2 else 'Menu'}\n{prose(100 * n + i, 30)}\n{COOKIES}",
+                 "url": f"http://site{i % 2}.org/{n}/{i}"} for i in range(12)]
+        paths.append(tmp_path / f"f{n}.jsonl")
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "dedup.yaml").write_text("{exact: false, near: false, paragraphs: {report_pages: 12}}")
+    done = CliRunner().invoke(app, ["dedup", *map(str, paths), "--config", str(tmp_path / "dedup.yaml"), "--out",
+                                    str(tmp_path / "out")], catch_exceptions=False)
+    assert done.exit_code == 0
     rows = pq.read_table(tmp_path / "out/report/boilerplate.parquet").to_pylist()
     assert sorted((r["host"], r["n_pages"], r["n_occurrences"], r["text"], r["id"], r["url"]) for r in rows) == sorted(
         (f"site{i}.org", 12, 12, text, f"0-{i}", f"http://site{i}.org/0/{i}")
         for i, texts in enumerate((("Menu", COOKIES), (HOME, COOKIES))) for text in texts)
-
-
-class _Rows:
-    """Rows that a worker process could be sent."""
-
-    def __init__(self, rows: list[TextRows]) -> None:
-        self._rows = rows
-
-    def __call__(self) -> list[TextRows]:
-        return self._rows
 
 
 def test_own_files_keep_all_their_columns(tmp_path: Path) -> None:
@@ -284,8 +218,8 @@ def test_own_files_keep_all_their_columns(tmp_path: Path) -> None:
     assert [(r["id"], r["odd"], r["when"]) for r in other if r["id"]] == [
         ("k", "1", None), ("l", '"one"', "2024-01-01 00:00:00")]
     assert [r["meta"] for r in other if r["id"]] == [{"a": 1, "b": None}, {"a": None, "b": "é"}]
-    cuts = pq.read_table(out / "part-b.parquet").to_pylist()[0]["cuts"]
-    assert cuts == [{"start": 0, "end": len(LEGAL.encode()) + 1, "kind": "paragraph", "duplicate_of": "1"}]
+    spans = pq.read_table(out / "part-b.parquet").to_pylist()[0]["removed_spans"]
+    assert spans == [{"start": 0, "end": len(LEGAL.encode()) + 1, "kind": "paragraph", "duplicate_of": "1"}]
     dropped = pq.read_table(out / "part-a.parquet").to_pylist()[1]
     assert (dropped["keep"], dropped["reason"], dropped["duplicate_of"]) == (False, "too_little_left", None)
     facts = json.loads(result.stdout)
@@ -300,9 +234,9 @@ def test_substrings_are_searched_in_what_paragraphs_leave(tmp_path: Path) -> Non
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["dedup", str(path), "--paragraphs", "--substrings", "--apply", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    cuts = pq.read_table(out / "part-in.parquet").to_pylist()[1]["cuts"]
-    assert [(c["kind"], c["duplicate_of"]) for c in cuts] == [("paragraph", "0"), ("substring", "0")]
-    assert texts[1].encode()[cuts[1]["start"] : cuts[1]["end"]].decode().strip(" w") == passage.strip("w")
+    spans = pq.read_table(out / "part-in.parquet").to_pylist()[1]["removed_spans"]
+    assert [(s["kind"], s["duplicate_of"]) for s in spans] == [("paragraph", "0"), ("substring", "0")]
+    assert texts[1].encode()[spans[1]["start"] : spans[1]["end"]].decode().strip(" w") == passage.strip("w")
     first, second = pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist()
     assert first == texts[0]
     assert passage not in second

@@ -1,26 +1,18 @@
-"""A slow, plain Python reading of the rule on repeated passages, and a runner of its stages on files."""
+"""A slow, plain Python reading of the rule on repeated passages, and its stages run on made-up documents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curate.dedup.config import DedupConfig
-from curate.dedup.signing import signatures_stage
 from curate.dedup.substrings.substring_config import SubstringConfig
-from curate.dedup.substrings.substring_decisions import substring_decisions_stage
-from curate.dedup.substrings.substrings import anchors_stage, contexts_stage, repeated_stage, repeats_stage
 from manifests.hashing import document_id
-from manifests.records import TaskRecord
-from manifests.schema import DEDUP_MARKS, DOCUMENTS, EDITS, SELECT_MARKS, STAGE_MANIFEST
-from manifests.storage import Storage
-from manifests.tables import read_table, write_table
-from manifests.tasks import InputRef, StageTask, execute
+from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_MARKS
+from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
 Cut = tuple[int, int, int | None]  # start, end, document that has its first run first
 
@@ -95,77 +87,38 @@ class Page:
         return "".join(data[a:b].decode() if word is None else word for a, b, word in spans)
 
 
-@dataclass
-class Stages:
-    """The stages of the search in one run folder, after made-up decisions of selection and deduplication."""
+def run_search(root: Path, parts: dict[str, list[Page]], config: SubstringConfig, group: int = 3) -> GraphRun:
+    """The stages of the search, after made-up decisions of selection and deduplication."""
+    tables: dict[str, dict[str, pa.Table]] = {"extract": {}, "select": {}, "dedup/decisions": {}}
+    for part, pages in parts.items():
+        for stage, table in _tables(part, pages).items():
+            tables[stage][part] = table
+    rules = config.model_dump(mode="json")
+    signed = recipe_of(["crawl"], dedup={"near": False, "substrings": rules})
+    return run_graph(root, signed, tables, ["dedup/signatures", "dedup/anchors", "dedup/repeated", "dedup/contexts",
+                                            "dedup/repeats", "dedup/substrings"], group)
 
-    root: Path
-    parts: dict[str, list[Page]]
-    config: SubstringConfig
-    records: dict[str, list[TaskRecord]] = field(default_factory=dict)
 
-    def run(self, group: int = 3) -> Stages:
-        for shard, pages in self.parts.items():
-            self._write(shard, pages, group)
-        shards = list(self.parts)
-        pieces = [f"part-{p:05d}" for p in range(self.config.partitions)]
-        mine = {"documents": "extract/*.parquet", "select": "select/*.parquet",
-                "decisions": "dedup/decisions/*.parquet"}
-        self._stage("dedup/signatures", signatures_stage, shards, {**mine, "decisions": "select/*.parquet"},
-                    DedupConfig())
-        self._stage("dedup/anchors", anchors_stage, shards, mine)
-        self._stage("dedup/repeated", repeated_stage, pieces, {"anchors": "dedup/anchors/manifest.parquet"})
-        self._stage("dedup/contexts", contexts_stage, shards, {
-            **mine, "signatures": "dedup/signatures/*.parquet", "repeated": "dedup/repeated/manifest.parquet"})
-        self._stage("dedup/repeats", repeats_stage, pieces, {"contexts": "dedup/contexts/manifest.parquet"})
-        self._stage("dedup/substrings", substring_decisions_stage, shards, {
-            **mine, "runs": "dedup/repeats/manifest.parquet"})
-        return self
-
-    def decisions(self, shard: str) -> list[dict[str, Any]]:
-        return read_table(str(self.root / f"dedup/substrings/{shard}.parquet")).to_pylist()
-
-    def bytes_of(self, shard: str) -> bytes:
-        return (self.root / f"dedup/substrings/{shard}.parquet").read_bytes()
-
-    def total(self, name: str, counter: str) -> int:
-        return sum(r.counters.get(counter, 0) for r in self.records[name])
-
-    def _stage(self, name: str, function: Any, shards: Sequence[str], inputs: dict[str, str],
-               config: Any = None) -> None:
-        done = []
-        for shard in shards:
-            refs = {k: InputRef((v.replace("*", shard),), "") for k, v in inputs.items()}
-            facts = {"partition": int(shard[-5:])} if shard.startswith("part-") else {"source_rank": {"crawl": 0}}
-            task = StageTask(name, 1, shard, config or self.config, {}, refs, facts)
-            done.append(execute(Storage(str(self.root)), task, function))
-        self.records[name] = done
-        rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-                 "xxh3": o.digest} for r in done for o in r.outputs]
-        write_table(str(self.root / name / "manifest.parquet"), STAGE_MANIFEST,
-                    [pa.Table.from_pylist(rows, schema=STAGE_MANIFEST)])
-
-    def _write(self, shard: str, pages: list[Page], group: int) -> None:
-        n = len(pages)
-        for row, page in enumerate(pages):
-            page.doc_id = document_id("test", shard, row)
-        ids = pa.array([p.doc_id for p in pages], pa.binary(16))
-        edits = pa.array([None if p.edits is None else [{"start": a, "end": b, "replacement": w} for a, b, w in p.edits]
-                          for p in pages], EDITS)
-        known = {
-            "doc_id": ids, "source": pa.array(["crawl"] * n), "text": pa.array([p.text for p in pages]),
-            "n_bytes": pa.array([len(p.text.encode()) for p in pages], pa.int64()), "origin_path": pa.array(["x"] * n),
-            "origin_offset": pa.array(range(n), pa.int64()), "origin_length": pa.array([-1] * n, pa.int64()),
-            "language_score": pa.array(np.zeros(n, np.float32)), "edits": edits,
-            "quality_score": pa.array([p.quality for p in pages], pa.float32())}
-        keeps = {"extract": [True] * n, "select": [p.selected for p in pages],
-                 "dedup/decisions": [p.keep and p.selected for p in pages]}
-        for folder, schema in (("extract", DOCUMENTS), ("select", SELECT_MARKS), ("dedup/decisions", DEDUP_MARKS)):
-            columns = {**known, "keep": pa.array(keeps[folder], pa.bool_())}
-            table = pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema=schema)
-            path = self.root / folder / f"{shard}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_table(str(path), schema, [table.slice(i, group) for i in range(0, n, group)])
+def _tables(part: str, pages: list[Page]) -> dict[str, pa.Table]:
+    n = len(pages)
+    for row, page in enumerate(pages):
+        page.doc_id = document_id("test", part, row)
+    edits = pa.array([None if p.edits is None else [{"start": a, "end": b, "replacement": w} for a, b, w in p.edits]
+                      for p in pages], EDITS)
+    known = {
+        "doc_id": pa.array([p.doc_id for p in pages], pa.binary(16)), "source": pa.array(["crawl"] * n, pa.string()),
+        "text": pa.array([p.text for p in pages], pa.large_string()),
+        "n_bytes": pa.array([len(p.text.encode()) for p in pages], pa.int64()),
+        "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
+        "origin_length": pa.array([-1] * n, pa.int64()), "language_score": pa.array(np.zeros(n, np.float32)),
+        "edits": edits, "quality_score": pa.array([p.quality for p in pages], pa.float32())}
+    keeps = {"extract": [True] * n, "select": [p.selected for p in pages],
+             "dedup/decisions": [p.keep and p.selected for p in pages]}
+    tables = {}
+    for stage, schema in (("extract", DOCUMENTS), ("select", SELECT_MARKS), ("dedup/decisions", DEDUP_DECISIONS)):
+        columns = {**known, "keep": pa.array(keeps[stage], pa.bool_())}
+        tables[stage] = pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema=schema)
+    return tables
 
 
 def order(pages: Sequence[Page]) -> list[Page]:

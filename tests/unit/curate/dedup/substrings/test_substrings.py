@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from curate.dedup.substrings.substring_config import Occurrences, SubstringConfig
 from pipelines.cli.main import app
-from tests.unit.curate.dedup.substrings.substring_reference import Page, Stages, cuts, left, order
+from tests.unit.curate.dedup.substrings.substring_reference import Page, cuts, left, order, run_search
 
 SIZE = 24
 
@@ -74,26 +74,26 @@ def test_the_stages_cut_what_the_rule_says(tmp_path: Path, seed: int, every: boo
             page.edits = page.edits and [(a, b, None) for a, b, _ in page.edits]
     config = SubstringConfig(min_bytes=SIZE, partitions=1 + seed % 4,
                              cut=Occurrences.ALL if every else Occurrences.REPEATS)
-    run = Stages(tmp_path, parts, config).run()
+    run = run_search(tmp_path, parts, config)
     expected = wanted([p for pages in parts.values() for p in pages], SIZE, every)
     n_cuts = 0
-    for shard, pages in parts.items():
-        decisions = run.decisions(shard)
+    for part, pages in parts.items():
+        decisions = run.rows("dedup/substrings", part)
         assert [m["doc_id"] for m in decisions] == [p.doc_id for p in pages]
-        for page, mark in zip(pages, decisions, strict=True):
+        for page, row in zip(pages, decisions, strict=True):
             if page.doc_id not in expected:
-                assert (mark["keep"], mark["reason"], mark["repeats"]) == (False, "not_selected", None)
+                assert (row["keep"], row["reason"], row["removed_spans"]) == (False, "not_selected", None)
                 continue
             text, named = expected[page.doc_id]
-            assert spelled(page, mark["edits"]) == text
-            assert [r["duplicate_of"] for r in mark["repeats"] or []] == named
-            assert mark["keep"] == (bool(text) or not named)
-            assert mark["reason"] == (None if mark["keep"] else "repeated_text")
+            assert spelled(page, row["edits"]) == text
+            assert [r["duplicate_of"] for r in row["removed_spans"] or []] == named
+            assert row["keep"] == (bool(text) or not named)
+            assert row["reason"] == (None if row["keep"] else "repeated_text")
             n_cuts += len(named)
             if not named:
-                assert mark["edits"] == (page.edits and [
+                assert row["edits"] == (page.edits and [
                     {"start": a, "end": b, "replacement": w} for a, b, w in page.edits]) or page.edits == []
-    assert n_cuts == run.total("dedup/substrings", "cuts") > 0
+    assert n_cuts == run.total("dedup/substrings", "removed_spans") > 0
 
 
 def test_replaced_spans_stay_whole(tmp_path: Path) -> None:
@@ -101,29 +101,29 @@ def test_replaced_spans_stay_whole(tmp_path: Path) -> None:
     at = len("before ") + len(shared)
     pages = [Page(shared), Page(f"before {shared}me@example.org after", edits=[
         (0, at, None), (at, at + len("me@example.org"), "<email>"), (at + len("me@example.org"), at + 20, None)])]
-    run = Stages(tmp_path, {"crawl/a": pages}, SubstringConfig(min_bytes=20, partitions=2)).run()
-    first, second = sorted(zip(run.decisions("crawl/a"), pages, strict=True), key=lambda m: len(m[0]["repeats"] or []))
-    assert second[0]["repeats"][0]["duplicate_of"] == first[1].doc_id
+    run = run_search(tmp_path, {"crawl/a": pages}, SubstringConfig(min_bytes=20, partitions=2))
+    decided = zip(run.rows("dedup/substrings", "crawl/a"), pages, strict=True)
+    first, second = sorted(decided, key=lambda pair: len(pair[0]["removed_spans"] or []))
+    assert second[0]["removed_spans"][0]["duplicate_of"] == first[1].doc_id
     assert spelled(second[1], second[0]["edits"]) in ("before <email> after", "")
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_bytes_do_not_depend_on_partitions_groups_or_the_order_of_parts(tmp_path: Path, seed: int) -> None:
+def test_bytes_do_not_depend_on_partitions_or_row_groups(tmp_path: Path, seed: int) -> None:
     runs = []
-    for number, (partitions, group, turn) in enumerate([(1, 1, False), (5, 4, True), (17, 100, False)]):
+    for number, (partitions, group) in enumerate([(1, 1), (5, 4), (17, 100)]):
         parts = corpus(seed)
-        parts = dict(reversed(parts.items())) if turn else parts
-        runs.append(Stages(tmp_path / str(number), parts, SubstringConfig(min_bytes=SIZE, partitions=partitions)).run(
-            group))
-    for shard in runs[0].parts:
-        assert len({run.bytes_of(shard) for run in runs}) == 1
+        config = SubstringConfig(min_bytes=SIZE, partitions=partitions)
+        runs.append(run_search(tmp_path / str(number), parts, config, group))
+    for part in corpus(seed):
+        assert len({run.bytes_of("dedup/substrings", part) for run in runs}) == 1
 
 
 def test_what_is_left_of_a_document_decides_about_it(tmp_path: Path) -> None:
     passage = "".join(chr(97 + i % 26) + chr(97 + i // 26) for i in range(40))
     pages = [Page(passage, quality=0.9), Page(passage + "end", quality=0.1), Page(passage, quality=0.1), Page("short")]
     config = SubstringConfig(min_bytes=40, min_left_bytes=4, partitions=1)
-    got = Stages(tmp_path, {"crawl/a": pages}, config).run().decisions("crawl/a")
+    got = run_search(tmp_path, {"crawl/a": pages}, config).rows("dedup/substrings", "crawl/a")
     assert [m["reason"] for m in got] == [None, "repeated_text", "repeated_text", None]
     with pytest.raises(ValidationError, match="min_left_bytes must not exceed min_bytes"):
         SubstringConfig(min_bytes=40, min_left_bytes=41)
@@ -132,9 +132,9 @@ def test_what_is_left_of_a_document_decides_about_it(tmp_path: Path) -> None:
 def test_nothing_is_cut_where_nothing_repeats(tmp_path: Path) -> None:
     pages = [Page(""), Page("x"), Page("no run of these bytes is found anywhere else in here", keep=False),
              Page("no run of these bytes is found anywhere else in here")]
-    run = Stages(tmp_path, {"crawl/a": pages, "crawl/b": []}, SubstringConfig(min_bytes=16, partitions=2)).run()
-    assert [m["repeats"] for m in run.decisions("crawl/a")] == [None] * 4
-    assert run.decisions("crawl/b") == []
+    run = run_search(tmp_path, {"crawl/a": pages, "crawl/b": []}, SubstringConfig(min_bytes=16, partitions=2))
+    assert [m["removed_spans"] for m in run.rows("dedup/substrings", "crawl/a")] == [None] * 4
+    assert run.rows("dedup/substrings", "crawl/b") == []
 
 
 def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
     decisions = pq.read_table(out / "part-in.parquet").to_pylist()
     assert [(m["keep"], m["reason"]) for m in decisions] == [
         (True, None), (True, None), (False, "repeated_text"), (True, None)]
-    assert decisions[1]["cuts"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
+    assert decisions[1]["removed_spans"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
                                  "duplicate_of": "a"}]
     assert pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist() == [rows[0]["text"], "dreivier", ""]
     facts = json.loads(result.stdout)
-    assert facts["counters"]["cuts"] == 2
+    assert facts["counters"]["removed_spans"] == 2
     assert facts["kept_bytes"] == len(rows[0]["text"].encode()) + len("dreivier")  # type: ignore[union-attr]
     assert sorted(p.name for p in out.iterdir()) == ["kept", "part-in.parquet"]

@@ -1,4 +1,4 @@
-"""Which passages stand in an earlier place, and which of them a host puts on many of its pages."""
+"""Which passages occur earlier, and which of them a host puts on many of its pages."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ import pyarrow as pa
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.occurrences import later_occurrences
 from curate.dedup.layout import column, gather, id_order, repeated, routes
-from curate.dedup.passages.passage_config import CutKind
+from curate.dedup.passages.passage_config import RemovalRule
 from curate.dedup.passages.passages import PASSAGES, ROLES
 from manifests.hashing import Int64
 from manifests.tables import write_partitions
 from manifests.tasks import Work
 
-_PLACE: Final = [f for f in PASSAGES if f.name in ("part", "row", "start", "end", "before")]
-_KINDS: Final = dict(zip(ROLES, (CutKind.PARAGRAPH, CutKind.SENTENCES), strict=True))
+_SPAN: Final = [f for f in PASSAGES if f.name in ("part", "row", "start", "end", "before")]
+_KINDS: Final = dict(zip(ROLES, (RemovalRule.PARAGRAPH, RemovalRule.SENTENCES), strict=True))
 
-CUTS: Final = pa.schema([
-    *_PLACE, pa.field("kind", pa.string(), nullable=False), pa.field("first_id", pa.binary(16))])
-"""Spans to be cut, routed to their parts. first_id: the document that has the passage first; null where none is
+ROUTED_SPANS: Final = pa.schema([
+    *_SPAN, pa.field("kind", pa.string(), nullable=False), pa.field("first_id", pa.binary(16))])
+"""Spans to be removed, routed to their parts. first_id: the document that has the passage first; null where none is
 known."""
 
 ROUTED_BOILERPLATE: Final = pa.schema([
-    *_PLACE, pa.field("key", pa.uint64(), nullable=False), pa.field("n_pages", pa.int64(), nullable=False),
+    *_SPAN, pa.field("key", pa.uint64(), nullable=False), pa.field("n_pages", pa.int64(), nullable=False),
     pa.field("n_occurrences", pa.int64(), nullable=False)])
 """Paragraphs that a host repeats, routed to the part of the first page of it that has one."""
 
 
-def passage_cuts_stage(config: DedupRecipe, work: Work) -> None:
-    """dedup/passage_cuts, a partition of keys. Inputs: paragraphs, sentences (manifest of dedup/passages). Variables:
+def removed_spans_stage(config: DedupRecipe, work: Work) -> None:
+    """dedup/removed_spans, a partition of keys. Inputs: paragraphs, sentences (manifest of dedup/passages). Variables:
     partition.
 
-    Occurrences of a key are met in survivor order of their documents, then by place. The first stays, every later one
-    is cut. Outputs: `cuts`, routed; `boilerplate`, routed. Memory: 76 bytes a passage of the partition, twice."""
-    cuts, boilerplate = [CUTS.empty_table()], ROUTED_BOILERPLATE.empty_table()
+    Occurrences of a key are met in survivor order of their documents, then by offset. The first stays, every
+    later one is removed. Outputs: `removed_spans`, routed; `boilerplate`, routed. Memory: 76 bytes a
+    passage of the partition, twice."""
+    spans, boilerplate = [ROUTED_SPANS.empty_table()], ROUTED_BOILERPLATE.empty_table()
     for role, kind in _KINDS.items():
         table = _in_order(gather(work.inputs(role, role=role), PASSAGES, work.variables["partition"]))
         work.count(f"{role}_repeated", len(table))
-        found = _later(table, kind)
-        work.count(f"{role}_cut", len(found))
-        cuts.append(found)
-        if kind is CutKind.PARAGRAPH and config.paragraphs is not None:
+        removed = _repeated(table, kind)
+        work.count(f"{role}_removed", len(removed))
+        spans.append(removed)
+        if kind is RemovalRule.PARAGRAPH and config.paragraphs is not None:
             boilerplate = _boilerplate(table, config.paragraphs.report_pages)
             work.count("boilerplate", len(boilerplate))
-    table = pa.concat_tables(cuts)
-    write_partitions(work.output("cuts"), CUTS, table, routes(column(table, "part")))
+    table = pa.concat_tables(spans)
+    write_partitions(work.output("removed_spans"), ROUTED_SPANS, table, routes(column(table, "part")))
     path = work.output("boilerplate", name=f"boilerplate/{work.task.name}.parquet")
     write_partitions(path, ROUTED_BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
 
 
 def _in_order(table: pa.Table) -> pa.Table:
-    """What occurs more than once, by key, survivor order and place."""
+    """What occurs more than once, by key, survivor order and offset."""
     table = table.filter(pa.array(repeated(column(table, "key"))))
     ids = id_order(table["doc_id"])
     start, low, high, key = (column(table, name) for name in ("start", "order_low", "order", "key"))
@@ -61,13 +62,12 @@ def _in_order(table: pa.Table) -> pa.Table:
     return table.take(pa.array(order))
 
 
-def _later(table: pa.Table, kind: CutKind) -> pa.Table:
+def _repeated(table: pa.Table, kind: RemovalRule) -> pa.Table:
     first = later_occurrences(*(column(table, name) for name in ("key", "part", "row", "start", "end")))
-    cut = np.flatnonzero(first >= 0)
-    place = table.select([f.name for f in _PLACE]).take(pa.array(cut))
-    kinds = pa.array([kind.value]).take(pa.array(np.zeros(len(cut), np.int64)))
-    return place.append_column("kind", kinds).append_column(
-        "first_id", table["doc_id"].take(pa.array(first[cut]))).cast(CUTS)
+    later = np.flatnonzero(first >= 0)
+    span = table.select([f.name for f in _SPAN]).take(pa.array(later))
+    return span.append_column("kind", pa.repeat(kind.value, len(later))).append_column(
+        "first_id", table["doc_id"].take(pa.array(first[later]))).cast(ROUTED_SPANS)
 
 
 def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
@@ -83,8 +83,8 @@ def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
     n_pages = np.bincount(group[documents][new_page], minlength=int(fresh.sum()))
     n_occurrences = np.bincount(group, minlength=int(fresh.sum()))
     many = n_pages >= report_pages
-    found = table.select([*(f.name for f in _PLACE), "key"]).take(pa.array(order[fresh][many]))
-    return found.append_column("n_pages", pa.array(n_pages[many])).append_column(
+    removed = table.select([*(f.name for f in _SPAN), "key"]).take(pa.array(order[fresh][many]))
+    return removed.append_column("n_pages", pa.array(n_pages[many])).append_column(
         "n_occurrences", pa.array(n_occurrences[many])).cast(ROUTED_BOILERPLATE)
 
 
