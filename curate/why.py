@@ -22,7 +22,7 @@ _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _PLACE = ["doc_id", "source", "url", "origin_path", "origin_offset"]
 _MARKS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
           ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
-          ("dedup/passages", "dedup/cuts"),  # of 0.1.0
+          ("dedup", "dedup/marks"), ("dedup/passages", "dedup/cuts"),  # of 0.1.0
           ("dedup/substrings", "dedup/substrings"),
           ("decontaminate", "decontaminate"))
 

@@ -50,7 +50,7 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """xxh3-128 of the canonical JSON of every field, 32 hex digits."""
-        return xxhash.xxh3_128_hexdigest(json.dumps(asdict(self), sort_keys=True).encode())
+        return _fingerprint(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,27 @@ class TaskRecord:
 
     @staticmethod
     def from_json(data: bytes) -> TaskRecord | None:
-        """The record in these bytes, or None where they are no whole record."""
+        """The record in these bytes, or None where they are no complete record. Those of 0.1.0 are read as well, whose
+        identities call the task a shard."""
         try:
             fields = json.loads(data)
-            identity = Identity(**fields.pop("identity"))
+            stored = fields.pop("identity")
+            identity = Identity(**{"task" if name == "shard" else name: value for name, value in stored.items()})
             outputs = tuple(OutputFile(**o) for o in fields.pop("outputs"))
             damage = tuple(Damage(**d) for d in fields.pop("damage"))
             record = TaskRecord(identity=identity, outputs=outputs, damage=damage, **fields)
         except (ValueError, TypeError, KeyError):
             return None
-        return record if record.fingerprint == identity.fingerprint else None
+        return record if record.fingerprint == _fingerprint(stored) else None
 
     def output(self, role: str) -> OutputFile:
         """The one output of a role."""
         (found,) = (o for o in self.outputs if o.role == role)
         return found
+
+
+def _fingerprint(identity: Mapping[str, Any]) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(identity, sort_keys=True).encode())
 
 
 def record_name(stage: str, task: str) -> str:
@@ -97,7 +103,7 @@ def record_name(stage: str, task: str) -> str:
 
 
 def read_record(storage: Storage, stage: str, task: str) -> TaskRecord | None:
-    """The task's record if it is whole and its outputs are there with the recorded sizes."""
+    """The task's record if it is complete and its outputs are there with the recorded sizes."""
     data = storage.read_bytes(record_name(stage, task))
     record = TaskRecord.from_json(data) if data is not None else None
     if record is None or any(storage.size(o.path) != o.n_bytes for o in record.outputs):

@@ -16,8 +16,9 @@ from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, remo
 from manifests.shard import open_shard
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table
+from manifests.tasks import MANIFEST
 
-PACKED_MANIFEST = "packed/manifest.parquet"
+_PACKED = "packed/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +33,43 @@ class Finding:
 def verify(run: str) -> Iterator[Finding]:
     """Check every file of a run against its record, then the packed dataset against its manifest.
 
-    Yields a finding for each check, in a fixed order. Raises InputError where there is no run."""
+    Args:
+        run: A run's folder or URL, or that of a packed dataset alone, which has no records to check.
+    Yields:
+        A finding for each check, in a fixed order.
+    Raises:
+        InputError: There is neither a run nor a packed dataset.
+    """
     storage = Storage(run)
+    if storage.exists(MANIFEST) and storage.exists("sources.parquet"):
+        yield from verify_packed(storage, "")
+        return
     names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
     if not names:
-        raise InputError("holds no shard records: it is not a run", where=run)
+        raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)
     for name in names:
         record = TaskRecord.from_json(storage.read_bytes(name) or b"")
         if record is None:
-            yield Finding(name, "record", "is no whole shard record")
+            yield Finding(name, "record", "is no complete record of a task")
             continue
         for output in record.outputs:
             yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))
     if storage.exists(PENDING):
         yield Finding(PENDING, "removal", "was interrupted: `curate remove RUN` finishes it")
-    if storage.exists(PACKED_MANIFEST):
+    if storage.exists(_PACKED + MANIFEST):
         yield from verify_packed(storage)
 
 
-def verify_packed(storage: Storage) -> Iterator[Finding]:
-    """Check headers, payloads, spans and the sums of a packed dataset against its manifest."""
-    manifest = read_table(storage.path(PACKED_MANIFEST))
+def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
+    """Check headers, payloads, spans and the sums of a packed dataset against its manifest. folder: where it lies below
+    the storage's root, with a slash at the end."""
+    manifest = read_table(storage.path(folder + MANIFEST))
     removed = removed_ids([storage.path(DOCUMENTS)] if storage.exists(DOCUMENTS) else [])
-    lost = removed_tokens(storage.path("packed"))
+    lost = removed_tokens(storage.path(folder))
     for row in manifest.to_pylist():
-        path = f"packed/{row['path']}"
+        path = f"{folder}{row['path']}"
         try:
-            yield from _verify_shard(storage, path, row, lost.get((row["split"], row["shard_index"]), 0), removed)
+            yield from _verify_shard(storage, folder, row, lost.get((row["split"], row["shard_index"]), 0), removed)
         except (CurateError, pa.ArrowException, OSError) as error:
             yield Finding(path, "shard", str(error))
     for split in sorted(set(manifest["split"].to_pylist())):
@@ -66,12 +77,13 @@ def verify_packed(storage: Storage) -> Iterator[Finding]:
         first = np.concatenate(([0], np.cumsum(rows["n_rows"].to_numpy())[:-1]))
         same = (rows["first_row"].to_numpy() == first).all() and (
             rows["shard_index"].to_numpy() == np.arange(len(rows))).all()
-        yield Finding(PACKED_MANIFEST, f"{split} rows are numbered without a gap",
+        yield Finding(folder + MANIFEST, f"{split} rows are numbered without a gap",
                       None if same else "first_row or shard_index skips or repeats")
 
 
-def _verify_shard(storage: Storage, path: str, row: dict[str, object], n_removed: int,
+def _verify_shard(storage: Storage, folder: str, row: dict[str, object], n_removed: int,
                   removed: pa.Array) -> Iterator[Finding]:
+    path, spans_path = f"{folder}{row['path']}", f"{folder}{row['spans_path']}"
     header, tokens = open_shard(storage.path(path))
     digest = xxhash.xxh3_128_hexdigest(tokens.view(np.uint8).data)
     yield Finding(path, "payload digest", _differs(digest, row["payload_xxh3"]) or _differs(
@@ -83,7 +95,6 @@ def _verify_shard(storage: Storage, path: str, row: dict[str, object], n_removed
     yield Finding(path, "header", "; ".join(wrong) or None)
     yield Finding(path, "ids are in the vocabulary",
                   None if int(tokens.max()) < header.vocab_size else f"id {int(tokens.max())}")
-    spans_path = f"packed/{row['spans_path']}"
     yield Finding(spans_path, "content", _differs(digest_file(storage.path(spans_path)), row["spans_xxh3"]))
     spans = read_table(storage.path(spans_path), ["doc_id", "token_start", "n_tokens", "row", "truncated_right"])
     yield Finding(spans_path, "spans", _spans_problem(spans, np.asarray(tokens), header.row_length, header.eot_id,

@@ -20,6 +20,8 @@ from pipelines.planning import Progress
 from pipelines.recipe import Recipe
 
 LOCK_FILE = "recipe.lock.yaml"
+RUN_FORMAT = 2
+"""How folders, tables and records of a run are named. Version 0.1.0 wrote 1, which its lock files do not say."""
 _PROCESS_LOCK = "_records/run.lock"
 _RECORDED = ("curate", "datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars",
              "pyarrow", "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
@@ -44,18 +46,41 @@ def exclusive(storage: Storage) -> Iterator[None]:
 
 
 def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
-    """Raise OwnershipError unless the folder is new, or holds a run of this recipe (with fresh: of any)."""
-    data = storage.read_bytes(LOCK_FILE)
-    if data is None:
+    """Raise OwnershipError unless the folder is new, or holds a run of this recipe and format (with fresh: of any)."""
+    lock = read_lock(storage)
+    if lock is None:
         # A run killed before it wrote its lock file has left nothing but records and staged files.
         if any(not name.startswith(("_records/", ".tmp/", "logs/", FOLDER)) for name in storage.list("")):
             raise OwnershipError("the folder holds files but no recipe.lock.yaml: it is not a run", where=storage.root,
                                  hint="choose another --out")
         return
-    owner = (yaml.safe_load(data) or {}).get("recipe", {}).get("name")
-    if owner != recipe.name and not fresh:
+    if fresh:
+        return
+    owner = lock.get("recipe", {}).get("name")
+    if owner != recipe.name:
         raise OwnershipError(f"the folder belongs to a run of recipe {owner!r}", where=storage.root,
                              hint="choose another --out, or --fresh to delete that run")
+    check_format(storage, lock)
+
+
+def read_lock(storage: Storage) -> dict[str, Any] | None:
+    """What recipe.lock.yaml holds; None where there is no such file."""
+    data = storage.read_bytes(LOCK_FILE)
+    return None if data is None else yaml.safe_load(data) or {}
+
+
+def other_version(lock: dict[str, Any]) -> str | None:
+    """The version of the program that wrote this lock file, where its runs have another format; None where the same."""
+    if lock.get("run_format") == RUN_FORMAT:
+        return None
+    return str(lock.get("versions", {}).get("curate", "unknown"))
+
+
+def check_format(storage: Storage, lock: dict[str, Any] | None) -> None:
+    """Raise OwnershipError where a run is of another format, which is read but never written to."""
+    if lock is not None and (version := other_version(lock)) is not None:
+        raise OwnershipError(f"holds a run of version {version}, which this version reads but does not go on with",
+                             where=storage.root, hint="choose another --out, or --fresh to delete that run")
 
 
 def empty(storage: Storage) -> None:
@@ -73,6 +98,7 @@ def empty(storage: Storage) -> None:
 def lock_text(progress: Progress) -> bytes:
     """recipe.lock.yaml: the resolved recipe, the versions its bytes depend on, and every input's fingerprint."""
     content: dict[str, Any] = {
+        "run_format": RUN_FORMAT,
         "recipe": progress.recipe.model_dump(mode="json", by_alias=True),
         "versions": {"python": platform.python_version(), "machine": platform.machine(),
                      **{name: _version(name) for name in _RECORDED}},

@@ -38,13 +38,13 @@ class StagePlan:
         return {*self.up_to_date, *(task.name for task, _ in self.stale)}
 
 
-def plan_stage(stage: Stage, view: View, storage: Storage) -> StagePlan:
-    """Compare every task that the stage should have with the record on disk."""
+def plan_stage(stage: Stage, view: View, storage: Storage, fresh: bool = False) -> StagePlan:
+    """Compare every task that the stage should have with the record on disk. fresh: as if there were none."""
     up_to_date: dict[str, TaskRecord] = {}
     stale: list[tuple[StageTask, str]] = []
     for planned in stage.plan(view):
         task = bind(stage, view, planned)
-        record = read_record(storage, task.stage, task.name)
+        record = None if fresh else read_record(storage, task.stage, task.name)
         reason = staleness(record, task.identity)
         if reason is None and record is not None:
             up_to_date[task.name] = record

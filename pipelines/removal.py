@@ -27,7 +27,7 @@ from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 from manifests.tasks import InputRef, StageTask, execute
 from pipelines.journal import Journal, finish_pending
-from pipelines.locking import exclusive
+from pipelines.locking import check_format, exclusive, read_lock
 from pipelines.rebasing import rebase, rewrite_manifests
 from pipelines.redaction import Redaction, dataset_facts
 from pipelines.removal_request import copies_of, find_documents, require_known
@@ -74,6 +74,7 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
     if not storage.exists(_PACKED_MANIFEST):
         raise InputError("is not a finished run: it has no packed dataset", where=run,
                          hint="leave documents out with the recipe, or finish the run first")
+    check_format(storage, read_lock(storage))
     with exclusive(storage):
         resumed = finish_pending(storage)
         found = find_documents(storage, urls, doc_ids)

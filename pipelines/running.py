@@ -79,17 +79,17 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
 
     Returns the records of every stage; source files that could not be read are in `failed`. Raises RecipeError
     before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
-    folder is in use or another run's."""
+    folder is in use, or holds a run of another recipe or format."""
     settings = settings or Settings()
     use_s3(recipe.s3.access())
     storage = Storage(out)
     stages = [s for s in _until(settings.until) if not settings.only or _is_among(s, settings.only)]
+    check_owner(storage, recipe, settings.fresh)
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
     scanner = InputScanner(storage, recipe.http)
     progress = scan(recipe, scanner)
-    check_owner(storage, recipe, settings.fresh)
     with exclusive(storage):
         check_owner(storage, recipe, settings.fresh)
         if settings.fresh:
@@ -140,14 +140,18 @@ def _is_among(stage: Stage, names: Sequence[str]) -> bool:
     return any(stage.name == name or stage.name.startswith(f"{name}/") for name in names)
 
 
-def dry_run(recipe: Recipe, out: str, until: str | None = None) -> list[tuple[Stage, StagePlan | None]]:
-    """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be done."""
+def dry_run(recipe: Recipe, out: str, until: str | None = None,
+            fresh: bool = False) -> list[tuple[Stage, StagePlan | None]]:
+    """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be done.
+
+    Raises as `run` does before any work."""
     use_s3(recipe.s3.access())
     storage = Storage(out)
+    check_owner(storage, recipe, fresh)
     progress = scan(recipe, InputScanner(storage, recipe.http))
     plans: list[tuple[Stage, StagePlan | None]] = []
     for stage in _until(until):
-        plan = plan_stage(stage, progress, storage) if can_plan(stage, progress) else None
+        plan = plan_stage(stage, progress, storage, fresh) if can_plan(stage, progress) else None
         if plan is not None and not plan.stale:
             progress.finish(stage.name, plan.up_to_date)
         plans.append((stage, plan))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.compute as pc
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +16,7 @@ from manifests.records import RECORDS_FOLDER, TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
-from pipelines.locking import LOCK_FILE
+from pipelines.locking import other_version, read_lock
 from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
@@ -126,22 +125,28 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
 def status_rows(run: str) -> list[dict[str, Any]]:
     """JSON-ready facts of each stage of a run on disk: tasks that are done, bytes, seconds of work, damage.
 
-    A stage that the recipe asks nothing of is done without a task."""
+    A stage that the recipe asks nothing of is done without a task. Of a run whose format is another, `other_version`
+    says which version wrote it, and its stages are those that its records name."""
     storage = Storage(run)
-    lock = storage.read_bytes(LOCK_FILE)
+    lock = read_lock(storage)
     if lock is None:
         raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
     names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
     records = [r for n in names if (r := TaskRecord.from_json(storage.read_bytes(n) or b"")) is not None]
+    version = other_version(lock)
+    if version is None:
+        stages = [(s.name, s.path, [r for r in records if s.owns(r.identity)]) for s in STAGES]
+    else:
+        known = sorted({r.identity.stage for r in records})
+        stages = [(name, name, [r for r in records if r.identity.stage == name]) for name in known]
     rows = []
-    for stage in STAGES:
-        own = [r for r in records if stage.owns(r.identity)]
+    for name, folder, own in stages:
         rows.append({
-            "stage": stage.name, "tasks": len(own), "done": storage.exists(f"{stage.path}/{MANIFEST}"),
+            "stage": name, "tasks": len(own), "done": storage.exists(f"{folder}/{MANIFEST}"),
             "n_bytes": sum(o.n_bytes for r in own for o in r.outputs),
             "seconds": round(sum(r.seconds for r in own), 1),
             "damaged": sum(r.counters.get("damaged", 0) for r in own)})
-    return [{"run": run, "recipe": yaml.safe_load(lock)["recipe"]["name"], "stages": rows}]
+    return [{"run": run, "recipe": lock["recipe"]["name"], "other_version": version, "stages": rows}]
 
 
 def print_status(rows: Sequence[dict[str, Any]]) -> None:
@@ -149,6 +154,9 @@ def print_status(rows: Sequence[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     for run in rows:
         console.print(f"{run['run']}: recipe {run['recipe']}")
+        if run["other_version"]:
+            console.print(f"made by version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
+                          "it, `curate run --fresh` makes it anew", soft_wrap=True)
         table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:
             if row["done"] and not row["tasks"]:

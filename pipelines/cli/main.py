@@ -91,7 +91,7 @@ def run(
 
     resolved = load_recipe(recipe, settings)
     if dry_run:
-        rows = plan_rows(plan(resolved, out, until))
+        rows = plan_rows(plan(resolved, out, until, fresh))
         emit(form, rows, lambda: print_plan(rows))
         return
     chosen = Settings(engine.value, address, workers, worker_memory, until, fresh)
@@ -113,7 +113,7 @@ def status(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
 
 @app.command()
 def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
-    """Read every file of a run and check it against its record and manifest: curate verify runs/gpt3"""
+    """Read every file of a run, or of a packed folder alone, and check it against its record and manifest."""
     from manifests.verify import verify as check
 
     findings = list(check(run))
