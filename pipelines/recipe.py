@@ -24,7 +24,7 @@ from curate.classifier.config import (
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.documents.config import ExtractConfig
-from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
 from curate.heuristics.stages import TOXIC_INPUT
 from curate.perplexity.config import PerplexityCuts, PerplexityReading
 from curate.sources.blocklists import pattern_of
@@ -153,10 +153,9 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _signals_exist(self) -> Self:
-        made = {*(["perplexity"] if self.perplexity else []),
-                *(["toxic_word_fraction"] if self.select.toxic_words else [])}
+        available = {*([PERPLEXITY] if self.perplexity else []), *([TOXIC] if self.select.toxic_words else [])}
         for rule in self.select.rules.rules if self.select.rules else ():
-            if rule.signal in GIVEN_SIGNALS and rule.signal not in made:
+            if rule.signal in EXTERNAL and rule.signal not in available:
                 raise ValueError(f"select.rules.{rule.reason}: the signal {rule.signal!r} needs `perplexity` or "
                                  "`select.toxic_words`")
         if self.select.perplexity_buckets is not None and self.perplexity is None:

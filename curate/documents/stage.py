@@ -21,7 +21,8 @@ from curate.documents.normalise import normalise
 from curate.documents.reading import read_source
 from curate.documents.tables import TABLE_DOCUMENTS, table_documents
 from curate.extraction.html import extract_text as extract_text
-from curate.heuristics.signals import SIGNAL_FIELDS, signals
+from curate.heuristics.computed import signals
+from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.codes import language_code, wanted_labels
 from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.edits.spans import FlatEdits
+from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.rules import judge
-from curate.heuristics.signals import Words, groups_of, signals
+from curate.heuristics.signals import Words, groups_of
 from manifests.schema import SIGNAL_PREFIX
 from manifests.tables import one_array, open_table, read_row_groups, read_table
 

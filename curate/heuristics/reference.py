@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from curate.heuristics.presets import PRESETS, Preset
-from curate.heuristics.signals import GIVEN_SIGNALS, SIGNALS
+from curate.heuristics.signals import SIGNALS
 
 
 def preset_table(preset: Preset) -> str:
@@ -20,8 +20,7 @@ def preset_table(preset: Preset) -> str:
 
 def signal_table() -> str:
     """Markdown: every signal, as the mode `paper` means it."""
-    every = (SIGNALS | GIVEN_SIGNALS).items()
-    return "\n".join(["| signal | what it is |", "|---|---|", *(f"| `{n}` | {what} |" for n, what in every)])
+    return "\n".join(["| signal | what it is |", "|---|---|", *(f"| `{s.name}` | {s.description} |" for s in SIGNALS)])
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.heuristics.signals import GIVEN_SIGNALS, SIGNALS
+from curate.heuristics.signals import SIGNALS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 
@@ -33,7 +33,7 @@ class Rule(BaseModel):
     def _one_side(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(f"rule {self.reason}: give either at_least or at_most")
-        if self.signal not in SIGNALS and self.signal not in GIVEN_SIGNALS:
+        if self.signal not in {signal.name for signal in SIGNALS}:
             raise ValueError(f"rule {self.reason}: no signal is called {self.signal!r}")
         return self
 
@@ -68,9 +68,9 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
     frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
     first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
     found = frame.select(first=first)["first"]
-    places = found.to_arrow()
-    reasons = pa.array([rule.reason for rule in rules], pa.string()).take(places)
-    thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(places)
+    indices = found.to_arrow()
+    reasons = pa.array([rule.reason for rule in rules], pa.string()).take(indices)
+    thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(indices)
     passed = found.is_null().to_numpy()
     signal = np.array([columns.index(SIGNAL_PREFIX + rule.signal) for rule in rules])[found.fill_null(0).to_numpy()]
     values = frame.to_numpy()[np.arange(len(frame)), signal] if len(frame) else np.zeros(0)

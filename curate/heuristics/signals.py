@@ -1,44 +1,64 @@
-"""The signals of a document: what heuristic filters look at, computed once by extract and stored as columns.
+"""The signals of a document: one table of them all, in the order of their columns.
 
-Thresholds are then a question to a table. What a word is depends on the mode; docs/filters.md says where the two differ
-and what it does to verdicts.
-
-paper       word: a maximal run of characters that are not Unicode white space, as `str.split()` gives; counting and
-            mean length take words with a letter or digit only, ratios are over all of them. line: what lies between
-            line feeds, if it has a visible character, its white space collapsed. paragraph: a run of lines with no
-            blank one between. Characters are code points that are no white space, in numerators and denominators
-            alike, so that fractions end at 1. An n-gram repeats if it occurs twice.
-datatrove   exactly what datatrove 0.10.1 counts: words and sentences are those of spaCy's English tokenizer, lines and
-            paragraphs stand as they are, white space counts as characters, stop words are lower-case, and the most
-            frequent n-gram counts even if it occurs once.
+Heuristic rules, buckets and `curate tune` read signals; they are computed once and stored as columns, `signal_` in
+front of the name. To add one: an entry here, and the line of a kernel that fills it (`kernels/signals.py`, which finds
+columns by `COLUMN`), or for an external one the code in `external`. docs/filters.md shows the table.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections import namedtuple
+from collections.abc import Set
+from dataclasses import dataclass
+from enum import Flag, StrEnum, auto
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curate.heuristics.kernels.signals import ALL_GROUPS, C4_LINES, COLUMNS, SURVEYED, WEB_LINES, signal_columns
-from curate.heuristics.kernels.stop_words import LANGUAGE_CODES
-from curate.heuristics.line_rules import C4Lines, RefinedWebLines
-from curate.text.strings import string_buffers
 from manifests.schema import SIGNAL_PREFIX
 
 
 class Words(StrEnum):
-    """What a word, a line and a character are to the signals."""
+    """What a word, a line and a character are to the signals; `computed` defines both."""
 
     PAPER = "paper"
     DATATROVE = "datatrove"
 
 
-_AFTER_C4: Final = "after C4's line rules without the one on sentence ends: "
-_AFTER_STRICT: Final = "after C4's line rules: "
-SIGNALS: Final[dict[str, str]] = {
+class Group(Flag):
+    """Which kernel fills a signal's column; those of a group are computed together."""
+
+    REPETITION = auto()  # words, lines, paragraphs and n-grams of the text as it is; always computed
+    SURVEY = auto()  # kinds of characters, scripts, sentences
+    C4 = auto()  # the text after C4's line rules
+    REFINEDWEB = auto()  # what RefinedWeb's line rules remove
+    EXTERNAL = auto()  # needs models or lists that the recipe names; a stage of its own
+
+
+EVERY_GROUP: Final = Group.REPETITION | Group.SURVEY | Group.C4 | Group.REFINEDWEB
+"""The groups that need nothing but the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal. description: what its value is, as docs/filters.md and the column's comment say it."""
+
+    name: str
+    group: Group
+    description: str
+
+    @property
+    def field(self) -> pa.Field[pa.FloatScalar]:
+        """Its column, float32; that of an external signal is null where nothing can be said."""
+        return pa.field(SIGNAL_PREFIX + self.name, pa.float32(), nullable=self.group is Group.EXTERNAL,
+                        metadata={"comment": self.description})
+
+
+def _group(group: Group, descriptions: dict[str, str], after: str = "") -> tuple[Signal, ...]:
+    return tuple(Signal(name, group, after + description) for name, description in descriptions.items())
+
+
+_REPETITION: Final = {
     "n_words": "words with a letter or digit",
     "mean_word_length": "mean code points of those words",
     "hash_to_word_ratio": "`#` characters per word",
@@ -59,6 +79,8 @@ SIGNALS: Final[dict[str, str]] = {
     "all_caps_word_fraction": "words with capitals and no small letter",
     "unique_word_fraction": "different words, of all words",
     "word_entropy": "Shannon entropy of the words, in nats",
+}
+_SURVEY: Final = {
     "n_lines": "lines with a visible character",
     "n_sentences": "sentences: ended by a mark before white space, or by their line",
     "terminal_line_fraction": "lines that end like a sentence, quotes and brackets aside",
@@ -75,58 +97,54 @@ SIGNALS: Final[dict[str, str]] = {
     "arabic_fraction": "letters of the Arabic script",
     "han_fraction": "letters of the Han script, kana or hangul",
     "other_script_fraction": "letters of other scripts",
-    "c4_n_sentences": _AFTER_C4 + "sentences",
-    "c4_lorem_ipsum": _AFTER_C4 + "1 if `lorem ipsum` comes before any curly bracket, else 0",
-    "c4_curly_bracket": _AFTER_C4 + "1 if `{` comes before any `lorem ipsum`, else 0",
-    "c4_kept_line_fraction": _AFTER_C4 + "lines that are left",
-    "c4_terminal_line_fraction": _AFTER_C4 + "lines whose last character ends sentences",
-    "c4_short_line_fraction": _AFTER_C4 + "lines of at most 30 characters",
-    "c4_duplicate_line_character_fraction": _AFTER_C4 + "characters in lines seen before",
-    "c4_line_feed_to_word_ratio": _AFTER_C4 + "line feeds per word",
-    "c4_strict_n_sentences": _AFTER_STRICT + "sentences",
-    "c4_strict_lorem_ipsum": _AFTER_STRICT + "1 if `lorem ipsum` comes before any curly bracket, else 0",
-    "c4_strict_curly_bracket": _AFTER_STRICT + "1 if `{` comes before any `lorem ipsum`, else 0",
-    "refinedweb_cut_word_fraction": "words in lines that RefinedWeb's line rules cut",
 }
-"""Each signal and what it is; the columns of the document table are these with `signal_` in front."""
-
-GIVEN_SIGNALS: Final[dict[str, str]] = {
-    "perplexity": "perplexity under the language model that the recipe gives for the document's language; null without",
-    "toxic_word_fraction": "words that stand in the recipe's lists of toxic words and phrases",
+_C4: Final = {
+    "c4_n_sentences": "sentences",
+    "c4_lorem_ipsum": "1 if `lorem ipsum` comes before any curly bracket, else 0",
+    "c4_curly_bracket": "1 if `{` comes before any `lorem ipsum`, else 0",
+    "c4_kept_line_fraction": "lines that are left",
+    "c4_terminal_line_fraction": "lines whose last character ends sentences",
+    "c4_short_line_fraction": "lines of at most 30 characters",
+    "c4_duplicate_line_character_fraction": "characters in lines seen before",
+    "c4_line_feed_to_word_ratio": "line feeds per word",
 }
-"""Signals that need models or lists of the user's own; columns of the stage `signals`, named alike."""
+_C4_STRICT: Final = {
+    "c4_strict_n_sentences": "sentences",
+    "c4_strict_lorem_ipsum": "1 if `lorem ipsum` comes before any curly bracket, else 0",
+    "c4_strict_curly_bracket": "1 if `{` comes before any `lorem ipsum`, else 0",
+}
+PERPLEXITY: Final = "perplexity"
+TOXIC: Final = "toxic_word_fraction"
 
-SIGNAL_FIELDS: Final = tuple(
-    pa.field(SIGNAL_PREFIX + name, pa.float32(), nullable=False, metadata={"comment": SIGNALS[name]})
-    for name in COLUMNS)
+SIGNALS: Final = (
+    *_group(Group.REPETITION, _REPETITION),
+    *_group(Group.SURVEY, _SURVEY),
+    *_group(Group.C4, _C4, "after C4's line rules without the one on sentence ends: "),
+    *_group(Group.C4, _C4_STRICT, "after C4's line rules: "),
+    Signal("refinedweb_cut_word_fraction", Group.REFINEDWEB, "words in lines that RefinedWeb's line rules cut"),
+    Signal(PERPLEXITY, Group.EXTERNAL,
+           "perplexity under the language model that the recipe gives for the document's language; null without"),
+    Signal(TOXIC, Group.EXTERNAL, "words that stand in the recipe's lists of toxic words and phrases"),
+)
+"""Every signal. Those that are computed from the text alone come first, in the order of the document's columns."""
+
+COMPUTED: Final = {signal.name: signal for signal in SIGNALS if signal.group in EVERY_GROUP}
+"""Signals that `extract` computes from the text alone, by name."""
+
+EXTERNAL: Final = {signal.name: signal for signal in SIGNALS if signal.group is Group.EXTERNAL}
+"""Signals that need models or lists of the user's own, by name; columns of the stage `signals`."""
+
+SIGNAL_FIELDS: Final = tuple(signal.field for signal in COMPUTED.values())
+"""Their columns in the documents' table."""
+
+_Columns: Any = namedtuple("_Columns", COMPUTED)  # type: ignore[misc]  # names come from the table
+COLUMN: Final[Any] = _Columns(*range(len(COMPUTED)))
+"""Index of each computed signal among the columns: `COLUMN.n_words`, a constant inside kernels too."""
 
 
-def signals(texts: pa.Array | pa.ChunkedArray, words: Words = Words.PAPER, languages: Any = None,
-            c4: C4Lines | None = None, refinedweb: RefinedWebLines | None = None, groups: int = ALL_GROUPS) -> pa.Table:
-    """All signals of texts, one float32 column each. texts: string or large_string [n]; a null counts as empty.
-
-    languages: ISO 639-1 codes [n], for the share of stop words; English where it is None. c4, refinedweb: other line
-    rules than the papers'. groups: `groups_of` the signals that are wanted; others may be 0. A text without words has 0
-    everywhere."""
-    data, offsets = string_buffers(texts)
-    rules = ((c4 or C4Lines()).as_tuple(), (refinedweb or RefinedWebLines()).as_tuple())
-    values = signal_columns(data, offsets, _language_places(languages, len(texts)), words is Words.DATATROVE, groups,
-                            rules)
-    columns = [pa.array(np.ascontiguousarray(values[:, i])) for i in range(values.shape[1])]
-    return pa.Table.from_arrays(columns, schema=pa.schema(SIGNAL_FIELDS))
-
-
-def groups_of(names: set[str]) -> int:
-    """Which groups of columns to compute for these signals."""
-    survey = set(COLUMNS[COLUMNS.index("n_lines") : COLUMNS.index("c4_n_sentences")])
-    return ((SURVEYED if names & survey else 0) | (C4_LINES if any(n.startswith("c4_") for n in names) else 0)
-            | (WEB_LINES if "refinedweb_cut_word_fraction" in names else 0))
-
-
-def _language_places(languages: Any, n: int) -> Any:
-    if languages is None:
-        return np.zeros(n, np.int64)
-    if isinstance(languages, pa.ChunkedArray):
-        languages = languages.combine_chunks()
-    places = pc.index_in(languages, pa.array(LANGUAGE_CODES))
-    return pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+def groups_of(names: Set[str]) -> Group:
+    """Which groups to compute for these signals."""
+    groups = Group.REPETITION
+    for name in COMPUTED.keys() & names:
+        groups |= COMPUTED[name].group
+    return groups

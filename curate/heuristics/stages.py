@@ -14,9 +14,9 @@ TOXIC_INPUT: Final = "select.toxic_words"
 
 
 def _signals(view: View) -> Iterator[Task]:
-    given = {"perplexity.models.": MODEL_INPUT, "perplexity.pieces.": PIECES_INPUT,
-             f"{TOXIC_INPUT}.": f"{WORDS_INPUT}_"}
-    inputs = {name.replace(field, mine, 1): source_ref(files) for field, mine in given.items()
+    fields = {"perplexity.models.": MODEL_INPUT, "perplexity.pieces.": PIECES_INPUT,
+              f"{TOXIC_INPUT}.": f"{WORDS_INPUT}_"}
+    inputs = {name.replace(field, prefix, 1): source_ref(files) for field, prefix in fields.items()
               for name, files in view.files.items() if name.startswith(field)}
     if listed := view.files.get(TOXIC_INPUT):
         inputs[WORDS_INPUT] = source_ref(listed)
@@ -31,7 +31,7 @@ def _perplexity_cutoffs(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("signals", 1, "curate.heuristics.given:given_signals", "perplexity", ("extract",), _signals),
+    Stage("signals", 1, "curate.heuristics.external:external_signals", "perplexity", ("extract",), _signals),
     Stage("signals/cutoffs", 1, "curate.perplexity.buckets:cutoffs", "perplexity.cutoffs", ("signals",),
           _perplexity_cutoffs),
 )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.heuristics.signals import EXTERNAL
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 from manifests.storage import Storage
@@ -37,10 +37,10 @@ def signal_names(run: str) -> list[str]:
     parts = _parts(storage, "extract")
     with open_table(storage.path(parts[0])) as file:
         names = [n.removeprefix(SIGNAL_PREFIX) for n in file.schema_arrow.names if n.startswith(SIGNAL_PREFIX)]
-    given = [p for p in storage.list("signals") if p.endswith(".parquet") and PurePosixPath(p).name.startswith("part-")
-             and len(PurePosixPath(p).parts) == 3]
-    if given:
-        with open_table(storage.path(sorted(given)[0])) as file:
+    external = [p for p in storage.list("signals") if p.endswith(".parquet") and len(PurePosixPath(p).parts) == 3
+                and PurePosixPath(p).name.startswith("part-")]
+    if external:
+        with open_table(storage.path(sorted(external)[0])) as file:
             names += [n.removeprefix(SIGNAL_PREFIX) for n in file.schema_arrow.names if n.startswith(SIGNAL_PREFIX)]
     return [*names, *([_SCORE] if storage.exists("select/manifest.parquet") else [])]
 
@@ -51,7 +51,7 @@ def read_values(run: str, name: str) -> Values:
     if name not in known:
         raise InputError(f"the run stores no signal {name!r}", where=run, hint=f"it stores {', '.join(known)}")
     storage = Storage(run)
-    folder, column = "signals" if name in GIVEN_SIGNALS else "extract", SIGNAL_PREFIX + name
+    folder, column = "signals" if name in EXTERNAL else "extract", SIGNAL_PREFIX + name
     if name == _SCORE:
         folder, column = "select", name
     parts, values = [], []

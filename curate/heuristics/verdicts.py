@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.edits.spans import whole_as_null
+from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.line_rules import line_edits
 from curate.heuristics.rules import judge
-from curate.heuristics.signals import Words, groups_of, signals
+from curate.heuristics.signals import Group, Words, groups_of
 from manifests.schema import EDITS, SIGNAL_PREFIX
 
 
@@ -37,7 +38,7 @@ def rule_edits(config: RulesConfig | None, texts: Any, keep: pa.Array) -> pa.Arr
 
 def _with_own_lines(config: RulesConfig, documents: pa.Table, words: Words) -> pa.Table:
     """The signals after line edits, computed again with the recipe's line rules."""
-    wanted = {rule.signal for rule in config.in_force if rule.signal.startswith(("c4_", "refinedweb_"))}
+    wanted = {rule.signal for rule in config.in_force if groups_of({rule.signal}) & (Group.C4 | Group.REFINEDWEB)}
     if not wanted:
         return documents
     languages = documents["language"] if "language" in documents.column_names else None

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 
 from curate.classifier.config import SelectConfig
 from curate.classifier.scores import OWN, score_column
-from curate.heuristics.given import PERPLEXITY
-from curate.heuristics.signals import Words
+from curate.heuristics.signals import PERPLEXITY, Words
 from curate.perplexity.buckets import buckets
 from curate.selection.keep import SelectReason, judge_scores
 from curate.selection.text_rules import TextRules, given_values

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from curate.edits.spans import FlatEdits, whole_as_null
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.given import PERPLEXITY, TOXIC
 from curate.heuristics.listed_words import ListedReason, ToxicWordsConfig
 from curate.heuristics.pii import PiiConfig, PiiReason, pii_spans
-from curate.heuristics.signals import Words
+from curate.heuristics.signals import PERPLEXITY, TOXIC, Words
 from curate.heuristics.verdicts import rule_edits, rule_verdicts
 from curate.perplexity.buckets import unwanted
 from curate.perplexity.config import Bucket

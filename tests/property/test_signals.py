@@ -12,13 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.edits.spans import FlatEdits
+from curate.heuristics.computed import signals
 from curate.heuristics.kernels.stop_words import GOPHER, LANGUAGES
 from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
-from curate.heuristics.signals import SIGNALS, signals
+from curate.heuristics.signals import COMPUTED, Group
 from curate.text.characters import PROPERTIES, TERMINAL
 from curate.text.unicode import DIGIT, KIND, LETTER, LOWER, PUNCTUATION, TABLE_SIZE
 
-COUNTED = list(SIGNALS)[: list(SIGNALS).index("n_lines")]
+COUNTED = [name for name, signal in COMPUTED.items() if signal.group is Group.REPETITION]
 
 
 LAST_HAN = 0x323AF  # above it are tags and variation selectors
@@ -113,7 +114,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 @given(st.lists(prose | anything, max_size=6))
 def test_signals_are_what_they_say(texts: list[str]) -> None:
     table = signals(pa.array(texts, pa.large_string()))
-    assert set(table.column_names) == {f"signal_{name}" for name in SIGNALS}
+    assert set(table.column_names) == {f"signal_{name}" for name in COMPUTED}
     found = np.array([table[f"signal_{name}"].to_numpy() for name in COUNTED]).T
     for text, row in zip(texts, found, strict=True):
         np.testing.assert_allclose(row, np.array(reference(text), np.float32), rtol=1e-6, err_msg=repr(text))

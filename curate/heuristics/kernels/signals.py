@@ -1,6 +1,6 @@
-"""Every signal of texts, in one call over Arrow string buffers: the order of the columns is `COLUMNS`.
+"""Every signal of texts, in one call over Arrow string buffers: the columns are those of `COLUMN`.
 
-`curate.heuristics.signals` says what each column means. Texts are taken in batches of 4 MiB; scratch is about 25 bytes
+`curate.heuristics.signals` says what each means. Texts are taken in batches of 4 MiB; scratch is about 25 bytes
 a word of the batch, and 60 a word or line of its longest text.
 """
 
@@ -18,35 +18,17 @@ from curate.heuristics.kernels.spacy.contractions import SPECIAL_KEYS, SPECIAL_P
 from curate.heuristics.kernels.spacy.english import ALL_CAPS, HAS_LETTER, IS_WORD, english_words
 from curate.heuristics.kernels.spacy.english_affixes import UNIT_KEYS, UNIT_VALUES, look_up
 from curate.heuristics.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP_KEYS
+from curate.heuristics.signals import COLUMN, Group
 from curate.text.characters import PROPERTIES
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import LOWER
 from curate.text.words import read_only, read_only_offsets
 
-COLUMNS: Final = (
-    "n_words", "mean_word_length", "hash_to_word_ratio", "ellipsis_to_word_ratio", "bullet_line_fraction",
-    "ellipsis_line_fraction", "alpha_word_fraction", "n_stop_words",
-    "duplicate_line_fraction", "duplicate_line_character_fraction", "duplicate_paragraph_fraction",
-    "duplicate_paragraph_character_fraction", *(f"top_{n}_gram_character_fraction" for n in (2, 3, 4)),
-    *(f"duplicate_{n}_gram_character_fraction" for n in range(5, 11)),
-    "stop_word_fraction", "all_caps_word_fraction", "unique_word_fraction", "word_entropy",
-    "n_lines", "n_sentences", "terminal_line_fraction", "short_line_fraction", "javascript_line_fraction",
-    "code_line_fraction", "lorem_ipsum_fraction", "uppercase_fraction", "digit_fraction", "punctuation_fraction",
-    "curly_bracket_fraction", "latin_fraction", "cyrillic_fraction", "arabic_fraction", "han_fraction",
-    "other_script_fraction",
-    "c4_n_sentences", "c4_lorem_ipsum", "c4_curly_bracket", "c4_kept_line_fraction", "c4_terminal_line_fraction",
-    "c4_short_line_fraction", "c4_duplicate_line_character_fraction", "c4_line_feed_to_word_ratio",
-    "c4_strict_n_sentences", "c4_strict_lorem_ipsum", "c4_strict_curly_bracket",
-    "refinedweb_cut_word_fraction")
-"""Names of the columns of `signal_columns`."""
-
-SURVEYED, C4_LINES, WEB_LINES = 1, 2, 4
-ALL_GROUPS: Final = SURVEYED | C4_LINES | WEB_LINES
-_GRAMS: Final = COLUMNS.index("top_2_gram_character_fraction")
-_WORDS: Final = COLUMNS.index("stop_word_fraction")
-_SURVEY: Final = COLUMNS.index("n_lines")
-_C4: Final = COLUMNS.index("c4_n_sentences")
-N_COLUMNS: Final = len(COLUMNS)
+_GRAMS: Final = (COLUMN.top_2_gram_character_fraction, COLUMN.top_3_gram_character_fraction,
+                 COLUMN.top_4_gram_character_fraction, COLUMN.duplicate_5_gram_character_fraction,
+                 COLUMN.duplicate_6_gram_character_fraction, COLUMN.duplicate_7_gram_character_fraction,
+                 COLUMN.duplicate_8_gram_character_fraction, COLUMN.duplicate_9_gram_character_fraction,
+                 COLUMN.duplicate_10_gram_character_fraction)
 _BATCH_BYTES: Final = 4 << 20
 TABLES: Final = (SPECIAL_KEYS, SPECIAL_PIECES, UNIT_KEYS, UNIT_VALUES)
 
@@ -64,13 +46,14 @@ def _word_columns(row, chars, flags, stops, counts, language):  # type: ignore[n
         capitals += flags[i] & ALL_CAPS != 0
         seen |= np.int64(stops[i] & np.uint32(0xFF))
         stop += language >= 0 and (stops[i] >> np.uint32(LANGUAGE_SHIFT + language)) & np.uint32(1) != 0
-    row[0], row[1] = real, real_chars / max(1, real)
-    row[2], row[3] = counts[segments.HASHES] / n, counts[segments.ELLIPSES] / n
-    row[6] = letters / n
+    row[COLUMN.n_words], row[COLUMN.mean_word_length] = real, real_chars / max(1, real)
+    row[COLUMN.hash_to_word_ratio] = counts[segments.HASHES] / n
+    row[COLUMN.ellipsis_to_word_ratio] = counts[segments.ELLIPSES] / n
+    row[COLUMN.alpha_word_fraction] = letters / n
     while seen:
-        row[7] += seen & 1
+        row[COLUMN.n_stop_words] += seen & 1
         seen >>= 1
-    row[_WORDS], row[_WORDS + 1] = stop / n, capitals / n
+    row[COLUMN.stop_word_fraction], row[COLUMN.all_caps_word_fraction] = stop / n, capitals / n
 
 
 @nb.njit(nogil=True, cache=True)
@@ -78,44 +61,54 @@ def _survey_columns(row, found):  # type: ignore[no-untyped-def]
     lines, visible = max(1, found[survey.FULL_LINES]), max(1, found[survey.VISIBLE])
     letters = max(1, found[survey.LETTERS])
     known = found[survey.LATINS] + found[survey.CYRILLICS] + found[survey.ARABICS] + found[survey.HANS]
-    values = (1.0 * found[survey.FULL_LINES], 1.0 * found[survey.SENTENCES], found[survey.TERMINAL_LINES] / lines,
-              found[survey.SHORT_LINES] / lines, found[survey.JAVASCRIPT_LINES] / lines,
-              found[survey.CODE_LINES] / lines, found[survey.LOREM_CHARS] / visible, found[survey.UPPERS] / letters,
-              found[survey.DIGITS] / visible, found[survey.PUNCTUATIONS] / visible, found[survey.CURLIES] / visible,
-              found[survey.LATINS] / letters, found[survey.CYRILLICS] / letters, found[survey.ARABICS] / letters,
-              found[survey.HANS] / letters, (found[survey.LETTERS] - known) / letters)
-    for i in range(len(values)):
-        row[_SURVEY + i] = values[i]
+    row[COLUMN.n_lines], row[COLUMN.n_sentences] = found[survey.FULL_LINES], found[survey.SENTENCES]
+    row[COLUMN.terminal_line_fraction] = found[survey.TERMINAL_LINES] / lines
+    row[COLUMN.short_line_fraction] = found[survey.SHORT_LINES] / lines
+    row[COLUMN.javascript_line_fraction] = found[survey.JAVASCRIPT_LINES] / lines
+    row[COLUMN.code_line_fraction] = found[survey.CODE_LINES] / lines
+    row[COLUMN.lorem_ipsum_fraction] = found[survey.LOREM_CHARS] / visible
+    row[COLUMN.uppercase_fraction] = found[survey.UPPERS] / letters
+    row[COLUMN.digit_fraction] = found[survey.DIGITS] / visible
+    row[COLUMN.punctuation_fraction] = found[survey.PUNCTUATIONS] / visible
+    row[COLUMN.curly_bracket_fraction] = found[survey.CURLIES] / visible
+    row[COLUMN.latin_fraction] = found[survey.LATINS] / letters
+    row[COLUMN.cyrillic_fraction] = found[survey.CYRILLICS] / letters
+    row[COLUMN.arabic_fraction] = found[survey.ARABICS] / letters
+    row[COLUMN.han_fraction] = found[survey.HANS] / letters
+    row[COLUMN.other_script_fraction] = (found[survey.LETTERS] - known) / letters
 
 
 @nb.njit(nogil=True, cache=True)
 def _c4_columns(row, counts, line_hashes, line_chars, table, stamp):  # type: ignore[no-untyped-def]
     lines = max(1, counts[c4.FULL_LINES])
     _, repeated = repeats(line_hashes, line_chars, counts[c4.FULL_LINES], table, stamp)
-    row[_C4] = counts[c4.OPEN_SENTENCES]
-    row[_C4 + 1] = counts[c4.OPEN_STOP] == c4.LOREM_IPSUM
-    row[_C4 + 2] = counts[c4.OPEN_STOP] == c4.CURLY_BRACKET
-    row[_C4 + 3] = counts[c4.KEPT_LINES] / max(1, counts[c4.ALL_LINES])
-    row[_C4 + 4] = counts[c4.TERMINAL_LINES] / lines
-    row[_C4 + 5] = counts[c4.SHORT_LINES] / lines
-    row[_C4 + 6] = repeated / max(1, counts[c4.CHARS])
-    row[_C4 + 7] = counts[c4.LINE_FEEDS] / max(1, counts[c4.WORDS])
-    row[_C4 + 8] = counts[c4.STRICT_SENTENCES]
-    row[_C4 + 9] = counts[c4.STRICT_STOP] == c4.LOREM_IPSUM
-    row[_C4 + 10] = counts[c4.STRICT_STOP] == c4.CURLY_BRACKET
+    row[COLUMN.c4_n_sentences] = counts[c4.OPEN_SENTENCES]
+    row[COLUMN.c4_lorem_ipsum] = counts[c4.OPEN_STOP] == c4.LOREM_IPSUM
+    row[COLUMN.c4_curly_bracket] = counts[c4.OPEN_STOP] == c4.CURLY_BRACKET
+    row[COLUMN.c4_kept_line_fraction] = counts[c4.KEPT_LINES] / max(1, counts[c4.ALL_LINES])
+    row[COLUMN.c4_terminal_line_fraction] = counts[c4.TERMINAL_LINES] / lines
+    row[COLUMN.c4_short_line_fraction] = counts[c4.SHORT_LINES] / lines
+    row[COLUMN.c4_duplicate_line_character_fraction] = repeated / max(1, counts[c4.CHARS])
+    row[COLUMN.c4_line_feed_to_word_ratio] = counts[c4.LINE_FEEDS] / max(1, counts[c4.WORDS])
+    row[COLUMN.c4_strict_n_sentences] = counts[c4.STRICT_SENTENCES]
+    row[COLUMN.c4_strict_lorem_ipsum] = counts[c4.STRICT_STOP] == c4.LOREM_IPSUM
+    row[COLUMN.c4_strict_curly_bracket] = counts[c4.STRICT_STOP] == c4.CURLY_BRACKET
 
 
 @nb.njit(nogil=True, cache=True)
 def _unit_columns(row, counts, lines, paragraphs, n_chars, table, stamp):  # type: ignore[no-untyped-def]
     """Fill the columns on lines and paragraphs; uses two stamps."""
     all_lines = max(1, counts[segments.ALL_LINES])
-    row[4], row[5] = counts[segments.BULLET_LINES] / all_lines, counts[segments.ELLIPSIS_LINES] / all_lines
+    row[COLUMN.bullet_line_fraction] = counts[segments.BULLET_LINES] / all_lines
+    row[COLUMN.ellipsis_line_fraction] = counts[segments.ELLIPSIS_LINES] / all_lines
     n = counts[segments.LINES]
     repeated, chars = repeats(lines[0], lines[1], n, table, stamp + 1)
-    row[8], row[9] = repeated / max(1, n), chars / n_chars
+    row[COLUMN.duplicate_line_fraction] = repeated / max(1, n)
+    row[COLUMN.duplicate_line_character_fraction] = chars / n_chars
     n = counts[segments.PARAGRAPHS]
     repeated, chars = repeats(paragraphs[0], paragraphs[1], n, table, stamp + 2)
-    row[10], row[11] = repeated / max(1, n), chars / n_chars
+    row[COLUMN.duplicate_paragraph_fraction] = repeated / max(1, n)
+    row[COLUMN.duplicate_paragraph_character_fraction] = chars / n_chars
 
 
 @nb.njit(nogil=True, cache=True)
@@ -178,9 +171,9 @@ def _gopher_batch(out, data, offsets, languages, english, words, properties):  #
         measures[:] = 0
         stamp = gram_measures(measures, hashes[a:b], chars[a:b], b - a, counts[segments.CHARS], english, grams, starts,
                               slots, table, stamp + 2)
-        for i in range(9):
-            row[_GRAMS + i] = measures[2 + i] if english else min(1.0, measures[2 + i])
-        row[_WORDS + 2], row[_WORDS + 3] = measures[0], measures[1]
+        for i in range(len(_GRAMS)):
+            row[_GRAMS[i]] = measures[2 + i] if english else min(1.0, measures[2 + i])
+        row[COLUMN.unique_word_fraction], row[COLUMN.word_entropy] = measures[0], measures[1]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -227,17 +220,17 @@ def _web_batch(out, data, offsets, rules, properties):  # type: ignore[no-untype
     pieces = np.empty((3, _longest(offsets)), np.int64)
     for d in range(len(offsets) - 1):
         refinedweb.refinedweb_lines(data, offsets[d], offsets[d + 1], properties, rules, line, counts, pieces)
-        out[d, N_COLUMNS - 1] = counts[refinedweb.CUT_WORDS] / max(1, counts[refinedweb.WORDS])
+        out[d, COLUMN.refinedweb_cut_word_fraction] = counts[refinedweb.CUT_WORDS] / max(1, counts[refinedweb.WORDS])
 
 
-def signal_columns(data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int64], english: bool, groups: int,
+def signal_columns(data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int64], english: bool, groups: Group,
                    rules: tuple[tuple[int, int, bool, bool], tuple[float, int]]) -> npt.NDArray[np.float32]:
-    """float32 [n, len(COLUMNS)], one row a text.
+    """float32 [n, len(COLUMN)], one row a text.
 
-    data, offsets: of `string_buffers`. languages: int64 [n], place in LANGUAGE_CODES, -1 for another. english: count
-    words, lines and n-grams as datatrove does, else as the papers do. groups: which columns beyond Gopher's to fill:
-    SURVEYED, C4_LINES, WEB_LINES. rules: of `c4_lines` and `refinedweb_lines`."""
-    out = np.zeros((len(offsets) - 1, N_COLUMNS), np.float32)
+    data, offsets: of `string_buffers`. languages: int64 [n], index in LANGUAGE_CODES, -1 for another. english: count
+    words, lines and n-grams as datatrove does, else as the papers do. groups: which columns to fill; those of
+    REPETITION always are. rules: of `c4_lines` and `refinedweb_lines`."""
+    out = np.zeros((len(offsets) - 1, len(COLUMN)), np.float32)
     data, start = read_only(data), 0
     while start < len(out):
         end = int(np.searchsorted(offsets, offsets[start] + _BATCH_BYTES, "right")) - 1
@@ -256,17 +249,17 @@ def _words(data: Bytes, offsets: Offsets, english: bool) -> Any:
 
 
 def _fill(out: npt.NDArray[np.float32], data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int64], english: bool,
-          groups: int, rules: tuple[tuple[int, int, bool, bool], tuple[float, int]]) -> None:
+          groups: Group, rules: tuple[tuple[int, int, bool, bool], tuple[float, int]]) -> None:
     """One batch. The kernels are apart, so that each compiles fast and only if it is needed."""
     words = _words(data, offsets, english)
     _gopher_batch(out, data, offsets, languages, english, words, PROPERTIES)
-    if groups & SURVEYED:
+    if Group.SURVEY in groups:
         _survey_batch(out, data, offsets, PROPERTIES)
-    if groups & C4_LINES:
+    if Group.C4 in groups:
         cited_rows, cited_words = np.empty(0, np.int64), words
         if english and rules[0][3]:
             text, places, cited_rows = c4.uncited(data, offsets, PROPERTIES)
             cited_words = _words(read_only(text), read_only_offsets(places), english) if len(cited_rows) else words
         _c4_batch(out, data, offsets, rules[0], english, words, cited_rows, cited_words, PROPERTIES)
-    if groups & WEB_LINES:
+    if Group.REFINEDWEB in groups:
         _web_batch(out, data, offsets, rules[1], PROPERTIES)

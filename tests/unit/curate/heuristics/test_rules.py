@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import PRESETS, Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.reference import preset_table, signal_table
 from curate.heuristics.rules import Rule, judge
-from curate.heuristics.signals import SIGNALS, Words, signals
+from curate.heuristics.signals import COMPUTED, Words
 from manifests.errors import InputError
 from tests.paths import ROOT
 
@@ -127,7 +128,7 @@ def test_values_and_thresholds_are_reported() -> None:
 
 def test_every_preset_reads_known_signals_and_every_reason_has_a_rule() -> None:
     rules = [rule for preset in PRESETS.values() for rule in preset.rules]
-    assert {rule.signal for rule in rules} <= set(SIGNALS)
+    assert {rule.signal for rule in rules} <= set(COMPUTED)
     assert {rule.reason for rule in rules} == {str(reason) for reason in RuleReason}
     assert all(rule.paper for rule in rules)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from curate.classifier.config import SelectConfig
-from curate.heuristics.given import given_signals
+from curate.heuristics.external import external_signals
 from curate.heuristics.tuning import read_values, signal_names
 from curate.perplexity.arpa import load_arpa
 from curate.perplexity.buckets import BIN_SHIFT, CUTOFFS, buckets, cutoffs, percentile, unwanted
@@ -186,7 +186,8 @@ def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path,
     texts = [f"the cat sat on the {'zz ' * (i + 1)}" for i in range(10)] + ["le chat est sur la route", " ", "the cat"]
     documents = _documents(storage, "crawl", texts, ["en"] * 10 + ["fr", "en", None])
     refs = {"documents": InputRef((documents,), ""), "perplexity_en": InputRef((str(arpa),), "")}
-    made = execute(storage, StageTask("signals", 1, "crawl/part-one", PerplexityReading(), {}, refs, {}), given_signals)
+    task = StageTask("signals", 1, "crawl/part-one", PerplexityReading(), {}, refs, {})
+    made = execute(storage, task, external_signals)
     assert made.counters == {"documents": 13, "with_perplexity": 10}
     found = read_table(storage.path(made.output("signals").path))["signal_perplexity"].to_pylist()
     assert found[10:] == [None, None, None]

@@ -17,12 +17,12 @@ from curate.classifier.lines import classifier_lines
 from curate.classifier.pareto import pareto_keeps
 from curate.classifier.scorer import load_scorer
 from curate.classifier.scores import scores
+from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.given import given_signals
+from curate.heuristics.external import external_signals
 from curate.heuristics.listed_words import ToxicWordsConfig
 from curate.heuristics.pii import PiiConfig
 from curate.heuristics.reasons import RuleReason
-from curate.heuristics.signals import signals
 from curate.selection.clean import clean
 from curate.selection.keep import SelectReason
 from curate.selection.select import select
@@ -143,7 +143,7 @@ def test_texts_are_edited_by_spans_and_what_must_go_goes(web: Web, run: Run, sto
     config = SelectConfig(filtered_sources=(), rules=RulesConfig(preset="fineweb", thresholds={
         rule.reason: None for rule in RulesConfig(preset="fineweb").in_force}),
         toxic_words=ToxicWordsConfig(files=(words,)), pii=PiiConfig(card="drop"))
-    given = run("signals", "crawl/one", given_signals, None, {"documents": part, "toxic_words": words})
+    given = run("signals", "crawl/one", external_signals, None, {"documents": part, "toxic_words": words})
     record = run("select", "crawl/one", select, config,
                  {**web["crawl/one"], "signals": storage.path(given.output("signals").path)})
     decisions = _decisions(storage, record)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from curate.heuristics.signals import SIGNAL_FIELDS, signals
+from curate.heuristics.computed import signals
+from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.heuristics.tuning import at_threshold, histogram, read_values
 from manifests.errors import CurateError, InputError, RecipeError
 from manifests.schema import DOCUMENTS

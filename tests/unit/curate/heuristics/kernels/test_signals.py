@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.rules import judge
-from curate.heuristics.signals import SIGNALS, signals
+from curate.heuristics.signals import COLUMN, COMPUTED, SIGNAL_FIELDS, Group
 
 PROSE = ("When the light faded over the harbour, old fishermen hauled their nets and spoke of weather that might "
          "come. "
@@ -37,7 +38,7 @@ def test_a_text_by_hand() -> None:
 def test_no_text_and_no_texts() -> None:
     assert set(signals(pa.array(["", None, " \n\n "])).to_pylist()[1].values()) == {0.0}
     assert signals(pa.array([], pa.large_string())).num_rows == 0
-    assert signals(pa.chunked_array([], pa.large_string())).num_columns == len(SIGNALS)
+    assert signals(pa.chunked_array([], pa.large_string())).num_columns == len(COMPUTED)
 
 
 def test_slices_and_chunks_are_read_from_where_they_begin() -> None:
@@ -67,3 +68,29 @@ def test_gopher_reasons(text: str, reason: RuleReason | None) -> None:
     reasons, values, thresholds = judge(signals(pa.array([text])), RulesConfig().in_force)
     assert reasons.to_pylist() == [reason]
     assert (values[0].as_py() is None) == (thresholds[0].as_py() is None) == (reason is None)
+
+
+_RICH = pa.array([
+    "- The cat # sat... of the Cat ... With THE 12 cats ﬁ\nand so on...\n\n"
+    + "one two three four five six seven eight nine ten\n" * 2 + "\nsame paragraph here\n\nsame paragraph here\n",
+    "Lorem ipsum dolor. Привет мир 漢字 مرحبا αβγ 12 (a)! JavaScript\ncode {\n",
+    "One line that ends well enough. And another one.\nOne line that ends well enough. And another one.\n- the menu\n"
+    "A line which has no mark at its end but words\n",
+    "There is lorem ipsum in this line, is there not?",
+    "There is a curly bracket {} in this line, is there not?",
+    "SHOUTING ONLY HERE\nA line of small letters that stays."], pa.large_string())
+
+
+@pytest.mark.parametrize("group", [Group.SURVEY, Group.C4, Group.REFINEDWEB, Group.REPETITION])
+def test_every_entry_of_the_table_has_a_kernel_that_fills_its_column(group: Group) -> None:
+    table = signals(_RICH, groups=group)
+    filled = {name for name in COMPUTED if np.any(table[f"signal_{name}"].to_numpy())}
+    assert filled == {name for name, signal in COMPUTED.items() if signal.group in group | Group.REPETITION}
+
+
+def test_columns_are_where_the_table_says() -> None:
+    assert COLUMN._fields == tuple(COMPUTED) == tuple(field.name.removeprefix("signal_") for field in SIGNAL_FIELDS)
+    row = signals(_RICH).slice(2, 1).to_pylist()[0]
+    assert row["signal_n_lines"] == 4
+    assert row["signal_c4_n_sentences"] == 6
+    assert row["signal_c4_strict_n_sentences"] == 4

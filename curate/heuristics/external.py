@@ -1,4 +1,4 @@
-"""Signals that need what a user gives: perplexity under language models, and the share of listed words.
+"""External signals, which need files that the recipe names: perplexity under language models, share of listed words.
 
 They are computed once, by a stage of their own, and stored beside the signals that extraction computes; rules, buckets
 and `curate tune` read the columns.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.heuristics.listed_words import WordLists
-from curate.heuristics.signals import GIVEN_SIGNALS
+from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
 from curate.heuristics.stages import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT
 from curate.perplexity.buckets import HISTOGRAM, count_bins
 from curate.perplexity.config import PerplexityReading
 from curate.perplexity.models import load_language_model, load_pieces, perplexities
-from manifests.schema import ID, SIGNAL_PREFIX
-from manifests.tables import open_table
+from manifests.schema import ID
+from manifests.tables import one_array, open_table
 from manifests.tasks import Work
-
-PERPLEXITY: Final = "perplexity"
-TOXIC: Final = "toxic_word_fraction"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a user gives. models, pieces: files by language (ISO 639-1). words: lists of words, None for none."""
+class ExternalSignals:
+    """What they are computed from. models, pieces: a language model, and its SentencePiece model, by language
+    (ISO 639-1). words: lists of words, None for none."""
 
     reading: PerplexityReading = field(default_factory=PerplexityReading)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -43,52 +41,51 @@ class Given:
     def fields(self) -> list[pa.Field[Any]]:
         """Its columns, float32; null where nothing can be said."""
         names = [*([PERPLEXITY] if self.models else []), *([TOXIC] if self.words else [])]
-        return [pa.field(SIGNAL_PREFIX + name, pa.float32(), metadata={"comment": GIVEN_SIGNALS[name]})
-                for name in names]
+        return [EXTERNAL[name].field for name in names]
 
     def columns(self, texts: Any, languages: Any) -> list[pa.Array]:
         """The values of `fields`. texts: string or large_string [n]; languages: string [n]."""
-        found: list[npt.NDArray[np.float32]] = []
+        columns: list[npt.NDArray[np.float32]] = []
         if self.models:
-            found.append(self._perplexity(texts, languages))
+            columns.append(self._perplexity(texts, languages))
         if self.words is not None:
-            found.append(self.words.fractions(texts, languages))
-        return [pa.array(values, mask=np.isnan(values)) for values in found]
+            columns.append(self.words.fractions(texts, languages))
+        return [pa.array(values, mask=np.isnan(values)) for values in columns]
 
     def _perplexity(self, texts: Any, languages: Any) -> npt.NDArray[np.float32]:
         values = np.full(len(texts), np.nan, np.float32)
         for language, path in self.models.items():
-            mine = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
-            self._score(path, self.pieces.get(language), texts, np.flatnonzero(mine), values)
+            rows = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
+            self._score(path, self.pieces.get(language), texts, np.flatnonzero(rows), values)
         return values
 
     def _score(self, path: str, pieces: str | None, texts: Any, rows: npt.NDArray[np.int64],
                values: npt.NDArray[np.float32]) -> None:
         if len(rows):
-            own = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
+            subset = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
             model = load_language_model(path)
-            values[rows] = perplexities(model, load_pieces(pieces) if pieces else None, self.reading, own)
+            values[rows] = perplexities(model, load_pieces(pieces) if pieces else None, self.reading, subset)
 
 
-def given_signals(config: PerplexityReading | None, work: Work) -> None:
-    """Stage signals, one shard a source part: perplexity and listed words of every document.
+def external_signals(config: PerplexityReading | None, work: Work) -> None:
+    """Stage signals, one task a part of documents: perplexity and listed words of every document.
 
     Inputs: `documents` (DOCUMENTS part), `perplexity_<language>` (a language model), `pieces_<language>` (its
     SentencePiece model, perhaps), `toxic_words` and `toxic_words_<language>` (files of words). Outputs: `signals`
-    (doc_id and the columns of Given, documents' order and row groups) and, with models, `histogram` (HISTOGRAM).
-    Counters: documents, with_perplexity."""
-    given = _given(config, work)
+    (doc_id and the columns of ExternalSignals, documents' order and row groups) and, with models, `histogram`
+    (HISTOGRAM). Counters: documents, with_perplexity."""
+    signals = _from_inputs(config, work)
     counts: list[pl.DataFrame] = []
-    schema = pa.schema([pa.field("doc_id", ID, nullable=False, metadata={"comment": "document"}), *given.fields])
-    work.write("signals", schema, _rows(given, work, schema, counts))
-    if given.models:
+    schema = pa.schema([pa.field("doc_id", ID, nullable=False, metadata={"comment": "document"}), *signals.fields])
+    work.write("signals", schema, _rows(signals, work, schema, counts))
+    if signals.models:
         frame = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *counts])
         frame = frame.group_by(HISTOGRAM.names[:3]).agg(pl.col("n").sum()).sort(HISTOGRAM.names[:3])
         work.write("histogram", HISTOGRAM, [frame.to_arrow().cast(HISTOGRAM)],
                    name=f"histograms/{work.task.name}.parquet")
 
 
-def _given(config: PerplexityReading | None, work: Work) -> Given:
+def _from_inputs(config: PerplexityReading | None, work: Work) -> ExternalSignals:
     models, pieces, lists = dict[str, str](), dict[str, str](), dict[str | None, list[str]]()
     for name in sorted(work.task.inputs):
         if name.startswith(MODEL_INPUT):
@@ -97,17 +94,18 @@ def _given(config: PerplexityReading | None, work: Work) -> Given:
             pieces[name.removeprefix(PIECES_INPUT)] = work.input(name)
         elif name.startswith(WORDS_INPUT):
             lists[name.removeprefix(WORDS_INPUT).removeprefix("_") or None] = work.inputs(name)
-    return Given(config or PerplexityReading(), models, pieces, WordLists.read(lists) if lists else None)
+    words = WordLists.read(lists) if lists else None
+    return ExternalSignals(config or PerplexityReading(), models, pieces, words)
 
 
-def _rows(given: Given, work: Work, schema: pa.Schema, counts: list[pl.DataFrame]) -> Iterator[pa.Table]:
+def _rows(signals: ExternalSignals, work: Work, schema: pa.Schema, counts: list[pl.DataFrame]) -> Iterator[pa.Table]:
     with open_table(work.input("documents")) as file:
         for group in range(file.num_row_groups):
             documents = file.read_row_group(group, columns=["doc_id", "source", "language", "text"], use_threads=False)
-            found = given.columns(documents["text"].combine_chunks(), documents["language"].combine_chunks())
+            columns = signals.columns(one_array(documents["text"]), one_array(documents["language"]))
             work.count("documents", len(documents))
-            if given.models:
-                values = found[0].to_numpy(zero_copy_only=False).astype(np.float32)
+            if signals.models:
+                values = columns[0].to_numpy(zero_copy_only=False).astype(np.float32)
                 work.count("with_perplexity", int((~np.isnan(values)).sum()))
                 counts.append(count_bins(documents["source"], documents["language"], values))
-            yield pa.table([documents["doc_id"], *found], schema=schema)
+            yield pa.table([documents["doc_id"], *columns], schema=schema)
