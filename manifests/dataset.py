@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import InputError, ShardError
+from manifests.packing import PACKINGS
 from manifests.removals import covered
 from manifests.shard import Tokens, open_shard
 from manifests.storage import digest_file
@@ -145,7 +146,7 @@ class PackedDataset:
         shards, local = self._places(rows)
         targets = np.empty(tokens.shape, np.int64)
         targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
-        if self.packing == "concat":
+        if PACKINGS[self.packing].is_stream:
             targets[:, -1] = self._following(shards, local)
             for shard in np.unique(shards[self._has_gaps[shards]]).tolist():
                 here = np.flatnonzero(shards == shard)

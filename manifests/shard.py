@@ -38,11 +38,11 @@ import numpy.typing as npt
 import xxhash
 
 from manifests.errors import ShardError
+from manifests.packing import PACKINGS
 
 HEADER_BYTES = 1024
 FORMAT_VERSION = 1
 MAX_SHARD_TOKENS = 1 << 28  # 1 GiB of uint32: llm.c seeks with a signed 32-bit int
-PACKINGS = ("concat", "best_fit", "pad")
 _MAGIC = b"CURATE\0S"
 _BLOCK = struct.Struct("<iii4x8sIIQIIIII4xQ32s16s")
 _CRC = struct.Struct("<I")
@@ -89,7 +89,7 @@ class Header:
         self._check("header")
         size = self.dtype.itemsize
         block = _BLOCK.pack(*_LLM_C[size], self.n_tokens, _MAGIC, FORMAT_VERSION, size, self.n_tokens, self.row_length,
-                            PACKINGS.index(self.packing), self.eot_id, self.vocab_size, self.shard_index, self.n_spans,
+                            PACKINGS[self.packing].code, self.eot_id, self.vocab_size, self.shard_index, self.n_spans,
                             self.tokenizer_sha256, self.payload_digest)
         data = block.ljust(_CRC_OFFSET, b"\0")
         return data + _CRC.pack(zlib.crc32(data))
@@ -110,7 +110,8 @@ class Header:
             raise ShardError(f"has format version {fields[4]}; this reader knows {FORMAT_VERSION}", where=where)
         if fields[8] >= len(PACKINGS):
             raise ShardError(f"unknown packing {fields[8]}", where=where)
-        header = Header(row_length=fields[7], packing=PACKINGS[fields[8]], eot_id=fields[9], vocab_size=fields[10],
+        packing = list(PACKINGS)[fields[8]]
+        header = Header(row_length=fields[7], packing=packing, eot_id=fields[9], vocab_size=fields[10],
                         shard_index=fields[11], n_spans=fields[12], tokenizer_sha256=fields[13],
                         n_tokens=fields[6], payload_digest=fields[14])
         header._check(where)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import CurateError, InputError
+from manifests.packing import PACKINGS
 from manifests.records import RECORDS_FOLDER, TaskRecord
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.shard import open_shard
@@ -115,7 +116,7 @@ def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id:
         return "spans overlap"
     if (len(start) and start[0] == 0) or tokens[0] != eot_id:
         return "no end-of-text token stands before the first document"
-    if packing == "concat" and int((end - start).sum()) + 1 + n_removed != len(tokens):
+    if PACKINGS[packing].is_stream and int((end - start).sum()) + 1 + n_removed != len(tokens):
         return "spans leave a gap"
     if (tokens[_outside(start, end, len(tokens))] != eot_id).any():
         return "a removed document has left tokens" if n_removed else "a token of no document is not end-of-text"

@@ -37,7 +37,7 @@ from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.formats import tokenizer_files
 from tokenizer.encoding.tokens import EncodeConfig
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 
 def _tokenizer_files(path: str) -> tuple[str, ...]:

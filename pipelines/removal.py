@@ -31,8 +31,8 @@ from pipelines.locking import check_format, exclusive, read_lock
 from pipelines.rebasing import rebase, rewrite_manifests
 from pipelines.redaction import Redaction, dataset_facts
 from pipelines.removal_request import copies_of, find_documents, require_known
+from tokenizer.packing.config import PackConfig
 from tokenizer.packing.inventory import describe_dataset
-from tokenizer.packing.shuffle import PackConfig
 
 _PACKED_MANIFEST = "packed/manifest.parquet"
 

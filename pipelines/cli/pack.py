@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from manifests.errors import InputError, OwnershipError, RecipeError
+from manifests.packing import PACKINGS
 from pipelines.cli.options import Format, FormatOption, checked
 
 if TYPE_CHECKING:
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from tokenizer.mixture.mixture_config import MixtureConfig
     from tokenizer.mixture.token_parts import TokenPart
 
-
-class Packing(StrEnum):
-    """How documents fill rows."""
-
-    CONCAT = "concat"
-    BEST_FIT = "best_fit"
-    PAD = "pad"
 
 _DEFAULTS: Final = {"row_length": 2048, "shard_tokens": 1 << 26, "buckets": 64, "packing": "concat"}
 
@@ -38,7 +31,7 @@ def pack_command(
     row_length: Annotated[int | None, typer.Option(help="Tokens of a row.")] = None,
     shard_tokens: Annotated[int | None, typer.Option(help="Tokens of a shard, a multiple of row_length.")] = None,
     buckets: Annotated[int | None, typer.Option(help="Ranges of the shuffle hash.")] = None,
-    packing: Annotated[Packing | None, typer.Option(help="How documents fill rows.")] = None,
+    packing: Annotated[str | None, typer.Option(help=f"How documents fill rows: {', '.join(PACKINGS)}.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -47,14 +40,14 @@ def pack_command(
 
     from pipelines.verbs import files_source, verb_run
     from tokenizer.mixture.mix import read_plan
-    from tokenizer.packing.shuffle import PackConfig
+    from tokenizer.packing.config import PackConfig
 
     parts = find_tokens(inputs)
     lock = run_recipe(inputs[0]) if len(inputs) == 1 else {}
     if row_length is not None and row_length < 1:
         raise RecipeError("must be at least 1", where="--row-length")
     chosen = {"row_length": row_length, "shard_tokens": shard_tokens, "buckets": buckets,
-              "packing": packing.value if packing else None}
+              "packing": packing}
     fields = {**_DEFAULTS, **lock.get("pack", {}), **{k: v for k, v in chosen.items() if v is not None}}
     if shard_tokens is None and fields["shard_tokens"] % fields["row_length"]:
         fields["shard_tokens"] = max(1, fields["shard_tokens"] // fields["row_length"]) * fields["row_length"]

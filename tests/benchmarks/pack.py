@@ -23,7 +23,7 @@ from manifests.schema import TOKENS
 from manifests.tables import write_table
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 PARTS = 4
 

@@ -16,7 +16,7 @@ from tests.paths import ROOT
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.export.formats import Format, export_dataset
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 PYTHON = ROOT / "build/exports-venv/bin/python"
 SIZES = {"crawl": {"p0": [30, 0, 55, 2, 17] * 6, "p1": [8, 9, 100]}, "books": {"p0": [400, 350, 15, 16, 31]}}

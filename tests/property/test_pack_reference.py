@@ -19,7 +19,7 @@ from manifests.shard import open_shard
 from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import EOT, Corpus, SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 SEED = 7
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a run flushes hundreds of small files to disk

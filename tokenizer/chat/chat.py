@@ -25,7 +25,8 @@ from manifests.shard import MAX_SHARD_TOKENS
 from tokenizer.chat.dialogues import ChatReason, Group, LeftOut, Turn
 from tokenizer.encoding.encode import Encoder
 from tokenizer.mixture.mixture import is_validation
-from tokenizer.packing.rows import begin_shards, fill_rows
+from tokenizer.packing.packers import row_packer
+from tokenizer.packing.rows import begin_shards
 
 _BLOCK_GROUPS = 1024
 _CHECKED = 256  # one text in so many is encoded by the reference too
@@ -180,7 +181,7 @@ def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder)
 
     groups: each of at most row_length - 1 tokens, so that none is cut for the end-of-text token that begins a shard."""
     lengths = np.array([g.n_tokens for g in groups], np.int64)
-    rows = fill_rows(config.packing, lengths, config.row_length, len(groups))
+    rows = row_packer(config.packing).fill_rows(lengths, config.row_length, len(groups))
     rows = begin_shards(rows, config.row_length, 0, rows.n_rows)
     payload = np.full(rows.n_rows * config.row_length, encoder.eot_id, encoder.dtype)
     begins = np.empty(len(groups), np.int64)

@@ -18,6 +18,7 @@ import zstandard
 
 from manifests.errors import InputError, StageError
 from manifests.hashing import document_id
+from manifests.packing import PACKINGS
 from manifests.schema import CHAT_DOCUMENTS, CHAT_SPANS, EXCLUSIONS, PACKED_MANIFEST, SOURCES
 from manifests.shard import FORMAT_VERSION, Header, write_shard
 from manifests.storage import digest_file, open_read
@@ -147,8 +148,8 @@ class _Shards:
     def add(self, group: EncodedGroup) -> None:
         """Take a group; a full shard is written before it."""
         split = SPLITS[int(group.held_out)]
-        # pad takes a row for each group, however short
-        size = self._config.row_length if self._config.packing == "pad" else group.n_tokens
+        row_each = PACKINGS[self._config.packing].row_each  # a row for each group, however short
+        size = self._config.row_length if row_each else group.n_tokens
         if self._n_tokens[split] + size > self._config.shard_tokens:
             self._write(split)
         self._waiting[split].append(group)

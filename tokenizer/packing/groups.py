@@ -19,9 +19,9 @@ from manifests.tables import PARTITION, read_row_groups, read_table
 from manifests.tasks import Work
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan
+from tokenizer.packing.config import PackConfig
 from tokenizer.packing.instances import read_instances
-from tokenizer.packing.rows import fill_rows
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.packers import packer
 
 GROUPS = pa.schema([
     pa.field("split", pa.string(), nullable=False, metadata={"comment": "train or val"}),
@@ -55,7 +55,7 @@ def group_buckets(config: PackConfig, work: Work) -> None:
     groups = pa.concat_tables([_groups_of(config, plan, stream, by_stream[stream])
                                for stream in range(len(plan.streams))])
     work.write("groups", GROUPS, [groups])
-    work.count("groups", len(groups) if config.packing != "concat" else 0)
+    work.count("groups", len(groups) if packer(config.packing).fills_rows else 0)
 
 
 def fill_group(config: PackConfig, work: Work) -> None:
@@ -66,7 +66,7 @@ def fill_group(config: PackConfig, work: Work) -> None:
     number = int(work.variables["group"])
     group: Any = read_table(work.input("groups")).slice(number, 1).to_pylist()[0]
     lengths = read_instances(work.inputs("index"), partitions_of(config, group)).n_tokens
-    n_rows = fill_rows(config.packing, lengths, config.row_length, config.shard_rows).n_rows
+    n_rows = packer(config.packing).n_rows(config, lengths)
     work.write("rows", ROWS, [pa.table([[number], [n_rows]], schema=ROWS)])
     work.count("rows", n_rows)
 
@@ -80,11 +80,7 @@ def partitions_of(config: PackConfig, group: dict[str, Any]) -> list[int]:
 def _groups_of(config: PackConfig, plan: Plan, stream: int, sizes: npt.NDArray[np.int64]) -> pa.Table:
     """GROUPS of one stream: those that hold a token. sizes: tokens of its buckets, int64 [buckets]."""
     split, phase = plan.streams[stream]
-    if config.packing == "concat":
-        first = np.arange(len(sizes))
-    else:
-        begins = np.cumsum(sizes) - sizes
-        first = np.flatnonzero(np.diff(begins // config.shard_tokens, prepend=-1))
+    first = packer(config.packing).first_buckets(sizes, config.shard_tokens)
     tokens = np.add.reduceat(sizes, first)
     some = tokens > 0
     n = int(some.sum())

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import ShardError
+from manifests.packing import PACKINGS
 from manifests.schema import PACKED_MANIFEST, SOURCES
 from manifests.shard import FORMAT_VERSION, HEADER_BYTES, Header
 from manifests.storage import digest_file, open_read
@@ -23,7 +24,7 @@ from manifests.tables import read_table
 from manifests.tasks import Work
 from tokenizer.mixture.mix import SPLITS, read_plan
 from tokenizer.mixture.mixture import Plan
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 
 def describe_dataset(config: PackConfig, work: Work) -> None:
@@ -66,7 +67,7 @@ def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[
     folder, name = os.path.split(shard)
     split = os.path.basename(folder)
     padding = header.n_tokens - int(tokens.sum()) - 1  # a shard begins with a token of no document
-    if len(table) != header.n_spans or padding < 0 or (padding and header.packing == "concat" and not removals):
+    if len(table) != header.n_spans or padding < 0 or (padding and PACKINGS[header.packing].is_stream and not removals):
         raise ShardError("spans and header disagree", where=f"{split}/{name}")
     row = {
         "split": split, "shard_index": header.shard_index, "path": f"{split}/{name}", "n_bytes": header.n_bytes,

@@ -19,8 +19,9 @@ from manifests.tables import read_table
 from manifests.tasks import Work
 from tokenizer.mixture.mix import SPLITS, read_plan
 from tokenizer.mixture.mixture import Plan
+from tokenizer.packing.config import PackConfig
 from tokenizer.packing.groups import GROUPS
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.packers import packer
 
 LAYOUT = pa.schema([
     *GROUPS,
@@ -53,7 +54,7 @@ def lay_out(config: PackConfig, work: Work) -> None:
     for path in work.inputs("rows"):
         filled: Any = read_table(path)
         n_rows[filled["group"].to_numpy()] = filled["n_rows"].to_numpy()
-    if config.packing != "concat" and not n_rows.all():
+    if packer(config.packing).fills_rows and not n_rows.all():
         raise StageError(f"{np.count_nonzero(n_rows == 0)} groups fill no row", where="pack/layout",
                          hint="the inputs groups and rows must be of the same run")
     stream, tokens = groups["stream"].to_numpy(), groups["n_tokens"].to_numpy()
@@ -73,12 +74,12 @@ def _begins(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _count(plan: Plan, tokens: list[int], shards: pa.Table, work: Work) -> None:
     rows: Any = shards.to_pylist()
     for split in SPLITS:
-        mine = [r for r in rows if r["split"] == split]
+        own = [r for r in rows if r["split"] == split]
         selected = sum(n for (name, _), n in zip(plan.streams, tokens, strict=True) if name == split)
         work.count(f"{split}_tokens", selected)
-        work.count(f"{split}_shards", len(mine))
-        work.count(f"{split}_rows", sum(r["n_rows"] for r in mine))
-        work.count(f"{split}_dropped_tokens", sum(r["dropped_tokens"] for r in mine) if mine else selected)
+        work.count(f"{split}_shards", len(own))
+        work.count(f"{split}_rows", sum(r["n_rows"] for r in own))
+        work.count(f"{split}_dropped_tokens", sum(r["dropped_tokens"] for r in own) if own else selected)
 
 
 def _number(shards: pa.Table) -> pa.Table:
@@ -96,33 +97,15 @@ def _number(shards: pa.Table) -> pa.Table:
     return pa.table(columns, schema=SHARDS)
 
 
-def shard_sizes(n_stream: int, shard_tokens: int, row_length: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Payload tokens of every shard, int64 [n], and the stream's tokens that fill no row.
-
-    All shards hold shard_tokens but the last, which holds as many whole rows as are left; each starts with one
-    end-of-text token that is not of the stream."""
-    full, rest = divmod(n_stream, shard_tokens - 1)
-    last = (rest + 1) // row_length * row_length if rest else 0
-    # A rest that fills no row at all is dropped whole; one that fills some rows loses what is beyond them.
-    dropped = rest - max(last - 1, 0)
-    return np.array([shard_tokens] * full + ([last] if last else []), np.int64), dropped
-
-
 def _shard_table(config: PackConfig, plan: Plan, stream: int, n_stream: int, n_rows: int) -> pa.Table:
     """The shards of a stream; `_number` numbers them."""
     split, phase = plan.streams[stream]
-    if config.packing == "concat":
-        sizes, dropped = shard_sizes(n_stream, config.shard_tokens, config.row_length)
-    else:
-        full, rest = divmod(n_rows, config.shard_rows)
-        sizes = np.array([config.shard_rows] * full + ([rest] if rest else []), np.int64) * config.row_length
-        dropped = 0
+    sizes, first, dropped = packer(config.packing).shards(config, n_stream, n_rows)
     if not len(sizes) and (split == "train" or plan.validation_fraction):
         raise _too_small(config, plan, stream, n_stream)
     losses = np.zeros(len(sizes), np.int64)
     losses[-1:] = dropped
     zero = np.zeros(len(sizes), np.int64)
-    first = zero if config.packing != "concat" else np.arange(len(sizes)) * (config.shard_tokens - 1)
     columns: list[Any] = [pa.array([split] * len(sizes), pa.string()), zero.astype(np.uint32),
                           np.full(len(sizes), phase, np.uint16), first, sizes, sizes // config.row_length, zero, losses]
     return pa.table(columns, schema=SHARDS)

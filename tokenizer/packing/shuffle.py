@@ -8,58 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
 from manifests.schema import TOKENS
-from manifests.shard import MAX_SHARD_TOKENS
 from manifests.tables import PARTITION, partition_schema
 from manifests.tasks import Work
 from tokenizer.encoding.encode import load
 from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
+from tokenizer.packing.config import PackConfig
 from tokenizer.packing.gather import Places, copy_runs, read_tokens
 from tokenizer.packing.instances import INSTANCES
 
 _BLOCK_TOKENS = 1 << 22
-
-
-class PackConfig(BaseModel):
-    """How documents become rows and rows become shards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    row_length: int = Field(
-        2048, ge=2, le=1 << 20, description="Tokens of a row, which is the context a model is trained on.")
-    shard_tokens: int = Field(
-        1 << 26, ge=2, le=MAX_SHARD_TOKENS,
-        description="Tokens of a shard: a multiple of row_length. A packing worker holds one shard in memory.")
-    buckets: int = Field(
-        64, ge=1, le=4096,
-        description="Ranges of the shuffle hash; about as many as there will be shards keeps packing's reads small.")
-    packing: Literal["concat", "best_fit", "pad"] = Field(
-        "concat", description=(
-            "How documents fill rows: concat joins them all and cuts at every row; best_fit packs whole documents and "
-            "cuts only those longer than a row; pad gives every document rows of its own."))
-
-    @property
-    def shard_rows(self) -> int:
-        """Rows of a shard; the last of a stream has fewer."""
-        return self.shard_tokens // self.row_length
-
-    @model_validator(mode="after")
-    def _whole_rows(self) -> PackConfig:
-        if self.shard_tokens % self.row_length:
-            nearest = max(1, self.shard_tokens // self.row_length) * self.row_length
-            raise ValueError(f"shard_tokens {self.shard_tokens} is no multiple of row_length {self.row_length}; "
-                             f"{nearest} is")
-        return self
 
 
 def bucket_of(key: UInt64, buckets: int) -> npt.NDArray[np.int64]:

@@ -25,7 +25,7 @@ from pipelines.running import Settings, run_stages
 from pipelines.stages import STAGES
 from tokenizer.encoding.encode import byte_alphabet
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 Document = tuple[bytes, Sequence[int]]
 Corpus = dict[str, dict[str, list[Document]]]

@@ -15,7 +15,7 @@ from manifests.tables import read_table
 from pipelines.cli.main import app
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 SIZES = {"crawl": {"p0": [30, 0, 55, 2, 17] * 6, "p1": [8, 9, 100]}, "books": {"p0": [400, 350, 15, 16, 31]}}
 MIXTURE = {"weights": {"crawl": 2, "books": 1}, "validation_fraction": 0.15}

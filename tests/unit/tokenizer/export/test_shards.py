@@ -22,7 +22,7 @@ from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer
 from tokenizer.export.formats import ZERO_COPY, Format, export_dataset
 from tokenizer.export.megatron import index_bytes
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 T = 8
 SIZES = [5, 0, 40, 3, 9, 12]

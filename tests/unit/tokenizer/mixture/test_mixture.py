@@ -12,7 +12,7 @@ from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Counts, Plan, plan_budgets
 from tokenizer.mixture.mixture_config import MixtureConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 GPT3 = {"crawl": 60, "webtext": 22, "books1": 8, "books2": 8, "wikipedia": 3}  # arXiv 2005.14165, table 2.2
 

@@ -15,11 +15,11 @@ from manifests.tables import read_table
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing import shuffle
+from tokenizer.packing.config import PackConfig
 from tokenizer.packing.gather import copy_runs, read_tokens
 from tokenizer.packing.inventory import describe_dataset
-from tokenizer.packing.layout import shard_sizes
+from tokenizer.packing.modes.concat import shard_sizes
 from tokenizer.packing.pack import pack_shard
-from tokenizer.packing.shuffle import PackConfig
 
 SIZES = {"crawl": {"p0": [30, 0, 55, 2, 17] * 6, "p1": [8, 9, 100], "p2": []}, "books": {"p0": [400, 350]}}
 MIXTURE = MixtureConfig(weights={"crawl": 2, "books": 1}, validation_fraction=0.15)

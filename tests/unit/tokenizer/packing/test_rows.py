@@ -17,7 +17,7 @@ from manifests.verify import verify_packed
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture_config import MixtureConfig, PhaseConfig
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 SIZES = {"crawl": {"p0": [30, 0, 55, 2, 17] * 6, "p1": [8, 9, 100]}, "books": {"p0": [400, 350, 15, 16, 31]}}
 T = 16

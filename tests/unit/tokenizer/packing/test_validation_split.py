@@ -19,7 +19,7 @@ from manifests.verify import verify_packed
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.mixture.token_parts import count_parts, find_parts
-from tokenizer.packing.shuffle import PackConfig
+from tokenizer.packing.config import PackConfig
 
 SIZES = {"crawl": {"p0": [30, 0, 55, 2, 17] * 12, "p1": [8, 9, 100] * 15}, "books": {"p0": [40, 35, 1] * 15}}
 MIXTURE = MixtureConfig(weights={"crawl": 2, "books": 1}, validation_fraction=0.25, max_epochs=2)

@@ -1,0 +1,1 @@
+"""The ways of packing, one module each, called as `manifests.packing` calls them: `PACKER` packs by it."""

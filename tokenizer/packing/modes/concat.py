@@ -1,0 +1,57 @@
+"""Concatenation: the documents of a stream one after another, cut at every row."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenizer.packing.config import PackConfig
+from tokenizer.packing.fragments import Fragments, Ints, ShardPlace, fragments_of
+from tokenizer.packing.instances import Instances
+from tokenizer.packing.packers import Packer
+
+
+def shard_sizes(n_stream: int, shard_tokens: int, row_length: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Payload tokens of every shard, int64 [n], and the stream's tokens that fill no row.
+
+    All shards hold shard_tokens but the last, which holds as many whole rows as are left; each starts with one
+    end-of-text token that is not of the stream."""
+    full, rest = divmod(n_stream, shard_tokens - 1)
+    last = (rest + 1) // row_length * row_length if rest else 0
+    # A rest that fills no row at all is dropped whole; one that fills some rows loses what is beyond them.
+    dropped = rest - max(last - 1, 0)
+    return np.array([shard_tokens] * full + ([last] if last else []), np.int64), dropped
+
+
+class _Concat:
+    """Every bucket is a group by itself, of which nothing needs to be known but its tokens."""
+
+    fills_rows: Final = False
+
+    def first_buckets(self, sizes: Ints, shard_tokens: int) -> Ints:
+        return np.arange(len(sizes))
+
+    def n_rows(self, config: PackConfig, lengths: Ints) -> int:
+        return 0
+
+    def shards(self, config: PackConfig, n_tokens: int, n_rows: int) -> tuple[Ints, Ints, int]:
+        sizes, dropped = shard_sizes(n_tokens, config.shard_tokens, config.row_length)
+        return sizes, np.arange(len(sizes)) * (config.shard_tokens - 1), dropped
+
+    def fragments(self, config: PackConfig, instances: Instances, buckets: list[dict[str, Any]],
+                  place: ShardPlace) -> Fragments | None:
+        """Tokens [first, first + n_tokens - 1) of the stream."""
+        first, high = place.first_token, place.first_token + place.n_tokens - 1
+        ends = buckets[0]["token_start"] + np.cumsum(instances.n_tokens)
+        starts = ends - instances.n_tokens
+        here = np.flatnonzero((ends > first) & (starts < high))
+        ends, starts = ends[here], starts[here]
+        begin, end = np.maximum(starts, first), np.minimum(ends, high)
+        shift = 1 - first  # the payload's first token is the end-of-text that belongs to no document
+        found = fragments_of(instances, here, begin + shift, end - begin, begin - starts)
+        return found if int((end - begin).sum()) == place.n_tokens - 1 else None
+
+
+PACKER: Packer = _Concat()
