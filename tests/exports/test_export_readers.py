@@ -14,7 +14,7 @@ from manifests import PackedDataset
 from manifests.tables import read_table
 from tests.paths import ROOT
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
-from tokenizer.export.formats import Format, export_dataset
+from tokenizer.export.formats import export_dataset
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing.config import PackConfig
 
@@ -41,13 +41,13 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return root, 4 if request.param == "wide" else 2
 
 
-def read_back(run: tuple[Path, int], form: Format, zero_copy: bool = False) -> dict[str, Any]:
+def read_back(run: tuple[Path, int], form: str, zero_copy: bool = False) -> dict[str, Any]:
     """What the official reader finds in an export of the run."""
     root, token_bytes = run
-    out = root / f"export-{form.value}{'-linked' * zero_copy}"
+    out = root / f"export-{form}{'-linked' * zero_copy}"
     export_dataset(str(root), form, str(out), zero_copy)
     script = Path(__file__).with_name("read_back.py")
-    done = subprocess.run([PYTHON, script, form.value, out, str(T), str(token_bytes)], capture_output=True, text=True,
+    done = subprocess.run([PYTHON, script, form, out, str(T), str(token_bytes)], capture_output=True, text=True,
                           check=False, timeout=300)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr[-3000:]
@@ -98,13 +98,13 @@ def shards(run: tuple[Path, int], split: str) -> list[list[list[int]]]:
 
 @pytest.mark.parametrize("zero_copy", [False, True])
 def test_megatron(run: tuple[Path, int], zero_copy: bool) -> None:
-    found = read_back(run, Format.MEGATRON, zero_copy)
+    found = read_back(run, "megatron", zero_copy)
     for split in ("train", "val"):
         assert found[split] == documents(run, split, across_shards=not zero_copy)
 
 
 def test_olmo(run: tuple[Path, int]) -> None:
-    found = read_back(run, Format.OLMO)
+    found = read_back(run, "olmo")
     for split in ("train", "val"):
         assert found[split]["documents"] == documents(run, split, across_shards=False)
         stream = [t for d in found[split]["documents"] for t in d]
@@ -115,7 +115,7 @@ def test_olmo(run: tuple[Path, int]) -> None:
 
 def test_datatrove(run: tuple[Path, int]) -> None:
     """Rows of T + 1 tokens out of each file, and in them each token's place in its document."""
-    found = read_back(run, Format.DATATROVE)
+    found = read_back(run, "datatrove")
     for split in ("train", "val"):
         expected = []
         for shard in shards(run, split):
@@ -129,15 +129,15 @@ def test_datatrove(run: tuple[Path, int]) -> None:
         assert found[split] == expected
 
 
-@pytest.mark.parametrize(("form", "zero_copy"), [(Format.MDS, False), (Format.LITDATA, False), (Format.LITDATA, True)])
-def test_rows(run: tuple[Path, int], form: Format, zero_copy: bool) -> None:
+@pytest.mark.parametrize(("form", "zero_copy"), [("mds", False), ("litdata", False), ("litdata", True)])
+def test_rows(run: tuple[Path, int], form: str, zero_copy: bool) -> None:
     found = read_back(run, form, zero_copy)
     for split in ("train", "val"):
         assert found[split] == rows(run, split)
 
 
 def test_hf(run: tuple[Path, int]) -> None:
-    found = read_back(run, Format.HF)
+    found = read_back(run, "hf")
     for split in ("train", "val"):
         data = PackedDataset(run[0], split)
         assert found[split][0] == rows(run, split)

@@ -29,7 +29,7 @@ from pipelines.summary import print_status, status_rows
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tokenizer.encoding.encode import load
-from tokenizer.export.formats import Format, export_dataset
+from tokenizer.export.formats import export_dataset
 
 OLD = ROOT / "tests/fixtures/run-0.1.0"
 DATASET_DIGEST = "f51248ab7f224b5113f3f82e379b5f8e"  # as `curate run` printed it
@@ -175,7 +175,7 @@ def test_why_shows_what_was_removed_within_its_documents() -> None:
 
 
 def test_it_is_exported(tmp_path: Path) -> None:
-    facts = export_dataset(str(OLD / "run"), Format.LLMC, str(tmp_path / "llmc"), zero_copy=False)
+    facts = export_dataset(str(OLD / "run"), "llmc", str(tmp_path / "llmc"), zero_copy=False)
     assert facts["files"] == {"train": 3, "val": 1}
     for shard in sorted((OLD / "run/packed").glob("*/*.bin")):
         exported = tmp_path / f"llmc/curate_{shard.parent.name}_{shard.stem}.bin"
