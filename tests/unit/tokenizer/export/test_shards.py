@@ -201,6 +201,12 @@ def test_what_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(OwnershipError, match="holds files but no export"):
         export_dataset(str(run), "mds", str(run))
 
+
+def test_the_verb(run: Path, tmp_path: Path) -> None:
+    from pipelines.cli.main import app
+
     done = CliRunner().invoke(app, ["export", str(run), "--format", "megatron", "--out", str(tmp_path / "m")])
     assert done.exit_code == 0, done.output
     assert "megatron: documents train" in done.stdout
+    with pytest.raises(RecipeError, match="choose one of megatron"):
+        export_dataset(str(run), "tar", str(tmp_path / "x"))
