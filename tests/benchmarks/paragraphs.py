@@ -1,4 +1,4 @@
-"""Repeated passages of real crawl text: the kernels, and every step from texts to cuts, beside a loop in plain Python.
+"""Repeated passages of real crawl text: the kernels, and every step from texts to decisions, beside a loop in Python.
 
     python -m tests.benchmarks.paragraphs RUN [--megabytes 20] [--plain-megabytes 2] [--rounds 3]
 
@@ -16,25 +16,25 @@ import re
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.bloom import filter_size, pass_texts
 from curate.dedup.kernels.paragraphs import CC_NET_PUNCTUATION, find_paragraphs
 from curate.dedup.kernels.sentences import find_sentence_runs
-from curate.dedup.standalone import Stages, Texts
-from curate.sources.columns import TextRows
 from curate.text.strings import string_buffers
 from curate.text.words import hash_words
+from manifests.tables import write_table
 from manifests.tasks import peak_memory_bytes
+from pipelines.verbs import SOURCE, files_source, verb_run
 from tests.benchmarks.minhash import megabytes, texts_of
 
-_PIECE = 500
-_OF_PASSAGES = ("dedup/passages", "dedup/passage_cuts", "dedup/bloom", "dedup/cuts")
+_BATCH = 500
+_OF_PASSAGES = ("dedup/passages", "dedup/removed_spans", "dedup/bloom", "dedup/passage_decisions")
 _GONE = re.compile(f"[{CC_NET_PUNCTUATION}\x00-\x1f\x7f-\x9f]")
 _DIGIT = re.compile(r"\d")
 
@@ -47,45 +47,37 @@ def plain(texts: pa.Array) -> None:
             seen.add(hashlib.sha1(_GONE.sub("", _DIGIT.sub("0", line.strip().lower())).encode()).digest()[:8])
 
 
-def in_pieces(texts: pa.Array, work: Callable[..., object]) -> None:
-    for first in range(0, len(texts), _PIECE):  # as a stage reads them
-        work(*string_buffers(texts.slice(first, _PIECE)))
+def in_batches(texts: pa.Array, work: Callable[..., object]) -> None:
+    for first in range(0, len(texts), _BATCH):  # as a stage reads them
+        work(*string_buffers(texts.slice(first, _BATCH)))
 
 
 def through_a_filter(texts: pa.Array) -> None:
     size = filter_size(len(hash_words(*string_buffers(texts))[0]), 0.01)
     bits = np.zeros(size.n_words, np.uint64)
-    in_pieces(texts, lambda data, offsets: pass_texts(data, offsets, bits, size.n_probes, 13, 13, 0.8))
+    in_batches(texts, lambda data, offsets: pass_texts(data, offsets, bits, size.n_probes, 13, 13, 0.8))
 
 
 KERNELS: dict[str, Callable[[pa.Array], None]] = {
-    "paragraphs, paper": lambda texts: in_pieces(texts, lambda d, o: find_paragraphs(d, o, True)),
-    "paragraphs, cc_net": lambda texts: in_pieces(texts, lambda d, o: find_paragraphs(d, o, False)),
-    "three sentences": lambda texts: in_pieces(texts, lambda d, o: find_sentence_runs(d, o, 3)),
+    "paragraphs, paper": lambda texts: in_batches(texts, lambda d, o: find_paragraphs(d, o, True)),
+    "paragraphs, cc_net": lambda texts: in_batches(texts, lambda d, o: find_paragraphs(d, o, False)),
+    "three sentences": lambda texts: in_batches(texts, lambda d, o: find_sentence_runs(d, o, 3)),
     "n-gram filter": through_a_filter,
 }
 STEPS = ("paragraphs", "sentences", "bloom")
 
 
-class _Rows:
-    def __init__(self, texts: pa.Array) -> None:
-        self._texts = texts
-
-    def __call__(self) -> list[TextRows]:
-        ids = [str(i) for i in range(len(self._texts))]
-        return [TextRows(first, self._texts.slice(first, _PIECE), pa.array(ids[first : first + _PIECE]),
-                         pa.nulls(len(self._texts.slice(first, _PIECE)), pa.string()))
-                for first in range(0, len(self._texts), _PIECE)]
-
-
 def steps(texts: pa.Array, rule: str) -> tuple[float, dict[str, int]]:
-    """CPU seconds of a rule's own stages, and what they counted."""
-    config = DedupRecipe.model_validate({rule: {}, "exact": False, "near": False, "max_removed_fraction": 1.0,
-                                         "survivor_order": ["source"]})
-    with tempfile.TemporaryDirectory() as folder, Stages(folder, config, 1) as work:
-        shards = [work.part(0, Texts("texts", "part-0.parquet", "id", _Rows(texts)))]
-        work.all(shards, {"texts": 0})
-        return sum(work.costs[stage].cpu_seconds for stage in _OF_PASSAGES), dict(work.counters)
+    """Seconds of a rule's own stages, one after another in this process, and what they counted."""
+    settings = {rule: {}, "exact": False, "near": False, "max_removed_fraction": 1.0, "survivor_order": ["position"]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/texts.parquet"
+        write_table(path, pa.schema([("text", pa.large_string())]), [pa.table({"text": texts})])
+        recipe = {"dedup": settings, "sources": {SOURCE: files_source([path])}}
+        with verb_run("dedup", f"{folder}/out", [path], recipe, ["extract", "select", "dedup"]) as done:
+            records = [r for stage in _OF_PASSAGES for r in done.view.tasks(stage)]
+            counters = sum((Counter(r.counters) for r in records), Counter[str]())
+            return sum(r.seconds for r in records), dict(counters)
 
 
 def main() -> None:
@@ -116,9 +108,8 @@ def main() -> None:
     for name, found in speeds.items():
         ratio = statistics.median(a / b for a, b in zip(found, speeds["plain Python"], strict=True))
         print(f"{name:<22} {statistics.median(found):8.1f} MB/s   {ratio:6.1f} times plain Python")
-    for rule, found_ in counters.items():
-        told = ", ".join(f"{name} {n:,}" for name, n in sorted(found_.items()) if n)
-        print(f"{rule}: {told}")
+    for rule, counted in counters.items():
+        print(f"{rule}: " + ", ".join(f"{name} {n:,}" for name, n in sorted(counted.items()) if n))
     slowest = min(statistics.median(a / b for a, b in zip(speeds[name], speeds["plain Python"], strict=True))
                   for name in KERNELS)
     print(f"{'PASS' if slowest > 1 else 'FAIL'}: every kernel is faster than plain Python, the slowest {slowest:.1f} "

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.substrings RUN [--peer PYTHON]
 
 The run's extracted texts are deduplicated as a recipe's defaults have it; what is left is searched for runs of 100
-bytes that stand twice, in two worker processes. Speed is text over the CPU time of all five steps, reading and writing
-files included, the better of two rounds; memory is the most a worker held, from its start. PYTHON has pydivsufsort: a
-suffix array and its longest common prefixes then say, independently, which bytes lie in such runs, and every cut must
-agree.
+bytes that occur twice, in this process. Speed is text over the time of all five steps, reading and writing files
+included, the better of two rounds; memory is the most that the process held, from its start. PYTHON has pydivsufsort:
+a suffix array and its longest common prefixes then say, independently, which bytes lie in such runs, and every removed
+span must agree.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from curate.dedup.config import DedupRecipe, SurvivorKey
-from curate.dedup.standalone import Stages, Texts
-from curate.dedup.substrings.substring_config import Occurrences, SubstringConfig
-from curate.sources.columns import TextRows
-from manifests.tables import read_row_groups, read_table
+from manifests.tables import read_table
+from pipelines.verbs import SOURCE, VerbRun, files_source, verb_run
 
 _STEPS = ("dedup/anchors", "dedup/repeated", "dedup/contexts", "dedup/repeats", "dedup/substrings")
 _KEPT_FILES = _STEPS[:-1]
@@ -35,34 +32,27 @@ _SIZE = 100
 _ROUNDS = 2
 
 
-def _rows(path: str) -> Iterator[TextRows]:
-    first = 0
-    for table in read_row_groups(path, ["text"]):
-        text = pa.concat_arrays(table["text"].chunks).cast(pa.large_string())
-        ids = pa.array([f"{first + i}" for i in range(len(text))])
-        yield TextRows(first, text, ids, pa.nulls(len(text), pa.string()))
-        first += len(text)
+@contextmanager
+def _search(paths: list[str], folder: str, cut: str) -> Iterator[VerbRun]:
+    settings = {"survivor_order": ["position"], "max_removed_fraction": 1.0,
+                "substrings": {"min_bytes": _SIZE, "cut": cut}}
+    recipe = {"dedup": settings, "sources": {SOURCE: files_source(paths)}}
+    with verb_run("dedup", f"{folder}/out", paths, recipe, ["extract", "select", "dedup"]) as done:
+        yield done
 
 
-def _search(paths: list[str], folder: str, cut: Occurrences) -> tuple[Stages, list[str]]:
-    recipe = DedupRecipe(survivor_order=(SurvivorKey.SOURCE,), max_removed_fraction=1.0,
-                         substrings=SubstringConfig(min_bytes=_SIZE, cut=cut))
-    with Stages(folder, recipe, 2) as work:
-        shards = [work.part(n, Texts(p, "", "id", lambda p=p: _rows(p))) for n, p in enumerate(paths)]  # type: ignore[misc]
-        work.all(shards, {p: n for n, p in enumerate(paths)})
-    return work, shards
-
-
-def _kept(folder: str, shards: list[str]) -> tuple[list[str], list[list[tuple[int, int]]]]:
-    """(texts that deduplication left, what is cut of each)."""
+def _kept(done: VerbRun) -> tuple[list[str], list[list[tuple[int, int]]]]:
+    """(texts that deduplication left, what is removed of each)."""
     texts: list[str] = []
-    cuts: list[list[tuple[int, int]]] = []
-    for shard in shards:
-        keep = read_table(f"{folder}/dedup/decisions/{shard}.parquet", ["keep"])["keep"]
-        repeats = read_table(f"{folder}/dedup/substrings/{shard}.parquet", ["repeats"])["repeats"]
-        texts += read_table(f"{folder}/extract/{shard}.parquet", ["text"])["text"].filter(keep).to_pylist()
-        cuts += [[(r["start"], r["end"]) for r in found or []] for found in repeats.filter(keep).to_pylist()]
-    return texts, cuts
+    removed: list[list[tuple[int, int]]] = []
+    documents, searched = (dict(done.outputs(*names)) for names in (
+        ("extract", "documents"), ("dedup/substrings", "decisions")))
+    for file, path in done.outputs("dedup/decisions", "decisions"):
+        keep = read_table(path, ["keep"])["keep"]
+        spans = read_table(searched[file], ["removed_spans"])["removed_spans"]
+        texts += read_table(documents[file], ["text"])["text"].filter(keep).to_pylist()
+        removed += [[(s["start"], s["end"]) for s in some or []] for some in spans.filter(keep).to_pylist()]
+    return texts, removed
 
 
 def _disk(folder: str) -> int:
@@ -103,19 +93,20 @@ def _measure(paths: list[str]) -> float:
     """Print what a search takes; returns MB/s."""
     seconds = {step: float("inf") for step in _STEPS}
     for _ in range(_ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            work, shards = _search(paths, folder, Occurrences.REPEATS)
-            texts, _ = _kept(folder, shards)
-            disk = _disk(folder)
-        seconds = {step: min(s, work.costs[step].cpu_seconds) for step, s in seconds.items()}
+        with tempfile.TemporaryDirectory() as folder, _search(paths, folder, "repeats") as done:
+            texts, _ = _kept(done)
+            disk = _disk(done.storage.root)
+            records = {step: done.view.tasks(step) for step in _STEPS}
+            counters = done.view.counters("dedup/substrings")
+        seconds = {step: min(s, sum(r.seconds for r in records[step])) for step, s in seconds.items()}
     n_bytes = sum(len(t.encode()) for t in texts)
-    told = work.counters
     print(f"{n_bytes / 1e6:.1f} MB in {len(texts):,} documents left by exact and near-duplicate removal, "
           f"runs of {_SIZE} bytes, 16 partitions")
     for step, s in seconds.items():
-        print(f"  {step:<18}{s:>7.2f} CPU s   largest worker so far {work.costs[step].peak_bytes / 1e6:>6,.0f} MB")
-    print(f"  cut: {told['cuts']:,} passages of {told['documents_cut']:,} documents, {told['bytes_cut']:,} bytes, "
-          f"{told['bytes_cut'] / n_bytes:.2%} of the text")
+        peak = max(r.peak_memory_bytes for r in records[step])
+        print(f"  {step:<18}{s:>7.2f} s   most memory so far {peak / 1e6:>6,.0f} MB")
+    print(f"  removed: {counters['removed_spans']:,} passages of {counters['documents_cut']:,} documents, "
+          f"{counters['bytes_cut']:,} bytes, {counters['bytes_cut'] / n_bytes:.2%} of the text")
     print(f"  on disk between the steps: {disk / 1e6:.1f} MB, {disk / n_bytes:.2f} bytes a byte of text")
     return n_bytes / 1e6 / sum(seconds.values())
 
@@ -131,12 +122,11 @@ def main() -> None:
     speed, agrees = _measure(paths), True
     print(f"  {speed:.1f} MB/s on one core")
     if arguments.peer:
-        with tempfile.TemporaryDirectory() as folder:
-            _, shards = _search(paths, folder, Occurrences.ALL)
-            texts, cuts = _kept(folder, shards)
+        with tempfile.TemporaryDirectory() as folder, _search(paths, folder, "all") as done:
+            texts, removed = _kept(done)
             found, facts = _peer(arguments.peer, texts, folder)
-        agrees = cuts == found
-        ours, theirs = (sum(b - a for spans in every for a, b in spans) for every in (cuts, found))
+        agrees = removed == found
+        ours, theirs = (sum(b - a for spans in every for a, b in spans) for every in (removed, found))
         print(f"every occurrence: {ours:,} bytes; by a suffix array {theirs:,} bytes, "
               f"{facts['megabytes'] / facts['seconds']:.1f} MB/s, {facts['peak'] / facts['megabytes'] / 1e6:.0f} bytes "
               f"of memory a byte of text; {'the same spans' if agrees else 'OTHER SPANS'}")
