@@ -1,4 +1,4 @@
-"""What decontamination can be told, and the reasons it gives."""
+"""The configuration of decontamination, and the reasons it gives."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ class DecontaminationConfig(BaseModel):
         default=10, ge=1, le=100_000, description="A document cut into more pieces than this is dropped whole.")
     max_documents: int = Field(
         default=10, ge=1,
-        description="N-grams found in more documents than this are ignored: common phrases, not leaks.")
+        description="N-grams found in more documents than this are ignored: common phrases, not contamination.")
     report: OverlapReportConfig = Field(
         default_factory=OverlapReportConfig, description="Which items of the evaluation sets training text touches.")

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
 from curate.decontamination.kernels.overlaps import cut
 from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
-from manifests.errors import InputError
-from manifests.hashing import Int64, id_words
+from curate.dedup.layout import check_aligned
+from manifests.hashing import Int64
 from manifests.schema import BENCHMARK_SPAN, DECONTAMINATION_DECISIONS, SPAN
-from manifests.tables import read_table
+from manifests.tables import one_array, read_table
 from manifests.tasks import Work
 
 ITEMS: Final = pa.schema([
@@ -71,8 +71,7 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
     Output: `decisions`, DECONTAMINATION_DECISIONS, one row a document in order. No text is read."""
     documents = read_table(work.input("documents"), ["doc_id", "n_bytes"])
     selected = read_table(work.input("decisions"), ["doc_id", "keep"])
-    if not np.array_equal(id_words(documents["doc_id"]), id_words(selected["doc_id"])):
-        raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
+    check_aligned(documents["doc_id"], selected["doc_id"], work.input("decisions"))
     hits = pa.concat_tables([HITS.empty_table(), *map(read_table, work.inputs("hits", role="hits"))])
     ignored = [read_table(path, ["gram"])["gram"] for path in work.inputs("frequent", role="frequent")]
     for common in ignored:
@@ -90,12 +89,12 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
 
 def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray[np.bool_],
                 n_bytes: Int64) -> tuple[pa.Array, pa.ListArray]:
-    """Reason and pieces of every document: the whole text where nothing was found, none where it is dropped."""
+    """Reason and pieces of every document: all of the text where nothing was found, none where it is dropped."""
     rows, first = np.unique(hits["row"].to_numpy(), return_index=True)
     ends = np.append(first[1:], len(hits)).astype(np.int64)[: len(rows)]
-    places = np.stack([hits[name].to_numpy() for name in HITS.names[2:8]], axis=1)
+    offsets = np.stack([hits[name].to_numpy() for name in HITS.names[2:8]], axis=1)
     n_chars = hits["n_chars"].to_numpy()[first]
-    spans, bounds, made = cut(places, ends, n_chars, n_bytes[rows], config.window, config.min_piece)
+    spans, bounds, made = cut(offsets, ends, n_chars, n_bytes[rows], config.window, config.min_piece)
     left = np.diff(bounds)
     too_many = made > config.max_pieces
     reasons = np.full(len(kept), None, object)
@@ -108,12 +107,12 @@ def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray
     starts = np.zeros(len(kept) + 1, np.int32)
     np.cumsum(sizes, out=starts[1:])
     values = np.zeros((int(starts[-1]), 2), np.int64)
-    whole = kept.copy()
-    whole[rows] = False
-    values[starts[:-1][whole], 1] = n_bytes[whole]
-    # Pieces of cut documents, in document order, fill the places that whole documents leave.
+    uncut = kept.copy()
+    uncut[rows] = False
+    values[starts[:-1][uncut], 1] = n_bytes[uncut]
+    # Pieces of cut documents, in document order, fill the rows that uncut documents leave.
     free = np.ones(len(values), np.bool_)
-    free[starts[:-1][whole]] = False
+    free[starts[:-1][uncut]] = False
     values[free] = spans[~np.repeat(too_many, np.diff(bounds))]
     struct = pa.StructArray.from_arrays([pa.array(values[:, 0].copy()), pa.array(values[:, 1].copy())],
                                         fields=list(SPAN))
@@ -124,9 +123,9 @@ def pieces_left(config: DecontaminationConfig, hits: pa.Table, kept: npt.NDArray
 def removed_spans_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.ListArray:
     """What matched in every document: n-grams that overlap and belong to one item are one span.
 
-    names: GRAMS, ascending. hits: HITS, by row and place."""
-    place = np.searchsorted(names["gram"].to_numpy(), hits["gram"].to_numpy())  # the first item that has it
-    owners = names.take(pa.array(place))
+    names: GRAMS, ascending. hits: HITS, by row and offset."""
+    index = np.searchsorted(names["gram"].to_numpy(), hits["gram"].to_numpy())  # the first item that has it
+    owners = names.take(pa.array(index))
     key = _owner_codes(owners)
     rows, start, end = (hits[name].to_numpy() for name in ("row", "byte_start", "byte_end"))
     fresh = np.ones(len(hits), np.bool_)
@@ -134,19 +133,15 @@ def removed_spans_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.Li
     first = np.flatnonzero(fresh)
     last = np.append(first[1:], len(hits))[: len(first)] - 1
     owners = owners.take(pa.array(first)).combine_chunks()
-    columns = [pa.array(start[first]), pa.array(end[last]), *(_joined(owners[n]) for n in ("benchmark", "item"))]
+    columns = [pa.array(start[first]), pa.array(end[last]), *(one_array(owners[n]) for n in ("benchmark", "item"))]
     starts = np.searchsorted(rows[first], np.arange(n_documents + 1)).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(starts), pa.StructArray.from_arrays(columns, fields=list(BENCHMARK_SPAN)),
                                     type=DECONTAMINATION_DECISIONS.field("removed_spans").type)
 
 
-def _joined(strings: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays([pa.array([], pa.string()), *strings.chunks])
-
-
 def _owner_codes(owners: pa.Table) -> Int64:
     """One number for each (benchmark, item)."""
-    benchmark, item = (_joined(owners[n]).dictionary_encode() for n in ("benchmark", "item"))
+    benchmark, item = (one_array(owners[n]).dictionary_encode() for n in ("benchmark", "item"))
     codes = benchmark.indices.to_numpy().astype(np.int64) * (len(item.dictionary) + 1)
     return np.asarray(codes + item.indices.to_numpy())
 

@@ -20,13 +20,13 @@ _READ_ERRORS = (OSError, EOFError, zstandard.ZstdError)
 
 
 class Account(Protocol):
-    """Who is told what was counted and what had to be skipped: a shard's work, or a command."""
+    """Who is to know what was counted and what had to be skipped: the work of a task."""
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter."""
 
     def report_damage(self, where: str, what: str) -> None:
-        """Name a piece of input that had to be skipped."""
+        """Name a part of the input that had to be skipped."""
 
 
 def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple[str, str]]:
@@ -34,7 +34,7 @@ def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple
 
     Raises InputError if the file cannot be read, or if no line has any of the benchmark's fields: contamination that
     is not looked for must not pass unnoticed."""
-    found = n_lines = 0
+    n_texts = n_lines = 0
     for number, line in enumerate(_lines(path)):
         if not line.strip():
             continue
@@ -47,10 +47,10 @@ def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple
             work.report_damage(f"{benchmark.path}:{number + 1}", f"benchmark line skipped: {error}")
             continue
         text = "\n".join(part for field in benchmark.fields for part in _strings(_field(item, field)))
-        found += bool(text)
+        n_texts += bool(text)
         named = _field(item, benchmark.id_field) if benchmark.id_field else None
         yield (str(number) if named is None else str(named)), text
-    if n_lines and not found:
+    if n_lines and not n_texts:
         raise InputError(f"has no text in the fields {', '.join(benchmark.fields)} of benchmark {benchmark.name}",
                          where=benchmark.path, hint="name the fields that hold questions and answers")
 

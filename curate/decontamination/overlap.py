@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from curate.decontamination.config import DecontaminationConfig
 from curate.decontamination.items import Account, read_items
 from curate.decontamination.kernels.overlaps import gram_table, scan
+from curate.dedup.layout import check_aligned
 from curate.text.strings import string_buffers
 from curate.text.words import Hashes
-from manifests.errors import InputError
-from manifests.hashing import id_words
 from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 
@@ -24,15 +23,15 @@ _GRAM: Final = pa.field("gram", pa.uint64(), nullable=False)
 
 GRAMS: Final = pa.schema([
     _GRAM, pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False)])
-"""decontaminate/index: n-grams of items, ascending; items that share one stand in the recipe's order."""
+"""decontaminate/index: n-grams of items, ascending; items that share one come in the recipe's order."""
 
-_PLACES: Final = ("byte_start", "byte_end", "char_start", "char_end", "cut_start", "cut_end")
+_OFFSETS: Final = ("byte_start", "byte_end", "char_start", "char_end", "cut_start", "cut_end")
 
 HITS: Final = pa.schema([
     pa.field("row", pa.int64(), nullable=False), _GRAM,
-    *(pa.field(name, pa.int64(), nullable=False) for name in _PLACES),
+    *(pa.field(name, pa.int64(), nullable=False) for name in _OFFSETS),
     pa.field("n_chars", pa.int64(), nullable=False)])
-"""decontaminate/hits: one row an occurrence, by row and place; cut_*: bytes with the window; n_chars: of the text."""
+"""decontaminate/hits: one row an occurrence, by row and offset; cut_*: bytes with the window; n_chars: of the text."""
 
 GRAM_COUNTS: Final = pa.schema([_GRAM, pa.field("n_documents", pa.int64(), nullable=False)])
 
@@ -59,12 +58,12 @@ def index_of(grams: Hashes, ngram: int) -> GramIndex:
 
 
 def find(texts: pa.Array | pa.ChunkedArray, index: GramIndex, window: int = 200) -> pa.Table:
-    """Every occurrence of an indexed n-gram in texts: HITS, by row and place. texts: string or large_string.
+    """Every occurrence of an indexed n-gram in texts: HITS, by row and offset. texts: string or large_string.
 
     A word is a whitespace token, lower-cased, without punctuation (Brown et al. 2020, appendix C)."""
-    grams, rows, places, n_chars = scan(*string_buffers(texts), index.ngram, index.table, window)
+    grams, rows, offsets, n_chars = scan(*string_buffers(texts), index.ngram, index.table, window)
     columns = {"row": rows, "gram": grams}
-    columns |= {name: np.ascontiguousarray(places[:, i]) for i, name in enumerate(_PLACES)}
+    columns |= {name: np.ascontiguousarray(offsets[:, i]) for i, name in enumerate(_OFFSETS)}
     return pa.table(columns | {"n_chars": n_chars[rows]}, schema=HITS)
 
 
@@ -78,7 +77,7 @@ def index_stage(config: DecontaminationConfig, work: Work) -> None:
 
 
 def read_grams(config: DecontaminationConfig, paths: list[str], work: Account) -> pa.Table:
-    """GRAMS of all benchmarks, ascending; items are counted, and lines that cannot be read reported to the shard."""
+    """GRAMS of all benchmarks, ascending; items are counted, and lines that cannot be read are reported to the task."""
     tables = [GRAMS.empty_table()]
     for benchmark, path in zip(config.benchmarks, paths, strict=True):
         ids, texts = [], []
@@ -115,12 +114,11 @@ def _hits(config: DecontaminationConfig, work: Work, decisions: pa.Table, index:
           found: list[pa.Table]) -> Iterator[pa.Table]:
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
-        mine = decisions.slice(start, len(group))
-        if len(mine) != len(group) or not np.array_equal(id_words(group["doc_id"]), id_words(mine["doc_id"])):
-            raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
-        rows = start + np.flatnonzero(mine["keep"].to_numpy())
+        decided = decisions.slice(start, len(group))
+        check_aligned(group["doc_id"], decided["doc_id"], work.input("decisions"))
+        rows = start + np.flatnonzero(decided["keep"].to_numpy())
         start += len(group)
-        kept = group.filter(mine["keep"])
+        kept = group.filter(decided["keep"])
         work.count("documents", len(group))
         work.count("documents_searched", len(kept))
         work.count("bytes_searched", pc.sum(pc.binary_length(kept["text"])).as_py() or 0)

@@ -20,10 +20,9 @@ import pyarrow.compute as pc
 from curate.decontamination.config import Benchmark, DecontaminationConfig, DecontaminationReason
 from curate.decontamination.items import Account, read_items
 from curate.decontamination.touches import ITEM_GRAMS, ITEMS, TOUCHES, ItemIndex, describe_items, sorted_grams
-from manifests.errors import InputError
-from manifests.hashing import id_words
+from curate.dedup.layout import check_aligned
 from manifests.schema import ID
-from manifests.tables import read_row_groups, read_table
+from manifests.tables import one_array, read_row_groups, read_table
 from manifests.tasks import Work
 
 
@@ -68,7 +67,7 @@ def report_schema(id_type: pa.DataType = ID) -> pa.Schema:
 
 
 def read_benchmarks(config: DecontaminationConfig, paths: list[str], work: Account) -> tuple[pa.Table, pa.Table]:
-    """(ITEMS, ITEM_GRAMS) of all benchmarks; lines that cannot be read are reported to the shard."""
+    """(ITEMS, ITEM_GRAMS) of all benchmarks; lines that cannot be read are reported to the task."""
     items, grams = [ITEMS.empty_table()], [ITEM_GRAMS.empty_table()]
     n_rows = 0
     for benchmark, path in zip(config.benchmarks, paths, strict=True):
@@ -109,15 +108,14 @@ def overlaps_stage(config: DecontaminationConfig, work: Work) -> None:
     decisions = read_table(work.input("decisions"), ["doc_id", "reason", "pieces"])
     start = 0
     for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
-        mine = decisions.slice(start, len(group))
+        decided = decisions.slice(start, len(group))
         start += len(group)
-        if len(mine) != len(group) or not np.array_equal(id_words(group["doc_id"]), id_words(mine["doc_id"])):
-            raise InputError("does not list the documents of its part in their order", where=work.input("decisions"))
-        seen = pc.fill_null(pc.not_equal(mine["reason"], DecontaminationReason.NOT_SELECTED.value), True)
-        texts, mine = group.filter(seen), mine.filter(seen)
+        check_aligned(group["doc_id"], decided["doc_id"], work.input("decisions"))
+        seen = pc.fill_null(pc.not_equal(decided["reason"], DecontaminationReason.NOT_SELECTED.value), True)
+        texts, decided = group.filter(seen), decided.filter(seen)
         work.count("bytes_searched", pc.sum(pc.binary_length(texts["text"])).as_py() or 0)
-        pieces = pa.concat_arrays([pa.array([], mine["pieces"].type), *mine["pieces"].chunks])
-        summary.add(index.touches(index.find(texts["text"]), pieces), texts["doc_id"])
+        touches = index.touches(index.find(texts["text"]), one_array(decided["pieces"]))
+        summary.add(touches, texts["doc_id"])
     work.count("items_touched", len(summary.counts))
     work.write("matches", matches_schema(), [summary.matches])
     work.write("counts", COUNTS, [summary.counts], name=f"counts/{work.task.name}.parquet")
@@ -174,9 +172,9 @@ class TouchSummary:
 def _statuses(items: pa.Table, summary: TouchSummary) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """(status, n_documents, n_documents_left) of every item."""
     touched, left = np.zeros(len(items), np.int64), np.zeros(len(items), np.int64)
-    place = summary.counts["item_row"].to_numpy()
-    touched[place] = summary.counts["n_documents"].to_numpy()
-    left[place] = summary.counts["n_documents_left"].to_numpy()
+    touching = summary.counts["item_row"].to_numpy()
+    touched[touching] = summary.counts["n_documents"].to_numpy()
+    left[touching] = summary.counts["n_documents_left"].to_numpy()
     short = items["n_words"].to_numpy() < items["ngram"].to_numpy()
     status = np.select([short, left > 0, touched > 0],
                        [ItemStatus.TOO_SHORT.value, ItemStatus.DIRTY.value, ItemStatus.CUT.value],
@@ -192,8 +190,7 @@ def report_items(items: pa.Table, summary: TouchSummary) -> pa.Table:
     starts = np.searchsorted(matches["item_row"].to_numpy(), np.arange(len(items) + 1)).astype(np.int32)
     kind = schema.field("documents").type
     fields = list(kind.value_type)
-    columns = [pa.concat_arrays([pa.array([], f.type), *matches[f.name].chunks]) for f in fields]
-    structs = pa.StructArray.from_arrays(columns, fields=fields)
+    structs = pa.StructArray.from_arrays([one_array(matches[f.name]) for f in fields], fields=fields)
     documents = pa.ListArray.from_arrays(pa.array(starts), structs, type=kind)
     arrays = [*(items[n] for n in ITEMS.names), pa.array(status.tolist(), pa.string()), pa.array(touched),
               pa.array(left), documents]

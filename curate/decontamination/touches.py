@@ -1,7 +1,7 @@
 """Which items of evaluation sets a text touches, each benchmark by n-grams of its own length.
 
 GPT-3's overlap analysis (Brown et al. 2020, appendix C): N is the 5th percentile of a benchmark's item lengths in
-words, clipped to 8..13, and an item is dirty where any of its N-grams stands in the training text.
+words, clipped to 8..13, and an item is dirty where any of its N-grams occurs in the training text.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TOUCHES: Final = pa.schema([
     pa.field("start", pa.int64(), nullable=False), pa.field("end", pa.int64(), nullable=False),
     pa.field("left", pa.bool_(), nullable=False)])
 """One row an item and text that share an n-gram. start, end: UTF-8 bytes of the first n-gram, of one that is left where
-any is. left: whether it stands in a piece that stays in the training text."""
+any is. left: whether it lies in a piece that stays in the training text."""
 
 
 def ngram_of(n_words: npt.NDArray[np.int64], config: OverlapReportConfig) -> int:
@@ -67,9 +67,9 @@ def describe_items(benchmark: str, ids: Sequence[str], texts: pa.Array, config: 
     grams, rows, _, _ = scan(*buffers, ngram, None, -1)
     items = pa.table({"benchmark": pa.repeat(pa.scalar(benchmark), len(ids)), "item": pa.array(ids, pa.string()),
                       "n_words": n_words, "ngram": np.full(len(ids), ngram, np.uint8)}, schema=ITEMS)
-    found = pa.table({"ngram": np.full(len(grams), ngram, np.uint8), "gram": grams, "item_row": rows + first_row},
-                     schema=ITEM_GRAMS)
-    return items, found
+    occurrences = pa.table({"ngram": np.full(len(grams), ngram, np.uint8), "gram": grams,
+                            "item_row": rows + first_row}, schema=ITEM_GRAMS)
+    return items, occurrences
 
 
 def sorted_grams(tables: Iterable[pa.Table]) -> pa.Table:
@@ -95,12 +95,12 @@ class ItemIndex:
         """grams: ITEM_GRAMS, sorted."""
         self._lengths: dict[int, _OneLength] = {}
         for ngram in sorted(set(grams["ngram"].to_pylist())):
-            mine = grams.filter(pc.equal(grams["ngram"], pa.scalar(ngram, pa.uint8())))
-            hashes = mine["gram"].to_numpy()
-            self._lengths[ngram] = _OneLength(index_of(hashes, ngram), hashes, mine["item_row"].to_numpy())
+            of_length = grams.filter(pc.equal(grams["ngram"], pa.scalar(ngram, pa.uint8())))
+            hashes = of_length["gram"].to_numpy()
+            self._lengths[ngram] = _OneLength(index_of(hashes, ngram), hashes, of_length["item_row"].to_numpy())
 
     def find(self, texts: pa.Array | pa.ChunkedArray) -> pa.Table:
-        """FOUND of texts (string or large_string), by N, text and place."""
+        """FOUND of texts (string or large_string), by N, text and offset."""
         tables = [FOUND.empty_table()]
         if not self._lengths:
             return FOUND.empty_table()
@@ -111,22 +111,22 @@ class ItemIndex:
                                     "start": starts, "end": ends}, schema=FOUND))
         return pa.concat_tables(tables)
 
-    def touches(self, found: pa.Table, pieces: pa.ListArray) -> pa.Table:
+    def touches(self, occurrences: pa.Table, pieces: pa.ListArray) -> pa.Table:
         """TOUCHES, by item and text. pieces: list<struct<start, end>>, the byte spans of every text that stay."""
-        left = _inside(found, pieces)
+        left = _inside(occurrences, pieces)
         columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in TOUCHES.names}
         for ngram, one in self._lengths.items():
-            here = np.flatnonzero(found["ngram"].to_numpy() == ngram)
-            grams = found["gram"].to_numpy()[here]
+            here = np.flatnonzero(occurrences["ngram"].to_numpy() == ngram)
+            grams = occurrences["gram"].to_numpy()[here]
             low, high = (np.searchsorted(one.grams, grams, side) for side in ("left", "right"))
             counts = high - low
             hit = np.repeat(here, counts)
             # Every occurrence of a gram that several items share touches all of them.
-            place = np.arange(len(hit)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)
-            columns["item_row"].append(one.item_row[place])
+            index = np.arange(len(hit)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)
+            columns["item_row"].append(one.item_row[index])
             columns["left"].append(left[hit])
             for name in ("row", "start", "end"):
-                columns[name].append(found[name].to_numpy()[hit])
+                columns[name].append(occurrences[name].to_numpy()[hit])
         arrays = {n: np.concatenate(c) if c else np.empty(0, np.int64) for n, c in columns.items()}
         order = np.lexsort((arrays["start"], ~arrays["left"].astype(bool), arrays["row"], arrays["item_row"]))
         item, row = arrays["item_row"][order], arrays["row"][order]
@@ -135,15 +135,15 @@ class ItemIndex:
         return pa.table({n: a[order[first]] for n, a in arrays.items()}).cast(TOUCHES)
 
 
-def _inside(found: pa.Table, pieces: pa.ListArray) -> npt.NDArray[np.bool_]:
+def _inside(occurrences: pa.Table, pieces: pa.ListArray) -> npt.NDArray[np.bool_]:
     """Whether each occurrence lies within one of its text's pieces, which are ascending and apart."""
     flat = pieces.flatten()
     starts, ends = (flat.field(i).to_numpy().astype(np.int64) for i in (0, 1))
     owners = pc.list_parent_indices(pieces).to_numpy().astype(np.int64)
-    rows, start, end = (found[n].to_numpy() for n in ("row", "start", "end"))
+    rows, start, end = (occurrences[n].to_numpy() for n in ("row", "start", "end"))
     room = np.int64(1 + max([0, *(int(a.max()) for a in (ends, end) if len(a))]))
-    place = np.searchsorted(owners * room + starts, rows * room + start, "right") - 1
-    known = np.maximum(place, 0)
+    index = np.searchsorted(owners * room + starts, rows * room + start, "right") - 1
+    known = np.maximum(index, 0)
     if not len(owners):
         return np.zeros(len(rows), bool)
-    return np.asarray((place >= 0) & (owners[known] == rows) & (end <= ends[known]))
+    return np.asarray((index >= 0) & (owners[known] == rows) & (end <= ends[known]))

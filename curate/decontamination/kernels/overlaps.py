@@ -23,7 +23,7 @@ from curate.text.words import (
 )
 from manifests.hashing import Int64
 
-N_PLACES: Final = 6
+N_OFFSETS: Final = 6
 """Columns of a hit: byte and character span of its words, and of its words with the window around them, in bytes."""
 
 
@@ -95,8 +95,8 @@ def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _places(data, offsets, texts, first_bytes, last_bytes, window, places):  # type: ignore[no-untyped-def]
-    """Spans of n-grams, by text and place: code points before them are counted once, in texts that have one."""
+def _spans(data, offsets, texts, first_bytes, last_bytes, window, spans):  # type: ignore[no-untyped-def]
+    """Spans of n-grams, by text and offset: code points before them are counted once, in texts that have one."""
     text, p, char = np.int64(-1), np.int64(0), np.int64(0)
     for i in range(texts.size):
         if texts[i] != text:
@@ -105,11 +105,11 @@ def _places(data, offsets, texts, first_bytes, last_bytes, window, places):  # t
         first, last = start + first_bytes[i], start + last_bytes[i]
         char += _characters(data, p, first)
         p = first
-        places[i, 0], places[i, 1] = first_bytes[i], last_bytes[i]
-        places[i, 2], places[i, 3] = char, char + _characters(data, first, last)
+        spans[i, 0], spans[i, 1] = first_bytes[i], last_bytes[i]
+        spans[i, 2], spans[i, 3] = char, char + _characters(data, first, last)
         if window >= 0:
-            places[i, 4] = _back(data, first, start, window) - start
-            places[i, 5] = _forward(data, last, end, window) - start
+            spans[i, 4] = _back(data, first, start, window) - start
+            spans[i, 5] = _forward(data, last, end, window) - start
 
 
 @nb.njit(nogil=True, cache=True)
@@ -128,54 +128,54 @@ def _characters(data, p, end):  # type: ignore[no-untyped-def]
 
 def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes] | None,
          window: int) -> tuple[Hashes, Int64, Int64, Int64]:
-    """N-grams of texts in reading order: (hashes uint64 [m], text int64 [m], places int64 [m, 6], characters [n]).
+    """N-grams of texts in reading order: (hashes uint64 [m], text int64 [m], spans int64 [m, 6], characters [n]).
 
     table: from `gram_table`: only its n-grams are reported; None reports all. window: characters cut on both sides; -1
-    for none. places: byte start and end of the n-gram in its text, then its start and end in characters, then byte
+    for none. spans: byte start and end of the n-gram in its text, then its start and end in characters, then byte
     start and end with the window. characters: Unicode code points of each text. A text of fewer than ngram words has no
     n-gram."""
     n_chars = np.empty(len(offsets) - 1, np.int64)
     _lengths(read_only(data), read_only_offsets(offsets), n_chars)
     if table is not None and not table[1].any():
-        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_PLACES), np.int64), n_chars
+        return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_OFFSETS), np.int64), n_chars
     grams, texts, first, last = match_words(split_words(data, offsets), ngram, table)
-    places = np.zeros((len(grams), N_PLACES), np.int64)
-    _places(read_only(data), read_only_offsets(offsets), texts, first, last, window, places)
-    return grams, texts, places, n_chars
+    spans = np.zeros((len(grams), N_OFFSETS), np.int64)
+    _spans(read_only(data), read_only_offsets(offsets), texts, first, last, window, spans)
+    return grams, texts, spans, n_chars
 
 
 @nb.njit(nogil=True, cache=True)
-def _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces):  # type: ignore[no-untyped-def]
+def _cut(spans, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces):  # type: ignore[no-untyped-def]
     n = first = 0
     for d in range(ends.size):
         char_from = byte_from = np.int64(0)
         for i in range(first, ends[d] + 1):
             inner = i < ends[d]
-            char_to = max(np.int64(0), places[i, 2] - window) if inner else n_chars[d]
-            byte_to = places[i, 4] if inner else n_bytes[d]
+            char_to = max(np.int64(0), spans[i, 2] - window) if inner else n_chars[d]
+            byte_to = spans[i, 4] if inner else n_bytes[d]
             if char_to > char_from:
                 n_pieces[d] += 1
                 if char_to - char_from >= min_piece:
                     pieces[n, 0], pieces[n, 1] = byte_from, byte_to
                     n += 1
-            if inner and places[i, 3] + window > char_from:
-                char_from, byte_from = min(places[i, 3] + window, n_chars[d]), places[i, 5]
+            if inner and spans[i, 3] + window > char_from:
+                char_from, byte_from = min(spans[i, 3] + window, n_chars[d]), spans[i, 5]
         first = ends[d]
         bounds[d + 1] = n
     return n
 
 
-def cut(places: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
+def cut(spans: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
         min_piece: int) -> tuple[Int64, Int64, Int64]:
     """What is left of documents: (byte spans int64 [k, 2], bounds int64 [n + 1], pieces made int64 [n]).
 
-    Windows that overlap or touch are one cut. A piece is what stands before, between and after cuts, never empty;
+    Windows that overlap or touch are one cut. A piece is what lies before, between and after cuts, never empty;
     pieces are counted before those shorter than min_piece characters are left out.
 
-    places: rows of `scan`, by document and place; document i has rows ends[i - 1]:ends[i]."""
-    pieces = np.empty((len(places) + len(ends), 2), np.int64)
+    spans: rows of `scan`, by document and offset; document i has rows ends[i - 1]:ends[i]."""
+    pieces = np.empty((len(spans) + len(ends), 2), np.int64)
     bounds, n_pieces = np.zeros(len(ends) + 1, np.int64), np.zeros(len(ends), np.int64)
-    n = _cut(places, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces)
+    n = _cut(spans, ends, n_chars, n_bytes, window, min_piece, pieces, bounds, n_pieces)
     return pieces[:n], bounds, n_pieces
 
 
@@ -214,7 +214,7 @@ _ASCII: Final = np.ascontiguousarray(TOKEN[:0x80])  # stays in the processor's n
 
 
 class Words(NamedTuple):
-    """Words of texts: hashes uint64 [m], byte places in their text int64 [m], and where each text's begin [n + 1]."""
+    """Words of texts: hashes uint64 [m], byte offsets in their text int64 [m], and where each text's begin [n + 1]."""
 
     hashes: Hashes
     starts: Int64
@@ -236,7 +236,7 @@ def split_words(data: Bytes, offsets: Offsets) -> Words:
 @nb.njit(nogil=True, cache=True)
 def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: ignore[no-untyped-def]
     """What does not fit in the output arrays is counted but not written. An empty table holds every n-gram."""
-    power, found = gram_power(n), 0
+    power, n_found = gram_power(n), 0
     for d in range(bounds.size - 1):
         rolling = np.uint64(0)
         for i in range(bounds[d], bounds[d + 1]):
@@ -248,10 +248,10 @@ def _match(hashes, bounds, n, table, bits, grams, texts, last_words):  # type: i
             gram = max(fmix64(rolling), np.uint64(1))
             if table.size and not _contains(table, bits, gram):
                 continue
-            if found < grams.size:
-                grams[found], texts[found], last_words[found] = gram, d, i
-            found += 1
-    return found
+            if n_found < grams.size:
+                grams[n_found], texts[n_found], last_words[n_found] = gram, d, i
+            n_found += 1
+    return n_found
 
 
 def match_words(words: Words, ngram: int,
@@ -261,8 +261,8 @@ def match_words(words: Words, ngram: int,
     slots, bits = table or (np.empty(0, np.uint64), np.empty(0, np.uint64))
     while True:
         grams, texts, last = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-        found = _match(words.hashes, words.bounds, ngram, slots, bits, grams, texts, last)
-        if found <= room:
-            last = last[:found]
-            return grams[:found], texts[:found], words.starts[last - (ngram - 1)], words.ends[last]
-        room = found
+        n_found = _match(words.hashes, words.bounds, ngram, slots, bits, grams, texts, last)
+        if n_found <= room:
+            last = last[:n_found]
+            return grams[:n_found], texts[:n_found], words.starts[last - (ngram - 1)], words.ends[last]
+        room = n_found

@@ -179,7 +179,7 @@ def _keys(forms: Bytes, ends: Offsets) -> Hashes:
     """The first 64 bits of the SHA-1 of each normal form, as CCNet has them: one call of hashlib a paragraph.
 
     Compiled, it saved a fifth of this function's time, which is 0.3 % of a run's."""
-    view, bounds = memoryview(forms), ends.tolist()
+    view, bounds = forms.data, ends.tolist()
     digests = b"".join([sha1(view[a:b]).digest()[:8] for a, b in pairwise([0, *bounds])])
     return np.frombuffer(digests, "<u8").copy()
 
