@@ -85,7 +85,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
             others are done.
         fields: The recipe, but for its name. Unless they say otherwise, the files are the source `pages`, of which all
             is mixed; languages are not identified, signals not computed, duplicates stay, no classifier is trained.
-        only: Stages, or folders of stages; the others count as done, with nothing to show.
+        only: Stages, or folders of stages, as of `Settings.only`.
         workers: Tasks at a time: in this process, or with more than one on Ray.
         guards: Whether a stage that leaves too little stops the run.
         needs_one: Whether it is an error that none of the files can be read.

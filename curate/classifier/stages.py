@@ -85,10 +85,11 @@ def _scores(view: View) -> Iterator[Task]:
         models[f"classifier_{name}"] = source_ref(view.files[f"classifiers.{name}.path"])
     if not models:
         return
-    for record in view.tasks("classifier/labels"):
+    labelled = bool(view.tasks("classifier/labels"))
+    for record in view.tasks("extract"):
         part = record.identity.task
-        yield Task(part, {"documents": view.output("extract", part, "documents"),
-                            "labels": file_ref(record.output("labels")), **models})
+        labels = {"labels": view.output("classifier/labels", part, "labels")} if labelled else {}
+        yield Task(part, {"documents": file_ref(record.output("documents")), **labels, **models})
 
 
 STAGES: tuple[Stage, ...] = (

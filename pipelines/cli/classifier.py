@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError, RecipeError
+from manifests.storage import replacing
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from curate.classifier.scorer import Scorer
-    from curate.quality.standalone import Plan, Texts
+    from pipelines.verbs import VerbRun
 
 app = typer.Typer(help="Train a quality classifier and score texts with any two-label fastText model.",
                   no_args_is_help=True)
@@ -35,6 +37,11 @@ BytesOption = Annotated[int | None, typer.Option("--max-bytes", min=64, help=(
 
 ExactOption = Annotated[bool, typer.Option("--exact", help=(
     "Sum whole vectors of every text in float32 as fastText does: its figures to 1e-7, more slowly."))]
+
+
+_OTHER = "model"  # what a recipe would call the classifier that scores
+_TRAINING = ("extract", "classifier/links", "classifier/link_index", "classifier/labels", "classifier/samples",
+             "classifier/examples", "classifier", "classifier/metrics")
 
 
 @app.command()
@@ -58,25 +65,43 @@ def train(
 
     Leaves model.bin, model.json, metrics.json, card.md and held_out.parquet: scores of documents by models that have
     not seen their hosts. Near-duplicates are removed first. The same files and seed give the same bytes."""
-    from curate.quality.standalone import train as run
-    from manifests.storage import is_local, local_path
+    from manifests.tables import write_table
     from pipelines.inputs import find_files
+    from pipelines.verbs import files_source, verb_run
 
     if not negatives:
         raise RecipeError("needs unfiltered texts to tell the good ones from", where="--negatives")
     if not positives and not links:
         raise RecipeError("needs good texts, or dumps whose links find them", where="--positives")
-    plan = _plan(kind, folds, seed, settings)
-    columns = (id_column, text_column)
-    # Stages take relative paths for the run's own.
-    dumps = [os.path.abspath(local_path(dump)) if is_local(dump) else dump for dump in find_files(links)]
-    counters = run(_texts(positives, columns), _texts(negatives, columns), dumps, plan, out)
+    columns = {"id_column": id_column, "text_column": text_column}
+    good, raw, dumps = find_files(positives), find_files(negatives), find_files(links)
+    sources = {"negatives": files_source(raw, **columns),
+               **({"positives": files_source(good, curated=True, **columns)} if good else {})}
+    recipe = {"sources": sources, "seed": seed, "mixture": {"weights": {"negatives": 1}},
+              **_settings(kind, folds, settings, dumps)}
+    with verb_run("classifier", out, raw, recipe, _TRAINING) as done:
+        files = {"model.bin": ("classifier", "model", "model"), "model.json": ("classifier", "model", "card"),
+                 "metrics.json": ("classifier/metrics", "metrics", "metrics"),
+                 "card.md": ("classifier/metrics", "metrics", "card")}
+        os.makedirs(out, exist_ok=True)
+        for name, output in files.items():
+            with replacing(os.path.join(out, name)) as staged:
+                shutil.copyfile(done.storage.path(done.view.output(*output).paths[0]), staged)
+        with replacing(os.path.join(out, "held_out.parquet")) as staged:
+            held_out = _held_out(done)
+            write_table(staged, held_out.schema, [held_out])
+        counters = {**done.view.counters("classifier/labels"), **done.view.counters("classifier/examples")}
+    for error in done.failures:
+        print(f"curate: {error}", file=sys.stderr)
     with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
         report = json.load(stream)
     report["counters"] = counters
-    if form is Format.JSON:
-        print(json.dumps(report))
-        return
+    emit(form, report, lambda: _print_trained(out, report, counters))
+    if done.failures:
+        raise typer.Exit(1)
+
+
+def _print_trained(out: str, report: dict[str, Any], counters: dict[str, int]) -> None:
     print(f"{out}/model.bin: {counters.get('linked', 0)} linked, {counters.get('curated', 0)} curated, "
           f"{counters.get('negative', 0)} negative examples")
     _print_figures("held out, all positives", report["overall"])
@@ -102,37 +127,36 @@ def score(
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
     import pyarrow as pa
 
+    from curate.classifier.scorer import load_scorer
+    from curate.classifier.scores import score_column
     from curate.sources.columns import ColumnNames
-    from manifests.tables import write_table
-    from pipelines.cli.texts import each_file, id_column_of
+    from manifests.tables import read_table, write_table
+    from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
+    from pipelines.verbs import SOURCE, files_source, verb_run
 
-    scorer, n_bytes = _scorer(model, label, max_bytes, exact)
+    label, n_bytes = _reading(model, label, max_bytes)
+    scorer = load_scorer(model, label, exact)  # a broken model is named before any work
     paths = find_files(files)
-    os.makedirs(out, exist_ok=True)
-    documents: list[int] = []
-
-    def one(path: str, name: str) -> None:
-        column = id_column_of(path, ColumnNames(id=id_column, text=text_column))
-        schema = pa.schema([pa.field(column, pa.string()), pa.field("quality_score", pa.float32(), nullable=False)])
-        staged = os.path.join(out, f".{name}")
-        try:
-            n = write_table(staged, schema, (
-                pa.table([ids, pa.array(found)], schema=schema)
-                for ids, found in _scored(path, (id_column, text_column), scorer, n_bytes)))
-            os.replace(staged, os.path.join(out, name))
-        finally:
-            if os.path.exists(staged):
-                os.unlink(staged)
-        documents.append(n)
-        print(f"{path}: {sum(documents):,} documents so far", file=sys.stderr)
-
-    failed = each_file(paths, one)
-    n_documents = sum(documents)
-    facts = {"documents": n_documents, "files": len(documents), "scored_by": scorer.way}
-    emit(form, facts, lambda: (
-        f"{n_documents:,} documents of {len(documents)} files scored ({scorer.way}) into {out}"))
-    if failed:
+    names = ColumnNames(id=id_column, text=text_column)
+    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
+              "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes, "exact": exact}}}
+    n_documents = 0
+    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"]) as done:
+        scores = dict(done.outputs("classifier/scores", "scores"))
+        for file, documents in done.outputs("extract", "documents"):
+            schema = pa.schema([pa.field(id_column_of(file.path, names), pa.string()),
+                                pa.field("quality_score", pa.float32(), nullable=False)])
+            table = pa.table([read_table(documents, ["record_id"])["record_id"],
+                              read_table(scores[file])[score_column(_OTHER)]], schema=schema)
+            with replacing(os.path.join(out, file.part)) as staged:
+                n_documents += write_table(staged, schema, [table])
+            print(f"{file.path}: {n_documents:,} documents so far", file=sys.stderr)
+    for error in done.failures:
+        print(f"curate: {error}", file=sys.stderr)
+    facts = {"documents": n_documents, "files": len(scores), "scored_by": scorer.way}
+    emit(form, facts, lambda: f"{n_documents:,} documents of {len(scores)} files scored ({scorer.way}) into {out}")
+    if done.failures:
         raise typer.Exit(1)
 
 
@@ -154,8 +178,10 @@ def evaluate(
     import numpy as np
 
     from curate.classifier.metrics import calibration, figures
+    from curate.classifier.scorer import load_scorer
 
-    scorer, n_bytes = _scorer(model, label, max_bytes, exact)
+    label, n_bytes = _reading(model, label, max_bytes)
+    scorer = load_scorer(model, label, exact)
     good, bad = (_all_scores(files, (id_column, text_column), scorer, n_bytes) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
     report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth), "scored_by": scorer.way}
@@ -203,12 +229,11 @@ def _print_figures(title: str, figures: dict[str, Any]) -> None:
     print(f"{title}: {figures['n_positive']} positives, {figures['n_negative']} negatives: {shown}")
 
 
-def _plan(kind: str, folds: int, seed: int, settings: list[str]) -> Plan:
-    """The configurations of the stages; a setting goes to the one that has a field of its name."""
+def _settings(kind: str, folds: int, settings: list[str], dumps: list[str]) -> dict[str, Any]:
+    """The recipe's fields; a setting goes to the group that has a field of its name."""
     import yaml
 
     from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
-    from curate.quality.standalone import Plan
 
     models: dict[str, type[BaseModel]] = {"classifier": ClassifierConfig, "labels": LabelsConfig, "links": LinksConfig,
                                           "select": SelectConfig}
@@ -216,34 +241,43 @@ def _plan(kind: str, folds: int, seed: int, settings: list[str]) -> Plan:
                                          "links": {}, "select": {}}
     for setting in settings:
         name, sign, value = setting.partition("=")
-        homes = [group for group, model in models.items() if name in model.model_fields]
-        if not sign or not homes:
+        groups = [group for group, model in models.items() if name in model.model_fields]
+        if not sign or not groups:
             raise RecipeError("is not KEY=VALUE with a field of classifier, labels or links", where=f"--set {setting}",
                               hint="docs/recipe.md lists them")
-        fields[homes[0]][name] = yaml.safe_load(value)
-    made: dict[str, Any] = {group: checked(model, fields[group], group) for group, model in models.items()}
-    return Plan(made["classifier"], made["labels"], made["links"], made["select"], seed)
+        fields[groups[0]][name] = yaml.safe_load(value)
+    for group, model in models.items():
+        checked(model, fields[group], group)
+    fields["links"] = {**fields["links"], "files": dumps} if dumps else {}
+    return {**fields, "links": fields["links"] or None}
 
 
-def _texts(patterns: list[str], columns: tuple[str, str]) -> list[Texts]:
-    from curate.quality.standalone import Texts
-    from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import read_texts
-    from pipelines.inputs import find_files
+def _held_out(done: VerbRun) -> pa.Table:
+    """Scores of documents by a model that has not seen their hosts, with the documents' own ids."""
+    import polars as pl
+    import pyarrow as pa
 
-    names = ColumnNames(id=columns[0], text=columns[1])
-    return [Texts(os.path.basename(path), read_texts(path, names)) for path in find_files(patterns)]
+    from curate.classifier.training import SCORES
+    from manifests.tables import read_table
+
+    schema = pa.schema([pa.field("id", pa.string(), metadata={"comment": "the document's own id"}), *SCORES])
+    own = pl.concat([pl.DataFrame(read_table(done.storage.path(output.path), ["doc_id", "record_id"]))
+                     for output in done.view.outputs("extract", "documents")])
+    scores = pl.concat([pl.DataFrame(read_table(done.storage.path(output.path)))
+                        for output in done.view.outputs("classifier", "scores")])
+    joined = scores.join(own.unique("doc_id", keep="first", maintain_order=True), on="doc_id", how="left",
+                         maintain_order="left")
+    return joined.rename({"record_id": "id"}).select(schema.names).to_arrow().cast(schema)
 
 
-def _scorer(model: str, label: str | None, max_bytes: int | None, exact: bool) -> tuple[Scorer, int | None]:
-    """(scorer, how many bytes of the normalised line it reads; None for the text as it is)."""
-    from curate.classifier.scorer import load_scorer
+def _reading(model: str, label: str | None, max_bytes: int | None) -> tuple[str | None, int | None]:
+    """(the positive label, bytes of the normalised line or None for the text as it is): as given, or as the card beside
+    the model says."""
     from curate.classifier.scores import read_card
 
     card = os.path.splitext(model)[0] + ".json"
     facts = read_card(card) if os.path.exists(card) else {}
-    n_bytes = max_bytes if max_bytes is not None else facts.get("max_bytes_per_document")
-    return load_scorer(model, label or facts.get("positive_label"), exact), n_bytes
+    return label or facts.get("positive_label"), max_bytes or facts.get("max_bytes_per_document")
 
 
 def _scored(path: str, columns: tuple[str, str], scorer: Scorer, n_bytes: int | None) -> Iterator[

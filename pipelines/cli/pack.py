@@ -62,7 +62,7 @@ def pack_command(
         by_source.setdefault(part.source, []).extend((part.index, part.tokens))
     sources = {name: files_source(files, kind="tokens") for name, files in by_source.items()}
     recipe = {"sources": sources, "seed": number, "mixture": amounts, "pack": config, "tokenizer": {"path": path}}
-    with verb_run("pack", out, [], recipe, ["tokenizer", "mix", "pack", "packed"]) as done:
+    with verb_run("pack", out, [], recipe, ["tokenizer", "mix", "pack", "packed", "packed/dataset"]) as done:
         packed = os.path.join(out, "packed")
         shutil.rmtree(packed, ignore_errors=True)
         os.makedirs(out, exist_ok=True)

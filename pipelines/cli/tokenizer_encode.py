@@ -42,7 +42,7 @@ def encode_command(
     encoder.eot_id  # noqa: B018 (refuses a tokenizer that nothing can be packed with)
     recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
               "tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
-    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokens"]) as done:
+    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"]) as done:
         n_empty = _publish(done, out)
         differing = _differing(done)
         counters = {**done.view.counters("tokenizer/check"), **done.view.counters("tokens")}

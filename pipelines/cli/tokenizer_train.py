@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tokenizer.bpe.train_config import TokenizerConfig
 
+_STAGES = ("extract", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts", "tokenizer/words", "tokenizer")
+
 
 def train_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
@@ -43,8 +45,8 @@ def train_command(
                                        "sample_bytes": sample_bytes})
     paths = find_files(files)
     recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "tokenizer": config, "encode": {"fast": False}}
-    with verb_run("train", out, paths, recipe, ["extract", "tokenizer"], workers) as done:
+              "tokenizer": config}
+    with verb_run("train", out, paths, recipe, _STAGES, workers) as done:
         trained = {role: done.storage.path(done.view.output("tokenizer", "tokenizer", role).paths[0])
                    for role in ("tokenizer", "metrics")}
         with open(trained["metrics"], encoding="utf-8") as stream:

@@ -33,7 +33,7 @@ def texts(n: int, seed: int) -> list[str]:
 def write_inputs(folder: Path) -> list[str]:
     """A JSONL file without ids, and a Parquet file whose documents have ids of 16 bytes and a column of their own."""
     folder.mkdir()
-    lines = [json.dumps({"text": text, "url": f"http://x.org/{i}"}) for i, text in enumerate(texts(30, 1))]
+    lines = [json.dumps({"text": text, "url": f"http://x{i}.org/{i}"}) for i, text in enumerate(texts(30, 1))]
     (folder / "b.jsonl").write_text("\n".join(lines))
     ids = [bytes([i]) * 16 for i in range(20)]
     table = pa.table({"doc_id": pa.array(ids, pa.binary(16)), "text": texts(20, 2), "mood": ["good"] * 20})
@@ -78,8 +78,10 @@ def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> Non
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (done.output, done.exception)
     run_ = tmp_path / "run"
-    result = recipe_run(run_, paths, ("extract", "tokenizer", "tokens", "mix", "pack", "packed"),
-                        extract={"identify_language": False, "signals": False}, tokenizer={"vocab_size": 300},
+    only = ("extract", "tokenizer", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts", "tokenizer/words",
+            "tokens", "mix", "pack", "packed", "packed/dataset")
+    result = recipe_run(run_, paths, only, extract={"identify_language": False, "signals": False},
+                        tokenizer={"vocab_size": 300},
                         pack={"row_length": 16, "shard_tokens": 256, "buckets": 2},
                         mixture={"weights": {SOURCE: 1}, "validation_fraction": 0.1})
     assert Path(tokenizer).read_bytes() == (run_ / "tokenizer/tokenizer.json").read_bytes()
@@ -91,6 +93,29 @@ def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> Non
     assert {name: Path(out, "packed", name).read_bytes() for name in shards} == shards
     assert len(shards) >= 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "run", "set", "t.json", "tokens"]
+
+
+def test_a_classifier_scores_as_in_a_recipe(tmp_path: Path) -> None:
+    good, bad = write_inputs(tmp_path / "in")
+    model = ["classifier", "train", "--positives", good, "--negatives", bad, "--folds", "2", "--out",
+             str(tmp_path / "m"), "--set", "buckets=2000", "--set", "min_count=1", "--set", "near_duplicates=null"]
+    for words in (model, ["classifier", "score", bad, "--model", str(tmp_path / "m/model.bin"), "--out",
+                          str(tmp_path / "scores")]):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, (done.output, done.exception)
+    sources = {"negatives": files_source([bad]), "positives": files_source([good], curated=True)}
+    result = recipe_run(tmp_path / "run", [], ("extract", "classifier", *(f"classifier/{name}" for name in (
+        "labels", "samples", "examples"))), sources=sources, mixture={"weights": {"negatives": 1}}, labels={"folds": 2},
+        classifier={"buckets": 2000, "min_count": 1, "near_duplicates": None},
+        extract={"identify_language": False, "signals": False})
+    trained = result.view.output("classifier", "model", "model").paths[0]
+    assert (tmp_path / "m/model.bin").read_bytes() == (tmp_path / "run" / trained).read_bytes()
+    scores = recipe_run(tmp_path / "again", [bad], ("extract", "classifier/scores"), classifiers={"mine": {
+        "path": str(tmp_path / "m/model.bin"), "label": "positive",
+        "max_bytes": json.loads((tmp_path / "m/model.json").read_text())["max_bytes_per_document"]}})
+    stored = scores.view.outputs("classifier/scores", "scores")[0].path
+    assert pq.read_table(tmp_path / "scores/part-a.parquet")["quality_score"].to_pylist() == \
+        pq.read_table(tmp_path / "again" / stored)["quality_mine"].to_pylist()
 
 
 def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:
