@@ -59,8 +59,8 @@ class Settings:
 
     engine: ray or inline. address: a Ray cluster's, None for this machine. workers: tasks at a time. worker_memory:
     bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first. only: the stages to do; a
-    name that is no stage's, such as `dedup`, stands for all in that folder; the others count as done, with nothing to
-    show. guards: whether a stage that leaves too
+    name that is no stage's, such as `dedup` or `decontaminate/`, stands for all in that folder; the others count as
+    done, with nothing to show. guards: whether a stage that leaves too
     little stops the run. tracebacks: inline, whether an error that no stage foresaw is raised as it is, to be looked
     into, or fails its task alone."""
 
@@ -138,9 +138,10 @@ def _with_needs_of_absent(stages: Sequence[Stage]) -> list[Stage]:
 
 
 def _is_among(stage: Stage, names: Sequence[str]) -> bool:
-    """Whether a stage is named, or lies in a folder that is named and no stage itself."""
+    """Whether a stage is named, or lies in a folder that is named and no stage itself, or ends in a slash."""
     stages = {s.name for s in STAGES}
-    return any(stage.name == name or (name not in stages and stage.name.startswith(f"{name}/")) for name in names)
+    return any(stage.name == name or (name not in stages and f"{stage.name}/".startswith(f"{name.rstrip('/')}/"))
+               for name in names)
 
 
 def dry_run(recipe: Recipe, out: str, until: str | None = None,

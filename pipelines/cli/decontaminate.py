@@ -51,7 +51,7 @@ def decontaminate_command(
     paths = find_files(files)
     recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
               "decontaminate": config.model_dump(mode="json")}
-    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate"]) as done:
+    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"]) as done:
         for record in done.view.tasks("decontaminate/index"):
             for damage in record.damage:
                 print(f"{damage.where}: {damage.what}", file=sys.stderr)

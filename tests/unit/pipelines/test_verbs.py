@@ -235,7 +235,7 @@ def test_decontaminate_decides_as_a_recipe_does(tmp_path: Path) -> None:
                               catch_exceptions=False)
     assert done.exit_code == 0, done.output
     benchmark = {"name": "quiz", "path": str(tmp_path / "quiz.jsonl"), "fields": ["q"]}
-    result = recipe_run(tmp_path / "run", paths, ("extract", "select", "decontaminate"),
+    result = recipe_run(tmp_path / "run", paths, ("extract", "select", "decontaminate/"),
                         extract={"identify_language": False, "signals": False}, dedup={"exact": False, "near": False},
                         decontaminate={"benchmarks": [benchmark], "window": 10, "min_piece": 5})
     spans = 0
