@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests.graph import InputFile, Source, Stage, Task, View, source_ref
+from manifests.storage import Storage
+from manifests.tasks import Work, execute
+from pipelines.planning import Progress, bind, can_plan, plan_stage
+from tests.unit.pipelines.toy_stages import FIRST, NUMBERS, SECOND, Adding, recipe
+
+FILE = InputFile("/data/a.jsonl", "a.jsonl", 3, "da")
+
+
+def view(adding: Adding | None = None, files: tuple[InputFile, ...] = (FILE,)) -> View:
+    return View(1, "ab" * 32, {"adding": adding or Adding()}, [Source("pages", files)], {})
+
+
+def plan(view: View) -> Iterator[Task]:
+    for source in view.sources:
+        for number, file in enumerate(source.files):
+            yield Task(f"{source.name}/{file.part}", {"source": source_ref([file])}, {"number": number}, {"tries": 3})
+
+
+STAGE = Stage("extract", 2, "tests.unit.pipelines.toy_stages:add", "adding", (), plan)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(str(tmp_path))
+
+
+def write_nothing(config: Adding, work: Work) -> None:
+    """A table without rows; what the plan names as inputs is not there to be read."""
+    work.write("numbers", NUMBERS, [])
+
+
+def do(stage: Stage, seen: View, storage: Storage) -> None:
+    for task, _ in plan_stage(stage, seen, storage).stale:
+        execute(storage, task, write_nothing)
+
+
+def reasons(stage: Stage, seen: View, storage: Storage) -> list[str]:
+    return [reason for _, reason in plan_stage(stage, seen, storage).stale]
+
+
+def test_what_was_never_done_is_to_be_done(storage: Storage) -> None:
+    found = plan_stage(STAGE, view(), storage)
+    ((task, reason),) = found.stale
+    assert (found.up_to_date, reason) == ({}, "never done")
+    assert found.names == {task.name} == {f"pages/{FILE.part}"}
+
+
+def test_a_task_carries_the_section_that_its_stage_names() -> None:
+    (planned,) = plan(view())
+    bound = bind(STAGE, view(Adding(amount=7)), planned)
+    assert (bound.stage, bound.version, bound.config) == ("extract", 2, Adding(amount=7))
+    assert bound.identity.config == {"amount": 7, "task": {"number": 0}}
+    assert bound.identity.inputs == {"source": "da"}
+    assert bound.settings == {"tries": 3}
+    assert bind(replace(STAGE, section=None, folder="elsewhere"), view(), planned).config is None
+    assert bind(replace(STAGE, folder="elsewhere"), view(), planned).identity.stage == "elsewhere"
+
+
+def test_what_is_done_is_up_to_date(storage: Storage) -> None:
+    do(STAGE, view(), storage)
+    found = plan_stage(STAGE, view(), storage)
+    assert found.stale == []
+    assert list(found.up_to_date) == [f"pages/{FILE.part}"]
+    assert reasons(STAGE, view(files=(replace(FILE, path="/moved/a.jsonl"),)), storage) == []
+    assert [reason for _, reason in plan_stage(STAGE, view(), storage, fresh=True).stale] == ["never done"]
+
+
+@pytest.mark.parametrize(("stage", "seen", "reason"), [
+    (replace(STAGE, version=3), view(), "stage version 2 -> 3"),
+    (STAGE, view(Adding(amount=2)), "amount: 1 -> 2"),
+    (STAGE, view(files=(replace(FILE, digest="db"),)), "input source changed"),
+    (STAGE, view(files=(replace(FILE, relative="b.jsonl"),)), "never done"),
+])
+def test_what_changed_makes_a_task_stale(storage: Storage, stage: Stage, seen: View, reason: str) -> None:
+    do(STAGE, view(), storage)
+    assert reasons(stage, seen, storage) == [reason]
+
+
+def test_settings_make_nothing_stale(storage: Storage) -> None:
+    do(STAGE, view(), storage)
+    other = replace(STAGE, plan=lambda seen: [replace(task, settings={"tries": 9}) for task in plan(seen)])
+    assert reasons(other, view(), storage) == []
+
+
+def test_a_new_file_costs_itself_alone(storage: Storage) -> None:
+    do(STAGE, view(), storage)
+    found = plan_stage(STAGE, view(files=(FILE, replace(FILE, relative="b.jsonl"))), storage)
+    assert (len(found.up_to_date), len(found.stale)) == (1, 1)
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "record"])
+def test_a_task_whose_files_are_not_as_recorded_is_done_again(storage: Storage, harm: str) -> None:
+    do(STAGE, view(), storage)
+    ending = "*.json" if harm == "record" else "*.parquet"
+    path = next(Path(storage.root).rglob(ending))
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-2])
+    assert reasons(STAGE, view(), storage) == ["never done"]
+
+
+def test_a_stage_is_planned_when_all_it_needs_is_done() -> None:
+    progress = Progress(recipe(), (), {})
+    assert can_plan(FIRST, progress)
+    assert not can_plan(SECOND, progress)
+    progress.finish("first", {})
+    assert can_plan(SECOND, progress)
+
+
+def test_progress_shows_the_sections_of_its_recipe() -> None:
+    loaded = recipe()
+    progress: Any = Progress(loaded, (), {})
+    assert progress.section("pack") == loaded.pack
+    assert (progress.seed, progress.recipe_sha256) == (loaded.seed, loaded.digest)
