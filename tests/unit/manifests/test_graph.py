@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from curate.selection.clean import clean
 from manifests.errors import StageError
 from manifests.graph import (
     InputFile,
@@ -23,7 +24,7 @@ from manifests.graph import (
     source_ref,
 )
 from manifests.records import Identity, OutputFile, TaskRecord
-from manifests.tasks import InputRef, execute
+from manifests.tasks import InputRef
 from tests.paths import ROOT
 
 A, B = InputFile("/data/a.gz", "a.gz", 3, "da"), InputFile("/data/b.gz", "b.gz", 4, "db")
@@ -74,7 +75,7 @@ def test_stages_that_share_a_folder_know_their_records() -> None:
 
 
 def test_a_function_is_found_by_its_import_path() -> None:
-    assert resolve("manifests.tasks:execute") is execute
+    assert resolve("curate.selection.clean:clean") is clean
     for missing in ("manifests.nowhere:f", "manifests.tasks:nothing", "manifests.tasks"):
         with pytest.raises(StageError, match="workers need the package") as caught:
             resolve(missing)

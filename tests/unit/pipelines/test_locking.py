@@ -93,10 +93,11 @@ def test_a_folder_belongs_to_one_recipe(storage: Storage) -> None:
 @pytest.mark.parametrize("run_format", [None, 1, RUN_FORMAT + 1, "2"])
 def test_a_run_of_another_format_is_not_written_to(storage: Storage, run_format: object) -> None:
     write_lock(storage, run_format=run_format)
-    for refused in (lambda: check_owner(storage, recipe(), fresh=False),
-                    lambda: check_format(storage, read_lock(storage))):
-        with pytest.raises(OwnershipError, match=r"of version 9\.9.*--fresh"):
-            refused()
+    refused = pytest.raises(OwnershipError, match=r"of version 9\.9.*--fresh")
+    with refused:
+        check_owner(storage, recipe(), fresh=False)
+    with refused:
+        check_format(storage, read_lock(storage))
     check_owner(storage, recipe(), fresh=True)
 
 
