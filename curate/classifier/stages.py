@@ -93,7 +93,7 @@ def _scores(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("classifier/links", 1, "curate.classifier.links:links", "links", (), _links, reads_source=True),
+    Stage("classifier/links", 2, "curate.classifier.links:links", "links", (), _links, reads_source=True),
     Stage("classifier/link_index", 1, "curate.classifier.links:link_index", "links", ("classifier/links",),
           _link_index),
     Stage("classifier/labels", 2, "curate.classifier.labels:labels", "labels", ("extract", "classifier/link_index"),

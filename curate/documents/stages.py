@@ -48,7 +48,7 @@ def _no_source_is_empty(view: View) -> None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 7, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
+    Stage("extract", 8, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
           reads_source=True),
 )
 """From files to documents."""

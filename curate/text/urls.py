@@ -3,7 +3,7 @@
 The normal form of an http or https URL is `host[:port]path[?query]`:
 
 * the scheme and any user name are dropped; tabs, line breaks and surrounding white space are removed;
-* the host is lower-case, in its IDNA ASCII form where it can be, without a trailing dot and without a leading `www.`;
+* the host is lower-case, in its ASCII form (UTS 46) where it can be, without a trailing dot and without a leading `www.`;
 * a default port (80, 443) is dropped, and any other is kept;
 * percent escapes of letters, digits, `-._~` are decoded; all others are upper-case; other bytes outside printable ASCII
   are escaped as UTF-8 (RFC 3986, sections 2.3 and 6.2.2);
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import idna
 import numba as nb
 import numpy as np
 import polars as pl
@@ -96,10 +97,16 @@ def _canonical_escapes(strings: pl.Series) -> pl.Series:
 
 
 def _ascii_host(host: str) -> str:
-    """IDNA 2003 form of a host; names that have none stay as they are, so that they still equal themselves."""
+    """ASCII form of a host as browsers make it (UTS 46, non-transitional); names that have none stay as they are, so
+    that they still equal themselves."""
+    if host.isascii():
+        return host
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
+        mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+        labels = (label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
+                  for label in mapped.split("."))
+        return ".".join(labels)
+    except (idna.IDNAError, UnicodeError):
         return host
 
 
@@ -116,7 +123,7 @@ def host_of(url: str) -> str | None:
 
 
 def ascii_hosts(hosts: pl.Series) -> pl.Series:
-    """Hosts in their IDNA ASCII form, where they have one. String [n] -> String [n]."""
+    """Hosts in their ASCII form (UTS 46), where they have one. String [n] -> String [n]."""
     foreign = hosts.filter(hosts.str.contains(r"[^\x00-\x7f]")).unique().to_list()
     # Rare, and only by distinct host.
     return hosts.replace({host: _ascii_host(host) for host in foreign}) if foreign else hosts

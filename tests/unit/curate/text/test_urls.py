@@ -15,6 +15,9 @@ SAME = [
     ("https://example.com:443//", "example.com"),
     ("https://example.com:8443/", "example.com:8443"),
     ("https://bücher.de/ä b?", "xn--bcher-kva.de/%C3%A4%20b"),
+    ("https://straße.de/", "xn--strae-oqa.de"),  # as browsers ask for it: another host than strasse.de
+    ("https://a_b.BÜCHER。de/", "a_b.xn--bcher-kva.de"),
+    ("https://☃.net/", "xn--n3h.net"),
     ("http://x.com/%7euser/%2f%e4%C3?a=1&&b", "x.com/~user/%2F%E4%C3?a=1&b"),
     ("http://x.com/100%", "x.com/100%"),
     ("http://x.com/?b=2&a=1", "x.com?b=2&a=1"),
