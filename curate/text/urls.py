@@ -3,8 +3,8 @@
 The normal form of an http or https URL is `host[:port]path[?query]`:
 
 * the scheme and any user name are dropped; tabs, line breaks and surrounding white space are removed;
-* the host is lower-case, in its ASCII form (UTS 46) where it can be, without a trailing dot and without a leading `www.`;
-* a default port (80, 443) is dropped, and any other is kept;
+* the host is lower-case, in its ASCII form (UTS 46) where it can be, without a trailing dot and without a leading
+`www.`; * a default port (80, 443) is dropped, and any other is kept;
 * percent escapes of letters, digits, `-._~` are decoded; all others are upper-case; other bytes outside printable ASCII
   are escaped as UTF-8 (RFC 3986, sections 2.3 and 6.2.2);
 * trailing slashes of the path are dropped; dot segments and the letters' case stay as they are;
