@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.heuristics.kernels.c4 import english_sentences
 from curate.heuristics.kernels.signals import TABLES
-from curate.heuristics.kernels.spacy.contractions import word_hash
-from curate.heuristics.kernels.spacy.english import english_words
+from curate.heuristics.kernels.spacy.english import english_sentences, english_words
 from curate.text.characters import PROPERTIES
+from curate.text.hash_table import word_hash
 from curate.text.words import read_only
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
-from curate.heuristics.kernels.spacy.english import HAS_LETTER, IS_WORD
+from curate.heuristics.kernels.flags import HAS_LETTER, IS_WORD
 from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
 from curate.heuristics.signals import Words
 from curate.text.spacy_classes import TERMINALS

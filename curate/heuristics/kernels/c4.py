@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 
 from curate.edits.kernels.pieces import COPIED, LINE_FEED, add_piece, trim_pieces
-from curate.heuristics.kernels.spacy.english import AFTER_GAP, ENDS_SENTENCE, IS_PUNCTUATION
+from curate.heuristics.kernels.spacy.english import english_sentences
 from curate.heuristics.kernels.survey import SHORT_LINE, spells
 from curate.text.characters import BREAK, DECIMAL, ENGLISH_SHIFT, SPACE, TERMINAL, WORD, properties_of
 from curate.text.unicode import TABLE_SIZE, decode
@@ -156,19 +156,6 @@ def _is_terminal(out, a, b):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def english_sentences(flags, first, n):  # type: ignore[no-untyped-def]
-    """Sentences of words first to n by spaCy's sentencizer: one starts at the first word that follows an end mark."""
-    count, seen = (1 if n > first else 0), False
-    for i in range(first, n):
-        ends = flags[i] & ENDS_SENTENCE != 0
-        if seen and (flags[i] & AFTER_GAP or not (flags[i] & IS_PUNCTUATION or ends)):
-            count, seen = count + 1, ends
-        elif ends:
-            seen = True
-    return count
-
-
-@nb.njit(nogil=True, cache=True)
 def _describe(held, h, properties, counts, units, last):  # type: ignore[no-untyped-def]
     """Count a kept line with something in it as FineWeb's rules see it. last: whether no such line follows.
 
@@ -234,8 +221,6 @@ def uncited(data, offsets, properties):  # type: ignore[no-untyped-def]
             p += length
         places[i + 1] = size
     return out[:size], places, rows[:n]
-
-
 
 
 @nb.njit(nogil=True, cache=True)

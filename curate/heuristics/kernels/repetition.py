@@ -11,41 +11,20 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from curate.text.hash_table import n_slots, stamped_slot
 from curate.text.words import FNV_PRIME, fmix64
 
 MAX_GRAM: Final = 10
 
 
 @nb.njit(nogil=True, cache=True)
-def table_size(n):  # type: ignore[no-untyped-def]
-    """Slots of an open-addressing table for n keys, a power of two."""
-    size = 64
-    while size < 2 * n:
-        size *= 2
-    return size
-
-
-@nb.njit(nogil=True, cache=True)
-def find(keys, stamps, stamp, key, mask):  # type: ignore[no-untyped-def]
-    """(slot of a key, whether it is new) in an open-addressing table whose live slots carry this stamp."""
-    slot = np.int64(key & mask)
-    while stamps[slot] == stamp:
-        if keys[slot] == key:
-            return slot, False
-        slot = (slot + 1) & np.int64(mask)
-    stamps[slot] = stamp
-    keys[slot] = key
-    return slot, True
-
-
-@nb.njit(nogil=True, cache=True)
 def repeats(hashes, lengths, n, table, stamp):  # type: ignore[no-untyped-def]
     """(units, characters) of second and later occurrences among n units. table: (keys, stamps, seen)."""
     keys, stamps, _ = table
-    mask = np.uint64(table_size(n) - 1)
+    mask = np.uint64(n_slots(n) - 1)
     units, chars = 0, 0
     for i in range(n):
-        _, new = find(keys, stamps, stamp, hashes[i], mask)
+        _, new = stamped_slot(keys, stamps, stamp, hashes[i], mask)
         if not new:
             units += 1
             chars += lengths[i]
@@ -56,10 +35,10 @@ def repeats(hashes, lengths, n, table, stamp):  # type: ignore[no-untyped-def]
 def _count(hashes, places, n, table, stamp, slots):  # type: ignore[no-untyped-def]
     """(distinct, most occurrences) of the keys hashes[places[:n]]; their slots and counts are left in the table."""
     keys, stamps, seen = table
-    mask = np.uint64(table_size(n) - 1)
+    mask = np.uint64(n_slots(n) - 1)
     distinct, most = 0, 0
     for j in range(n):
-        slot, new = find(keys, stamps, stamp, hashes[places[j]], mask)
+        slot, new = stamped_slot(keys, stamps, stamp, hashes[places[j]], mask)
         seen[slot] = 1 if new else seen[slot] + 1
         distinct += new
         most = max(most, seen[slot])

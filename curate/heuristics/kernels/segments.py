@@ -13,9 +13,9 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.heuristics.kernels.spacy.english import ALL_CAPS, HAS_LETTER, IS_WORD
-from curate.heuristics.kernels.spacy.english_affixes import look_up
+from curate.heuristics.kernels.flags import ALL_CAPS, HAS_LETTER, IS_WORD
 from curate.text.characters import BREAK, LETTER, LOWER, SPACE, UPPER, WORD, properties_of
+from curate.text.hash_table import look_up
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 

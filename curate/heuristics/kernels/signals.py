@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.heuristics.kernels import c4, refinedweb, segments, survey
-from curate.heuristics.kernels.repetition import gram_measures, repeats, table_size
+from curate.heuristics.kernels.flags import ALL_CAPS, HAS_LETTER, IS_WORD
+from curate.heuristics.kernels.repetition import gram_measures, repeats
 from curate.heuristics.kernels.spacy.contractions import SPECIAL_KEYS, SPECIAL_PIECES
-from curate.heuristics.kernels.spacy.english import ALL_CAPS, HAS_LETTER, IS_WORD, english_words
-from curate.heuristics.kernels.spacy.english_affixes import UNIT_KEYS, UNIT_VALUES, look_up
+from curate.heuristics.kernels.spacy.english import english_words
+from curate.heuristics.kernels.spacy.english_affixes import UNIT_KEYS, UNIT_VALUES
 from curate.heuristics.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP_KEYS
 from curate.heuristics.signals import COLUMN, Group
 from curate.text.characters import PROPERTIES
+from curate.text.hash_table import look_up, n_slots
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import LOWER
 from curate.text.words import read_only, read_only_offsets
@@ -151,7 +153,7 @@ def _gopher_batch(out, data, offsets, languages, english, words, properties):  #
     lines, paragraphs = (np.empty(room, np.uint64), np.empty(room, np.int32)), (np.empty(room, np.uint64), np.empty(
         room, np.int32))
     grams, starts, slots = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
-    size = table_size(room)
+    size = n_slots(room)
     table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
     measures, stamp = np.zeros(11, np.float64), 0
     for d in range(len(offsets) - 1):
@@ -200,7 +202,7 @@ def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words
     counts, units = np.zeros(c4.N_C4, np.int64), (np.empty(room, np.uint64), np.empty(room, np.int32))
     scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
     pieces = np.empty((3, room), np.int64)
-    size = table_size(room)
+    size = n_slots(room)
     table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
     cited = 0
     for d in range(len(offsets) - 1):

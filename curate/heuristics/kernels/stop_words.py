@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from curate.heuristics.kernels.spacy.contractions import hash_table, word_hash
+from curate.text.hash_table import hash_table, word_hash
 
 GOPHER: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
 """English stop words of Gopher (Rae et al. 2021, A1.1)."""

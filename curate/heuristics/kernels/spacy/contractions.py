@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.words import FNV_OFFSET, FNV_PRIME
+from curate.text.hash_table import hash_table, word_hash
 
 _PERSONS: Final = ("i", "you", "he", "she", "it", "we", "they")
 _ASKING: Final = ("who", "what", "when", "where", "why", "how", "there", "that", "this", "these", "those")
@@ -90,30 +90,6 @@ def special_words() -> dict[str, tuple[str, ...]]:
     found |= {f"{letter}.": (f"{letter}.",) for letter in "abcdefghijklmnopqrstuvwxyz"}
     curly = {w.replace("'", "’"): tuple(p.replace("'", "’") for p in pieces) for w, pieces in found.items() if "'" in w}
     return {**curly, **found}
-
-
-def word_hash(word: str) -> np.uint64:
-    """The hash that the kernels give a word: FNV-1a over code points, finished by MurmurHash3's 64-bit finaliser."""
-    h, prime, mask = int(FNV_OFFSET), int(FNV_PRIME), 2**64 - 1
-    for char in word:
-        h = (h ^ ord(char)) * prime & mask
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        h = (h ^ h >> 33) * factor & mask
-    return np.uint64(h ^ h >> 33)
-
-
-def hash_table(entries: dict[np.uint64, int]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-    """(keys uint64, values uint32) for open addressing by the low bits; a value of 0 is an empty slot."""
-    size = 64
-    while size < 4 * len(entries):
-        size *= 2
-    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.uint32)
-    for key, value in entries.items():
-        slot = int(key) & (size - 1)
-        while values[slot]:
-            slot = (slot + 1) & (size - 1)
-        keys[slot], values[slot] = key, value
-    return keys, values
 
 
 def _packed(pieces: tuple[str, ...]) -> int:

@@ -3,6 +3,9 @@
 Text splits at white space. From each run, punctuation comes off both ends, one mark at a time, until what is left is a
 known word (`contractions`), a URL, or splits no more; then it splits at marks between letters. After spaCy 3.8
 (tokenizer.pyx, lang/punctuation.py, lang/char_classes.py).
+
+One difference is left: spaCy also looks for known words across a blank, such as `):` in `.) :D`. It never joins
+them, but then leaves `:D` in two, where here it is one word.
 """
 
 from __future__ import annotations
@@ -12,10 +15,10 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from curate.heuristics.kernels.flags import ALL_CAPS, HAS_LETTER, IS_WORD
 from curate.heuristics.kernels.spacy.contractions import LONGEST_SPECIAL, OUTER_LETTERS
 from curate.heuristics.kernels.spacy.english_affixes import (
     infix_length,
-    look_up,
     prefix_length,
     run_hash,
     suffix_length,
@@ -37,13 +40,11 @@ from curate.text.characters import (
     UPPER,
     properties_of,
 )
+from curate.text.hash_table import look_up
 from curate.text.unicode import decode
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 
-# What is known of a word, as bits.
-IS_WORD: Final = 1  # has a character that is no punctuation
-HAS_LETTER: Final = 2
-ALL_CAPS: Final = 4  # has an upper-case letter and no lower-case one
+# Further bits of what is known of a word, beside those of `flags`.
 ENDS_SENTENCE: Final = 8  # is one sentence-ending mark
 IS_PUNCTUATION: Final = 16  # is punctuation throughout
 AFTER_GAP: Final = 32  # white space other than one space stands before it
@@ -53,6 +54,7 @@ _SIMPLE: Final = np.uint32((PLAIN | DIGIT_09) << ENGLISH_SHIFT)
 _ENDS: Final = np.uint32(ENDS << ENGLISH_SHIFT)
 _BLANK: Final = np.uint32(BLANK << ENGLISH_SHIFT)
 _DOT: Final = 0x2E
+_TAKEN: Final = -1
 
 
 @nb.njit(nogil=True, cache=True)
@@ -171,13 +173,8 @@ def _spelled(codes, kinds, tables, chars, place, i, k):  # type: ignore[no-untyp
     if not OUTER_LETTERS[codes[place] & 127, codes[place + length - 1] & 127]:  # the quickest way to a no
         return np.int64(0)
     value = _special(codes, place, place + length, tables[0], tables[1])
-    if not value or value >> (8 * k):  # of the words that would get more pieces, none falls apart so
+    if not value:
         return np.int64(0)
-    already = True
-    for j in range(k):
-        already &= value >> (8 * j) & 0xFF == chars[i + j]
-    if already:
-        return value
     apart = np.empty(LONGEST_SPECIAL + 1, np.int32)
     unknown = (np.zeros(1, np.uint64), np.zeros(1, np.uint32), tables[2], tables[3])
     n = _split(codes[place:], kinds[place:], length, unknown, np.empty(2 * LONGEST_SPECIAL + 2, np.int32),
@@ -189,19 +186,22 @@ def _spelled(codes, kinds, tables, chars, place, i, k):  # type: ignore[no-untyp
 def _claim(codes, kinds, tables, chars, first, n, claims):  # type: ignore[no-untyped-def]
     """Mark which neighbouring words of a run spell a known one, such as `)` and `:`; the longest are asked first.
 
-    claims: int32; of a run's word i it becomes, at i - first, how many words from i on are to be put together, 1 for
-    itself alone, 0 for one inside such a group. Returns whether there is a group."""
+    claims: int32; of a run's word i it becomes, at i - first, how many words from i on are to be put together, 1 or
+    _TAKEN for itself alone, 0 for one inside such a group. A group that overlaps an earlier one is none, but bars later
+    ones all the same, as in spaCy. Returns whether there is a group."""
     found = False
     claims[: n - first] = 1
     for k in range(min(n - first, LONGEST_SPECIAL), 1, -1):
         place = 0
         for i in range(first, n - k + 1):
-            free = True
-            for j in range(i, i + k):
-                free &= claims[j - first] == 1
-            if free and _spelled(codes, kinds, tables, chars, place, i, k):
-                claims[i - first], found = k, True
-                claims[i - first + 1 : i - first + k] = 0
+            if _spelled(codes, kinds, tables, chars, place, i, k):
+                a, b = i - first, i - first + k
+                if claims[a] == 1 and claims[b - 1] == 1:
+                    claims[a], found = k, True
+                    claims[a + 1 : b] = 0
+                else:
+                    for j in range(a, b):
+                        claims[j] = _TAKEN if claims[j] == 1 else claims[j]
             place += chars[i]
     return found
 
@@ -210,19 +210,18 @@ def _claim(codes, kinds, tables, chars, first, n, claims):  # type: ignore[no-un
 def _rejoin(codes, kinds, tables, claims, words, chars, flags, first, n):  # type: ignore[no-untyped-def]
     """Put neighbouring words of a run together where they spell a known one, or into that one's own pieces.
 
-    first: the run's first word; returns the new number of words, which is not greater."""
+    first: the run's first word; returns the new number of words: `°C.`, of two of which three are made, adds one."""
     if not _claim(codes, kinds, tables, chars, first, n, claims):
         return n
     place, kept = 0, first
-    for i in range(first, n):
-        size, k = chars[i], claims[i - first]
-        if k == 0:
+    old_words, old_chars, old_flags = words[first:n].copy(), chars[first:n].copy(), flags[first:n].copy()
+    for i in range(n - first):
+        if claims[i] == 1 or claims[i] == _TAKEN:
+            words[kept], chars[kept], flags[kept] = old_words[i], old_chars[i], old_flags[i]
+            place, kept = place + old_chars[i], kept + 1
+        if claims[i] < 2:
             continue
-        if k == 1:
-            words[kept], chars[kept], flags[kept] = words[i], chars[i], flags[i]
-            place, kept = place + size, kept + 1
-            continue
-        value = _spelled(codes, kinds, tables, chars, place, i, k)
+        value = _spelled(codes, kinds, tables, old_chars, place, i, claims[i])
         while value:
             kept = _emit(codes, kinds, place, place + (value & 0xFF), words, chars, flags, kept)
             place += value & 0xFF
@@ -297,3 +296,16 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
         line += kind & BREAK != 0 and not (gap and gap_char == 0x0D and c == 0x0A)
         gap, gap_char = gap + 1, c
     return n
+
+
+@nb.njit(nogil=True, cache=True)
+def english_sentences(flags, first, n):  # type: ignore[no-untyped-def]
+    """Sentences of words first to n by spaCy's sentencizer: one starts at the first word that follows an end mark."""
+    count, seen = (1 if n > first else 0), False
+    for i in range(first, n):
+        ends = flags[i] & ENDS_SENTENCE != 0
+        if seen and (flags[i] & AFTER_GAP or not (flags[i] & IS_PUNCTUATION or ends)):
+            count, seen = count + 1, ends
+        elif ends:
+            seen = True
+    return count

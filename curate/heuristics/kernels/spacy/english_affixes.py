@@ -12,7 +12,6 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.heuristics.kernels.spacy.contractions import hash_table, word_hash
 from curate.heuristics.kernels.spacy.url_shapes import has_class
 from curate.text.characters import (
     AFFIX,
@@ -26,6 +25,7 @@ from curate.text.characters import (
     PREFIX,
     QUOTE,
 )
+from curate.text.hash_table import hash_table, look_up, word_hash
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 
 _UNITS: Final = (  # тбكم is spaCy's: two of its lines meet without a space
@@ -37,18 +37,6 @@ _LONGEST_UNIT: Final = max(map(len, _UNITS))
 UNIT_KEYS, UNIT_VALUES = hash_table({word_hash(unit): 1 for unit in _UNITS})
 _DOT, _ELLIPSIS, _APOSTROPHE, _CURLY, _DEGREE = 0x2E, 0x2026, 0x27, 0x2019, 0xB0
 _HYPHEN, _EN_DASH, _EM_DASH, _TILDE, _PLUS = 0x2D, 0x2013, 0x2014, 0x7E, 0x2B
-
-
-@nb.njit(nogil=True, cache=True)
-def look_up(key, keys, values):  # type: ignore[no-untyped-def]
-    """The value of a key in a table of `hash_table`; 0 where it is not there."""
-    mask = np.int64(len(keys) - 1)
-    slot = np.int64(key & np.uint64(mask))
-    while values[slot] != 0:
-        if keys[slot] == key:
-            return np.int64(values[slot])
-        slot = (slot + 1) & mask
-    return np.int64(0)
 
 
 @nb.njit(nogil=True, cache=True)

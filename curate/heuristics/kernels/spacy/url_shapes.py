@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from curate.text.characters import ALPHA, ALPHA_LOWER, DIGIT_09, ENGLISH_SHIFT, LABEL
+from curate.text.characters import ALPHA_LOWER, DIGIT, ENGLISH_SHIFT, LABEL, LETTER
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -87,7 +87,7 @@ def is_url(codes, kinds, a, b):  # type: ignore[no-untyped-def]
         has_dot |= c == 0x2E
         if scheme and c == 0x3A and i + 2 < b and codes[i + 1] == 0x2F and codes[i + 2] == 0x2F:
             start, scheme = (i + 3 if i - a >= 2 else a), False
-        scheme &= has_class(kinds, i, ALPHA | DIGIT_09) or c in (0x2B, 0x2D, 0x2E, 0x5F)
+        scheme &= kinds[i] & (LETTER | DIGIT) != 0 or c in (0x2B, 0x2D, 0x2E, 0x5F)
     if not has_dot:
         return False
     if _is_place(codes, kinds, start, b) or (start != a and _is_place(codes, kinds, a, b)):

@@ -1,0 +1,89 @@
+"""Open addressing, in one place: tables of 64-bit keys that are hashes already, as compiled kernels index them.
+
+A table is an array `keys`, uint64 [a power of two], at most half full, in which 0 is an empty slot; a key's slot is
+found from its low bits by linear probing, and what belongs to it lies in arrays beside, at the same index. Keys must be
+well mixed (finish a hash by `fmix64`) and not 0. The functions are compiled into their callers.
+
+    slot = slot_of(keys, key)           # of the key, or of the empty slot where it belongs
+    if keys[slot] == EMPTY:             # it is new
+        keys[slot], values[slot] = key, value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from curate.text.words import FNV_OFFSET, FNV_PRIME, Hashes
+
+EMPTY: Final = np.uint64(0)
+
+
+@nb.njit(nogil=True, cache=True)
+def n_slots(n, least=64):  # type: ignore[no-untyped-def]
+    """Slots of a table for n keys: a power of two, at least twice n."""
+    size = least
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def slot_of(keys, key):  # type: ignore[no-untyped-def]
+    """The slot of a key, or the empty one where it belongs."""
+    mask = np.uint64(keys.size - 1)
+    slot = key & mask
+    while keys[slot] != EMPTY and keys[slot] != key:
+        slot = (slot + np.uint64(1)) & mask
+    return np.int64(slot)
+
+
+@nb.njit(nogil=True, cache=True)
+def stamped_slot(keys, stamps, stamp, key, mask):  # type: ignore[no-untyped-def]
+    """(slot of a key, whether it is new) in a table that is never cleared: live slots carry this stamp.
+
+    For many small tables in one array, of which each uses the first mask + 1 slots. The key takes its slot."""
+    slot = np.int64(key & mask)
+    while stamps[slot] == stamp:
+        if keys[slot] == key:
+            return slot, False
+        slot = (slot + 1) & np.int64(mask)
+    stamps[slot] = stamp
+    keys[slot] = key
+    return slot, True
+
+
+@nb.njit(nogil=True, cache=True)
+def _fill(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
+    for i in range(new_keys.size):
+        slot = slot_of(keys, new_keys[i])
+        keys[slot], values[slot] = new_keys[i], new_values[i]
+
+
+def hash_table(entries: Mapping[np.uint64, int]) -> tuple[Hashes, npt.NDArray[np.uint32]]:
+    """(keys uint64, values uint32) of a table at most a quarter full, for `look_up`."""
+    size = int(n_slots(2 * len(entries)))
+    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.uint32)
+    _fill(keys, values, np.fromiter(entries, np.uint64, len(entries)),
+          np.fromiter(entries.values(), np.uint32, len(entries)))
+    return keys, values
+
+
+@nb.njit(nogil=True, cache=True)
+def look_up(key, keys, values):  # type: ignore[no-untyped-def]
+    """The value of a key in a table of `hash_table`; 0 where it is not there."""
+    return np.int64(values[slot_of(keys, key)])
+
+
+def word_hash(word: str) -> np.uint64:
+    """The hash that kernels give a word: FNV-1a over code points, finished by MurmurHash3's 64-bit finaliser."""
+    h, prime, mask = int(FNV_OFFSET), int(FNV_PRIME), 2**64 - 1
+    for char in word:
+        h = (h ^ ord(char)) * prime & mask
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = (h ^ h >> 33) * factor & mask
+    return np.uint64(h ^ h >> 33)
