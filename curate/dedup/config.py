@@ -184,8 +184,8 @@ class DedupRecipe(DedupConfig):
     def documents(self) -> DedupConfig:
         """What the steps that compare whole documents depend on: a rule on passages makes none of them again. Where
         earlier runs lie is no part of it: their indexes are inputs."""
-        found = DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})
-        return found.model_copy(update={"keep_index": self.keep_index or bool(self.against)})
+        config = DedupConfig(**{name: getattr(self, name) for name in DedupConfig.model_fields})
+        return config.model_copy(update={"keep_index": self.keep_index or bool(self.against)})
 
     def shuffled(self) -> DedupRecipe:
         """What paragraphs and sentences depend on: neither later rules nor how much must be left."""

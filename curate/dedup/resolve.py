@@ -38,19 +38,19 @@ def resolve_stage(config: DedupConfig, work: Work) -> None:
     from_earlier_run = is_from_earlier_run(column(table, "order")[in_order])
     with _mapped(path) as (values, release):
         sets = Sets(values, starts[:-1][in_order], starts[1:][in_order], n_minima, by_minima, from_earlier_run)
-        found = resolve(keys, nodes, sets, config.similarity_threshold, config.bucket_pivots, release)
+        resolution = resolve(keys, nodes, sets, config.similarity_threshold, config.bucket_pivots, release)
         del sets, values
-    removed = np.flatnonzero(found.survivor >= 0)
-    gone, kept = in_order[removed], in_order[found.survivor[removed]]
-    for name, n in (("documents", len(table)), ("pairs_checked", found.pairs_checked),
-                    ("pairs_accepted", found.pairs_accepted), ("near_duplicates", len(removed)),
-                    ("full_buckets", found.full), ("pairs_left_out", found.pairs_left_out),
-                    ("rounds", found.rounds)):
+    removed = np.flatnonzero(resolution.survivor >= 0)
+    gone, kept = in_order[removed], in_order[resolution.survivor[removed]]
+    for name, n in (("documents", len(table)), ("pairs_checked", resolution.pairs_checked),
+                    ("pairs_accepted", resolution.pairs_accepted), ("near_duplicates", len(removed)),
+                    ("full_buckets", resolution.full), ("pairs_left_out", resolution.pairs_left_out),
+                    ("rounds", resolution.rounds)):
         work.count(name, n)
     narrow = table.select(["part", "row", "doc_id"])
     removals = narrow.take(pa.array(gone)).append_column("survivor_id", table["doc_id"].take(pa.array(kept)))
     removals = removals.append_column("survivor_run", pa.array(run_of(column(table, "order")[kept])))
-    removals = removals.append_column("similarity", pa.array(found.similarity[removed], pa.float32()))
+    removals = removals.append_column("similarity", pa.array(resolution.similarity[removed], pa.float32()))
     write_partitions(work.output("removals"), REMOVALS, removals, routes(column(removals, "part")))
     path = work.output("removals_by_id", name=f"by_id/{work.task.name}.parquet")
     write_partitions(path, REMOVALS, removals, by_id(removals["doc_id"], config.partitions))

@@ -25,7 +25,7 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     Output: `shingles`, by partition of the component: what each document that has a candidate is compared by: its
     sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
     verified by signatures, its minima, and then no text is read. Where there are documents of earlier runs, the minima
-    stand before the shingle hashes, and of those documents alone."""
+    come before the shingle hashes, and of those documents alone."""
     members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
     by_minima = config.verify is Verification.SIGNATURES
     minima = ["minima"] if not work.inputs("index") and (by_minima or work.variables.get("old_documents")) else []

@@ -26,19 +26,19 @@ def edits_array(starts: Int64, ends: Int64, codes: Int64, bounds: Int64,
 
 
 def whole_as_null(edits: pa.Array, texts: Any) -> pa.Array:
-    """Edits, null where the text is null and where one span is the whole of it."""
+    """Edits, null where the text is null and where one span is all of it."""
     sizes = np.diff(string_buffers(texts)[1])
     flat = edits.flatten()
     counts = np.diff(edits.offsets.to_numpy())
     first = edits.offsets.to_numpy()[:-1]
     one = np.flatnonzero(counts == 1)
-    whole = np.zeros(len(edits), bool)
+    untouched = np.zeros(len(edits), bool)
     span = first[one] - edits.offsets[0].as_py()
     starts, ends = flat.field("start").to_numpy()[span], flat.field("end").to_numpy()[span]
     copied = flat.field("replacement").is_null().to_numpy(zero_copy_only=False)[span]
-    whole[one] = (starts == 0) & (ends == sizes[one]) & copied
-    whole |= pc.is_null(texts).to_numpy(zero_copy_only=False)
-    return pc.if_else(pa.array(whole), pa.scalar(None, EDITS), edits)
+    untouched[one] = (starts == 0) & (ends == sizes[one]) & copied
+    untouched |= pc.is_null(texts).to_numpy(zero_copy_only=False)
+    return pc.if_else(pa.array(untouched), pa.scalar(None, EDITS), edits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Anchors: a sparse choice of places in texts such that equal runs of bytes have equal anchors, wherever they stand.
+"""Anchors: a sparse choice of offsets in texts such that equal runs of bytes have equal anchors, wherever they are.
 
 Of the grams (runs of `gram` bytes) that a window of `size` bytes holds, the one of least hash is the window's anchor:
 winnowing (Schleimer, Wilkerson and Aiken 2003), with the least hash kept while it stays in the window, so that text
 that repeats itself has few anchors too. Windows of equal bytes have anchors of equal hash: what must be compared with
-what is known from the hashes alone. About 2 of size - gram + 2 places are anchors.
+what is known from the hashes alone. About 2 of size - gram + 2 offsets are anchors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NONE: Final = -1
 class Anchors(NamedTuple):
     """Anchors of texts, in reading order. hashes: uint64 [m]. texts: whose each is. firsts, lasts: starts of the first
     and of the last window it is the anchor of, in bytes of the text; together they are every window, each once. twice:
-    bool, whether its gram stands twice in one of these windows, so that they may repeat each other."""
+    bool, whether its gram occurs twice in one of these windows, so that they may repeat each other."""
 
     hashes: Hashes
     texts: Int64
@@ -39,7 +39,7 @@ class Anchors(NamedTuple):
 
 @nb.njit(nogil=True, cache=True)
 def _least(ring, mask, first, last):  # type: ignore[no-untyped-def]
-    """Place of the least hash in first..last; of equals the last, which stays in windows longest."""
+    """Index of the least hash in first..last; of equals the last, which stays in windows longest."""
     best = last
     for p in range(last - 1, first - 1, -1):
         if ring[p & mask] < ring[best & mask]:
@@ -55,7 +55,7 @@ def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts, twice):  #
         mask *= 2
     ring = np.zeros(mask, np.uint64)
     mask -= 1
-    found = 0
+    n_found = 0
     for d in range(offsets.size - 1):
         base, n = offsets[d], offsets[d + 1] - offsets[d]
         if n < size:
@@ -65,30 +65,30 @@ def _anchors(data, offsets, size, gram, hashes, texts, firsts, lasts, twice):  #
             rolling = rolling * GRAM_BASE + np.uint64(data[base + i])
             if i >= gram:
                 rolling -= np.uint64(data[base + i - gram]) * power
-            place = i - gram + 1
-            if place < 0:
+            gram_start = i - gram + 1
+            if gram_start < 0:
                 continue
-            ring[place & mask] = fmix64(rolling)
+            ring[gram_start & mask] = fmix64(rolling)
             window = i - size + 1
             if window < 0:
                 continue
-            if anchor >= window and ring[place & mask] >= ring[anchor & mask]:
+            if anchor >= window and ring[gram_start & mask] >= ring[anchor & mask]:
                 # The least hash of equals that is kept is the last one there was: another comes after it or never.
-                if ring[place & mask] == ring[anchor & mask] and found < hashes.size:
-                    twice[found] = True
+                if ring[gram_start & mask] == ring[anchor & mask] and n_found < hashes.size:
+                    twice[n_found] = True
                 continue
-            best = place if anchor >= window else _least(ring, mask, window, place)
+            best = gram_start if anchor >= window else _least(ring, mask, window, gram_start)
             if anchor != _NONE:
-                if found < hashes.size:
-                    texts[found], firsts[found], lasts[found] = d, first, window - 1
-                found += 1
+                if n_found < hashes.size:
+                    texts[n_found], firsts[n_found], lasts[n_found] = d, first, window - 1
+                n_found += 1
             anchor, first = best, window
-            if found < hashes.size:
-                hashes[found], twice[found] = ring[best & mask], False
-        if found < hashes.size:
-            texts[found], firsts[found], lasts[found] = d, first, n - size
-        found += 1
-    return found
+            if n_found < hashes.size:
+                hashes[n_found], twice[n_found] = ring[best & mask], False
+        if n_found < hashes.size:
+            texts[n_found], firsts[n_found], lasts[n_found] = d, first, n - size
+        n_found += 1
+    return n_found
 
 
 def gram_bytes(size: int) -> int:
@@ -107,7 +107,7 @@ def find_anchors(data: Bytes, offsets: Offsets, size: int) -> Anchors:
         hashes = np.empty(room, np.uint64)
         texts, firsts, lasts = (np.empty(room, np.int64) for _ in range(3))
         twice = np.empty(room, np.bool_)
-        found = _anchors(read_only(data), read_only_offsets(offsets), size, gram, hashes, texts, firsts, lasts, twice)
-        if found <= room:
-            return Anchors(hashes[:found], texts[:found], firsts[:found], lasts[:found], twice[:found])
-        room = found
+        n_found = _anchors(read_only(data), read_only_offsets(offsets), size, gram, hashes, texts, firsts, lasts, twice)
+        if n_found <= room:
+            return Anchors(hashes[:n_found], texts[:n_found], firsts[:n_found], lasts[:n_found], twice[:n_found])
+        room = n_found

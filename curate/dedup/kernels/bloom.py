@@ -1,7 +1,7 @@
 """A Bloom filter of n-grams, and the pass of documents through it that DCLM calls `old-both`.
 
 A filter of b bits is b / 64 words. Probe i of an n-gram with hash g is x = g + i * (fmix64(g) | 1) mod 2**64: bit x %
-64 of word (x >> 32) * n_words >> 32. Source: Bloom 1970; Kirsch and Mitzenmacher 2006 for two hashes in the place of
+64 of word (x >> 32) * n_words >> 32. Source: Bloom 1970; Kirsch and Mitzenmacher 2006 for two hashes instead of
 many.
 """
 

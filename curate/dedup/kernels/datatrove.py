@@ -1,7 +1,7 @@
 """The 64-bit MinHash signatures of datatrove 0.10, which FineWeb was deduplicated with, from simplified texts.
 
 A simplified text is words with one space between them, so a shingle of n words is a run of its bytes, and is hashed by
-XXH64 where it stands. Permutation k maps h to (a_k*h + b_k mod 2**64) mod (2**61 - 1): datatrove's product wraps before
+XXH64 where it lies. Permutation k maps h to (a_k*h + b_k mod 2**64) mod (2**61 - 1): datatrove's product wraps before
 the remainder is taken, and so does this one.
 """
 
@@ -37,7 +37,7 @@ _SEPARATORS: Final = (  # datatrove's punctuation and Python's white space; ever
 
 def simplify(texts: pa.Array | pa.ChunkedArray) -> Any:
     """datatrove's `simplify_text` with its defaults, over an Arrow column: lower case, numbers as 0, punctuation and
-    white space as one space, decisions taken off letters.
+    white space as one space, marks taken off letters.
 
     One difference: a capital sigma at a word's end becomes the middle form, not the final one."""
     out = pc.replace_substring_regex(pc.utf8_lower(texts), _DECIMAL, "0")

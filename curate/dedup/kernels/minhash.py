@@ -74,12 +74,12 @@ def _shingle(words, first, last, n, power, out):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _sign(words, places, n, a, b, signatures, n_shingles):  # type: ignore[no-untyped-def]
+def _sign(words, offsets, n, a, b, signatures, n_shingles):  # type: ignore[no-untyped-def]
     power = gram_power(n)
-    shingles = np.empty(_longest(places), np.uint64)
+    shingles = np.empty(_longest(offsets), np.uint64)
     block = np.empty(_BLOCK, np.uint32)
-    for d in range(places.size - 1):
-        m = _shingle(words, places[d], places[d + 1], n, power, shingles)
+    for d in range(offsets.size - 1):
+        m = _shingle(words, offsets[d], offsets[d + 1], n, power, shingles)
         n_shingles[d] = m
         row = signatures[d]
         for start in range(0, m, _BLOCK):
@@ -90,59 +90,59 @@ def _sign(words, places, n, a, b, signatures, n_shingles):  # type: ignore[no-un
 
 
 @nb.njit(nogil=True, cache=True)
-def _longest(places):  # type: ignore[no-untyped-def]
+def _longest(offsets):  # type: ignore[no-untyped-def]
     longest = 1
-    for d in range(places.size - 1):
-        longest = max(longest, places[d + 1] - places[d])
+    for d in range(offsets.size - 1):
+        longest = max(longest, offsets[d + 1] - offsets[d])
     return longest
 
 
-def sign(words: Hashes, places: Offsets, n: int, n_permutations: int, seed: int) -> tuple[Signatures, Signatures]:
+def sign(words: Hashes, offsets: Offsets, n: int, n_permutations: int, seed: int) -> tuple[Signatures, Signatures]:
     """MinHash signatures of texts: (uint32 [n_texts, n_permutations], shingles a text uint32 [n_texts]).
 
-    words, places: as of `hash_words`. n: words a shingle. Shingles are counted with their repetitions. The signature
+    words, offsets: as of `hash_words`. n: words a shingle. Shingles are counted with their repetitions. The signature
     of a text without words is all ones. Source: Broder 1997; datasketch 2 for the permutations."""
     a, b = permutations(n_permutations, seed)
-    signatures = np.full((len(places) - 1, n_permutations), 0xFFFFFFFF, np.uint32)
-    n_shingles = np.zeros(len(places) - 1, np.uint32)
-    _sign(words, places, n, a, b, signatures, n_shingles)
+    signatures = np.full((len(offsets) - 1, n_permutations), 0xFFFFFFFF, np.uint32)
+    n_shingles = np.zeros(len(offsets) - 1, np.uint32)
+    _sign(words, offsets, n, a, b, signatures, n_shingles)
     return signatures, n_shingles
 
 
-def hash_texts(words: Hashes, places: Offsets) -> Hashes:
+def hash_texts(words: Hashes, offsets: Offsets) -> Hashes:
     """128-bit hash of each text's sequence of words, as uint64 [n_texts, 2], upper half first: xxh3-128 of the hashes
     of its words, 8 bytes each, little-endian.
 
     Two texts with one hash have the same words in the same order, so the same shingle set: copies that differ in case,
     punctuation or spacing are exact duplicates here."""
     data = np.ascontiguousarray(words, "<u8").view(np.uint8).data
-    bounds = (8 * places).tolist()
+    bounds = (8 * offsets).tolist()
     digests = b"".join(xxhash.xxh3_128_digest(data[a:b]) for a, b in pairwise(bounds))  # under half a microsecond each
     return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 @nb.njit(nogil=True, cache=True)
-def _shingle_sets(words, places, n, out, ends):  # type: ignore[no-untyped-def]
+def _shingle_sets(words, offsets, n, out, ends):  # type: ignore[no-untyped-def]
     power = gram_power(n)
-    shingles = np.empty(_longest(places), np.uint64)
+    shingles = np.empty(_longest(offsets), np.uint64)
     total = 0
     ends[0] = 0
-    for d in range(places.size - 1):
-        m = _shingle(words, places[d], places[d + 1], n, power, shingles)
-        found = np.sort(shingles[:m])
+    for d in range(offsets.size - 1):
+        m = _shingle(words, offsets[d], offsets[d + 1], n, power, shingles)
+        distinct = np.sort(shingles[:m])
         for j in range(m):
-            if j == 0 or found[j] != found[j - 1]:
-                out[total] = found[j]
+            if j == 0 or distinct[j] != distinct[j - 1]:
+                out[total] = distinct[j]
                 total += 1
         ends[d + 1] = total
     return total
 
 
-def shingle_sets(words: Hashes, places: Offsets, n: int) -> tuple[Hashes, Offsets]:
+def shingle_sets(words: Hashes, offsets: Offsets, n: int) -> tuple[Hashes, Offsets]:
     """The set of 64-bit shingle hashes of each text, ascending: (uint64 [total], offsets int64 [n_texts + 1])."""
-    out = np.empty(len(words) + len(places), np.uint64)
-    ends = np.empty(len(places), np.int64)
-    total = _shingle_sets(words, places, n, out, ends)
+    out = np.empty(len(words) + len(offsets), np.uint64)
+    ends = np.empty(len(offsets), np.int64)
+    total = _shingle_sets(words, offsets, n, out, ends)
     return out[:total], ends
 
 

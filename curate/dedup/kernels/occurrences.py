@@ -21,7 +21,7 @@ def _later(keys, parts, rows, starts, ends, first):  # type: ignore[no-untyped-d
 
 def later_occurrences(keys: Hashes, parts: Hashes, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray,
                       ) -> np.ndarray:
-    """int64 [n]: the place of the first occurrence of a unit's key, -1 where it is that or overlaps one before it.
+    """int64 [n]: the index of the first occurrence of a unit's key, -1 where it is that or overlaps one before it.
 
     Sorted by key, then in the order in which occurrences are met. Of runs of sentences that repeat within themselves,
     those that overlap an occurrence that counted do not count."""

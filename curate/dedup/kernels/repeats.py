@@ -1,4 +1,4 @@
-"""Which runs of bytes repeat, and which of them stand first: windows compared byte by byte."""
+"""Which runs of bytes repeat, and which of them come first: windows compared byte by byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROOM: Final = 1024
 class Runs(NamedTuple):
     """Runs of neighbouring windows of one context that fare alike. contexts: int64 [r], which context. firsts, lasts:
     starts of the run's first and last window within it. owners: the context that holds the windows' first occurrence,
-    or -1 for windows that are first themselves and stand elsewhere again."""
+    or -1 for windows that are first themselves and occur again elsewhere."""
 
     contexts: Int64
     firsts: Int64
@@ -35,13 +35,13 @@ def _equal(data, a, b, size):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _place(data, slots, places, mask, h, at, size, known):  # type: ignore[no-untyped-def]
+def _slot(data, slots, starts, mask, h, at, size, known):  # type: ignore[no-untyped-def]
     """Slot of the window at `at`, or the free one it belongs in. known: where the window before it was found, or -1:
     the window after that one differs from this by one byte at most."""
     slot = h & mask
     while slots[slot] != 0:
         if slots[slot] == h:
-            there = places[slot]
+            there = starts[slot]
             if there == known + 1 and known >= 0:
                 if data[there + size - 1] == data[at + size - 1]:
                     return slot
@@ -66,7 +66,7 @@ def _add(runs, n, context, window, owner):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _grown(slots, places, owners):  # type: ignore[no-untyped-def]
+def _grown(slots, starts, owners):  # type: ignore[no-untyped-def]
     """The same table with twice the room."""
     mask = np.uint64(2 * slots.size - 1)
     wide = np.zeros(2 * slots.size, np.uint64), np.empty(2 * slots.size, np.int64), np.empty(2 * slots.size, np.int64)
@@ -75,14 +75,14 @@ def _grown(slots, places, owners):  # type: ignore[no-untyped-def]
             slot = slots[i] & mask
             while wide[0][slot] != 0:
                 slot = (slot + np.uint64(1)) & mask
-            wide[0][slot], wide[1][slot], wide[2][slot] = slots[i], places[i], owners[i]
+            wide[0][slot], wide[1][slot], wide[2][slot] = slots[i], starts[i], owners[i]
     return wide
 
 
 @nb.njit(nogil=True, cache=True)
 def _group(data, offsets, order, first, last, size, documents, again, table, runs, n):  # type: ignore[no-untyped-def]
     """Windows of the contexts order[first:last], in that order; returns (runs, their number, the table)."""
-    slots, places, owners = table
+    slots, starts, owners = table
     slots[:] = 0
     used, power = 0, gram_power(size)
     for i in range(first, last):
@@ -97,14 +97,14 @@ def _group(data, offsets, order, first, last, size, documents, again, table, run
             if at > begin:
                 rolling -= np.uint64(data[at - 1]) * power
             h = max(fmix64(rolling), np.uint64(1))
-            slot = _place(data, slots, places, np.uint64(slots.size - 1), h, at, size, known)
+            slot = _slot(data, slots, starts, np.uint64(slots.size - 1), h, at, size, known)
             if slots[slot] == 0:
-                slots[slot], places[slot], owners[slot] = h, at, context
+                slots[slot], starts[slot], owners[slot] = h, at, context
                 used, known = used + 1, np.int64(-1)
                 if 2 * used > slots.size:
-                    slots, places, owners = _grown(slots, places, owners)
+                    slots, starts, owners = _grown(slots, starts, owners)
                 continue
-            known = places[slot]
+            known = starts[slot]
             again[known] = True
             owner = owners[slot]
             if n and runs[0, n - 1] == context and documents[runs[3, n - 1]] == documents[owner]:
@@ -116,7 +116,7 @@ def _group(data, offsets, order, first, last, size, documents, again, table, run
         for at in range(begin, offsets[context + 1] - size + 1):
             if again[at]:
                 runs, n = _add(runs, n, context, at - begin, np.int64(_FIRST))
-    return runs, n, (slots, places, owners)
+    return runs, n, (slots, starts, owners)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -135,7 +135,7 @@ def _repeats(data, offsets, order, grams, size, documents):  # type: ignore[no-u
 
 
 def find_repeats(data: Bytes, offsets: Offsets, order: Int64, grams: Hashes, size: int, documents: Int64) -> Runs:
-    """Windows of `size` bytes that stand more than once among the windows of contexts that share a gram.
+    """Windows of `size` bytes that occur more than once among the windows of contexts that share a gram.
 
     data, offsets: contexts, context i being data[offsets[i]:offsets[i + 1]], with no window in two of them. grams:
     uint64, the anchor of each; documents: int64, whose each is. order: int64, contexts by gram and then as they come
@@ -166,7 +166,7 @@ def _merge(rows, starts, ends, data, offsets, out):  # type: ignore[no-untyped-d
 
 
 def merge_cuts(rows: Int64, starts: Int64, ends: Int64, data: Bytes, offsets: Offsets) -> tuple[Int64, ...]:
-    """(text, start, end, first span) of cuts: spans that overlap or touch are one, shrunk to whole characters.
+    """(text, start, end, first span) of removed spans: those that overlap or touch are one, shrunk to whole characters.
 
     rows, starts, ends: int64, byte spans of texts, by text and start. data, offsets: the texts, UTF-8."""
     out = np.empty((4, len(rows)), np.int64)

@@ -38,13 +38,13 @@ _FIRST_ROOM: Final = 1024
 
 
 @functools.cache
-def sentence_marks() -> npt.NDArray[np.uint8]:
+def sentence_kinds() -> npt.NDArray[np.uint8]:
     """uint8 by code point: 1 white space, 2 what ends a sentence, 3 what may close it, 4 what ends it at once."""
-    decisions = np.where(KIND == SPACE, _BLANK, np.where(PROPERTIES & TERMINAL, _ENDS, 0)).astype(np.uint8)
+    kinds = np.where(KIND == SPACE, _BLANK, np.where(PROPERTIES & TERMINAL, _ENDS, 0)).astype(np.uint8)
     closing = [c for c in range(TABLE_SIZE) if unicodedata.category(chr(c)) in ("Pe", "Pf")]
-    decisions[[*closing, 0x22, 0x27]] = _CLOSES
-    decisions[list(_WIDE_STOPS)] = _ENDS_AT_ONCE
-    return decisions
+    kinds[[*closing, 0x22, 0x27]] = _CLOSES
+    kinds[list(_WIDE_STOPS)] = _ENDS_AT_ONCE
+    return kinds
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -54,30 +54,30 @@ def _with_word(h, word):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _split(data, base, end, words, decisions, hashes, spans):  # type: ignore[no-untyped-def]
+def _split(data, base, end, words, kinds, hashes, spans):  # type: ignore[no-untyped-def]
     """Sentences of data[base:end]: fills hashes [n] and spans [2, n] (start, stop); returns n."""
     n, p, start, stop = 0, base, np.int64(-1), np.int64(0)
     h, word, inside, some, ended, wide = FNV_OFFSET, FNV_OFFSET, False, False, False, False
     while p <= end:
-        c, q, v, mark = np.int64(0x0A), p + 1, np.uint32(0), np.uint8(_BLANK)
+        c, q, v, kind = np.int64(0x0A), p + 1, np.uint32(0), np.uint8(_BLANK)
         if p < end:
             c = np.int64(data[p])
             if c >= 0x80:
                 c, q = decode(data, p, end)
             v = words[c] if c < TABLE_SIZE else np.uint32(c) | ALONE
-            mark = decisions[c] if c < TABLE_SIZE else np.uint8(0)
+            kind = kinds[c] if c < TABLE_SIZE else np.uint8(0)
         if inside and (v == 0 or v >= ALONE):
             h, word, inside = _with_word(h, word), FNV_OFFSET, False
-        if (mark == _BLANK and (ended or c == 0x0A)) or (wide and mark < _ENDS):
+        if (kind == _BLANK and (ended or c == 0x0A)) or (wide and kind < _ENDS):
             if some:
                 hashes[n], spans[0, n], spans[1, n] = fmix64(h), start - base, stop - base
                 n += 1
             h, start, some, ended, wide = FNV_OFFSET, np.int64(-1), False, False, False
-        if mark != _BLANK:
+        if kind != _BLANK:
             start = p if start < 0 else start
             stop = q
-            wide = bool(mark == _ENDS_AT_ONCE or (wide and mark >= _ENDS))
-            ended = bool(mark == _ENDS or mark == _ENDS_AT_ONCE or (ended and mark == _CLOSES))  # noqa: SIM109
+            wide = bool(kind == _ENDS_AT_ONCE or (wide and kind >= _ENDS))
+            ended = bool(kind == _ENDS or kind == _ENDS_AT_ONCE or (ended and kind == _CLOSES))  # noqa: SIM109
         if v >= ALONE:
             h, some = _with_word(h, (FNV_OFFSET ^ np.uint64(v)) * FNV_PRIME), True
         elif v != 0:
@@ -87,18 +87,18 @@ def _split(data, base, end, words, decisions, hashes, spans):  # type: ignore[no
 
 
 @nb.njit(nogil=True, cache=True)
-def _sentence_runs(data, offsets, span, words, decisions):  # type: ignore[no-untyped-def]
-    keys, places, size = np.empty(_FIRST_ROOM, np.uint64), np.empty((3, _FIRST_ROOM), np.int64), 0
+def _sentence_runs(data, offsets, span, words, kinds):  # type: ignore[no-untyped-def]
+    keys, runs, size = np.empty(_FIRST_ROOM, np.uint64), np.empty((3, _FIRST_ROOM), np.int64), 0
     hashes, spans = np.empty(_FIRST_ROOM, np.uint64), np.empty((2, _FIRST_ROOM), np.int64)
     bounds, power = np.zeros(offsets.size, np.int64), gram_power(span)
     for d in range(offsets.size - 1):
         base, end = offsets[d], offsets[d + 1]
         if end - base >= hashes.size:  # a sentence has a byte at least
             hashes, spans = np.empty(2 * (end - base), np.uint64), np.empty((2, 2 * (end - base)), np.int64)
-        n = _split(data, base, end, words, decisions, hashes, spans)
+        n = _split(data, base, end, words, kinds, hashes, spans)
         while size + n > keys.size:
             keys = np.append(keys, np.empty(keys.size, np.uint64))
-            places = np.concatenate((places, np.empty((3, places.shape[1]), np.int64)), axis=1)
+            runs = np.concatenate((runs, np.empty((3, runs.shape[1]), np.int64)), axis=1)
         rolling = np.uint64(0)
         for i in range(n):
             rolling = rolling * GRAM_BASE + hashes[i]
@@ -108,15 +108,15 @@ def _sentence_runs(data, offsets, span, words, decisions):  # type: ignore[no-un
             if first < 0:
                 continue
             keys[size] = fmix64(rolling)
-            places[0, size] = spans[0, first] if first else 0
-            places[1, size] = spans[0, i + 1] if i + 1 < n else end - base
-            places[2, size] = spans[1, first - 1] if first else 0
+            runs[0, size] = spans[0, first] if first else 0
+            runs[1, size] = spans[0, i + 1] if i + 1 < n else end - base
+            runs[2, size] = spans[1, first - 1] if first else 0
             size += 1
         bounds[d + 1] = size
-    return keys[:size], places[:, :size], bounds
+    return keys[:size], runs[:, :size], bounds
 
 
 def find_sentence_runs(data: Bytes, offsets: Offsets, span: int) -> Units:
     """Every run of `span` sentences of texts; they overlap. data, offsets: as of `string_buffers`."""
-    keys, places, bounds = _sentence_runs(read_only(data), read_only_offsets(offsets), span, WORD, sentence_marks())
-    return Units(keys.copy(), places[0].copy(), places[1].copy(), places[2].copy(), bounds)
+    keys, runs, bounds = _sentence_runs(read_only(data), read_only_offsets(offsets), span, WORD, sentence_kinds())
+    return Units(keys.copy(), runs[0].copy(), runs[1].copy(), runs[2].copy(), bounds)

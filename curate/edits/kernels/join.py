@@ -12,11 +12,11 @@ from curate.text.strings import string_buffers
 
 @nb.njit(nogil=True, cache=True)
 def _gather(data, starts, ends, out):  # type: ignore[no-untyped-def]
-    place = 0
+    at = 0
     for i in range(starts.size):
         n = ends[i] - starts[i]
-        out[place : place + n] = data[starts[i] : ends[i]]
-        place += n
+        out[at : at + n] = data[starts[i] : ends[i]]
+        at += n
 
 
 def join_spans(texts: pa.Array | pa.ChunkedArray, rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64],
@@ -25,9 +25,9 @@ def join_spans(texts: pa.Array | pa.ChunkedArray, rows: npt.NDArray[np.int64], s
 
     rows, starts, ends: int64 [m], one a span: which text, and UTF-8 byte positions within it (on code point
     boundaries). offsets: int64 [n + 1]. Returns n texts."""
-    data, places = string_buffers(texts)
+    data, text_starts = string_buffers(texts)
     lengths = ends - starts
     total = np.concatenate(([0], np.cumsum(lengths)))
     out = np.empty(int(total[-1]), np.uint8)
-    _gather(data, places[rows] + starts, places[rows] + ends, out)
+    _gather(data, text_starts[rows] + starts, text_starts[rows] + ends, out)
     return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(total[offsets]), pa.py_buffer(out))

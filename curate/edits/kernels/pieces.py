@@ -1,7 +1,7 @@
 """Spans of a text that stay, gathered line by line while a kernel edits it.
 
-A piece is (start, end, code): bytes of the text, copied where code is -1, else replaced by the text that the code
-stands for. Pieces are in order, apart, and joined where they touch.
+A span is (start, end, code): bytes of the text, copied where code is -1, else replaced by the text that the code
+stands for. Spans are in order, apart, and joined where they touch.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ LINE_FEED: Final = 0  # code of the text "\n"
 
 
 @nb.njit(nogil=True, cache=True)
-def add_piece(pieces, n, start, end, code):  # type: ignore[no-untyped-def]
-    """Append a piece, or lengthen the last one; returns the number of pieces. pieces: int64 [3, capacity]."""
+def add_span(spans, n, start, end, code):  # type: ignore[no-untyped-def]
+    """Append a span, or lengthen the last one; returns the number of spans. spans: int64 [3, capacity]."""
     if end <= start:
         return n
-    if n and code == COPIED and pieces[2, n - 1] == COPIED and pieces[1, n - 1] == start:
-        pieces[1, n - 1] = end
+    if n and code == COPIED and spans[2, n - 1] == COPIED and spans[1, n - 1] == start:
+        spans[1, n - 1] = end
         return n
-    pieces[0, n], pieces[1, n], pieces[2, n] = start, end, code
+    spans[0, n], spans[1, n], spans[2, n] = start, end, code
     return n + 1
 
 
@@ -48,25 +48,25 @@ def _blank_after(data, start, end, properties):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def trim_pieces(data, base, properties, pieces, n):  # type: ignore[no-untyped-def]
-    """Strip white space from both ends of what the pieces spell; returns (first piece, number after the last)."""
+def trim_spans(data, base, properties, spans, n):  # type: ignore[no-untyped-def]
+    """Strip white space from both ends of what the spans spell; returns (first span, number after the last)."""
     first = 0
     while n > first:
-        a, b, blank = base + pieces[0, n - 1], base + pieces[1, n - 1], 1
-        while pieces[2, n - 1] == COPIED and b > a and blank:
+        a, b, blank = base + spans[0, n - 1], base + spans[1, n - 1], 1
+        while spans[2, n - 1] == COPIED and b > a and blank:
             blank = _blank_before(data, a, b, properties)
             b -= blank
-        pieces[1, n - 1] = b - base
-        if pieces[2, n - 1] == COPIED and b > a:
+        spans[1, n - 1] = b - base
+        if spans[2, n - 1] == COPIED and b > a:
             break
         n -= 1
     while first < n:
-        a, b, blank = base + pieces[0, first], base + pieces[1, first], 1
-        while pieces[2, first] == COPIED and b > a and blank:
+        a, b, blank = base + spans[0, first], base + spans[1, first], 1
+        while spans[2, first] == COPIED and b > a and blank:
             blank = _blank_after(data, a, b, properties)
             a += blank
-        pieces[0, first] = a - base
-        if pieces[2, first] == COPIED and b > a:
+        spans[0, first] = a - base
+        if spans[2, first] == COPIED and b > a:
             break
         first += 1
     return first, n
@@ -74,10 +74,10 @@ def trim_pieces(data, base, properties, pieces, n):  # type: ignore[no-untyped-d
 
 @nb.njit(nogil=True, cache=True)
 def intersect(starts_a, ends_a, codes_a, offsets_a, starts_b, ends_b, codes_b, offsets_b):  # type: ignore[no-untyped-def]
-    """Pieces of a that lie in pieces of b, document by document: (starts, ends, codes, offsets, b of each).
+    """Spans of a that lie in spans of b, document by document: (starts, ends, codes, offsets, b of each).
 
-    Both lists are in order and apart. A piece with a code is never split: it stays whole where it touches one of the
-    other list, and of two codes that of b stays. The last array says which piece of b each came from."""
+    Both lists are in order and apart. A span with a code is never split: it stays as it is where it touches one of the
+    other list, and of two codes that of b stays. The last array says which span of b each came from."""
     n_docs = len(offsets_a) - 1
     room = len(starts_a) + len(starts_b) + 1
     starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -86,7 +86,7 @@ def intersect(starts_a, ends_a, codes_a, offsets_a, starts_b, ends_b, codes_b, o
     n = 0
     for d in range(n_docs):
         i, j = offsets_a[d], offsets_b[d]
-        last_i, last_j = np.int64(-1), np.int64(-1)  # the coded pieces that are out already
+        last_i, last_j = np.int64(-1), np.int64(-1)  # the coded spans that are out already
         while i < offsets_a[d + 1] and j < offsets_b[d + 1]:
             low, high = max(starts_a[i], starts_b[j]), min(ends_a[i], ends_b[j])
             if low < high:

@@ -12,7 +12,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.edits.kernels.pieces import COPIED, LINE_FEED, add_piece, trim_pieces
+from curate.edits.kernels.pieces import COPIED, LINE_FEED, add_span, trim_spans
 from curate.heuristics.kernels.spacy.english import english_sentences
 from curate.heuristics.kernels.survey import SHORT_LINE, spells
 from curate.text.characters import BREAK, DECIMAL, ENGLISH_SHIFT, SPACE, TERMINAL, WORD, properties_of
@@ -177,17 +177,17 @@ def _describe(held, h, properties, counts, units, last):  # type: ignore[no-unty
 def _record(pieces, n, base, first, last, cuts, n_cuts):  # type: ignore[no-untyped-def]
     p = first
     for i in range(n_cuts):
-        n = add_piece(pieces, n, p - base, cuts[0, i] - base, COPIED)
+        n = add_span(pieces, n, p - base, cuts[0, i] - base, COPIED)
         p = cuts[1, i]
-    return add_piece(pieces, n, p - base, last - base, COPIED)
+    return add_span(pieces, n, p - base, last - base, COPIED)
 
 
 @nb.njit(nogil=True, cache=True)
 def _record_break(data, pieces, n, base, stop, after):  # type: ignore[no-untyped-def]
     """The line feed between two kept lines: the text's own, where its break holds one."""
     if after > stop and data[after - 1] == 0x0A:
-        return add_piece(pieces, n, after - 1 - base, after - base, COPIED)
-    return add_piece(pieces, n, stop - base, after - base, LINE_FEED)
+        return add_span(pieces, n, after - 1 - base, after - base, COPIED)
+    return add_span(pieces, n, stop - base, after - base, LINE_FEED)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -283,4 +283,4 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
             held[:], held_hash, feeds = facts, h, 0
     if feeds >= 0:
         _describe(held, held_hash, properties, counts, units, True)
-    return trim_pieces(data, start, properties, pieces, n)
+    return trim_spans(data, start, properties, pieces, n)

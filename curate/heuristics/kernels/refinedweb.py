@@ -11,7 +11,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from curate.edits.kernels.pieces import COPIED, add_piece, trim_pieces
+from curate.edits.kernels.pieces import COPIED, add_span, trim_spans
 from curate.heuristics.kernels.survey import spells
 from curate.text.characters import DIGIT, LETTER, PUNCTUATION, SPACE, UPPER, properties_of
 from curate.text.unicode import decode
@@ -124,7 +124,7 @@ def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):
         p = _line(data, p, end, properties, line)
         first, last, n_words = line[0], line[1], line[2]
         if n_words == 0:
-            n = add_piece(pieces, n, at - start, p - start, COPIED)
+            n = add_span(pieces, n, at - start, p - start, COPIED)
             continue
         counts[LINES] += 1
         counts[WORDS] += n_words
@@ -139,8 +139,8 @@ def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):
             if b > a:
                 counts[CUT_WORDS] += _words(data, a, b)
                 counts[CUT_LINES] += 1
-                n = add_piece(pieces, n, at - start, a - start, COPIED)
-                n = add_piece(pieces, n, b - start, p - start, COPIED)
+                n = add_span(pieces, n, at - start, a - start, COPIED)
+                n = add_span(pieces, n, b - start, p - start, COPIED)
                 continue
-        n = add_piece(pieces, n, at - start, p - start, COPIED)
-    return trim_pieces(data, start, properties, pieces, n)
+        n = add_span(pieces, n, at - start, p - start, COPIED)
+    return trim_spans(data, start, properties, pieces, n)
