@@ -1,7 +1,8 @@
 """Files behind URLs: which fsspec file system reads them, how S3 is reached, and what its errors are called.
 
-How to reach a store is of the process, not of a path: a recipe's `s3:` sets it, on every worker too. What is not set
-there is left to AWS's own settings (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of a machine). No output depends on it.
+How to reach a store is said by a recipe's `s3:`; a run's `Storage` carries it, on every worker too, and gives it to the
+paths that it hands out. What is not said is left to AWS's own settings (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of a
+machine). No output depends on it.
 """
 
 from __future__ import annotations
@@ -40,22 +41,35 @@ class S3Access:
                 "config_kwargs": patience, "use_listings_cache": False}
 
 
-_access = S3Access()
+class StoreUrl(str):
+    """A URL that knows how its store is reached. It is a string like any other; what is cut out of it is plain text."""
+
+    access: S3Access
+
+    def __new__(cls, url: str, access: S3Access) -> StoreUrl:
+        made = super().__new__(cls, url)
+        made.access = access
+        return made
+
+    def __reduce__(self) -> tuple[type[StoreUrl], tuple[str, S3Access]]:
+        return StoreUrl, (str(self), self.access)
 
 
-def use_s3(access: S3Access) -> None:
-    """Reach s3:// in this way from now on, in this process."""
-    global _access
-    _access = access
+def reached(path: str, access: S3Access) -> str:
+    """A path or URL with how it is reached, where that matters."""
+    return StoreUrl(path, access) if path.startswith(_S3) else path
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """(fsspec file system, path on it) of a URL; raises InputError where its library is not installed."""
+    """(fsspec file system, path on it) of a URL; raises InputError where its library is not installed.
+
+    A `StoreUrl` is reached as it says, any other URL as AWS's own settings say."""
     if not url.startswith(_S3):
         return _named(url, {})
+    access = url.access if isinstance(url, StoreUrl) else S3Access()
     bucket = url.partition("://")[2].partition("/")[0]
-    fs, path = _named(url, _access.options(bucket))
-    fs.retries = _access.attempts  # of bodies that break, which botocore does not see
+    fs, path = _named(url, access.options(bucket))
+    fs.retries = access.attempts  # of bodies that break, which botocore does not see
     return fs, path
 
 

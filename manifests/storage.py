@@ -18,7 +18,7 @@ from typing import IO, Any
 import xxhash
 
 from manifests.errors import InputError
-from manifests.object_stores import filesystem, open_remote, store_errors
+from manifests.object_stores import S3Access, filesystem, open_remote, reached, store_errors
 
 _CHUNK = 1 << 20
 _TMP = ".tmp"
@@ -94,19 +94,20 @@ def replacing(path: str) -> Iterator[str]:
 
 
 class Storage:
-    """The files under one root. All names are relative to it, with forward slashes."""
+    """The files under one root. All names are relative to it, with forward slashes. access: how s3:// is reached."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, access: S3Access | None = None) -> None:
+        self.access = access or S3Access()
         self.root = os.path.abspath(local_path(root)) if is_local(root) else root.rstrip("/")
         self.local = is_local(root)
-        self._fs: Any = None if self.local else filesystem(self.root)[0]
+        self._fs: Any = None if self.local else filesystem(reached(self.root, self.access))[0]
 
-    def __reduce__(self) -> tuple[type[Storage], tuple[str]]:
-        return Storage, (self.root,)
+    def __reduce__(self) -> tuple[type[Storage], tuple[str, S3Access]]:
+        return Storage, (self.root, self.access)
 
     def path(self, name: str) -> str:
-        """The full path or URL of a name; absolute paths and URLs pass through."""
-        return join(self.root, name)
+        """The full path or URL of a name; absolute paths and URLs pass through. It is reached as this storage is."""
+        return reached(join(self.root, name), self.access)
 
     def exists(self, name: str) -> bool:
         if self.local:

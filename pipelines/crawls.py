@@ -20,6 +20,7 @@ from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
 from manifests.graph import InputFile, Source
+from manifests.object_stores import reached
 from pipelines.inputs import InputScanner
 
 SELECTIONS: Final = "_records/selections"
@@ -37,18 +38,19 @@ def scan_crawl(name: str, config: SourceConfig, http: HttpConfig, scanner: Input
         files, selection = _selected(name, crawl, crawl.index, http, scanner, where)
         return Source(name, files, config, selection)
     key = f"list {crawl.place(crawl.list_path)} {crawl.shards}"
-    paths = scanner.remember(key, lambda: archive_paths(crawl, http, where))
+    paths = scanner.remember(key, lambda: archive_paths(crawl, http, scanner.access, where))
     return Source(name, tuple(_file(crawl, path) for path in sorted(paths)), config)
 
 
 def _selected(name: str, crawl: CommonCrawlSource, index: IndexSelection, http: HttpConfig, scanner: InputScanner,
               where: str) -> tuple[tuple[InputFile, ...], str]:
     names = scanner.remember(f"index {crawl.place(crawl.crawl)} {index.files} {index.parts}",
-                             lambda: index_paths(crawl, index, http, where))
+                             lambda: index_paths(crawl, index, http, scanner.access, where))
     fingerprints = [_fingerprint(path, http, scanner) for path in names]
     key = xxhash.xxh3_128_hexdigest(json.dumps([index.model_dump(mode="json"), fingerprints]).encode())
     selection = f"{SELECTIONS}/{name}-{key}.parquet"
-    records = scanner.remember_table(selection, lambda: select_records(index, names, http))
+    paths = [reached(path, scanner.access) for path in names]
+    records = scanner.remember_table(selection, lambda: select_records(index, paths, http))
     files = tuple(_file(crawl, archive, rows) for archive, rows in archives_of(records))
     if not files:
         raise RecipeError("no page of the index is taken by every filter", where=f"{where}.index",

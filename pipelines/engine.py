@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 from curate.caches import cache_folder, kernel_cache_folder
 from manifests.errors import CurateError, StageError
 from manifests.graph import resolve
-from manifests.object_stores import S3Access, use_s3
+from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tasks import StageTask, execute
@@ -78,9 +78,8 @@ def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
     import pyarrow as pa
 
     pa.set_cpu_count(1)
-    use_s3(access)
     try:
-        return execute(Storage(root), job.task, resolve(job.function))
+        return execute(Storage(root, access), job.task, resolve(job.function))
     except CurateError:
         raise
     except MemoryError as error:

@@ -21,7 +21,7 @@ from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import InputError, RecipeError
 from manifests.graph import InputFile
-from manifests.object_stores import filesystem, store_errors
+from manifests.object_stores import S3Access, filesystem, reached, store_errors
 from manifests.storage import Storage, digest_file, is_local, local_path
 from manifests.tables import read_table, write_table
 
@@ -49,7 +49,7 @@ class InputScanner:
         below the folder that all files share."""
         found: dict[str, InputFile] = {}
         for pattern in patterns:
-            matches = _expand(pattern)
+            matches = _expand(reached(pattern, self.access))
             if not matches:
                 raise RecipeError(f"no file matches {pattern!r}", where=field,
                                   hint="paths start at the working directory; --set NAME=VALUE sets a variable")
@@ -64,6 +64,11 @@ class InputScanner:
             raise RecipeError(f"two files share the name {name!r} below their patterns", where=field,
                               hint="name them by one pattern with a common root, or make two sources")
         return tuple(sorted(files, key=lambda f: (f.relative, f.path)))
+
+    @property
+    def access(self) -> S3Access:
+        """How s3:// is reached."""
+        return self._storage.access
 
     def own_file(self, name: str) -> InputFile | None:
         """A file of the run itself that is an input too, if it is there."""
@@ -101,7 +106,7 @@ class InputScanner:
             return n_bytes, xxhash.xxh3_128_hexdigest(json.dumps([n_bytes, version]).encode())
         if not is_local(path):
             with store_errors(path):
-                info = filesystem(path)[0].info(path)
+                info = filesystem(reached(path, self.access))[0].info(path)
             identity = [info.get("size"), info.get("ETag") or info.get("etag") or info.get("LastModified")]
             return int(info.get("size") or -1), xxhash.xxh3_128_hexdigest(json.dumps(identity, default=str).encode())
         state = os.stat(local_path(path))

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from manifests.errors import CurateError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
-from manifests.object_stores import use_s3
 from manifests.records import RECORDS_FOLDER, Damage, TaskRecord, record_name
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
 from manifests.removals import FOLDER as REMOVALS_FOLDER
@@ -82,8 +81,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
     folder is in use, or holds a run of another recipe or format."""
     settings = settings or Settings()
-    use_s3(recipe.s3.access())
-    storage = Storage(out)
+    storage = Storage(out, recipe.s3.access())
     stages = [s for s in _until(settings.until) if not settings.only or _is_among(s, settings.only)]
     check_owner(storage, recipe, settings.fresh)
     if storage.exists(PENDING):
@@ -149,8 +147,7 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None,
     """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be done.
 
     Raises as `run` does before any work."""
-    use_s3(recipe.s3.access())
-    storage = Storage(out)
+    storage = Storage(out, recipe.s3.access())
     check_owner(storage, recipe, fresh)
     progress = scan(recipe, InputScanner(storage, recipe.http))
     plans: list[tuple[Stage, StagePlan | None]] = []
@@ -234,7 +231,7 @@ class _Run:
         return self._result
 
     def _engine(self) -> AbstractContextManager[Engine]:
-        s, access = self._settings, self._progress.recipe.s3.access()
+        s, access = self._settings, self._storage.access
         if s.engine == "inline":
             return InlineEngine(self._storage.root, access, s.tracebacks)
         return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory)

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from manifests.errors import InputError, RecipeError
+from manifests.object_stores import S3Access, reached
 from manifests.storage import is_local, local_path
 
 BASE_URL: Final = "https://data.commoncrawl.org/"
@@ -134,21 +135,22 @@ class CommonCrawlSource(BaseModel):
         return f"{base.rstrip('/')}/{path}"
 
 
-def archive_paths(source: CommonCrawlSource, http: HttpConfig, where: str) -> list[str]:
+def archive_paths(source: CommonCrawlSource, http: HttpConfig, access: S3Access, where: str) -> list[str]:
     """Paths of the archives that a source names, relative to its base URL, in the order of the crawl's list.
 
     where: the recipe's field, for errors. Raises InputError where the list cannot be had, RecipeError where the crawl
     has no archive of such a number."""
-    listed = _read_list(source.place(source.list_path), http)
+    listed = _read_list(reached(source.place(source.list_path), access), http)
     return _choose(listed, source.shards or "all", f"{where}.shards", source.list_path)
 
 
-def index_paths(source: CommonCrawlSource, index: IndexSelection, http: HttpConfig, where: str) -> list[str]:
+def index_paths(source: CommonCrawlSource, index: IndexSelection, http: HttpConfig, access: S3Access,
+                where: str) -> list[str]:
     """Full paths of the index files of a selection, in its order. Raises as `archive_paths`."""
     if index.parts is None:
         return [os.path.abspath(local_path(f)) if is_local(f) else f for f in index.files]
     name = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
-    listed = [p for p in _read_list(source.place(name), http) if _INDEX_SUBSET in p]
+    listed = [p for p in _read_list(reached(source.place(name), access), http) if _INDEX_SUBSET in p]
     return [source.place(p) for p in _choose(listed, index.parts, f"{where}.index.parts", name)]
 
 

@@ -181,15 +181,13 @@ def trace(
 @recipe_app.command("check")
 def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
     """Say whether a recipe is well-formed and its files are there; writes nothing."""
-    from manifests.object_stores import use_s3
     from manifests.storage import Storage
     from pipelines.inputs import InputScanner
     from pipelines.loading import load_recipe
     from pipelines.running import scan
 
     loaded = load_recipe(recipe, settings)
-    use_s3(loaded.s3.access())
-    progress = scan(loaded, InputScanner(Storage("."), loaded.http))
+    progress = scan(loaded, InputScanner(Storage(".", loaded.s3.access()), loaded.http))
     files = [f for s in progress.sources for f in s.files]
     print(f"{recipe}: well-formed; {len(progress.sources)} sources with {len(files)} files, "
           f"{sum(f.n_bytes for f in files if f.n_bytes > 0) / 1e6:,.1f} MB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import InputError, RecipeError
-from manifests.object_stores import S3Access, use_s3
+from manifests.object_stores import S3Access
 from manifests.storage import Storage, open_read
 from pipelines.loading import validate
 from pipelines.recipe import Recipe
@@ -49,7 +50,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield
-    use_s3(S3Access())
     s3fs.S3FileSystem.clear_instance_cache()
 
 
@@ -150,8 +150,8 @@ def notes(tmp_path: Path, endpoint: str) -> tuple[str, str]:
     return str(tmp_path / "notes.jsonl"), "s3://corpora/in/*.jsonl"
 
 
-def same_as_local(out: str, local: Path, differing: frozenset[str] = frozenset()) -> None:
-    remote, here = Storage(out), Storage(str(local))
+def same_as_local(out: str, endpoint: str, local: Path, differing: frozenset[str] = frozenset()) -> None:
+    remote, here = Storage(out, S3Access(endpoint_url=endpoint)), Storage(str(local))
     names = [n for n in here.list("") if "_records/" not in n]
     assert [n for n in remote.list("") if "_records/" not in n] == names
     assert {n for n in names if remote.read_bytes(n) != here.read_bytes(n)} == differing
@@ -163,7 +163,7 @@ def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(endpoint: str, notes: tu
     assert run(small(on_disk, endpoint), out, Settings(engine="inline")).n_done > 20
     assert run(small(on_disk, endpoint), out, Settings(engine="inline")).n_done == 0
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
-    same_as_local(out, tmp_path / "run")
+    same_as_local(out, endpoint, tmp_path / "run")
 
 
 @pytest.mark.ray
@@ -172,7 +172,8 @@ def test_ray_workers_reach_the_bucket_as_the_recipe_says(endpoint: str, notes: t
     run(small(in_bucket, endpoint), "s3://corpora/ray/run", Settings(workers=2))
     run(small(on_disk, endpoint), str(tmp_path / "run"), Settings(engine="inline"))
     # These name the recipe, which names its sources by other addresses; a store's fingerprint is no file's digest.
-    same_as_local("s3://corpora/ray/run", tmp_path / "run", frozenset({"recipe.lock.yaml", "packed/manifest.parquet"}))
+    same_as_local("s3://corpora/ray/run", endpoint, tmp_path / "run",
+                  frozenset({"recipe.lock.yaml", "packed/manifest.parquet"}))
 
 
 def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], tmp_path: Path) -> None:
@@ -182,6 +183,10 @@ def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], 
     assert str(caught.value.where).startswith("s3://nobody-has-this/run/")
     with pytest.raises(RecipeError, match="no file matches"):
         run(small("s3://corpora/none/*.jsonl", endpoint), str(tmp_path / "run"), Settings(engine="inline"))
-    use_s3(S3Access(endpoint_url="http://127.0.0.1:1", attempts=2))
-    with pytest.raises(InputError, match="cannot be reached"):
-        open_read("s3://corpora/in/notes.jsonl")
+    nowhere = Storage("s3://corpora", S3Access(endpoint_url="http://127.0.0.1:1", attempts=2))
+    here = Storage("s3://corpora", S3Access(endpoint_url=endpoint))
+    for storage in (nowhere, pickle.loads(pickle.dumps(nowhere))):
+        with pytest.raises(InputError, match="cannot be reached"):
+            open_read(storage.path("in/notes.jsonl"))
+        with open_read(here.path("in/notes.jsonl")) as stream:  # two stores in one process, each reached in its way
+            assert stream.read(1) == b"{"

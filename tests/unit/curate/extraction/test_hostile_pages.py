@@ -17,12 +17,13 @@ MAX_PEAK_BYTES = 1_500_000_000
 
 EXTRACT = """
 import json, sys
-from pipelines.cli.extract import _Job, _extract_file
-from curate.documents.config import ExtractConfig
 from manifests.tasks import peak_memory_bytes
-config = ExtractConfig(identify_language=False, signals=False)
-report = _extract_file(_Job(sys.argv[1], sys.argv[2], "part-0", "in", "s", ("id", "text"), config))
-print(json.dumps([report.counters, str(report.error), peak_memory_bytes()]))
+from pipelines.verbs import files_source, verb_run
+with verb_run("extract", sys.argv[2], [sys.argv[1]], {"sources": {"pages": files_source([sys.argv[1]], kind="auto")}},
+              ["extract"]) as done:
+    done.publish(sys.argv[2], "extract", "documents")
+    done.publish(sys.argv[2] + "/exclusions", "extract", "exclusions")
+print(json.dumps([done.view.counters("extract"), [str(e) for e in done.failures], peak_memory_bytes()]))
 """
 
 
@@ -58,12 +59,12 @@ def test_hostile_pages_cost_themselves_and_a_bounded_memory(tmp_path: Path) -> N
     (tmp_path / "in").write_bytes(data)
     done = subprocess.run([sys.executable, "-c", EXTRACT, str(tmp_path / "in"), str(tmp_path / "out")],
                           capture_output=True, text=True, check=True, timeout=100)
-    counters, error, peak_bytes = json.loads(done.stdout.splitlines()[-1])
-    assert error == "None"
+    counters, failures, peak_bytes = json.loads(done.stdout.splitlines()[-1])
+    assert failures == []
     assert counters["documents"] == len(kept)
-    excluded = pq.read_table(tmp_path / "out/exclusions/part-0.parquet").to_pylist()
+    excluded = pq.read_table(tmp_path / "out/exclusions/part-in.parquet").to_pylist()
     assert {e["url"].rpartition("/")[2]: e["reason"] for e in excluded} == {n: r for n, (_, _, r) in hostile.items()}
-    documents = pq.read_table(tmp_path / "out/part-0.parquet").to_pylist()
+    documents = pq.read_table(tmp_path / "out/part-in.parquet").to_pylist()
     assert [d["url"].rpartition("/")[2] for d in documents] == list(kept)
     assert all("The harbour was qu" in d["text"] and "\0" not in d["text"] for d in documents)
     assert peak_bytes < MAX_PEAK_BYTES
