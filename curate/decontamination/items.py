@@ -30,10 +30,18 @@ class Account(Protocol):
 
 
 def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple[str, str]]:
-    """(item id, text) of each line of an evaluation set; lines that are no JSON object are reported and skipped.
+    """The items of an evaluation set, a line each.
 
-    Raises InputError if the file cannot be read, or if no line has any of the benchmark's fields: contamination that
-    is not looked for must not pass unnoticed."""
+    Args:
+        benchmark: The fields that are text, and the one that names an item.
+        path: JSON Lines, plain, gzip or zstd; local path or URL.
+        work: Where lines that are no JSON object, which are skipped, are reported.
+    Yields:
+        (item id, text).
+    Raises:
+        InputError: The file cannot be read, or no line has any of the fields: contamination that is not looked for
+            must not pass unnoticed.
+    """
     n_texts = n_lines = 0
     for number, line in enumerate(_lines(path)):
         if not line.strip():

@@ -46,7 +46,12 @@ class GramIndex:
 
 
 def build_index(texts: pa.Array | pa.ChunkedArray | Iterable[str], ngram: int = 13) -> GramIndex:
-    """Index every n-gram of evaluation texts; those of fewer than n words contribute nothing."""
+    """Index every n-gram of evaluation texts.
+
+    Args:
+        texts: Strings, or string or large_string [n]; those of fewer than n words contribute nothing.
+        ngram: Words of an n-gram, as `find` counts them.
+    """
     strings = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
     return index_of(scan(*string_buffers(strings), ngram, None, -1)[0], ngram)
 
@@ -58,9 +63,17 @@ def index_of(grams: Hashes, ngram: int) -> GramIndex:
 
 
 def find(texts: pa.Array | pa.ChunkedArray, index: GramIndex, window: int = 200) -> pa.Table:
-    """Every occurrence of an indexed n-gram in texts: HITS, by row and offset. texts: string or large_string.
+    """Every occurrence of an indexed n-gram in texts.
 
-    A word is a whitespace token, lower-cased, without punctuation (Brown et al. 2020, appendix C)."""
+    A word is a whitespace token, lower-cased, without punctuation (Brown et al. 2020, appendix C).
+
+    Args:
+        texts: string or large_string [n].
+        index: As of `build_index`.
+        window: Characters on either side that are cut along with an occurrence.
+    Returns:
+        HITS, by row and offset.
+    """
     grams, rows, offsets, n_chars = scan(*string_buffers(texts), index.ngram, index.table, window)
     columns = {"row": rows, "gram": grams}
     columns |= {name: np.ascontiguousarray(offsets[:, i]) for i, name in enumerate(_OFFSETS)}

@@ -23,10 +23,19 @@ def collision_probability(similarity: float, n_bands: int, n_rows: int) -> float
 @cache
 def best_bands(threshold: float, n_permutations: int, false_positive_weight: float,
                false_negative_weight: float) -> tuple[int, int]:
-    """(bands, rows) of least weighted error, as datasketch's `MinHashLSH(threshold, num_perm, weights)` chooses.
+    """The bands of least weighted error, as datasketch's `MinHashLSH(threshold, num_perm, weights)` chooses them.
 
     The error is w_fp * integral of P(s) over [0, t] + w_fn * integral of 1 - P(s) over [t, 1], by Gauss-Legendre
-    quadrature; the first of equals, by bands then rows, wins."""
+    quadrature.
+
+    Args:
+        threshold: Jaccard similarity from which texts should meet.
+        n_permutations: Values of a signature, of which the bands use as many as fit.
+        false_positive_weight: Of useless candidates.
+        false_negative_weight: Of missed pairs.
+    Returns:
+        (bands, rows of a band); of equals the first, by bands, then rows.
+    """
     below = _HALF * threshold * (_NODES + 1)
     above = threshold + _HALF * (1 - threshold) * (_NODES + 1)
     best, least = (1, 1), float("inf")

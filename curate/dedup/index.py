@@ -69,9 +69,14 @@ def _kept(config: DedupConfig, path: str, keep: Any, documents: pa.Table) -> Ite
 
 
 def index_folder(root: str, where: str) -> str:
-    """The folder of the index that a run, or a folder of decisions, keeps. where: what errors call it.
+    """The folder of the index that later runs can be deduplicated against.
 
-    Raises RecipeError where there is none, or it is incomplete."""
+    Args:
+        root: A run, or a folder of decisions of `curate dedup --keep-index`.
+        where: What errors call it.
+    Raises:
+        RecipeError: It keeps none, or an incomplete one.
+    """
     storage = Storage(root)
     manifest = f"{FOLDER}/{MANIFEST}"
     if storage.exists(manifest) and len(read_table(storage.path(manifest), ["path"])):
@@ -83,9 +88,17 @@ def index_folder(root: str, where: str) -> str:
 
 
 def check_index(path: str, config: DedupConfig, where: str) -> None:
-    """Raise RecipeError naming the field unless an index file's signatures can be compared with this configuration's.
+    """Check that an index can be compared with what a configuration makes.
 
-    Bands are made anew from signatures, so their number and the threshold may differ."""
+    Bands are made anew from signatures, so their number and the threshold may differ.
+
+    Args:
+        path: A file of the index.
+        config: Of the run that is to be deduplicated against it.
+        where: What errors call the index.
+    Raises:
+        RecipeError: The signatures were made in another way; it names the field.
+    """
     with open_table(path) as file:
         data = (file.schema_arrow.metadata or {}).get(_MADE_WITH)
     made_with = json.loads(data) if data else {}

@@ -39,10 +39,15 @@ def units(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> tuple[Hashe
 
 
 def minhash(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> Minima:
-    """MinHash signatures of texts, [n, n_permutations]: uint32 in datasketch's `affine32` over our 32-bit shingle
-    hashes, uint64 in datatrove's scheme.
+    """MinHash signatures of texts, for use with any index; `signatures` gives what the pipeline's steps exchange.
 
-    For use on its own, with any index; `signatures` gives what the pipeline's steps exchange."""
+    Args:
+        texts: string or large_string [n]; a null is an empty text.
+        config: The scheme, the shingles, the number of permutations and their seed.
+    Returns:
+        [n, n_permutations]: uint32 in datasketch's `affine32` over our 32-bit shingle hashes, uint64 in datatrove's
+        scheme. Of a text without words all ones.
+    """
     return _sign(texts, config)[0]
 
 
@@ -56,11 +61,16 @@ def _sign(texts: pa.Array | pa.ChunkedArray, config: DedupConfig,
 
 
 def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Table:
-    """What near-duplicate search needs of texts: one row each of hash_a, hash_b, n_words, n_shingles and bands.
+    """What deduplication needs of texts, a row each.
 
-    hash_a, hash_b: uint64, equal for texts with the same words in the same order. n_words, n_shingles: uint32.
-    bands: uint64 keys; two texts that have a shingle are candidates if they share one. minima: uint64, the whole
-    signature, where candidates are verified by it or an index is kept. texts: string or large_string."""
+    Args:
+        texts: string or large_string [n].
+        config: How signatures and bands are made.
+    Returns:
+        hash_a, hash_b: uint64, equal for texts with the same words in the same order. n_words, n_shingles: uint32.
+        bands: uint64 keys; two texts that have a shingle are candidates if they share one. minima: uint64, all of the
+        signature, where candidates are verified by it or an index is kept.
+    """
     words = hash_words(*string_buffers(texts))
     minima, n_shingles = _sign(texts, config, words)
     hashes = hash_texts(*words)

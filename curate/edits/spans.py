@@ -54,7 +54,12 @@ class FlatEdits:
 
     @staticmethod
     def of(edits: pa.Array | pa.ChunkedArray, sizes: Int64) -> FlatEdits:
-        """From EDITS [n]; a null stands for all of the text, whose bytes are sizes int64 [n]."""
+        """Edits as flat arrays.
+
+        Args:
+            edits: EDITS [n]; a null is for all of the text.
+            sizes: UTF-8 bytes of each text, int64 [n].
+        """
         edits = one_array(edits)
         counts = np.where(edits.is_null().to_numpy(zero_copy_only=False), 1,
                           pc.fill_null(pc.list_value_length(edits), 1).to_numpy(zero_copy_only=False)).astype(np.int64)

@@ -87,8 +87,16 @@ def union(rows: Int64, starts: Int64, ends: Int64) -> tuple[Int64, Int64]:
 
 
 def what_is_left(rows: Int64, starts: Int64, ends: Int64, sizes: Int64) -> FlatEdits:
-    """The spans that stay of texts when others are removed: bytes starts:ends of texts `rows`, which may overlap, in
-    any order. sizes: UTF-8 bytes of each text, int64 [n]."""
+    """The spans that stay of texts when others are removed.
+
+    Args:
+        rows: The text that each removed span is of, int64 [m], in any order.
+        starts: Where each begins, in bytes of its text; they may overlap.
+        ends: Where each ends.
+        sizes: UTF-8 bytes of each text, int64 [n].
+    Returns:
+        Copied spans, by text and offset, apart.
+    """
     run, run_ends = union(rows, starts, ends)
     first = np.full(len(run_ends), np.iinfo(np.int64).max)
     np.minimum.at(first, run, starts)

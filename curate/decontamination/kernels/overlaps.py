@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numba as nb
 import numpy as np
 
+from curate.text.hash_table import n_slots, slot_of
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.words import (
@@ -30,10 +31,10 @@ N_OFFSETS: Final = 6
 def gram_table(grams: Hashes) -> tuple[Hashes, Hashes]:
     """(slots, bits) of a set of distinct n-gram hashes, none of them 0.
 
-    slots: open addressing, uint64 [power of two], at most half full; 0 is empty. bits: one bit for each possible value
+    slots: as of `curate.text.hash_table`. bits: one bit for each possible value
     of a hash's upper bits, 8 or more a gram: it answers nearly all look-ups, and being 1/16 of the slots it stays in
     the processor's cache where those do not."""
-    slots = np.zeros(1 << max(4, int(2 * len(grams)).bit_length()), np.uint64)
+    slots = np.zeros(int(n_slots(len(grams) + 1)), np.uint64)
     bits = np.zeros(max(1, len(slots) // 16), np.uint64)
     _fill(slots, bits, grams)
     return slots, bits
@@ -48,33 +49,21 @@ def _bit(bits, gram):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _fill(table, bits, grams):  # type: ignore[no-untyped-def]
-    mask = np.uint64(table.size - 1)
     for gram in grams:
         word, bit = _bit(bits, gram)
         bits[word] |= bit
-        slot = gram & mask
-        while table[slot] != 0 and table[slot] != gram:
-            slot = (slot + np.uint64(1)) & mask
-        table[slot] = gram
+        table[slot_of(table, gram)] = gram
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _contains(table, bits, gram):  # type: ignore[no-untyped-def]
     word, bit = _bit(bits, gram)
-    if not bits[word] & bit:
-        return False
-    mask = np.uint64(table.size - 1)
-    slot = gram & mask
-    while table[slot] != 0:
-        if table[slot] == gram:
-            return True
-        slot = (slot + np.uint64(1)) & mask
-    return False
+    return bits[word] & bit != 0 and table[slot_of(table, gram)] == gram
 
 
 @nb.njit(nogil=True, cache=True)
 def _back(data, p, start, n):  # type: ignore[no-untyped-def]
-    """Place n characters before p, or start."""
+    """Offset n characters before p, or start."""
     while n > 0 and p > start:
         p -= 1
         while (data[p] & 0xC0) == 0x80:
@@ -85,7 +74,7 @@ def _back(data, p, start, n):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
-    """Place n characters after p, or end."""
+    """Offset n characters after p, or end."""
     while n > 0 and p < end:
         p += 1
         while p < end and (data[p] & 0xC0) == 0x80:
