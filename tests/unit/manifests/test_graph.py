@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from curate.selection.clean import clean
 from manifests.errors import StageError
 from manifests.graph import (
     InputFile,
@@ -24,7 +23,7 @@ from manifests.graph import (
     source_ref,
 )
 from manifests.records import Identity, OutputFile, TaskRecord
-from manifests.tasks import InputRef
+from manifests.tasks import InputRef, Work
 from tests.paths import ROOT
 
 A, B = InputFile("/data/a.gz", "a.gz", 3, "da"), InputFile("/data/b.gz", "b.gz", 4, "db")
@@ -37,6 +36,10 @@ class Known(View):
         super().__init__(5, "ab" * 32, {"dedup": SimpleNamespace(ngram=5)}, [Source("crawl", (A, B))], files)
         for stage, tasks in records.items():
             self._records[stage] = {r.identity.task: r for r in tasks}
+
+
+def do_nothing(config: object, work: Work) -> None:
+    """A function of a stage."""
 
 
 def record(stage: str, task: str, counters: Mapping[str, int] | None = None, **roles: str) -> TaskRecord:
@@ -75,7 +78,7 @@ def test_stages_that_share_a_folder_know_their_records() -> None:
 
 
 def test_a_function_is_found_by_its_import_path() -> None:
-    assert resolve("curate.selection.clean:clean") is clean
+    assert resolve(f"{__name__}:do_nothing") is do_nothing
     for missing in ("manifests.nowhere:f", "manifests.tasks:nothing", "manifests.tasks"):
         with pytest.raises(StageError, match="workers need the package") as caught:
             resolve(missing)
