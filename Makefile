@@ -38,6 +38,10 @@ lint: $(READY) ## Style, types and layers
 test: $(READY) lint ## The tests that CI runs, file by file over up to four processes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
+.PHONY: coverage
+coverage: $(READY) ## The lines that those tests reach, against the floor in pyproject.toml; compiled kernels are left out
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(PYTEST_ARGS)
+
 .PHONY: test-ray
 test-ray: $(READY) ## Tests that start Ray: clusters, jobs, killed workers
 	$(BIN)/python -m pytest -m ray $(PYTEST_ARGS)
@@ -182,6 +186,10 @@ docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
 
+.PHONY: build
+build: $(READY) ## The wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 .PHONY: clean
 clean: ## Remove runs and caches of tools, not the environment
-	rm -rf runs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf runs build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
