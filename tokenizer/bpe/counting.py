@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from manifests.tables import PARTITION, partition_schema, read_partition, read_row_groups
 from manifests.tasks import Work
-from tokenizer.bpe.patterns import Pattern
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.sampling import document_bins, read_cutoffs
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.bpe.words import WORDS, WordTable
+from tokenizer.encoding.patterns import Pattern
 from tokenizer.encoding.pieces import byte_alphabet
 
 _CHECK_BYTES: Final = 1 << 16

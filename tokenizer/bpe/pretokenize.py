@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Regex, pre_tokenizers
 
-from tokenizer.bpe.character_classes import LETTER, LOWER, NEWLINE, NUMBER, OTHER, SPACE, UPPER, character_classes
-from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.character_classes import LETTER, LOWER, NEWLINE, NUMBER, OTHER, SPACE, UPPER, character_classes
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 
 _NUMBER: Final = {Pattern.GPT2: 0, Pattern.CL100K: 1, Pattern.O200K: 2, Pattern.LLAMA: 3}
 _BLOCK: Final = 1 << 15  # pieces cut at a time: 512 KiB of places, so they stay in the cache

@@ -6,8 +6,8 @@ import base64
 import json
 
 from manifests.errors import InputError
-from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
 from tokenizer.encoding.encode import Encoder
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 
 
 def tiktoken_ranks(data: bytes, where: str) -> bytes:
@@ -15,7 +15,7 @@ def tiktoken_ranks(data: bytes, where: str) -> bytes:
 
     tiktoken merges the pair whose joined bytes have the lowest rank, so ids must follow the merges' order: those of
     tokenizers trained here do, and GPT-2's. Raises InputError where they do not, or where the file is no byte-level
-    BPE. The pattern and special tokens are not in a ranks file: see tokenizer.pretokenize.EXPRESSIONS."""
+    BPE. The pattern and special tokens are not in a ranks file: see tokenizer.encoding.patterns.EXPRESSIONS."""
     encoder = Encoder(data, where)
     model = json.loads(data)["model"]
     if model.get("type") != "BPE":

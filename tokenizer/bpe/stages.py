@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from manifests.graph import Stage, Task, View, file_ref, part_of, source_ref
-from manifests.tasks import InputRef
-
-
-def corpus_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
-    """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row; of what was
-    extracted, where no stage of the run cleans."""
-    stage = "clean" if view.tasks("clean") else "extract"
-    for output in view.outputs(stage, "documents"):
-        part = part_of(output.path, stage)
-        source = part.split("/")[0]
-        if output.n_rows and view.section("mixture").sources().get(source):
-            yield part, source, file_ref(output)
+from manifests.graph import Stage, Task, View, source_ref
+from tokenizer.encoding.stages import corpus_parts
 
 
 def _sample(view: View) -> Iterator[Task]:
@@ -55,10 +44,6 @@ def _tokenizer(view: View) -> Iterator[Task]:
     else:
         yield Task("tokenizer", {"words": view.every("tokenizer/words", "words"),
                                   "cutoffs": view.output("tokenizer/cutoffs", "cutoffs", "cutoffs")})
-
-
-def tokenizer_file(view: View) -> dict[str, InputRef]:
-    return {"tokenizer": view.output("tokenizer", "tokenizer", "tokenizer")}
 
 
 STAGES: tuple[Stage, ...] = (

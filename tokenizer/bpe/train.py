@@ -20,12 +20,12 @@ from manifests.errors import StageError
 from manifests.tables import read_table
 from manifests.tasks import Work
 from tokenizer.bpe.merges import Training, train
-from tokenizer.bpe.patterns import Pattern
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.bpe.words import WORDS
 from tokenizer.encoding.encode import END_OF_TEXT, Encoder
 from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
+from tokenizer.encoding.patterns import Pattern
 from tokenizer.encoding.pieces import byte_alphabet
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tokenizer.bpe.patterns import Pattern
 from tokenizer.bpe.pretokenize import cut
+from tokenizer.encoding.hashes import hash_bytes
+from tokenizer.encoding.patterns import Pattern
 
 WORDS: Final = pa.schema([
     pa.field("word", pa.large_binary(), nullable=False, metadata={"comment": "UTF-8 bytes of a pre-token"}),
@@ -95,7 +96,7 @@ def _count(data, starts, ends, counts, done, slots, kept, rows, n):  # type: ign
     mask = np.int64(len(slots) - 1)
     for i in range(done, len(starts)):
         start, length = starts[i], ends[i] - starts[i]
-        hashed = _hash(data, start, length)
+        hashed = hash_bytes(data, start, length)
         slot = hashed & mask
         while True:
             entry = slots[slot]
@@ -129,22 +130,6 @@ def _same(data, start, length, kept, rows, entry):  # type: ignore[no-untyped-de
 
 
 @nb.njit(nogil=True, cache=True)
-def _hash(data, start, length):  # type: ignore[no-untyped-def]
-    """63 bits and a sign: splitmix64's finaliser, which loses nothing, of up to seven bytes and their number; of longer
-    words it is preceded by FNV-1a's steps."""
-    x = np.uint64(length)
-    if length <= 7:
-        for k in range(length):
-            x = (x << np.uint64(8)) | np.uint64(data[start + k])
-    else:
-        for k in range(length):
-            x = (x ^ np.uint64(data[start + k])) * np.uint64(0x100000001B3)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64(x ^ (x >> np.uint64(31)))
-
-
-@nb.njit(nogil=True, cache=True)
 def _place(rows, n, slots):  # type: ignore[no-untyped-def]
     """Give the first n words slots in an empty table."""
     mask = np.int64(len(slots) - 1)
@@ -153,19 +138,3 @@ def _place(rows, n, slots):  # type: ignore[no-untyped-def]
         while slots[slot]:
             slot = (slot + 1) & mask
         slots[slot] = i
-
-
-def text_hashes(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """uint64 [n]: a hash of each text's bytes, the same everywhere. texts: large_string without nulls."""
-    _, places, buffer = texts.buffers()
-    offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    hashes: npt.NDArray[np.uint64] = _hash_all(np.frombuffer(buffer or b"", np.uint8), offsets).astype(np.uint64)
-    return hashes
-
-
-@nb.njit(nogil=True, cache=True)
-def _hash_all(data, offsets):  # type: ignore[no-untyped-def]
-    hashes = np.empty(len(offsets) - 1, np.int64)
-    for i in range(len(hashes)):
-        hashes[i] = _hash(data, offsets[i], offsets[i + 1] - offsets[i])
-    return hashes

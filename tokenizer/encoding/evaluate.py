@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenizer.bpe.words import text_hashes
 from tokenizer.encoding.agreement import EQUAL, EncodeConfig, differing, sampled_rows
 from tokenizer.encoding.encode import Encoder, Ids, Offsets
+from tokenizer.encoding.hashes import text_hashes
 
 _BYTE_NAME: Final = re.compile(r"<0x[0-9A-F]{2}>")
 _EXAMPLES: Final = 10

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from manifests.errors import InputError
 from manifests.storage import is_local, open_read
-from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 from tokenizer.encoding.pieces import byte_alphabet
 
 _PAIRS: Final = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))  # OpenAI's names, Hugging Face's

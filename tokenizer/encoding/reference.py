@@ -16,7 +16,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from manifests.errors import InputError
-from tokenizer.bpe.patterns import EXPRESSIONS
+from tokenizer.encoding.patterns import EXPRESSIONS
 
 BATCH_BYTES: Final = 1 << 20
 _CUT_BYTES: Final = 1 << 18  # where a long document may be cut, the next place after so many bytes is taken

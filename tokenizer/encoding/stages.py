@@ -5,10 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from manifests.graph import Stage, Task, View
-from tokenizer.bpe.stages import corpus_parts, tokenizer_file
+from manifests.graph import Stage, Task, View, file_ref, part_of
+from manifests.tasks import InputRef
 
 _log = logging.getLogger(__name__)
+
+
+def corpus_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
+    """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row; of what was
+    extracted, where no stage of the run cleans."""
+    stage = "clean" if view.tasks("clean") else "extract"
+    for output in view.outputs(stage, "documents"):
+        part = part_of(output.path, stage)
+        source = part.split("/")[0]
+        if output.n_rows and view.section("mixture").sources().get(source):
+            yield part, source, file_ref(output)
+
+
+def tokenizer_file(view: View) -> dict[str, InputRef]:
+    """The run's tokenizer as an input, by the name under which stages read it."""
+    return {"tokenizer": view.output("tokenizer", "tokenizer", "tokenizer")}
 
 
 def _check(view: View) -> Iterator[Task]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import InputError
-from tokenizer.bpe.character_classes import UNASSIGNED, character_classes
+from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
 
 _BLOCK: Final = 1 << 22  # bytes that are searched at a time
 

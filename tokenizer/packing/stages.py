@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from manifests.graph import Stage, Task, View
 from manifests.tasks import InputRef
-from tokenizer.bpe.stages import tokenizer_file
+from tokenizer.encoding.stages import tokenizer_file
 from tokenizer.mixture.stages import token_parts
 
 

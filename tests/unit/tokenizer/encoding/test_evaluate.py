@@ -21,10 +21,10 @@ from pipelines.cli.main import app
 from tests.unit.tokenizer.bpe.test_train import text_of
 from tests.unit.tokenizer.encoding.test_formats import trained, write_ranks
 from tests.unit.tokenizer.small_run import byte_tokenizer
-from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
 from tokenizer.encoding.agreement import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 from tokenizer.encoding.evaluate import evaluate, measure_texts
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 
 OWN = document_id("crawl", "part", 7).hex()
 TEXTS = ["", *(text_of(i) for i in range(40)), "<|endoftext|>", "Grüße 中文 😀"]

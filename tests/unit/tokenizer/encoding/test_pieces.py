@@ -15,8 +15,8 @@ import pytest
 
 from tests.paths import ROOT
 from tests.unit.tokenizer.encoding.test_formats import trained
-from tokenizer.bpe.patterns import Pattern
 from tokenizer.encoding.encode import Encoder
+from tokenizer.encoding.patterns import Pattern
 
 MEGABYTE = 1_000_000
 DOCUMENTS: dict[str, Callable[[int], str]] = {

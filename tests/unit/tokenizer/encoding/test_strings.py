@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from manifests.errors import InputError
-from tokenizer.bpe.character_classes import UNASSIGNED, character_classes
-from tokenizer.bpe.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
 from tokenizer.encoding.encode import Encoder
 from tokenizer.encoding.formats import _tokenizer_json
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 from tokenizer.encoding.pieces import byte_alphabet
 from tokenizer.encoding.strings import as_strings, rows_with_unassigned
 

@@ -3,7 +3,7 @@
 The table is a file and not made from `unicodedata`, whose Unicode is older; a test asks `tokenizers` for every code
 point.
 
-    python -m tokenizer.character_classes > tokenizer/bpe/character_classes.tsv
+    python -m tokenizer.encoding.character_classes > tokenizer/encoding/character_classes.tsv
 
 writes it anew for another version of `tokenizers`.
 """
