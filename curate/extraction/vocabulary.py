@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html.entities import html5
+from importlib.resources import files
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from curate.extraction.compiled import kernel
 
@@ -38,29 +40,8 @@ GROUPS: Final = ("nav", "header", "footer", "aside", "article", "main", "form", 
                  "paragraph", "preformatted", "quotation", "terms", "figure", "address", "cell", "label", "row",
                  "heading_1", "centre")
 
-CLASS_WORDS: Final[Mapping[str, str]] = {
-    "content": "content article articlebody articletext body bodytext copy entry entrycontent hentry maincontent main "
-               "post postbody prose story storybody text paragraph permalink blogpost news detail description",
-    "title": "title headline heading subject subtitle hed",
-    "navigation": "nav navbar navigation menu submenu menubar breadcrumb breadcrumbs crumb tabs tab pager pagination "
-                  "paging skip toc dropdown sitemap pagenav index",
-    "header": "header masthead logo top branding hd head site",
-    "footer": "footer foot bottom copyright legal disclaimer ft colophon",
-    "sidebar": "sidebar side aside rail left right column col secondary sub sidecol",
-    "comment": "comment comments commentlist disqus respond reply replies discussion feedback trackback trackbacks "
-               "forum guestbook",
-    "advert": "ad ads advert advertisement adv sponsor sponsored sponsors promo promotion banner dfp adsense offer "
-              "shop store product price",
-    "share": "share sharing social facebook twitter tweet follow like email print bookmark addthis sharethis digg "
-             "toolbar tools tool subscribe newsletter rss signup button buttons icon",
-    "related": "related recommended popular trending more also recent archive archives latest similar teaser links "
-               "link blogroll widget module box list items featured",
-    "meta": "meta byline author date time timestamp published tag tags category categories posted info postmeta "
-            "credit dateline kicker source keywords",
-    "form": "form login search register signin input user account modal popup overlay cookie cookies consent dialog",
-    "media": "image img photo photos gallery video caption figure slideshow player thumb thumbnail picture media",
-    "hidden": "hidden hide sr screen offscreen invisible visuallyhidden noprint collapse",
-}
+_WORDS: Final = yaml.safe_load(files("curate.extraction").joinpath("vocabulary.yaml").read_text(encoding="ascii"))
+CLASS_WORDS: Final[Mapping[str, str]] = _WORDS["class_words"]
 CLASSES: Final = tuple(CLASS_WORDS)
 CLASS_SHIFT: Final = 32
 """The bit of a mask where the classes begin; the groups are below."""
@@ -68,13 +49,8 @@ HIDDEN: Final = 1 << (CLASS_SHIFT + CLASSES.index("hidden"))
 MIN_AFFIX: Final = 4
 """Letters of the shortest class word that counts at the beginning or end of a longer one (`leftnavigation`)."""
 
-BOILERPLATE: Final = (
-    "copyright reserved privacy policy cookie cookies login log sign subscribe share tweet comment comments reply "
-    "permalink trackback posted related terms conditions follow print email newsletter advertisement sponsored "
-    "powered rss contact home search archive archives click next previous register sitemap menu faq help feedback "
-    "facebook twitter blog tags filed categories views")
-FUNCTION_WORDS: Final = ("the of and to a in is that for it was on with as be at by this have from or had not are but "
-                         "which you we they he she his her their")
+BOILERPLATE: Final[str] = _WORDS["boilerplate"]
+FUNCTION_WORDS: Final[str] = _WORDS["function_words"]
 
 # name: (break, kinds it is, kinds it closes, kinds that closing stops at, group)
 _BLOCKS: Final[Mapping[str, tuple[int, int, int, int, str | None]]] = {
@@ -100,15 +76,8 @@ _OWN_GROUP: Final = {"nav": "nav", "header": "header", "footer": "footer", "asid
                      "main": "main", "form": "form", "blockquote": "quotation", "figure": "figure",
                      "figcaption": "figure", "address": "address", "label": "label", "h1": "heading_1",
                      "center": "centre"}
-_VOID: Final = ("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen",
-                "link", "meta", "param", "source", "track", "wbr")
-_RAW: Final = ("script", "style", "iframe", "noembed", "noframes", "title", "textarea", "xmp")
-_SKIPPED: Final = ("script", "style", "iframe", "noembed", "noframes", "title", "textarea", "noscript", "template",
-                   "select", "option", "button", "object", "applet", "audio", "video", "canvas", "svg", "datalist",
-                   "annotation", "annotation-xml", "map", "rp")
-_NO_P: Final = ("td", "th", "tr", "tbody", "thead", "tfoot", "caption", "br", "body", "html", "optgroup", "frameset",
-                "marquee")
-_INLINE: Final = ("a", "b", "strong", "label", "span", "font", "math", "img", "col", "i", "em")
+_VOID, _RAW, _SKIPPED, _NO_P, _INLINE = (
+    _WORDS[name].split() for name in ("void", "raw", "skipped", "not_in_paragraphs", "inline"))
 NAMES: Final = ("", *dict.fromkeys((*_BLOCKS, *_VOID, *_RAW, *_SKIPPED, *_INLINE)))
 TAG: Final[Mapping[str, int]] = {name: i for i, name in enumerate(NAMES)}
 """The number of a known element; 0 is any other."""

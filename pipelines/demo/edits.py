@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 
 from pipelines.demo.chance import Chance
+from pipelines.demo.material import material
 from pipelines.demo.prose import Article, jaccard
 
+_FRESH, = material("words")["edits"].values()
+
 _TOKEN = re.compile(r"\b[a-z]{4,}\b")
-_FRESH = ("amber", "copper", "harbour", "meadow", "velvet", "granite", "willow", "saffron", "lantern", "thistle",
-          "marble", "orchard", "pebble", "juniper", "canyon", "feather", "timber", "cobalt", "ribbon", "beacon")
 
 
 def near_duplicate(chance: Chance, article: Article, target: float) -> tuple[Article, float]:

@@ -9,28 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.demo.chance import Chance
+from pipelines.demo.material import material
+
+_NAMES, _TOWNS, _JOBS, _GOODS, _FORMS = material("words")["questions"].values()
 
 NGRAM = 13
-
-_NAMES = (
-    "Tamsin", "Osric", "Delphine", "Barnaby", "Ingrid", "Caspian", "Merla", "Fenwick", "Rosalba", "Thaddeus",
-    "Ottilie", "Jasper", "Wilhelmina", "Percival", "Isolde", "Gideon", "Marcelline", "Ambrose", "Lavender",
-    "Horatio", "Cordula", "Leopold", "Philippa", "Rafferty", "Seraphine", "Montague", "Beatrix", "Cuthbert",
-    "Evangeline", "Lysander", "Drusilla", "Quentin", "Araminta", "Solomon", "Tabitha", "Zebedee", "Hermia",
-    "Valentin", "Griselda", "Ignatius")
-_TOWNS = ("Pennyford", "Larkmere", "Dunhollow", "Saltwick", "Brindlecombe", "Oakhampstead", "Mirefield", "Cobblestow")
-_JOBS = ("baker", "weaver", "gardener", "beekeeper", "potter", "ferryman", "clockmaker", "librarian")
-_GOODS = ("lanterns", "plums", "ribbons", "candles", "walnuts", "baskets", "teapots", "whistles")
-_FORMS = (
-    ("{name} the {job} carries {a} {goods} to market, and {name} sells {b} of them before noon and {c} after; how many "
-     "{goods} does {name} the {job} of {town} bring home again?", "left"),
-    ("On the road to {town}, {name} passes {a} {goods} in a cart, and {name} then counts {b} more by a gate and {c} by "
-     "the mill: how many {goods} has {name} seen in {town} altogether?", "sum"),
-    ("A {job} called {name} fills {b} shelves with {a} {goods} on each, yet {name} breaks {c} of them on the way to "
-     "{town}; how many whole {goods} can {name} the {job} still offer?", "product"),
-    ("If {name} wakes {a} minutes before the bell of {town}, and {name} the {job} needs {b} minutes to dress and {c} "
-     "to eat, how many minutes does {name} have left before the bell rings?", "left"),
-)
 
 
 @dataclass(frozen=True)

@@ -4,27 +4,11 @@ boilerplate. All are written here, from word lists."""
 from __future__ import annotations
 
 from pipelines.demo.chance import Chance
+from pipelines.demo.material import material
+
+_KEYWORDS, _PRODUCTS, _ADJECTIVES, _SHOP, _BOILERPLATE = material("words")["spam"].values()
 
 KINDS = ("keywords", "shop", "links", "boilerplate")
-
-_KEYWORDS = ("cheap", "best", "online", "discount", "free", "bonus", "casino", "loans", "pills", "watches", "replica",
-             "insurance", "credit", "weight", "loss", "miracle", "offer", "deal", "coupon", "hot", "new", "top", "win",
-             "fast", "easy", "money", "home", "work", "click", "buy", "now", "sale", "outlet", "luxury", "brand")
-_PRODUCTS = ("garden chair", "phone case", "running shoe", "desk lamp", "kitchen scale", "yoga mat", "travel mug",
-             "rain jacket", "bike pump", "wall clock", "pillow cover", "tool box", "water bottle", "dog leash")
-_ADJECTIVES = ("premium", "deluxe", "classic", "ultra", "smart", "compact", "modern", "vintage", "super", "eco")
-_SHOP = ("Order the {adjective} {product} today and save {n} percent on your purchase!",
-         "Our {product} comes in {n} colours and ships free to your door.",
-         "Customers who bought this {product} also loved the {adjective} {other}.",
-         "Only {n} left in stock, so add this {adjective} {product} to your basket now!",
-         "Rated {m} out of 5 stars by {n} happy buyers of the {product}.",
-         "Upgrade to the {adjective} {product} and get a {other} for half the price!!!",
-         "Item number {n}00{m}: {adjective} {product}, sold and shipped by a trusted partner.",
-         "Free returns within {n} days on every {adjective} {product} and {other}.")
-_BOILERPLATE = ("You need to sign in to view this page.", "Forgot your password? Request a new one.",
-                "This site uses cookies to make your visit better.", "All rights reserved by the owners of this site.",
-                "Please enable scripts in your browser and try again.", "Subscribe to our newsletter for more offers.",
-                "The page you asked for is being updated.", "Share this page with your friends.")
 
 
 def spam_page(chance: Chance, number: int) -> tuple[str, str, tuple[str, ...]]:
