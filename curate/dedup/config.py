@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from curate.dedup.passages.passage_config import BloomConfig, ParagraphsConfig, SentencesConfig
-from curate.dedup.substrings.substring_config import SubstringConfig
+from curate.dedup.passage_config import BloomConfig, ParagraphsConfig, SentencesConfig
+from curate.dedup.substring_config import SubstringConfig
 
 
 class DedupReason(StrEnum):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
 from curate.dedup.layout import column, gather_part, part_key, routes
-from curate.dedup.passages.passage_config import BloomConfig, RemovalRule
+from curate.dedup.passage_config import BloomConfig, RemovalRule
 from curate.dedup.passages.passages import survivors_of
 from curate.dedup.passages.removed_spans import ROUTED_SPANS
 from curate.edits.spans import FlatEdits

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.layout import check_aligned, column, gather_part, index_by_row
+from curate.dedup.passage_config import BloomConfig, PassageReason, RemovalRule
 from curate.dedup.passages.bloom import SEEN
-from curate.dedup.passages.passage_config import BloomConfig, PassageReason, RemovalRule
 from curate.dedup.passages.removed_spans import ROUTED_BOILERPLATE, ROUTED_SPANS
 from curate.edits.spans import FlatEdits
 from curate.edits.texts import union, what_is_left

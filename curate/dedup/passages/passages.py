@@ -15,7 +15,7 @@ from curate.dedup.kernels.paragraphs import Units, find_paragraphs
 from curate.dedup.kernels.sentences import find_sentence_runs
 from curate.dedup.layout import check_aligned, part_key
 from curate.dedup.order import order_of
-from curate.dedup.passages.passage_config import ParagraphForm, ParagraphsConfig
+from curate.dedup.passage_config import ParagraphForm, ParagraphsConfig
 from curate.edits.texts import EditedTexts
 from curate.text.strings import string_buffers
 from manifests.hashing import Int64, UInt64

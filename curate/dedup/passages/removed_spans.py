@@ -10,7 +10,7 @@ import pyarrow as pa
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.occurrences import later_occurrences
 from curate.dedup.layout import column, gather, id_order, repeated, routes
-from curate.dedup.passages.passage_config import RemovalRule
+from curate.dedup.passage_config import RemovalRule
 from curate.dedup.passages.passages import PASSAGES, ROLES
 from manifests.hashing import Int64
 from manifests.tables import write_partitions

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from curate.dedup.kernels.repeats import merge_cuts
 from curate.dedup.layout import column, gather_part, index_by_row
-from curate.dedup.substrings.substring_config import Occurrences, SubstringConfig, SubstringReason
+from curate.dedup.substring_config import Occurrences, SubstringConfig, SubstringReason
 from curate.dedup.substrings.substrings import RUNS, kept_texts
 from curate.text.strings import string_buffers
 from manifests.hashing import Int64

@@ -21,7 +21,7 @@ import pyarrow as pa
 from curate.dedup.kernels.anchors import find_anchors
 from curate.dedup.kernels.repeats import find_repeats
 from curate.dedup.layout import check_aligned, column, gather, gather_part, id_order, part_key, routes
-from curate.dedup.substrings.substring_config import SubstringConfig
+from curate.dedup.substring_config import SubstringConfig
 from curate.edits.kernels.join import join_spans
 from curate.edits.texts import EditedTexts
 from curate.text.strings import Bytes, Offsets, string_buffers

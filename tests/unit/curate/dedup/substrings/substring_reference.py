@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from curate.dedup.substrings.substring_config import SubstringConfig
+from curate.dedup.substring_config import SubstringConfig
 from manifests.hashing import document_id
 from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_MARKS
 from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph

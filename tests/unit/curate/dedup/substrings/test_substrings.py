@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from curate.dedup.substrings.substring_config import Occurrences, SubstringConfig
+from curate.dedup.substring_config import Occurrences, SubstringConfig
 from pipelines.cli.main import app
 from tests.unit.curate.dedup.substrings.substring_reference import Page, cuts, left, order, run_search
 
