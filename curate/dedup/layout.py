@@ -123,12 +123,6 @@ def encode_keys(parts: UInt64, part: UInt64, row: Int64) -> UInt64:
     return (np.searchsorted(parts, part).astype(np.uint64) << np.uint64(_ROW_BITS)) | row.astype(np.uint64)
 
 
-def decode_keys(parts: UInt64, keys: UInt64) -> tuple[UInt64, Int64]:
-    """(part, row) of `encode_keys`."""
-    row = (keys & np.uint64((1 << _ROW_BITS) - 1)).astype(np.int64)
-    return parts[(keys >> np.uint64(_ROW_BITS)).astype(np.int64)], row
-
-
 def routes(part: UInt64) -> npt.NDArray[np.int32]:
     """Partition of each document in routed tables."""
     return (part % np.uint64(ROUTES)).astype(np.int32)

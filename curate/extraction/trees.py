@@ -73,7 +73,7 @@ def trees_of(model: dict[str, Any]) -> Trees:
     """The ensemble of a model file. Raises InputError where its format or its features are not this version's."""
     if model["format"] != FORMAT or tuple(model["features"]) != FEATURES:
         raise InputError("was trained on other features than this version computes", where=MODEL_FILE,
-                         hint="rebuild it: python -m curate.extraction.train")
+                         hint="rebuild it: python -m scripts.extraction_model.train")
     t = model["trees"]
     n_inner, n_leaves = len(t["feature"]), len(t["value"])
     inner = np.array([t["left"], t["right"]], np.int32).T.reshape(-1, 2)

@@ -10,12 +10,12 @@ import pytest
 
 from curate.extraction.choice import page_bound
 from curate.extraction.features import FEATURES, N_FEATURES, block_features
-from curate.extraction.gold import block_labels, site_of
 from curate.extraction.scan import scan
 from curate.extraction.score import agreement, mean_agreement, words_of
 from curate.extraction.trees import load_trees, tree_scores, trees_of
 from curate.extraction.vocabulary import load_vocabulary
 from manifests.errors import InputError
+from scripts.extraction_model.gold import block_labels, site_of
 
 MODEL = json.loads(files("curate.extraction").joinpath("model.json").read_text())
 
@@ -93,7 +93,7 @@ def test_a_model_of_other_features_is_refused() -> None:
 
 def test_a_converted_model_scores_as_lightgbm_does() -> None:
     lightgbm = pytest.importorskip("lightgbm", reason="needs the extra train")
-    from curate.extraction.train import PARAMETERS, model_of
+    from scripts.extraction_model.train import PARAMETERS, model_of
 
     rows = np.sin(np.arange(2000 * N_FEATURES, dtype=np.float32)).reshape(2000, N_FEATURES)
     labels = (rows[:, 3] + rows[:, 40] > 0.2).astype(np.float64)

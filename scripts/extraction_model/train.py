@@ -1,4 +1,4 @@
-"""Rebuild the extractor's model: `python -m curate.extraction.train GOLD.parquet OUT`.
+"""Rebuild the extractor's model: `python -m scripts.extraction_model.train GOLD.parquet OUT`.
 
 Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM, and OUT/metrics.json: agreement
 with the gold text out of fold. Folds are whole sites, and the bound of a fold's pages is chosen on the other folds, so
@@ -22,10 +22,10 @@ import xxhash
 
 from curate.extraction.choice import page_bound
 from curate.extraction.features import F_WORDS, FEATURES
-from curate.extraction.gold import GoldPage, read_gold
 from curate.extraction.score import Agreement, agreement, mean_agreement
 from curate.extraction.transliterate import DISGUISES
 from curate.extraction.trees import FORMAT, MODEL_FILE
+from scripts.extraction_model.gold import GoldPage, read_gold
 
 N_FOLDS: Final = 5
 N_TREES: Final = 250
@@ -138,7 +138,7 @@ def _down(value: float) -> float:
 
 def main() -> None:
     """Train and write both files."""
-    parser = argparse.ArgumentParser(prog="python -m curate.extraction.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.extraction_model.train", description=__doc__)
     parser.add_argument("gold", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()

@@ -1,0 +1,1 @@
+"""Scripts that make the files which the packages and the tests ship."""
