@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +101,8 @@ def _quoted(chance: random.Random, text: str) -> str:
     listed = [w for w in text.split() if plain(w)]
     n = min(len(listed), chance.randrange(13, 41))
     first = chance.randrange(len(listed) - n + 1)
-    turn = chance.choice([str.upper, str.lower, str.title, str])
+    turns: list[Callable[[str], str]] = [str.upper, str.lower, str.title, str]
+    turn = chance.choice(turns)
     return chance.choice([" ", "\n", "  ",  " - "]).join(turn(w) for w in listed[first : first + n])
 
 

@@ -61,7 +61,7 @@ def test_resolution_is_the_greedy_rule(sets: list[frozenset[int]], data: st.Data
                                        round_bytes: int) -> None:
     entry = st.tuples(st.integers(0, 5), st.integers(0, len(sets) - 1))
     entries = data.draw(st.lists(entry, unique=True, max_size=30))
-    keys, nodes = (np.array([e[i] for e in entries], kind) for i, kind in ((0, np.uint64), (1, np.int64)))
+    keys, nodes = np.array([e[0] for e in entries], np.uint64), np.array([e[1] for e in entries], np.int64)
     got = resolve(keys, nodes, as_sets(sets), threshold, pivots, None, round_bytes)
     survivors, left_out = greedy(sets, entries, threshold, pivots)
     assert got.survivor.tolist() == survivors
@@ -123,7 +123,7 @@ def facts_of(rows: list[Fact]) -> tuple[dict[SurvivorKey, npt.NDArray[Any]], npt
 
 
 def in_plain_order(rows: list[Fact], keys: Sequence[SurvivorKey]) -> list[int]:
-    def rank(i: int) -> tuple[float, ...]:
+    def rank(i: int) -> tuple[Any, ...]:
         return tuple(SIGN[k][1] * rows[i][SIGN[k][0]] for k in keys)
 
     return sorted(range(len(rows)), key=lambda i: (rank(i), rows[i][5], i))

@@ -193,7 +193,7 @@ def test_filter_is_the_set_when_it_is_large(texts: list[str], ngram: int, min_ng
 
 def _own_starts(text: str, found: Seen, i: int) -> list[int]:
     """Where removed paragraphs begin; the first begins at 0 even where blank lines stand before it."""
-    starts = found.start[found.bounds[i] : found.bounds[i + 1]].tolist()
+    starts: list[int] = found.start[found.bounds[i] : found.bounds[i + 1]].tolist()
     if starts and starts[0] == 0:
         starts[0] = len(text.encode()) - len(text.encode().lstrip(b"\n "))
     return starts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -198,7 +199,7 @@ def test_dedup_decides_as_a_recipe_does(tmp_path: Path, options: list[str], dedu
         "extract": {"identify_language": False, "signals": False},
         "dedup": {"survivor_order": ["position"], "max_removed_fraction": 1.0, **dedup}})
     view = run(recipe, str(tmp_path / "run"), Settings("inline", only=("extract", "select", "dedup"))).view
-    own = {}
+    own: dict[bytes, str] = {}
     for file in view.sources[0].files:
         table = pq.read_table(tmp_path / "run/extract" / f"{SOURCE}/{file.part}.parquet")
         own |= dict(zip(*(table[name].to_pylist() for name in ("doc_id", "record_id")), strict=True))
@@ -221,8 +222,8 @@ def test_dedup_decides_as_a_recipe_does(tmp_path: Path, options: list[str], dedu
         assert any(clusters)
 
 
-def read_decisions(root: Path, view: View, stage: str, task: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = pq.read_table(root / view.output(stage, task, "decisions").paths[0]).to_pylist()
+def read_decisions(root: Path, view: View, stage: str, task: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(root / view.output(stage, task, "decisions").paths[0]).to_pylist()
     return rows
 
 

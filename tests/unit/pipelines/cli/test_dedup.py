@@ -37,7 +37,8 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def decisions(out: Path, part: str) -> list[dict[str, Any]]:
-    return pq.read_table(out / part).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(out / part).to_pylist()
+    return rows
 
 
 def test_decisions_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
@@ -93,6 +94,16 @@ def test_partitions_change_no_byte(tmp_path: Path) -> None:
         run(*map(str, paths), "--config", str(tmp_path / "dedup.yaml"), "--out", str(out))
         parts.append([p.read_bytes() for p in sorted(out.iterdir())])
     assert len(parts[0]) == 2
+    assert parts[0] == parts[1]
+
+
+@pytest.mark.ray
+def test_workers_change_no_byte(tmp_path: Path, files: list[str]) -> None:
+    for workers in ("1", "2"):
+        run(*files, "--paragraphs", "--minhash", "--apply", "--workers", workers, "--out", str(tmp_path / workers))
+    parts = [{p.relative_to(root): p.read_bytes() for p in root.rglob("*.parquet")}
+             for root in (tmp_path / "1", tmp_path / "2")]
+    assert len(parts[0]) == 5
     assert parts[0] == parts[1]
 
 
