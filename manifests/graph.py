@@ -75,6 +75,7 @@ class Stage:
     cannot serve the next ones. reads_source: a task that fails is set aside, since it is the user's input that is
     broken; elsewhere a failure ends the run, for a missing partition would be a wrong answer. writes_manifest: whether
     `FOLDER/manifest.parquet` lists the stage's files. tasks_of: how its tasks' names begin, where it shares its folder.
+    unicode: version of the tables of characters that its function reads; its records name it.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Stage:
     writes_manifest: bool = True
     folder: str = ""
     tasks_of: tuple[str, ...] = ()
+    unicode: str | None = None
 
     @property
     def path(self) -> str:

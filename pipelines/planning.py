@@ -57,6 +57,8 @@ def bind(stage: Stage, view: View, task: Task) -> StageTask:
     """A planned task with the configuration that its record will name."""
     config = view.section(stage.section)
     fields = config.model_dump(mode="json") if config is not None else {}
+    if stage.unicode is not None:
+        fields["unicode"] = stage.unicode
     return StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables, task.settings)
 
 

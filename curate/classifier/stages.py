@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from curate.classifier.kinds import KINDS, halvings
+from curate.text.versions import UNICODE_VERSION
 from manifests.graph import Stage, Task, View, file_ref, source_ref
 
 MODEL: Final = "model"
@@ -98,13 +99,14 @@ STAGES: tuple[Stage, ...] = (
           _link_index),
     Stage("classifier/labels", 2, "curate.classifier.labels:labels", "labels", ("extract", "classifier/link_index"),
           _labels),
-    Stage("classifier/samples", 2, "curate.classifier.samples:samples", "classifier", ("classifier/labels",), _samples),
+    Stage("classifier/samples", 2, "curate.classifier.samples:samples", "classifier", ("classifier/labels",), _samples,
+          unicode=UNICODE_VERSION),
     Stage("classifier/examples", 2, "curate.classifier.examples:examples", "classifier", ("classifier/samples",),
-          _examples),
+          _examples, unicode=UNICODE_VERSION),
     Stage("classifier", 2, "curate.classifier.training:classifier", "classifier", ("classifier/examples",),
           _classifier),
     Stage("classifier/metrics", 3, "curate.classifier.metrics:metrics", "select", ("classifier",), _metrics),
     Stage("classifier/scores", 2, "curate.classifier.scores:scores", "scores", ("classifier", "classifier/labels"),
-          _scores),
+          _scores, unicode=UNICODE_VERSION),
 )
 """From links and documents to scores."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import xxhash
 
 from curate.dedup.layout import filter_of
+from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
 from manifests.graph import Stage, Task, View, documents_and, file_ref, part_of, partitions, source_ref
 from manifests.tasks import InputRef
@@ -300,7 +301,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("dedup/urls", 3, "curate.dedup.urls:urls_stage", "dedup.documents", ("dedup/url_keys", "dedup/against"),
           _urls),
     Stage("dedup/signatures", 6, "curate.dedup.signing:signatures_stage", "dedup.documents",
-          ("dedup/urls", "select"), _signatures),
+          ("dedup/urls", "select"), _signatures, unicode=UNICODE_VERSION),
     Stage("dedup/exact", 4, "curate.dedup.exact:exact_stage", "dedup.documents", ("dedup/signatures",), _exact),
     Stage("dedup/bands", 3, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
     Stage("dedup/candidates", 3, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
@@ -310,7 +311,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("dedup/buckets", 2, "curate.dedup.components:buckets_stage", "dedup.documents", ("dedup/components",),
           _buckets),
     Stage("dedup/shingles", 5, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
-          _shingles),
+          _shingles, unicode=UNICODE_VERSION),
     Stage("dedup/resolve", 3, "curate.dedup.resolve:resolve_stage", "dedup.documents",
           ("dedup/buckets", "dedup/shingles"), _resolve),
     Stage("dedup/copies", 4, "curate.dedup.exact:copies_stage", "dedup.documents", ("dedup/resolve",), _copies),
@@ -321,11 +322,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("dedup/summary", 2, "curate.dedup.decisions:summary_stage", "dedup.documents", ("dedup/decisions",),
           _summary),
     Stage("dedup/passages", 1, "curate.dedup.passages.passages:passages_stage", "dedup.passages", ("dedup/summary",),
-          _passages),
+          _passages, unicode=UNICODE_VERSION),
     Stage("dedup/removed_spans", 1, "curate.dedup.passages.removed_spans:removed_spans_stage", "dedup.passages",
           ("dedup/passages",), _removed_spans),
     Stage("dedup/bloom", 2, "curate.dedup.passages.bloom:bloom_stage", "dedup.passage_decisions",
-          ("dedup/removed_spans",), _bloom),
+          ("dedup/removed_spans",), _bloom, unicode=UNICODE_VERSION),
     Stage("dedup/passage_decisions", 1, "curate.dedup.passages.decisions:passage_decisions_stage",
           "dedup.passage_decisions", ("dedup/bloom",), _passage_decisions, _no_source_loses_too_much),
     Stage("dedup/anchors", 1, "curate.dedup.substrings.substrings:anchors_stage", "dedup.substrings",

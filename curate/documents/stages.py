@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from curate.language.download import lid_model_path
+from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
 from manifests.graph import Source, Stage, Task, View, source_ref
 from manifests.storage import digest_file, is_local
@@ -48,7 +49,7 @@ def _no_source_is_empty(view: View) -> None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 8, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
-          reads_source=True),
+    Stage("extract", 9, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
+          reads_source=True, unicode=UNICODE_VERSION),
 )
 """From files to documents."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from curate.text.versions import UNICODE_VERSION
 from manifests.graph import Stage, Task, View, file_ref, source_ref
 
 MODEL_INPUT: Final = "perplexity_"
@@ -31,7 +32,8 @@ def _perplexity_cutoffs(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("signals", 1, "curate.heuristics.external:external_signals", "perplexity", ("extract",), _signals),
+    Stage("signals", 1, "curate.heuristics.external:external_signals", "perplexity", ("extract",), _signals,
+          unicode=UNICODE_VERSION),
     Stage("signals/cutoffs", 1, "curate.perplexity.buckets:cutoffs", "perplexity.cutoffs", ("signals",),
           _perplexity_cutoffs),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
 from manifests.graph import Stage, Task, View, documents_and, file_ref
 
@@ -56,8 +57,9 @@ def _clean(view: View) -> Iterator[Task]:
 
 SELECT: tuple[Stage, ...] = (
     Stage("select/cutoffs", 1, "curate.selection.keep:cutoffs", "select", ("classifier/scores",), _cutoffs),
-    Stage("select", 5, "curate.selection.select:select", "select",
-          ("select/cutoffs", "signals/cutoffs", "classifier/labels"), _select, _every_source_keeps_some),
+    Stage("select", 6, "curate.selection.select:select", "select",
+          ("select/cutoffs", "signals/cutoffs", "classifier/labels"), _select, _every_source_keeps_some,
+          unicode=UNICODE_VERSION),
 )
 """From scores and signals to decisions."""
 

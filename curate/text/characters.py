@@ -7,7 +7,7 @@ classes in which spaCy's English tokenizer sorts characters, on which datatrove'
 # ruff: noqa: RUF001 (marks and letters of many scripts are what this module is about)
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numba as nb
@@ -17,13 +17,13 @@ import numpy.typing as npt
 from curate.text.spacy_classes import (
     CAPITAL_BUT_UNASSIGNED,
     CASED_LETTERS,
-    NO_ICONS,
+    ICONS,
     SENTENCE_ENDS,
     SMALL_BUT_UNCASED,
     TERMINALS,
     UNCASED_LETTERS,
 )
-from curate.text.unicode import TABLE_SIZE
+from curate.text.unicode import TABLE_SIZE, Mask, flagged, in_category
 
 Properties = npt.NDArray[np.uint32]
 
@@ -74,80 +74,62 @@ _BEFORE_STOPS: Final = _PUNCT | _QUOTES | frozenset("%²-+|")
 _INSIDE: Final = frozenset(".-+/~^@")
 
 
-def _script(char: str) -> int:
-    c = ord(char)
-    if c < 0x250 or 0x1E00 <= c < 0x1F00:
-        return LATIN
-    if 0x400 <= c < 0x530:
-        return CYRILLIC
-    if 0x600 <= c < 0x780 or 0x8A0 <= c < 0x900 or 0xFB50 <= c < 0xFE00 or 0xFE70 <= c < 0xFF00:
-        return ARABIC
-    if 0x1100 <= c < 0x1200 or 0x3040 <= c < 0x3100 or 0x3400 <= c < 0xA000 or 0xAC00 <= c < 0xD7B0 or c >= 0x20000:
-        return HAN
-    return OTHER_SCRIPT
+def _scripts() -> Properties:
+    """The script of each code point, were it a letter."""
+    codes = np.arange(TABLE_SIZE)
+    blocks = {LATIN: ((0, 0x250), (0x1E00, 0x1F00)), CYRILLIC: ((0x400, 0x530),),
+              ARABIC: ((0x600, 0x780), (0x8A0, 0x900), (0xFB50, 0xFE00), (0xFE70, 0xFF00)),
+              HAN: ((0x1100, 0x1200), (0x3040, 0x3100), (0x3400, 0xA000), (0xAC00, 0xD7B0))}
+    scripts = np.full(TABLE_SIZE, OTHER_SCRIPT, np.uint32)
+    for script, ranges in blocks.items():
+        for first, end in ranges:
+            scripts[(codes >= first) & (codes < end)] = script
+    return scripts
 
 
-def _traits(char: str) -> int:
-    category = unicodedata.category(char)
-    bits = SPACE if char.isspace() else 0
-    if char.isalpha():
-        bits |= LETTER | _script(char)
-    bits |= UPPER if char.isupper() else LOWER if char.islower() else 0
-    if category[0] in "LMN" and not char.isspace():
-        bits |= WORD | (DIGIT if category[0] == "N" else 0)
-    if category[0] in "PS":
-        bits |= PUNCTUATION | (ONLY_PUNCTUATION if category[0] == "P" else 0)
-    if ord(char) in TERMINALS:
-        bits |= TERMINAL | SYMBOL
-    if char in _SYMBOLS or (char.isascii() and category[0] in "PS"):
-        bits |= SYMBOL
-    if (ord(char) < 32 and char not in "\t\n") or 127 <= ord(char) < 160:
-        bits |= SYMBOL
-    return bits | (BREAK if char in _BREAKS else 0)
+def _members(chars: Iterable[str] | Iterable[int]) -> Mask:
+    mask = np.zeros(TABLE_SIZE, np.bool_)
+    mask[[ord(c) if isinstance(c, str) else c for c in chars]] = True
+    return mask
 
 
-def _letter(code: int) -> int:
-    if code in UNCASED_LETTERS:
-        return ALPHA | ALPHA_UPPER | ALPHA_LOWER
-    if code not in CASED_LETTERS:
-        return 0
-    if chr(code).isupper() or code == CAPITAL_BUT_UNASSIGNED:
-        return ALPHA | ALPHA_UPPER
-    return ALPHA | (ALPHA_LOWER if chr(code).islower() or code == SMALL_BUT_UNCASED else 0)
+def _bits(masks: Mapping[int, Mask]) -> Properties:
+    table = np.zeros(TABLE_SIZE, np.uint32)
+    for bit, mask in masks.items():
+        table[mask[:TABLE_SIZE]] |= np.uint32(bit)
+    return table
 
 
-def _english(char: str) -> int:
-    bits = (BLANK if char.isspace() else 0) | _letter(ord(char)) | (ENDS if ord(char) in SENTENCE_ENDS else 0)
-    if char in "0123456789":
-        bits |= DIGIT_09
-    if unicodedata.category(char) == "Nd":
-        bits |= DECIMAL
-    if char in _AFFIXES:
-        bits |= AFFIX
-    if char in _PREFIXES:
-        bits |= PREFIX
-    if unicodedata.category(char) == "So" and ord(char) not in NO_ICONS:
-        bits |= ICON | AFFIX
-    if char in _QUOTES:
-        bits |= QUOTE
-    if char in _CURRENCY:
-        bits |= CURRENCY
-    if char in _BEFORE_STOPS or bits & (DIGIT_09 | ALPHA_LOWER):
-        bits |= BEFORE_STOP
-    if (char.isascii() and char.isalnum()) or 0xA1 <= ord(char) <= 0xFFFF:
-        bits |= LABEL
-    if bits & ~(ALPHA | ALPHA_UPPER | ALPHA_LOWER | BEFORE_STOP | LABEL | DECIMAL) == 0 and char not in _INSIDE:
-        bits |= PLAIN
-    return bits
+def _traits() -> Properties:
+    codes, marks = np.arange(TABLE_SIZE), in_category("P", "S")[:TABLE_SIZE]
+    terminals = _members(c for c in TERMINALS if c < TABLE_SIZE)
+    controls = ((codes < 32) & (codes != 9) & (codes != 10)) | ((codes >= 127) & (codes < 160))
+    letters = in_category("L")[:TABLE_SIZE]
+    return np.where(letters, _scripts(), 0).astype(np.uint32) | _bits({
+        SPACE: flagged("s"), LETTER: letters, UPPER: flagged("u"), LOWER: flagged("l"), DIGIT: in_category("N"),
+        PUNCTUATION: marks, ONLY_PUNCTUATION: in_category("P"), WORD: in_category("L", "M", "N"), TERMINAL: terminals,
+        SYMBOL: terminals | _members(_SYMBOLS) | (marks & (codes < 128)) | controls, BREAK: _members(_BREAKS)})
 
 
-def _property(code: int) -> int:
-    char = chr(code)
-    return _traits(char) | _english(char) << ENGLISH_SHIFT
+def _english() -> Properties:
+    codes, upper, lower = np.arange(TABLE_SIZE), flagged("u")[:TABLE_SIZE], flagged("l")[:TABLE_SIZE]
+    uncased, cased = (_members(c for c in chars if c < TABLE_SIZE) for chars in (UNCASED_LETTERS, CASED_LETTERS))
+    alpha_upper = uncased | (cased & (upper | (codes == CAPITAL_BUT_UNASSIGNED)))
+    alpha_lower = uncased | (cased & (lower | (codes == SMALL_BUT_UNCASED)))
+    icons, digits = _members(ICONS), _members("0123456789")
+    ascii_letters = in_category("L")[:TABLE_SIZE] & (codes < 128)
+    table = _bits({
+        BLANK: flagged("s"), ALPHA: uncased | cased, ALPHA_UPPER: alpha_upper, ALPHA_LOWER: alpha_lower,
+        DIGIT_09: digits, DECIMAL: in_category("Nd"), AFFIX: _members(_AFFIXES) | icons, PREFIX: _members(_PREFIXES),
+        ICON: icons, QUOTE: _members(_QUOTES), CURRENCY: _members(_CURRENCY), ENDS: _members(SENTENCE_ENDS),
+        BEFORE_STOP: _members(_BEFORE_STOPS) | digits | alpha_lower,
+        LABEL: digits | ascii_letters | ((codes >= 0xA1) & (codes <= 0xFFFF))})
+    splitting = table & ~np.uint32(ALPHA | ALPHA_UPPER | ALPHA_LOWER | BEFORE_STOP | LABEL | DECIMAL)
+    return table | _bits({PLAIN: (splitting == 0) & ~_members(_INSIDE)})
 
 
 ENGLISH_SHIFT: Final = 16
-PROPERTIES: Final[Properties] = np.fromiter(map(_property, range(TABLE_SIZE)), np.uint32, TABLE_SIZE)
+PROPERTIES: Final[Properties] = _traits() | _english() << np.uint32(ENGLISH_SHIFT)
 """uint32 by code point: traits in the low 16 bits, English classes above."""
 
 _HAN_BEYOND: Final = 0x323AF  # the last code point of the Han script

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import unicodedata
 from typing import Final
 
 import numba as nb
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.text.strings import string_buffers
-from curate.text.unicode import TABLE_SIZE, decode
+from curate.text.unicode import TABLE_SIZE, combines, decode, flagged
 from curate.text.words import read_only, read_only_offsets
 
 Flags = npt.NDArray[np.uint8]
@@ -44,7 +43,7 @@ def cleaning_actions(control_characters: bool, whitespace: bool) -> Actions:
     breaks become line feeds, and spaces of other widths become blanks; the ideographic space stays."""
     actions = np.zeros(TABLE_SIZE, np.uint8)
     if control_characters:
-        controls = [c for c in range(0xA0) if unicodedata.category(chr(c)) == "Cc" and c not in (9, 10, 13, *_BREAKS)]
+        controls = [c for c in (*range(0x20), *range(0x7F, 0xA0)) if c not in (9, 10, 13, *_BREAKS)]
         actions[[*controls, _SOFT_HYPHEN, _WORD_JOINER, _BYTE_ORDER_MARK, 0xFFF9, 0xFFFA, 0xFFFB]] = DROP
     if whitespace:
         actions[list(_BREAKS)] = LINE_FEED
@@ -136,17 +135,8 @@ def _look_table() -> Flags:
 
     A text is in NFC if it has no character with a combining class, none that NFC replaces, and none that composes with
     the one before it (Unicode Standard Annex 15, section 9)."""
-    table = np.zeros(TABLE_SIZE, np.uint8)
-    for c in range(0xC0, TABLE_SIZE):
-        char = chr(c)
-        if unicodedata.combining(char) or not unicodedata.is_normalized("NFC", char):
-            table[c] |= NOT_SURELY_NFC
-        parts = unicodedata.decomposition(char).split()
-        if len(parts) == 2 and not parts[0].startswith("<") and int(parts[1], 16) < TABLE_SIZE:
-            table[int(parts[1], 16)] |= NOT_SURELY_NFC
-    table[0x1161:0x1176] |= NOT_SURELY_NFC  # vowels and final consonants of Hangul compose by rule
-    table[0x11A8:0x11C3] |= NOT_SURELY_NFC
-    return table
+    odd = combines() | flagged("n") | flagged("c")
+    return np.where(odd[:TABLE_SIZE], NOT_SURELY_NFC, 0).astype(np.uint8)
 
 
 @functools.cache

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.text.strings import Bytes, Offsets
-from curate.text.unicode import KIND, LETTER, LOWER, PUNCTUATION, SPACE, TABLE_SIZE, decode
+from curate.text.unicode import KIND, LETTER, LOWER, PUNCTUATION, SPACE, TABLE_SIZE, case_folded, decode
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -57,9 +57,8 @@ WORD: Final = _word_table()
 def folded_table() -> npt.NDArray[np.uint32]:
     """WORD with simple case folding instead of lower case: a final sigma and a long s are letters like others."""
     table = WORD.copy()
-    letters = np.flatnonzero((table != 0) & (table < ALONE))
-    for c in letters.tolist():
-        folded = chr(c).casefold()
+    for c in np.flatnonzero((table != 0) & (table < ALONE)).tolist():
+        folded = case_folded(chr(c))
         if len(folded) == 1:
             table[c] = ord(folded)
     return table

@@ -18,7 +18,6 @@ is no paragraph: it goes with the one before it.
 from __future__ import annotations
 
 import functools
-import unicodedata
 from hashlib import sha1
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -28,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.text.strings import Bytes, Offsets
-from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode
+from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, decomposed, in_category, lower_case
 from curate.text.words import Hashes, read_only, read_only_offsets
 
 CC_NET_PUNCTUATION: Final = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
@@ -49,17 +48,18 @@ class FormTable(NamedTuple):
 
 def paper_character(char: str) -> str:
     """What the paper's normal form makes of one character that is no white space."""
-    kept = (c for c in unicodedata.normalize("NFD", char.lower()) if unicodedata.category(c) not in ("Mn", "Cc"))
-    return "".join("0" if unicodedata.category(c) == "Nd" else c for c in kept if unicodedata.category(c)[0] != "P")
+    dropped, digits = in_category("Mn", "Cc", "P"), in_category("Nd")
+    apart = "".join(map(decomposed, lower_case(char)))
+    return "".join("0" if digits[ord(c)] else c for c in apart if not dropped[ord(c)])
 
 
 def cc_net_character(char: str) -> str:
     """What the normal form of CCNet's code makes of one character."""
-    if unicodedata.category(char) == "Nd":
+    if in_category("Nd")[ord(char)]:
         return "0"
     if char in CC_NET_PUNCTUATION or ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0:
         return ""
-    return char.lower()
+    return lower_case(char)
 
 
 @functools.cache

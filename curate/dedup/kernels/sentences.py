@@ -9,7 +9,6 @@ and each character above U+1FFFF is one. Two sentences are one if they have the 
 from __future__ import annotations
 
 import functools
-import unicodedata
 from typing import Final
 
 import numba as nb
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from curate.dedup.kernels.paragraphs import Units
 from curate.text.characters import PROPERTIES, TERMINAL
 from curate.text.strings import Bytes, Offsets
-from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode
+from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, in_category
 from curate.text.words import (
     ALONE,
     FNV_OFFSET,
@@ -41,7 +40,7 @@ _FIRST_ROOM: Final = 1024
 def sentence_kinds() -> npt.NDArray[np.uint8]:
     """uint8 by code point: 1 white space, 2 what ends a sentence, 3 what may close it, 4 what ends it at once."""
     kinds = np.where(KIND == SPACE, _BLANK, np.where(PROPERTIES & TERMINAL, _ENDS, 0)).astype(np.uint8)
-    closing = [c for c in range(TABLE_SIZE) if unicodedata.category(chr(c)) in ("Pe", "Pf")]
+    closing = np.flatnonzero(in_category("Pe", "Pf")[:TABLE_SIZE])
     kinds[[*closing, 0x22, 0x27]] = _CLOSES
     kinds[list(_WIDE_STOPS)] = _ENDS_AT_ONCE
     return kinds

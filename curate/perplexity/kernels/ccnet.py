@@ -8,7 +8,6 @@ thing differs: a capital sigma becomes a medial one at the end of words too, whe
 # ruff: noqa: RUF001 (marks of many scripts are what this module is about)
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curate.text.strings import string_buffers
-from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode
+from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, decomposed, in_category, lower_case
 from curate.text.words import read_only, read_only_offsets
 
 _MARKS: Final = {
@@ -33,13 +32,13 @@ _GROWTH: Final = 3  # bytes written for a byte read, at most: a syllable of hang
 
 def normal_form(char: str) -> str:
     """What one character becomes."""
-    found = []
-    for c in unicodedata.normalize("NFD", char.lower()):
-        if unicodedata.category(c) == "Mn":
-            continue
-        c = "0" if unicodedata.category(c) == "Nd" else _MARKS.get(c, c)
-        found.append("" if ord(c[0]) < 32 or 127 <= ord(c[0]) < 160 else c)
-    return "".join(found)
+    accents, digits = in_category("Mn"), in_category("Nd")
+    form = ""
+    for part in "".join(map(decomposed, lower_case(char))):
+        if not accents[ord(part)]:
+            mark = "0" if digits[ord(part)] else _MARKS.get(part, part)
+            form += "" if ord(mark[0]) < 32 or 127 <= ord(mark[0]) < 160 else mark
+    return form
 
 
 @lru_cache(maxsize=1)
