@@ -1,7 +1,7 @@
 """Write the tables of characters that lie in the packages as files: what a letter is must not depend on a Python.
 
     python3.13 scripts/unicode_tables.py text         curate/text/unicode.tsv, unicode_mappings.tsv
-    python scripts/unicode_tables.py pretokens        tokenizer/bpe/character_classes.tsv
+    python scripts/unicode_tables.py pretokens        tokenizer/encoding/character_classes.tsv
 
 `text` needs nothing but a Python of the named Unicode version (3.13 has 15.1.0). `pretokens` needs `tokenizers`, whose
 regular expressions have a Unicode of their own, and takes some ten seconds. Another version of Unicode changes what
@@ -79,11 +79,11 @@ def text_tables() -> None:
 
 
 def pretoken_classes() -> None:
-    from tokenizer.bpe.character_classes import OTHER, classes_of_tokenizers
+    from tokenizer.encoding.character_classes import OTHER, classes_of_tokenizers
 
     classes = classes_of_tokenizers().tolist()
     lines = runs(lambda code: str(classes[code]), str(OTHER))
-    (ROOT / "tokenizer/bpe/character_classes.tsv").write_text("".join(lines), "ascii")
+    (ROOT / "tokenizer/encoding/character_classes.tsv").write_text("".join(lines), "ascii")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ one Python to the next: the same text must give the same bytes under each. `LOWE
 point; `KIND[c]` says what it is. Both cover code points below `TABLE_SIZE` (the two planes that have case or
 punctuation); anything above is a letter without case.
 
-What is still left to the interpreter or a library, and which Unicode that has, says docs/filters.md under "Unicode".
+What is still left to the interpreter or a library, and which Unicode that has, says docs/unicode.md.
 """
 
 from __future__ import annotations

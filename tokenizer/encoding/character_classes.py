@@ -1,11 +1,7 @@
 """Classes of every code point, as the regular expressions of `tokenizers` see them.
 
 The table is a file and not made from `unicodedata`, whose Unicode is older; a test asks `tokenizers` for every code
-point.
-
-    python -m tokenizer.encoding.character_classes > tokenizer/encoding/character_classes.tsv
-
-writes it anew for another version of `tokenizers`.
+point. `python scripts/unicode_tables.py pretokens` writes it anew for another version of `tokenizers`.
 """
 
 from __future__ import annotations
@@ -60,15 +56,3 @@ def classes_of_tokenizers() -> Classes:
             has[first:end] = False
         classes[codes[has]] |= flag
     return classes
-
-
-def _lines(classes: Classes) -> list[str]:
-    """Runs of code points of one set of classes, as `first last classes`; OTHER alone is left out."""
-    starts = np.flatnonzero(np.diff(classes, prepend=classes[0] ^ 1))
-    ends = np.append(starts[1:], len(classes)) - 1
-    return [f"{a:x}\t{b:x}\t{classes[a]}" for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-            if classes[a] != OTHER]
-
-
-if __name__ == "__main__":
-    print("\n".join(_lines(classes_of_tokenizers())))
