@@ -32,7 +32,7 @@ def kind(char: str) -> int:
 
 
 def letter(char: str) -> bool:
-    return bool(in_category("L")[ord(char)] if ord(char) < TABLE_SIZE else ord(char) <= LAST_HAN)  # the tables end there
+    return bool(in_category("L")[ord(char)] if ord(char) < TABLE_SIZE else ord(char) <= LAST_HAN)
 
 
 def core(word: str) -> str:
