@@ -61,7 +61,7 @@ EDIT = pa.struct([
 
 EDITS = pa.list_(EDIT)
 
-SELECT_MARKS = pa.schema([
+SELECT_DECISIONS = pa.schema([
     _field("doc_id", ID, "document"),
     _field("source", pa.string(), "source after derivation"),
     _field("quality_score", pa.float32(), "out-of-fold probability of being like WebText", nullable=True),

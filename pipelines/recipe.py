@@ -13,20 +13,14 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.classifier.config import (
-    ClassifierConfig,
-    LabelsConfig,
-    LinksConfig,
-    OtherClassifier,
-    ScoresConfig,
-    SelectConfig,
-)
+from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, OtherClassifier, ScoresConfig
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.documents.config import ExtractConfig
 from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
 from curate.heuristics.stages import TOXIC_INPUT
 from curate.perplexity.config import PerplexityCuts, PerplexityReading
+from curate.selection.config import SelectConfig
 from curate.sources.blocklists import pattern_of
 from curate.sources.config import SOURCE_NAME, Patterns, SourceConfig, Sources
 from curate.sources.http import HttpConfig
@@ -67,7 +61,7 @@ class ClassifierFile(OtherClassifier):
 
     def reading(self) -> OtherClassifier:
         """What of this scores depend on; the file itself is an input."""
-        return OtherClassifier(label=self.label, max_bytes=self.max_bytes, exact=self.exact)
+        return OtherClassifier(label=self.label, max_bytes=self.max_bytes)
 
 
 class PerplexityRecipe(PerplexityReading, PerplexityCuts):

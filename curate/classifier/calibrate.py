@@ -32,13 +32,13 @@ def calibrate(positives: Float32, crawl: Float32) -> dict[str, Any]:
     if not len(positives) or not len(crawl):
         raise InputError("needs scores of both positives and crawl",
                          where="positives" if not len(positives) else "crawl")
-    place = np.minimum((crawl.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1)
+    bin_of = np.minimum((crawl.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1)
     wanted = _cumulative(np.bincount(
         np.minimum((positives.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1), minlength=_BINS))
     base = 2.0 - crawl.astype(np.float64)
     distances = {}
     for alpha in _ALPHAS:
-        kept = np.bincount(place, weights=1.0 / quarter_power(base, alpha), minlength=_BINS)
+        kept = np.bincount(bin_of, weights=1.0 / quarter_power(base, alpha), minlength=_BINS)
         distances[alpha] = float(np.abs(_cumulative(kept) - wanted).mean())
     best = min(_ALPHAS, key=lambda alpha: (round(distances[alpha], _DIGITS), alpha))
     rows = [{"alpha": alpha, "distance": round(distances[alpha], _DIGITS),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from curate.classifier.scorer import Scorer
+from curate.classifier.scorers import Scorer
 from manifests.hashing import id_words
 
 _N_WORDS: Final = 25
@@ -22,7 +22,7 @@ _PLOT: Final = 240  # pixels a side
 
 
 def model_card(report: dict[str, Any], table: pa.Table, scorer: Scorer | None) -> str:
-    """The card as Markdown. report: of `classifier_metrics`; table: SCORES of all folds; scorer: of the whole model."""
+    """The card as Markdown. report: of `classifier_metrics`; table: SCORES of all folds; scorer: the final model's."""
     parts = ["# Quality classifier", *_figures(report), *_calibration(report["calibration"]), *_keep_rates(report)]
     if scorer is not None and len(table):
         parts += _words(table, scorer)
@@ -61,9 +61,9 @@ def _calibration(calibration: dict[str, Any]) -> Iterator[str]:
 
 def _plot(points: list[tuple[float, float]]) -> str:
     """An inline SVG: mean score to the right, share of positives upwards, the diagonal for comparison."""
-    places = [(round(x * _PLOT, 1), round((1 - y) * _PLOT, 1)) for x, y in points]
-    line = " ".join(f"{x},{y}" for x, y in places)
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="3"/>' for x, y in places)
+    centres = [(round(x * _PLOT, 1), round((1 - y) * _PLOT, 1)) for x, y in points]
+    line = " ".join(f"{x},{y}" for x, y in centres)
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="3"/>' for x, y in centres)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{_PLOT}" height="{_PLOT}" role="img" '
             'aria-label="share of positives by mean score">'
             f'<rect width="{_PLOT}" height="{_PLOT}" fill="none" stroke="gray"/>'
@@ -90,8 +90,8 @@ def _words(table: pa.Table, scorer: Scorer) -> Iterator[str]:
     score = scorer.score(common.cast(pl.String).to_arrow().cast(pa.large_string()))
     order = np.lexsort((np.arange(len(score)), score))
     yield f"\n## Telling words\n\nOf {len(common)} words that stand in at least {_MIN_TEXTS} excerpts.\n"
-    for name, places in (("For", order[::-1]), ("Against", order)):
-        yield f"{name}: {', '.join(common[int(i)] for i in places[:_N_WORDS])}\n"
+    for name, rows in (("For", order[::-1]), ("Against", order)):
+        yield f"{name}: {', '.join(common[int(i)] for i in rows[:_N_WORDS])}\n"
 
 
 def _errors(table: pa.Table) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Configuration of the quality classifier and of selection; the recipe's thresholds live here and nowhere else."""
+"""Configuration of the quality classifier: its links, labels, training and scores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from curate.heuristics.config import RulesConfig
-from curate.heuristics.listed_words import ToxicWordsConfig
-from curate.heuristics.pii import PiiConfig
-from curate.perplexity.config import Bucket
+from curate.classifier.scorers import SCORERS
 
 IGNORED_HOSTS = (
     # Reddit itself: a link to it recommends a discussion, not a page.
@@ -71,10 +68,8 @@ class ClassifierConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["fasttext", "hashed_lr"] = Field("fasttext", description=(
-        "fasttext: averaged vectors of words and word n-grams (Joulin et al. 2016). hashed_lr: logistic regression on "
-        "hashed words, Spark's Tokenizer, HashingTF and LogisticRegression, as GPT-3 used (Brown et al. 2020, "
-        "appendix A)."))
+    kind: str = Field(next(iter(SCORERS)), json_schema_extra={"enum": list(SCORERS)}, description=". ".join(
+        f"{kind.name}: {kind.what}" for kind in SCORERS.values()) + ".")
     max_documents: int = Field(50_000, ge=10, le=5_000_000, description=(
         "Most training examples of each kind: linked pages, curated documents, unfiltered crawl. The memory of "
         "training is about three times this by max_bytes_per_document."))
@@ -105,6 +100,13 @@ class ClassifierConfig(BaseModel):
         "thousand examples by heart."))
     hashed_iterations: int = Field(100, ge=1, le=10_000, description="Most L-BFGS steps of hashed_lr; Spark's default.")
 
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in SCORERS:
+            raise ValueError(f"no kind of classifier is called {kind!r}; there are {', '.join(SCORERS)}")
+        return kind
+
 
 class OtherClassifier(BaseModel):
     """A classifier that somebody else trained: how it is fed, and which of its labels is the score."""
@@ -116,9 +118,6 @@ class OtherClassifier(BaseModel):
     max_bytes: int | None = Field(None, ge=64, le=1_000_000_000, description=(
         "Null: the text as it is, on one line, as DCLM's classifier is fed. A number: the project's own normalised "
         "line, cut there."))
-    exact: bool = Field(False, description=(
-        "Sum whole vectors of every text in float32 as fastText does, for its figures to the last digits (1e-7), at "
-        "about a fifth of the speed; otherwise that is done where its figure may differ by more than 1e-6."))
 
 
 class ScoresConfig(BaseModel):
@@ -127,70 +126,3 @@ class ScoresConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classifiers: dict[str, OtherClassifier] = Field(default_factory=dict, description="Other classifiers by name.")
-
-
-class KeepRule(BaseModel):
-    """One rule on one score. Of alpha, threshold, percentile and fraction, a rule reads the one of its kind."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    score: str = Field("quality", pattern=r"^[a-z][a-z0-9_]*$", description=(
-        "Whose score: `quality` is the run's own classifier, else a name under `classifiers`."))
-    rule: Literal["pareto", "threshold", "percentile", "top_fraction"] = Field("pareto", description=(
-        "pareto: GPT-3's, by chance and score. threshold: a score of at least `threshold`. percentile: a score of at "
-        "least the `percentile`-th of all. top_fraction: the best `fraction` of each language."))
-    alpha: float = Field(9.0, ge=0.25, le=64, description="Exponent of pareto; a multiple of 0.25.")
-    threshold: float = Field(0.5, ge=0, le=1, description="Smallest score that threshold keeps.")
-    percentile: float = Field(90.0, ge=0, lt=100, description="Percentile of the filtered sources' scores; 90 keeps a "
-                                                              "tenth, as DCLM did (Li et al. 2024, section 4.4).")
-    fraction: float = Field(0.1, gt=0, le=1, description="Share of each language that top_fraction keeps.")
-
-    @property
-    def fraction_kept(self) -> float | None:
-        """Share of all scores that stays, for rules that need to see them all; else None."""
-        return {"percentile": 1 - self.percentile / 100, "top_fraction": self.fraction}.get(self.rule)
-
-    @field_validator("alpha")
-    @classmethod
-    def _quarters(cls, alpha: float) -> float:
-        return _quarters(alpha)
-
-
-def _quarters(alpha: float) -> float:
-    if alpha * 4 != int(alpha * 4):
-        raise ValueError(f"alpha must be a multiple of 0.25, not {alpha}")
-    return alpha
-
-
-class SelectConfig(BaseModel):
-    """Which documents go on: GPT-3's keep rule on the classifier's score, and the heuristic rules."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    alpha: float = Field(9.0, ge=0.25, le=64, description=(
-        "Exponent of the keep rule: a document stays iff u < (2 - score) ** -alpha with u uniform by its id; GPT-3's 9 "
-        "keeps a page of score 0 once in 512. A multiple of 0.25, so that every machine computes it alike."))
-    keep: tuple[KeepRule, ...] = Field((), description=(
-        "Keep rules on scores, instead of pareto with `alpha` on the run's own classifier."))
-    combine: Literal["all", "any"] = Field("all", description=(
-        "Whether a document must pass all of the keep rules, or any one."))
-    filtered_sources: tuple[str, ...] | None = Field(None, description=(
-        "Sources, after derivation, to which the keep rule applies; the others are scored and keep all. Null means "
-        "every source with files that is not curated."))
-    rules: RulesConfig | None = Field(None, description=(
-        "Heuristic rules, applied to every source before the keep rule: a preset, or a list of rules; null for none."))
-    toxic_words: ToxicWordsConfig | None = Field(None, description="Lists of words, asked after the rules.")
-    perplexity_buckets: tuple[Bucket, ...] | None = Field(None, min_length=1, description=(
-        "Which of head, middle and tail stay, where the recipe gives language models (`perplexity`); null keeps all. A "
-        "document stays whose language has no model, or whose source is curated."))
-    pii: PiiConfig | None = Field(None, description="Personal data, after the word lists; null leaves all of it.")
-
-    @field_validator("alpha")
-    @classmethod
-    def _quarters(cls, alpha: float) -> float:
-        return _quarters(alpha)
-
-
-    def keep_rules(self) -> tuple[KeepRule, ...]:
-        """The keep rules; without any, GPT-3's on the run's own classifier."""
-        return self.keep or (KeepRule(rule="pareto", alpha=self.alpha),)

@@ -26,7 +26,7 @@ _GROUP_ROWS = 4096
 
 
 def examples(config: ClassifierConfig, work: Work) -> None:
-    """Stage classifier/examples, one shard: of all parts' samples, the lowest max_documents of each kind that are no
+    """Stage classifier/examples, one task: of all parts' samples, the lowest max_documents of each kind that are no
     near-duplicates of one another.
 
     Input `samples` (manifest of classifier/samples). Output `examples` (SAMPLES, by order). Of near-duplicates a linked
@@ -58,18 +58,18 @@ def choose(config: ClassifierConfig, paths: list[str], fold: int | None, held_ou
     paths: files of SAMPLES. fold: leave it out, or with held_out take it alone; None for all. First the samples' hashes
     alone, a file at a time; then the text of the chosen rows."""
     seen: Counter[str] = Counter()
-    order, kind, place = np.empty(0, np.uint64), np.empty(0, np.int8), np.empty((0, 2), np.int64)
+    order, kind, rows = np.empty(0, np.uint64), np.empty(0, np.int8), np.empty((0, 2), np.int64)
     limits = dict.fromkeys(range(len(KINDS)), config.max_documents)
     for number, path in enumerate(paths):
         new_order, new_kind, new_rows = _metadata(path, fold, held_out, seen)
         order, kind = np.concatenate([order, new_order]), np.concatenate([kind, new_kind])
-        place = np.concatenate([place, np.column_stack([np.full_like(new_rows, number), new_rows])])
+        rows = np.concatenate([rows, np.column_stack([np.full_like(new_rows, number), new_rows])])
         taken = lowest_of_each(order, kind, limits)  # so that memory does not grow with the parts
-        order, kind, place = order[taken], kind[taken], place[taken]
+        order, kind, rows = order[taken], kind[taken], rows[taken]
     if balanced and not held_out:
         taken = lowest_of_each(order, kind, _balance(config, kind))
-        order, place = order[taken], place[taken]
-    table = pa.concat_tables([SAMPLES.empty_table(), *_read_places(paths, place)])
+        order, rows = order[taken], rows[taken]
+    table = pa.concat_tables([SAMPLES.empty_table(), *_read_rows(paths, rows)])
     return table.take(np.argsort(table["order"].to_numpy(), kind="stable")), seen
 
 
@@ -103,10 +103,10 @@ def _balance(config: ClassifierConfig, kind: npt.NDArray[np.int8]) -> dict[int, 
     return dict(enumerate((linked, min(curated, positive_limit - linked), negative_limit)))
 
 
-def _read_places(paths: list[str], place: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
+def _read_rows(paths: list[str], chosen: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
     """The samples at (file, row), a row group at a time."""
-    for number in np.unique(place[:, 0]):
-        rows = np.sort(place[place[:, 0] == number, 1])
+    for number in np.unique(chosen[:, 0]):
+        rows = np.sort(chosen[chosen[:, 0] == number, 1])
         start = 0
         for table in read_row_groups(paths[int(number)]):
             inside = rows[(rows >= start) & (rows < start + len(table))] - start

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curate.classifier.config import ClassifierConfig
 from curate.classifier.kernels.lbfgs import dot, loss_and_gradient
-from curate.classifier.kernels.murmur import term_columns, term_sums
-from curate.fasttext.kernels.features import logistic
+from curate.classifier.kernels.murmur import term_columns, term_scores
+from curate.classifier.scorers import SCORERS, Scorer
 from curate.text.strings import string_buffers
 from manifests.errors import InputError
 
-HASHED_MAGIC: Final = b"curate hashed logistic regression 1\n"
+_MAGIC: Final = SCORERS["hashed_lr"].magic
 _HISTORY = 10  # L-BFGS pairs, as many as Spark keeps
 _SUFFICIENT, _SHRINK, _MAX_HALVINGS = 1e-4, 0.5, 40  # Armijo's condition (Nocedal and Wright, section 3.1)
 
@@ -38,7 +39,7 @@ class HashedModel:
     intercept: float
 
     @property
-    def way(self) -> str:
+    def method(self) -> str:
         return "hashed"
 
     def score(self, lines: pa.Array[Any] | pa.ChunkedArray[Any], rows: npt.NDArray[np.int64] | None = None,
@@ -47,27 +48,31 @@ class HashedModel:
         data, offsets = string_buffers(lines)
         chosen = np.arange(len(lines), dtype=np.int64) if rows is None else np.ascontiguousarray(rows, np.int64)
         scores = np.zeros(len(lines), np.float32) if out is None else out
-        sums = np.zeros(len(lines), np.float64)
-        term_sums(data, np.ascontiguousarray(offsets), chosen, self.weights, self.intercept, sums)
-        scores[chosen] = logistic(sums[chosen])
+        term_scores(data, np.ascontiguousarray(offsets), chosen, self.weights, self.intercept, scores)
         return scores
 
     def save(self, path: str) -> None:
         """Write the model: a line of magic, a line of JSON, the weights as little-endian float32."""
         facts = {"n_features": len(self.weights), "intercept": self.intercept}
         with open(path, "wb") as stream:
-            stream.write(HASHED_MAGIC + json.dumps(facts, sort_keys=True).encode() + b"\n")
+            stream.write(_MAGIC + json.dumps(facts, sort_keys=True).encode() + b"\n")
             stream.write(self.weights.astype("<f4").tobytes())
 
 
-def read_hashed(path: str) -> HashedModel:
-    """The model in a local file; raises InputError where it is damaged."""
-    with open(path, "rb") as stream:
+def train(config: ClassifierConfig, table: pa.Table, seed: int, path: str) -> None:
+    """Train on SAMPLES; nothing is left to chance."""
+    train_hashed(table["text"], table["positive"].to_numpy(), config.hashed_features, config.hashed_regularisation,
+                 config.hashed_iterations).save(path)
+
+
+def read(local: str, path: str, label: str | None) -> Scorer:
+    """The model in a local file, which has one label alone; raises InputError, naming `path`, where it is damaged."""
+    with open(local, "rb") as stream:
         magic, facts = stream.readline(), stream.readline()
         try:
             fields = json.loads(facts)
             weights = np.frombuffer(stream.read(), "<f4")
-            if magic != HASHED_MAGIC or len(weights) != fields["n_features"]:
+            if magic != _MAGIC or len(weights) != fields["n_features"]:
                 raise ValueError("its weights are cut off")
             return HashedModel(weights, float(fields["intercept"]))
         except (ValueError, KeyError, TypeError) as error:
@@ -79,12 +84,12 @@ def train_hashed(lines: pa.Array[Any] | pa.ChunkedArray[Any], positive: npt.NDAr
     """Fit the model. lines: classifier lines; positive: bool [n]; regularisation: L2, of the weights and not of the
     intercept. Memory: 4 bytes a term and about 200 bytes a feature."""
     data, offsets = string_buffers(lines)
-    columns, places = term_columns(data, np.ascontiguousarray(offsets), np.int64(n_features))
+    columns, bounds = term_columns(data, np.ascontiguousarray(offsets), np.int64(n_features))
     labels = positive.astype(np.float64)
 
     def value(point: Float64) -> tuple[float, Float64]:
         gradient = np.zeros_like(point)
-        loss = loss_and_gradient(columns, places, labels, point, regularisation, gradient)
+        loss = loss_and_gradient(columns, bounds, labels, point, regularisation, gradient)
         return float(loss), gradient
 
     start = np.zeros(n_features + 1)

@@ -16,7 +16,7 @@ from curate.classifier.sites import registered_domains
 from curate.text.urls import bare_host, normalise_urls, url_keys
 from manifests.hashing import id_words, keyed_hash, text_hash64
 from manifests.schema import LABELS
-from manifests.tables import read_table
+from manifests.tables import one_array, read_table
 from manifests.tasks import Work
 
 _FOLD = "fold"
@@ -27,16 +27,16 @@ class Label(StrEnum):
 
     URL = "url"  # this very page was linked
     HOST = "host"  # enough pages of its host were linked
-    CURATED = "curated"  # its whole source is good by the recipe's word
+    CURATED = "curated"  # its source is curated, as the recipe says
 
 
 def labels(config: LabelsConfig, work: Work) -> None:
-    """Stage classifier/labels, one shard a source part: label, fold and source after derivation of each document.
+    """Stage classifier/labels, one task a source part: label, fold and source after derivation of each document.
 
     Inputs: `documents` (DOCUMENTS part), `urls` and `hosts` (roles of classifier/link_index; absent where the recipe
-    has no Reddit dumps). Variables: seed; source; curated (bool: the whole source is positive); derived: None, or
-    {"source": "webtext", "labels": ["url"]}: documents with one of these labels take that source. Output `labels`
-    (LABELS, one row a document, in order). Counters: documents, label_<label>, source_<source>."""
+    has no Reddit dumps). Variables: seed; source; curated (bool: every document of the source is positive); derived:
+    None, or {"source": "webtext", "labels": ["url"]}: documents with one of these labels take that source. Output
+    `labels` (LABELS, one row a document, in order). Counters: documents, label_<label>, source_<source>."""
     documents = read_table(work.input("documents"), ["doc_id", "url", "host"])
     pages = normalise_urls(documents["url"]).with_columns(
         pl.coalesce("host", pl.Series("archived_host", documents["host"])).alias("site"))
@@ -44,7 +44,7 @@ def labels(config: LabelsConfig, work: Work) -> None:
     if work.variables.get("curated", False):
         label = label.fill_null(str(Label.CURATED))
     table = pa.table({
-        "doc_id": documents["doc_id"].combine_chunks(),
+        "doc_id": one_array(documents["doc_id"]),
         "source": _effective_source(work, label).to_arrow(),
         "label": label.to_arrow(),
         "fold": pa.array(folds(documents["doc_id"], pages["site"], config.folds, int(work.variables["seed"]),
@@ -72,8 +72,8 @@ def _contains(sorted_keys: npt.NDArray[np.uint64], keys: pl.Series) -> pl.Series
     if not len(sorted_keys):
         return pl.Series(np.zeros(len(keys), np.bool_))
     wanted = keys.fill_null(0).to_numpy()
-    place = np.minimum(np.searchsorted(sorted_keys, wanted), len(sorted_keys) - 1)
-    return pl.Series(sorted_keys[place] == wanted) & keys.is_not_null()
+    index = np.minimum(np.searchsorted(sorted_keys, wanted), len(sorted_keys) - 1)
+    return pl.Series(sorted_keys[index] == wanted) & keys.is_not_null()
 
 
 def _effective_source(work: Work, label: pl.Series) -> pl.Series:

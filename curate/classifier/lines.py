@@ -84,10 +84,10 @@ def _lines(data, offsets, max_bytes, kinds, lowers):  # type: ignore[no-untyped-
         # Every character may gain a space, and a few lower to one byte more: never over thrice the bytes.
         room += min(3 * (offsets[i + 1] - offsets[i]), max_bytes)
     out = np.empty(room, np.uint8)
-    places = np.zeros(n + 1, np.int64)
+    bounds = np.zeros(n + 1, np.int64)
     for i in range(n):
-        places[i + 1] = _line(data, offsets[i], offsets[i + 1], out, places[i], max_bytes, kinds, lowers)
-    return out, places
+        bounds[i + 1] = _line(data, offsets[i], offsets[i + 1], out, bounds[i], max_bytes, kinds, lowers)
+    return out, bounds
 
 
 def classifier_lines(texts: pa.Array[Any] | pa.ChunkedArray[Any], max_bytes: int) -> pa.Array[Any]:
@@ -96,6 +96,6 @@ def classifier_lines(texts: pa.Array[Any] | pa.ChunkedArray[Any], max_bytes: int
     This is the only way text reaches the classifier. Applied twice it changes nothing. (Tokenisation after
     fastText's own advice, "separate punctuation and lower-case"; GPT-3, appendix A, used a lower-casing tokenizer.)"""
     data, offsets = string_buffers(texts)
-    out, places = _lines(data, np.ascontiguousarray(offsets), np.int64(max_bytes), KIND, LOWER)
-    buffers = [None, pa.py_buffer(places), pa.py_buffer(out[: places[-1]])]
-    return pa.Array.from_buffers(pa.large_string(), len(places) - 1, buffers)
+    out, bounds = _lines(data, np.ascontiguousarray(offsets), np.int64(max_bytes), KIND, LOWER)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(out[: bounds[-1]])]
+    return pa.Array.from_buffers(pa.large_string(), len(bounds) - 1, buffers)

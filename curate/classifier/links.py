@@ -46,7 +46,7 @@ class LinkReason(StrEnum):
 
 
 def links(config: LinksConfig, work: Work) -> None:
-    """Stage classifier/links, one shard a dump: the outbound links that enough readers voted for.
+    """Stage classifier/links, one task a dump: the outbound links that enough readers voted for.
 
     Input `dump` (.zst, .gz or plain JSONL). Output `links` (LINKS, file order, repetitions kept). Broken lines are
     named as damage; counters: submissions, links, dropped_<LinkReason>."""
@@ -84,7 +84,7 @@ def judge_submissions(rows: pl.DataFrame, config: LinksConfig) -> pl.DataFrame:
 
 
 def link_index(config: LinksConfig, work: Work) -> None:
-    """Stage classifier/link_index, one shard: the distinct linked pages and hosts of all dumps, sorted.
+    """Stage classifier/link_index, one task: the distinct linked pages and hosts of all dumps, sorted.
 
     Input `links` (manifest). Outputs `urls` (LINKED_URLS, ascending) and `hosts` (LINKED_HOSTS, by host). Counters:
     links, urls, hosts. Memory is 8 bytes a link and the host names once a file; 45 million links fit in 2 GiB."""

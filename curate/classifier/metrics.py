@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.classifier.card import model_card
-from curate.classifier.config import SelectConfig
 from curate.classifier.kinds import KINDS, Kind
 from curate.classifier.pareto import keep_rate
-from curate.classifier.scorer import POSITIVE, load_scorer
+from curate.classifier.scorers import POSITIVE, load_scorer
 from curate.classifier.training import SCORES
 from manifests.tables import read_table
 from manifests.tasks import Work
@@ -25,12 +24,19 @@ _ALPHAS = (1.0, 3.0, 6.0, 9.0)
 _DIGITS = 6
 _BINS = 10
 
+class KeepAlpha(Protocol):
+    """What of selection the metrics depend on: the exponent of the keep rule."""
+
+    @property
+    def alpha(self) -> float: ...
+
+
 Bools = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 
 
-def metrics(config: SelectConfig, work: Work) -> None:
-    """Stage classifier/metrics, one shard: held-out metrics of all folds as one JSON file, and the model's card.
+def metrics(config: KeepAlpha, work: Work) -> None:
+    """Stage classifier/metrics, one task: held-out metrics of all folds as one JSON file, and the model's card.
 
     Inputs: `scores` (role of classifier); `model` (the one on everything; its words are left out where it is absent).
     Outputs: `metrics` (`classifier/metrics/metrics.json`): `overall` (all positives), `reddit` (linked pages against
@@ -72,10 +78,10 @@ def classifier_metrics(table: pa.Table, alpha: float) -> dict[str, Any]:
 def calibration(score: Float32, positive: Bools) -> dict[str, Any]:
     """How far a score is a probability: ten equal bins with their n, mean score and share of positives, and `error`,
     the mean distance of the two by documents (Guo et al. 2017, equation 3: expected calibration error)."""
-    place = np.minimum((score.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1)
+    bin_of = np.minimum((score.astype(np.float64) * _BINS).astype(np.int64), _BINS - 1)
     bins, gaps = [], []
     for number in range(_BINS):
-        inside = place == number
+        inside = bin_of == number
         n = int(inside.sum())
         mean = math.fsum(score[inside].tolist())
         bins.append({"from": number / _BINS, "n": n, "mean_score": _ratio(mean, n),
@@ -86,15 +92,15 @@ def calibration(score: Float32, positive: Bools) -> dict[str, Any]:
 
 def figures(score: Float32, positive: Bools) -> dict[str, float | int | None]:
     """Precision, recall and F1 at THRESHOLD, and AUC; None where it cannot be computed. score, positive: [n]."""
-    said = score >= np.float32(THRESHOLD)
-    hits, n_said, n_positive = int((said & positive).sum()), int(said.sum()), int(positive.sum())
+    predicted = score >= np.float32(THRESHOLD)
+    hits, n_predicted, n_positive = int((predicted & positive).sum()), int(predicted.sum()), int(positive.sum())
     return {"n_positive": n_positive, "n_negative": len(score) - n_positive,
-            "precision": _ratio(hits, n_said), "recall": _ratio(hits, n_positive),
-            "f1": _ratio(2 * hits, n_said + n_positive), "auc": auc(score, positive)}
+            "precision": _ratio(hits, n_predicted), "recall": _ratio(hits, n_positive),
+            "f1": _ratio(2 * hits, n_predicted + n_positive), "auc": auc(score, positive)}
 
 
-def _ratio(part: float, whole: int) -> float | None:
-    return round(part / whole, _DIGITS) if whole else None
+def _ratio(part: float, total: int) -> float | None:
+    return round(part / total, _DIGITS) if total else None
 
 
 def auc(score: Float32, positive: Bools) -> float | None:

@@ -32,14 +32,14 @@ def near_duplicates(texts: pa.Array[Any] | pa.ChunkedArray[Any], threshold: floa
     exact = np.empty((n, 1), np.uint64)
     for start in range(0, n, _BATCH):
         end = min(n, start + _BATCH)
-        words, places = hash_words(data, np.ascontiguousarray(offsets[start : end + 1]))
-        minima, n_shingles = sign(words, places, config.ngram, config.n_permutations, config.seed)
+        words, bounds = hash_words(data, np.ascontiguousarray(offsets[start : end + 1]))
+        minima, n_shingles = sign(words, bounds, config.ngram, config.n_permutations, config.seed)
         keys[start:end], worded[start:end] = band_keys(minima, n_bands, n_rows), n_shingles > 0
-        exact[start:end, 0] = hash_texts(words, places)[:, 0]
+        exact[start:end, 0] = hash_texts(words, bounds)[:, 0]
     gone = np.zeros(n, np.bool_)
-    for found in (exact, keys):  # copies first, so that a template of a thousand pages is one candidate and not all
+    for hashes in (exact, keys):  # copies first, so that a template of a thousand pages is one candidate and not all
         rows = np.flatnonzero(worded & ~gone)
-        gone[_removed(texts, found[rows].ravel(), np.repeat(rows, found.shape[1]), config)] = True
+        gone[_removed(texts, hashes[rows].ravel(), np.repeat(rows, hashes.shape[1]), config)] = True
     return gone
 
 
@@ -51,5 +51,5 @@ def _removed(texts: pa.Array[Any] | pa.ChunkedArray[Any], keys: npt.NDArray[np.u
     words, ends = hash_words(*string_buffers(texts.take(pa.array(some, pa.int64()))))
     shingles, stops = shingle_sets(words, ends, config.ngram)
     sets = Sets(shingles, stops[:-1].copy(), stops[1:].copy())
-    found = resolve(keys[shared], nodes.astype(np.int64), sets, config.similarity_threshold, config.bucket_pivots)
-    return np.asarray(some[found.survivor >= 0])
+    resolved = resolve(keys[shared], nodes.astype(np.int64), sets, config.similarity_threshold, config.bucket_pivots)
+    return np.asarray(some[resolved.survivor >= 0])

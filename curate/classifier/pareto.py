@@ -26,9 +26,9 @@ def quarter_power(base: Float64, exponent: float) -> Float64:
     quarters = round(exponent * 4)
     if quarters != exponent * 4 or quarters < 0:
         raise ValueError(f"{exponent} is no non-negative multiple of 0.25")
-    whole, rest = divmod(quarters, 4)
+    units, rest = divmod(quarters, 4)
     result = np.ones_like(base)
-    for _ in range(whole):
+    for _ in range(units):
         result = result * base
     root = np.sqrt(base)
     if rest & 2:

@@ -1,8 +1,8 @@
 """The training sample of the quality classifier, chosen by hash and without a look at the other parts.
 
 Each part keeps, of each kind of example, the documents with the lowest hashes: those below 2**-k of the range, where
-k is chosen from the counts of the whole corpus so that about twice as many as wanted are left, and never more than the
-whole sample may hold. The lowest hashes of all parts together are then among what the parts kept, so training takes a
+k is chosen from the counts of the whole corpus so that about twice as many as wanted are left, and never more than
+training may take. The lowest hashes of all parts together are then among what the parts kept, so training takes a
 uniform sample of the corpus, whatever the parts and their order. k moves only when the corpus doubles, so that one more
 file does not make every part's sample stale.
 """
@@ -24,7 +24,7 @@ from curate.classifier.lines import classifier_lines
 from manifests.errors import StageError
 from manifests.hashing import id_words, keyed_hash
 from manifests.schema import ID
-from manifests.tables import open_table, read_table
+from manifests.tables import one_array, open_table, read_table
 from manifests.tasks import Work
 
 _PURPOSE = "classifier"
@@ -50,14 +50,14 @@ SAMPLES = pa.schema([
 
 
 def samples(config: ClassifierConfig, work: Work) -> None:
-    """Stage classifier/samples, one shard a source part: its candidates for the training sample, as classifier lines.
+    """Stage classifier/samples, one task a source part: its candidates for the training sample, as classifier lines.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS). Variables: seed; negative (bool: documents without a
     label are unfiltered crawl); halvings: {kind: k}, see above; none where it is absent. Output `samples` (SAMPLES,
     documents' order, a row group for each of theirs). Counters: documents, sampled_<kind>."""
     labels = read_table(work.input("labels"))
     order = keyed_hash(int(work.variables["seed"]), _PURPOSE, id_words(labels["doc_id"]))
-    kind = example_kinds(labels["label"].combine_chunks(), bool(work.variables.get("negative", False)))
+    kind = example_kinds(one_array(labels["label"]), bool(work.variables.get("negative", False)))
     taken = lowest_of_each(order, kind, dict.fromkeys(range(len(KINDS)), config.max_documents))
     for name, n_halvings in work.variables.get("halvings", {}).items():
         taken &= (kind != KINDS.index(Kind(name))) | (order >> np.uint64(64 - n_halvings) == 0 if n_halvings else True)
@@ -69,7 +69,7 @@ def samples(config: ClassifierConfig, work: Work) -> None:
 
 
 def example_kinds(label: pa.Array[Any], negative: bool) -> npt.NDArray[np.int8]:
-    """int8 [n]: place in KINDS of each document, -1 for one that is no example. label: string [n], null without."""
+    """int8 [n]: index in KINDS of each document, -1 for one that is no example. label: string [n], null without."""
     kind = np.full(len(label), KINDS.index(Kind.NEGATIVE) if negative else -1, np.int8)
     for name, of_label in _KIND_OF_LABEL.items():
         hit = pc.equal(label, pa.scalar(str(name))).fill_null(False).to_numpy(zero_copy_only=False)
@@ -103,6 +103,6 @@ def _sample_rows(config: ClassifierConfig, path: str, documents: pa.Table, frame
     if not documents["doc_id"].equals(frame["doc_id"]):
         raise StageError("the labels are not those of these documents", where=path, hint="run with --fresh")
     lines = classifier_lines(documents["text"], config.max_bytes_per_document)
-    kinds = pa.array([str(kind) for kind in KINDS]).take(frame["kind"].combine_chunks())
+    kinds = pa.array([str(kind) for kind in KINDS]).take(one_array(frame["kind"]))
     return pa.table([frame["doc_id"], frame["order"], frame["source"], frame["label"], kinds,
                      pc.not_equal(kinds, pa.scalar(str(Kind.NEGATIVE))), frame["fold"], lines], schema=SAMPLES)

@@ -103,10 +103,10 @@ STAGES: tuple[Stage, ...] = (
           unicode=UNICODE_VERSION),
     Stage("classifier/examples", 2, "curate.classifier.examples:examples", "classifier", ("classifier/samples",),
           _examples, unicode=UNICODE_VERSION),
-    Stage("classifier", 2, "curate.classifier.training:classifier", "classifier", ("classifier/examples",),
+    Stage("classifier", 3, "curate.classifier.training:classifier", "classifier", ("classifier/examples",),
           _classifier),
-    Stage("classifier/metrics", 3, "curate.classifier.metrics:metrics", "select", ("classifier",), _metrics),
-    Stage("classifier/scores", 2, "curate.classifier.scores:scores", "scores", ("classifier", "classifier/labels"),
+    Stage("classifier/metrics", 4, "curate.classifier.metrics:metrics", "select", ("classifier",), _metrics),
+    Stage("classifier/scores", 3, "curate.classifier.scores:scores", "scores", ("classifier", "classifier/labels"),
           _scores, unicode=UNICODE_VERSION),
 )
 """From links and documents to scores."""

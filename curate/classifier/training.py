@@ -8,23 +8,18 @@ seen no page of its host. fastText runs on one thread in a fixed order from a fi
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from typing import Any
 
-import fasttext
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.classifier.config import ClassifierConfig
 from curate.classifier.examples import choose
-from curate.classifier.hashed import train_hashed
 from curate.classifier.kinds import KINDS, Kind
 from curate.classifier.lines import NORMALISATION
 from curate.classifier.samples import SAMPLES
-from curate.classifier.scorer import NEGATIVE, POSITIVE, load_scorer
-from curate.text.strings import string_buffers
+from curate.classifier.scorers import POSITIVE, SCORERS, load_scorer
 from manifests.errors import StageError
 from manifests.tasks import Work
 
@@ -36,15 +31,11 @@ SCORES = pa.schema([
              metadata={"comment": "the first 300 characters of the line"}),
 ])
 CARD_VERSION = 2
-_SETTINGS = {
-    "fasttext": ("dim", "epochs", "learning_rate", "word_ngrams", "buckets", "min_count", "min_chars", "max_chars"),
-    "hashed_lr": ("hashed_features", "hashed_regularisation", "hashed_iterations")}
 _EXCERPT_CHARACTERS = 300
-_FASTTEXT_SEEDS = 2**31 - 1
 
 
 def classifier(config: ClassifierConfig, work: Work) -> None:
-    """Stage classifier, one shard a fold (`fold-0`, ...) and one on everything (`model`).
+    """Stage classifier, one task a fold (`fold-0`, ...) and one on everything (`model`).
 
     Input `examples` (of classifier/examples). Variables: seed; fold: the fold left out, None for none. Outputs:
     `model` (.bin, of the recipe's kind), `card` (.json: what the model must be fed and what it saw) and, for a fold,
@@ -59,7 +50,7 @@ def classifier(config: ClassifierConfig, work: Work) -> None:
     for kind in KINDS:
         work.count(f"trained_{kind}", kinds[str(kind)])
     model_path = work.output("model", suffix=".bin")
-    _train(config, table, int(work.variables["seed"]), model_path)
+    SCORERS[config.kind].train(config, table, int(work.variables["seed"]), model_path)
     _write_card(config, kinds, fold, work.output("card", suffix=".json"))
     if fold is not None:
         _score_held_out(config, work, paths, int(fold), model_path)
@@ -87,38 +78,13 @@ def _check(kinds: Counter[str], seen: Counter[str], fold: int | None) -> None:
         if missing == "positive" else "at least one source must be an unfiltered crawl that is not all linked")
 
 
-def _train(config: ClassifierConfig, table: pa.Table, seed: int, path: str) -> None:
-    if config.kind == "hashed_lr":
-        train_hashed(table["text"], table["positive"].to_numpy(), config.hashed_features, config.hashed_regularisation,
-                     config.hashed_iterations).save(path)
-        return
-    prefix = pc.if_else(table["positive"], f"{POSITIVE} ", f"{NEGATIVE} ").cast(pa.large_string())
-    lines = pc.binary_join_element_wise(prefix, table["text"], pa.scalar("\n", pa.large_string()),
-                                        pa.scalar("", pa.large_string()))
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
-        examples = os.path.join(folder, "examples.txt")
-        with open(examples, "wb") as stream:
-            stream.write(_joined(lines))
-        model = fasttext.train_supervised(
-            input=examples, lr=config.learning_rate, dim=config.dim, epoch=config.epochs, minCount=config.min_count,
-            wordNgrams=config.word_ngrams, bucket=config.buckets, minn=config.min_chars, maxn=config.max_chars,
-            loss="softmax", thread=1, seed=seed % _FASTTEXT_SEEDS, verbose=0)
-        model.save_model(path)
-
-
-def _joined(lines: pa.ChunkedArray[Any]) -> memoryview:
-    """All strings of an array, one after the other, without a copy."""
-    data, offsets = string_buffers(lines)
-    return data[offsets[0] : offsets[-1]].data
-
-
 def _write_card(config: ClassifierConfig, kinds: Counter[str], fold: int | None, path: str) -> None:
     """What a user of the model must know: how text is normalised, where it is cut, what the model learnt from."""
     card: dict[str, Any] = {
         "version": CARD_VERSION, "positive_label": POSITIVE, "normalisation": NORMALISATION,
         "max_bytes_per_document": config.max_bytes_per_document, "held_out_fold": fold,
         "examples": {str(kind): kinds[str(kind)] for kind in KINDS},
-        "kind": config.kind, "settings": {name: getattr(config, name) for name in _SETTINGS[config.kind]}}
+        "kind": config.kind, "settings": {name: getattr(config, name) for name in SCORERS[config.kind].settings}}
     with open(path, "w", encoding="utf-8") as stream:
         json.dump(card, stream, indent=1, sort_keys=True)
         stream.write("\n")

@@ -77,7 +77,7 @@ class FastTextFile:
 
 @nb.njit(nogil=True, cache=True)
 def _entries(data, n, starts, ends, counts, kinds):  # type: ignore[no-untyped-def]
-    """Place, count and kind of each dictionary entry: NUL-ended text, int64, int8. Returns the end, -1 if cut off."""
+    """Offsets, count and kind of each dictionary entry: NUL-ended text, int64, int8. Returns the end, -1 if cut off."""
     p = 0
     for i in range(n):
         starts[i] = p
@@ -120,8 +120,8 @@ def _parse(data: mmap.mmap) -> FastTextFile:
     n, n_words, n_labels, _, n_pruned = _DICTIONARY.unpack_from(data, _HEADER.size)
     if min(dim, n_words, n_labels) < 0 or n != n_words + n_labels or n_labels > _MAX_LABELS:
         raise ValueError("its dictionary is damaged")
-    whole = np.frombuffer(data, np.uint8)
-    body = whole[_HEADER.size + _DICTIONARY.size :]
+    content = np.frombuffer(data, np.uint8)
+    body = content[_HEADER.size + _DICTIONARY.size :]
     starts, ends, counts = (np.zeros(n, np.int64) for _ in range(3))
     kinds = np.zeros(n, np.int8)
     end = _entries(body, n, starts, ends, counts, kinds)
@@ -130,12 +130,13 @@ def _parse(data: mmap.mmap) -> FastTextFile:
     words, offsets = _join(body, starts[:n_words], ends[:n_words])
     labels = tuple(bytes(body[a:b]).decode("utf-8", "replace") for a, b in zip(starts[n_words:], ends[n_words:],
                                                                                strict=True))
-    place = _HEADER.size + _DICTIONARY.size + end + 8 * max(0, n_pruned)
-    pruned, rest = np.frombuffer(body[end : end + 8 * max(0, n_pruned)].tobytes(), "<i4").reshape(-1, 2), whole[place:]
-    vectors, place = _matrix(data, place, dim)
+    offset = _HEADER.size + _DICTIONARY.size + end + 8 * max(0, n_pruned)
+    pruned = np.frombuffer(body[end : end + 8 * max(0, n_pruned)].tobytes(), "<i4").reshape(-1, 2)
+    rest = content[offset:]
+    vectors, offset = _matrix(data, offset, dim)
     output: npt.NDArray[np.float32] | None = None
     if vectors is not None:
-        output, place = _matrix(data, place, dim)
+        output, offset = _matrix(data, offset, dim)
     if vectors is not None and len(vectors) < n_words:
         raise ValueError("its input matrix has fewer rows than words")
     return FastTextFile(dim, word_ngrams, loss, kind, n_buckets, min_chars, max_chars, words, offsets, labels,
@@ -154,14 +155,14 @@ def _join(data, starts, ends):  # type: ignore[no-untyped-def]
     return out, offsets
 
 
-def _matrix(data: mmap.mmap, place: int, dim: int) -> tuple[npt.NDArray[np.float32] | None, int]:
-    """A dense matrix at `place`, and where it ends; None for a quantised one, which is the rest of the file."""
-    if data[place]:
+def _matrix(data: mmap.mmap, offset: int, dim: int) -> tuple[npt.NDArray[np.float32] | None, int]:
+    """A dense matrix at `offset`, and where it ends; None for a quantised one, which is the rest of the file."""
+    if data[offset]:
         return None, len(data)
-    n_rows, n_columns = _MATRIX.unpack_from(data, place + 1)
-    start = place + 1 + _MATRIX.size
+    n_rows, n_columns = _MATRIX.unpack_from(data, offset + 1)
+    start = offset + 1 + _MATRIX.size
     n_bytes = 4 * n_rows * n_columns
     if n_rows < 0 or n_columns != dim or start + n_bytes > len(data):
         raise ValueError("a matrix of it is cut off")
-    # The matrices stand at odd bytes, so that the map is read as bytes and viewed where it is used.
+    # The matrices begin at odd bytes, so that the map is read as bytes and viewed where it is used.
     return np.ndarray((n_rows, n_columns), np.dtype("<f4"), data, start), start + n_bytes

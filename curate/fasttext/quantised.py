@@ -37,9 +37,9 @@ def read_quantised(file: FastTextFile) -> QuantisedMatrices:
     data = file.rest
     if not data[0]:
         raise ValueError("its input matrix is not quantised")
-    inputs, place = _quantised(data, 1)
-    quantised = bool(data[place])
-    outputs, _ = _quantised(data, place + 1) if quantised else _dense(data, place + 1)
+    inputs, offset = _quantised(data, 1)
+    quantised = bool(data[offset])
+    outputs, _ = _quantised(data, offset + 1) if quantised else _dense(data, offset + 1)
     if inputs.shape[1] != file.dim or outputs.shape != (len(file.labels), file.dim):
         raise ValueError("its matrices are of another size than it says")
     n_buckets = max(1, file.n_buckets)
@@ -56,33 +56,33 @@ def read_quantised(file: FastTextFile) -> QuantisedMatrices:
     return QuantisedMatrices(inputs, outputs, n_buckets, np.packbits(kept, bitorder="little").view("<u8"), ranks)
 
 
-def _quantised(data: npt.NDArray[np.uint8], place: int) -> tuple[npt.NDArray[np.float32], int]:
-    """A quantised matrix at `place` written out, and where it ends."""
-    by_length, n_rows, n_columns, n_codes = _ROWS.unpack_from(data.data, place)
-    place += _ROWS.size
-    if min(n_rows, n_columns, n_codes) < 0 or place + n_codes > len(data):
+def _quantised(data: npt.NDArray[np.uint8], offset: int) -> tuple[npt.NDArray[np.float32], int]:
+    """A quantised matrix at `offset` written out, and where it ends."""
+    by_length, n_rows, n_columns, n_codes = _ROWS.unpack_from(data.data, offset)
+    offset += _ROWS.size
+    if min(n_rows, n_columns, n_codes) < 0 or offset + n_codes > len(data):
         raise ValueError("a matrix of it is cut off")
-    codes, place = data[place : place + n_codes], place + n_codes
-    out, place = _written_out(data, place, codes, n_rows)
+    codes, offset = data[offset : offset + n_codes], offset + n_codes
+    out, offset = _written_out(data, offset, codes, n_rows)
     if out.shape[1] != n_columns:
         raise ValueError("a matrix of it is damaged")
     if by_length:
-        lengths, place = data[place : place + n_rows], place + n_rows
-        norms, place = _written_out(data, place, lengths, n_rows)
+        lengths, offset = data[offset : offset + n_rows], offset + n_rows
+        norms, offset = _written_out(data, offset, lengths, n_rows)
         out = norms * out
-    return out, place
+    return out, offset
 
 
-def _written_out(data: npt.NDArray[np.uint8], place: int, codes: npt.NDArray[np.uint8], n_rows: int,
+def _written_out(data: npt.NDArray[np.uint8], offset: int, codes: npt.NDArray[np.uint8], n_rows: int,
                  ) -> tuple[npt.NDArray[np.float32], int]:
-    """float32 [n_rows, columns] of the codes by the quantiser at `place`, and where that ends."""
-    columns, parts, width, last = _QUANTISER.unpack_from(data.data, place)
-    place += _QUANTISER.size
+    """float32 [n_rows, columns] of the codes by the quantiser at `offset`, and where that ends."""
+    columns, parts, width, last = _QUANTISER.unpack_from(data.data, offset)
+    offset += _QUANTISER.size
     size = 4 * columns * _CENTROIDS
-    if min(columns, parts, width, last) < 0 or place + size > len(data) or len(codes) != n_rows * parts or (
+    if min(columns, parts, width, last) < 0 or offset + size > len(data) or len(codes) != n_rows * parts or (
             (parts - 1) * width + last != columns):
         raise ValueError("a quantiser of it is damaged")
-    centroids = np.frombuffer(data[place : place + size].tobytes(), "<f4")
+    centroids = np.frombuffer(data[offset : offset + size].tobytes(), "<f4")
     by_part = codes.reshape(n_rows, parts)
     out = np.empty((n_rows, columns), np.float32)
     for part in range(parts):
@@ -90,13 +90,13 @@ def _written_out(data: npt.NDArray[np.uint8], place: int, codes: npt.NDArray[np.
         start = part * _CENTROIDS * width
         table = centroids[start : start + _CENTROIDS * wide].reshape(_CENTROIDS, wide)
         out[:, part * width : part * width + wide] = table[by_part[:, part]]
-    return out, place + size
+    return out, offset + size
 
 
-def _dense(data: npt.NDArray[np.uint8], place: int) -> tuple[npt.NDArray[np.float32], int]:
-    n_rows, n_columns = _DENSE.unpack_from(data.data, place)
-    place += _DENSE.size
+def _dense(data: npt.NDArray[np.uint8], offset: int) -> tuple[npt.NDArray[np.float32], int]:
+    n_rows, n_columns = _DENSE.unpack_from(data.data, offset)
+    offset += _DENSE.size
     size = 4 * n_rows * n_columns
-    if min(n_rows, n_columns) < 0 or place + size > len(data):
+    if min(n_rows, n_columns) < 0 or offset + size > len(data):
         raise ValueError("a matrix of it is cut off")
-    return np.frombuffer(data[place : place + size].tobytes(), "<f4").reshape(n_rows, n_columns), place + size
+    return np.frombuffer(data[offset : offset + size].tobytes(), "<f4").reshape(n_rows, n_columns), offset + size

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.fasttext.kernels.features import fill_table
+from curate.fasttext.exact import word_table
 from curate.fasttext.kernels.hierarchical_softmax import best_labels, huffman
 from curate.fasttext.model_file import SUPERVISED, FastTextFile, Loss, read_model_file
 from curate.fasttext.quantised import QuantisedMatrices, read_quantised
@@ -29,7 +29,7 @@ class LanguageModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TreeModel:
+class HierarchicalSoftmax:
     """A quantised model with a hierarchical softmax: fastText's own float32 arithmetic over the Arrow buffers."""
 
     file: FastTextFile
@@ -70,7 +70,7 @@ def load_language_model(path: str) -> LanguageModel:
     """The model in a local file, loaded once a process. Raises InputError where it is none of fastText's."""
     file = read_model_file(path)
     if file.kind == SUPERVISED and file.quantised and file.loss == Loss.HIERARCHICAL_SOFTMAX and len(file.labels) > 1:
-        return tree_model(file, path)
+        return hierarchical_softmax(file, path)
     import fasttext
 
     try:
@@ -79,15 +79,13 @@ def load_language_model(path: str) -> LanguageModel:
         raise InputError(f"is no fastText model: {error}", where=path) from error
 
 
-def tree_model(file: FastTextFile, path: str) -> TreeModel:
+def hierarchical_softmax(file: FastTextFile, path: str) -> HierarchicalSoftmax:
     """A quantised model ready to be asked. Raises InputError where its matrices are damaged."""
     try:
         matrices = read_quantised(file)
     except (ValueError, IndexError, struct.error) as error:
         raise InputError(f"is no fastText model: {error}", where=path) from error
-    table = np.zeros((1 << max(4, (2 * file.n_words).bit_length()), 2), np.uint64)
-    fill_table(file.words, file.word_offsets, table)
     labels, offsets = string_buffers(pa.array(file.labels, pa.large_string()))
     children = np.zeros((len(file.labels) - 1, 2), np.int32)
     huffman(np.array(file.label_counts, np.int64), children)
-    return TreeModel(file, matrices, table, labels, np.ascontiguousarray(offsets), children)
+    return HierarchicalSoftmax(file, matrices, word_table(file), labels, np.ascontiguousarray(offsets), children)

@@ -1,7 +1,7 @@
-"""The clean corpus: every mark of the stages before, applied once.
+"""The clean corpus: every decision of the stages before, applied once.
 
-This is the second and last time a run writes text. A document that decontamination cut becomes one row a piece; `edits`
-says which bytes of the extracted text each row is made of, so any place in clean text maps back to its page.
+This is the second and last time a run writes text. A document that decontamination cut becomes one row a fragment;
+`edits` says which bytes of the extracted text each row is made of, so any byte of clean text maps back to its page.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from curate.sources.columns import GROUP
 from manifests.hashing import piece_id
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
-from manifests.tables import open_table, read_row_groups, read_table
+from manifests.tables import one_array, open_table, read_row_groups, read_table
 from manifests.tasks import Work
 
 
@@ -28,9 +28,8 @@ def clean(config: Any, work: Work) -> None:
     """Write what a part keeps, one file for each source its documents belong to.
 
     inputs: documents; select, dedup, passages, substrings, decontaminate: decisions in the documents' order (all but
-    select
-    may be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of the
-    sources its documents may belong to; part, the part's file name. outputs (role documents):
+    select may be absent); removals, documents that were taken out of the run, if any. variables: sources, the names of
+    the sources its documents may belong to; part, the part's file name. outputs (role documents):
     `<source>/<part>.parquet`, present even where it has no row."""
     path = work.input("documents")
     schema = clean_schema(open_table(path).schema_arrow)
@@ -64,53 +63,49 @@ def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: p
     mask = pc.and_(decisions["keep"], pc.equal(decisions["source"], source))
     table = table.set_column(table.column_names.index("source"), DOCUMENTS.field("source"), decisions["source"])
     table = pa.table({**{name: table[name] for name in table.column_names}, GROUP: decisions[GROUP]})
-    return _pieces(table.filter(mask), decisions["pieces"].filter(mask), decisions["edits"].filter(mask), schema)
+    return _fragments(table.filter(mask), decisions["pieces"].filter(mask), decisions["edits"].filter(mask), schema)
 
 
-def _pieces(table: pa.Table, pieces: pa.ChunkedArray, edits: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
-    """One row for each piece of each document that has something left after the edits; a document that was not cut
+def _fragments(table: pa.Table, fragments: pa.ChunkedArray, edits: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+    """One row for each fragment of each document that has something left after the edits; a document that was not cut
     stays itself."""
     sizes = table["n_bytes"].to_numpy()
-    cut = _flat(pieces)
+    cut = _copied(fragments)
     counts = np.diff(cut.bounds)
-    spans, owner = FlatEdits.of(_one(edits, EDITS), sizes).within(cut)
+    spans, owner = FlatEdits.of(edits, sizes).within(cut)
     bounds = np.searchsorted(owner, np.arange(len(cut.starts) + 1))
-    documents = np.repeat(np.arange(len(table), dtype=np.int64), counts)  # of each piece
+    documents = np.repeat(np.arange(len(table), dtype=np.int64), counts)  # of each fragment
     text = join_replaced(table["text"], documents[owner], spans, bounds)
     left = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
-    whole = (counts[documents] == 1) & (cut.starts == 0) & (cut.ends == sizes[documents])
+    uncut = (counts[documents] == 1) & (cut.starts == 0) & (cut.ends == sizes[documents])
     out = table.take(pa.array(documents))
-    ids, parent_ids = _piece_ids(out["doc_id"], whole, documents)
-    words = pa.array(spans.replacements or [""], pa.string())
-    made = edits_array(spans.starts, spans.ends, spans.codes, bounds, words)
-    replaced = {"doc_id": ids, "text": text, "n_bytes": pc.binary_length(text).cast(pa.int64()),
-                "parent_id": parent_ids, "edits": made}
-    rows = pa.table([replaced[f.name] if f.name in replaced else out[f.name] for f in schema], schema=schema)
+    ids, parent_ids = _fragment_ids(out["doc_id"], uncut, documents)
+    replacements = pa.array(spans.replacements or [""], pa.string())
+    new = {"doc_id": ids, "text": text, "n_bytes": pc.binary_length(text).cast(pa.int64()), "parent_id": parent_ids,
+           "edits": edits_array(spans.starts, spans.ends, spans.codes, bounds, replacements)}
+    rows = pa.table([new[f.name] if f.name in new else out[f.name] for f in schema], schema=schema)
     return rows.filter(left)
 
 
-def _one(array: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
-    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], kind)
-
-
-def _flat(pieces: pa.ChunkedArray) -> FlatEdits:
-    """Pieces as spans that are copied."""
-    lists = _one(pieces, pa.list_(SPAN))
+def _copied(fragments: pa.ChunkedArray) -> FlatEdits:
+    """Fragments as spans that are copied."""
+    lists = one_array(fragments)
     flat = lists.flatten()
     counts = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    places = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+    bounds = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
     starts, ends = (flat.field(i).to_numpy().astype(np.int64) for i in (0, 1))
-    return FlatEdits(starts, ends, np.full(len(starts), COPIED, np.int64), places, [])
+    return FlatEdits(starts, ends, np.full(len(starts), COPIED, np.int64), bounds, [])
 
 
-def _piece_ids(parents: pa.ChunkedArray, whole: npt.NDArray[np.bool_],
-               rows: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-    if whole.all():  # nearly always: nothing to name anew
-        return pa.concat_arrays(parents.chunks) if parents.num_chunks else pa.array([], ID), pa.nulls(len(rows), ID)
+def _fragment_ids(parents: pa.ChunkedArray, uncut: npt.NDArray[np.bool_],
+                  rows: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+    """(doc_id, parent_id) of fragments: an uncut document keeps its own id and has no parent."""
+    if uncut.all():  # nearly always
+        return one_array(parents), pa.nulls(len(rows), ID)
     numbers = np.arange(len(rows)) - np.searchsorted(rows, rows)
     values = parents.to_pylist()
-    ids = [v if w else piece_id(v, int(n)) for v, w, n in zip(values, whole, numbers, strict=True)]
-    return pa.array(ids, ID), pa.array([None if w else v for v, w in zip(values, whole, strict=True)], ID)
+    ids = [v if u else piece_id(v, int(n)) for v, u, n in zip(values, uncut, numbers, strict=True)]
+    return pa.array(ids, ID), pa.array([None if u else v for v, u in zip(values, uncut, strict=True)], ID)
 
 
 def _decisions(work: Work) -> pa.Table:
@@ -128,9 +123,9 @@ def _decisions(work: Work) -> pa.Table:
         pieces = read_table(work.input("decontaminate"), ["pieces"])["pieces"].cast(pa.list_(SPAN))
     else:
         n_bytes = read_table(work.input("documents"), ["n_bytes"])["n_bytes"].to_numpy()
-        starts, places = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
+        starts, bounds = np.zeros(len(n_bytes), np.int64), np.arange(len(n_bytes) + 1, dtype=np.int32)
         flat = pa.StructArray.from_arrays([pa.array(starts), pa.array(n_bytes)], fields=list(SPAN))
-        pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(places), flat)])
+        pieces = pa.chunked_array([pa.ListArray.from_arrays(pa.array(bounds), flat)])
     group = select["doc_id"]
     if GROUP in open_table(work.input("documents")).schema_arrow.names:  # a table that came with groups
         group = pc.coalesce(read_table(work.input("documents"), [GROUP])[GROUP], group)

@@ -1,6 +1,6 @@
 """Selection: the heuristic rules, then the keep rules on the scores that every document was given before.
 
-Nothing is rewritten: the stage leaves one mark a document, with the reason and what it would have taken to stay.
+Nothing is rewritten: the stage leaves one decision a document, with the reason and what it would have taken to stay.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.classifier.config import SelectConfig
-from curate.classifier.scores import OWN, score_column
+from curate.classifier.score_tables import OWN, score_column
 from curate.heuristics.signals import PERPLEXITY, Words
 from curate.perplexity.buckets import buckets
-from curate.selection.keep import SelectReason, judge_scores
-from curate.selection.text_rules import TextRules, given_values
+from curate.selection.config import SelectConfig
+from curate.selection.keep import judge_scores
+from curate.selection.keep_rules import SelectReason
+from curate.selection.text_rules import TextRules, external_values
 from manifests.errors import StageError
-from manifests.schema import SELECT_MARKS, SIGNAL_PREFIX
-from manifests.tables import open_table, read_table
+from manifests.schema import SELECT_DECISIONS, SIGNAL_PREFIX
+from manifests.tables import one_array, open_table, read_table
 from manifests.tasks import Work
 
 _OWN_SCORE: Final = score_column(OWN)
@@ -31,32 +32,31 @@ _BUCKET: Final = pa.field("perplexity_bucket", pa.string(), metadata={
 
 
 def select(config: SelectConfig, work: Work) -> None:
-    """Stage select, one shard a source part: keeps or drops every document.
+    """Stage select, one task a source part: keeps or drops every document.
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
-    (its scores; absent where the recipe has no classifier), `cutoffs` (CUTOFFS; for rules that need them), `signals`
-    (those that need what the recipe gives; absent where it gives nothing), `perplexity_cutoffs`. Variables: seed;
-    words, how the signals were counted (paper); crawled, the sources whose buckets count. Output `decisions`
-    (SELECT_MARKS,
-    a column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
-    order). Counters: documents, kept,
-    dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and kept_<source> by source after
-    derivation; a source that keeps nothing shows there."""
-    found = next((read_table(path) for path in work.inputs("scores")), None)
-    extra = [] if found is None else [field for field in found.schema if field.name not in ("doc_id", _OWN_SCORE)]
+    (its scores; absent where the recipe has no classifier), `cutoffs` (SCORE_CUTOFFS; for rules that need them),
+    `signals` (external ones; absent where the recipe gives none), `perplexity_cutoffs`. Variables: seed; words, how the
+    signals were counted (paper); crawled, the sources whose buckets count. Output `decisions` (SELECT_DECISIONS, a
+    column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
+    order). Counters: documents, kept, dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and
+    kept_<source> by source after derivation; a source that keeps nothing shows there."""
+    scores = next((read_table(path) for path in work.inputs("scores")), None)
+    extra = [] if scores is None else [field for field in scores.schema if field.name not in ("doc_id", _OWN_SCORE)]
     cut = next((read_table(name) for name in work.inputs("perplexity_cutoffs")), None)
-    schema = pa.schema([*SELECT_MARKS, *extra, *([_BUCKET] if cut is not None else [])], metadata=SELECT_MARKS.metadata)
+    schema = pa.schema([*SELECT_DECISIONS, *extra, *([_BUCKET] if cut is not None else [])],
+                       metadata=SELECT_DECISIONS.metadata)
     rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
                       config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut)
-    work.write("decisions", schema, _decisions(config, rules, work, found, schema))
+    work.write("decisions", schema, _decisions(config, rules, work, scores, schema))
 
 
-def _decisions(config: SelectConfig, rules: TextRules, work: Work, found: pa.Table | None, schema: pa.Schema,
-           ) -> Iterator[pa.Table]:
+def _decisions(config: SelectConfig, rules: TextRules, work: Work, scores: pa.Table | None, schema: pa.Schema,
+               ) -> Iterator[pa.Table]:
     path = work.input("documents")
-    labels = [read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")]
+    labels = next((read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")), None)
     cut = next((read_table(name) for name in work.inputs("cutoffs")), None)
-    given = next((read_table(name) for name in work.inputs("signals")), None)
+    external = next((read_table(name) for name in work.inputs("signals")), None)
     with open_table(path) as file:
         names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
         names += [_OWN_SCORE] if _OWN_SCORE in file.schema_arrow.names else []
@@ -65,18 +65,18 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, found: pa.Tab
         start = 0
         for group in range(file.num_row_groups):
             documents = file.read_row_group(group, columns=names, use_threads=False)
-            own = _aligned(labels[0] if labels else None, start, documents, "labels", path)
-            scores = _aligned(found, start, documents, "scores", path)
-            more = _aligned(given, start, documents, "signals", path)
+            own_labels = _aligned(labels, start, documents, "labels", path)
+            own_scores = _aligned(scores, start, documents, "scores", path)
+            signals = _aligned(external, start, documents, "signals", path)
             start += len(documents)
-            if more is not None:
-                documents = pa.table([*documents.columns, *more.columns[1:]],
-                                     [*documents.column_names, *more.column_names[1:]])
-            decisions = _judge(config, rules, documents, own, scores, cut, int(work.variables["seed"]))
-            edits, counters = rules.edits(documents, decisions["keep"].combine_chunks())
+            if signals is not None:
+                documents = pa.table([*documents.columns, *signals.columns[1:]],
+                                     [*documents.column_names, *signals.column_names[1:]])
+            decisions = _judge(config, rules, documents, own_labels, own_scores, cut, int(work.variables["seed"]))
+            edits, counters = rules.edits(documents, one_array(decisions["keep"]))
             if rules.cut is not None:
-                found_bucket = buckets(given_values(documents, PERPLEXITY), documents["language"], rules.cut)[0]
-                decisions = decisions.append_column(_BUCKET, found_bucket)
+                bucket = buckets(external_values(documents, PERPLEXITY), documents["language"], rules.cut)[0]
+                decisions = decisions.append_column(_BUCKET, bucket)
             decisions = decisions.append_column("edits", edits).select(schema.names).cast(schema)
             for name, n in counters.items():
                 work.count(name, n)
@@ -95,30 +95,30 @@ def _aligned(table: pa.Table | None, start: int, documents: pa.Table, what: str,
 
 
 def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: pa.Table | None,
-           found: pa.Table | None, cut: pa.Table | None, seed: int) -> pa.Table:
+           scores: pa.Table | None, cut: pa.Table | None, seed: int) -> pa.Table:
     """The decisions of one row group, without edits: the heuristic rules first, then the keep rules on what passed
     them."""
     n = len(documents)
-    source = (documents if labels is None else labels)["source"].combine_chunks()
+    source = one_array((documents if labels is None else labels)["source"])
     names = pa.array(list(config.filtered_sources or ()), pa.string())
     filtered = pc.is_in(source, names).to_numpy(zero_copy_only=False)
-    if filtered.any() and found is None:
+    if filtered.any() and scores is None:
         name = pc.filter(source, pa.array(filtered))[0].as_py()
         raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",
                          hint="set select.filtered_sources to [], or give the classifier positive examples")
     reason, value, threshold = rules.verdicts(documents)
-    if found is not None and filtered.any():
-        verdict = judge_scores(config, documents, found, cut, seed)
+    if scores is not None and filtered.any():
+        verdict = judge_scores(config, documents, scores, cut, seed)
         dropped = pa.array(filtered & ~verdict.keep & reason.is_null().to_numpy(zero_copy_only=False))
-        said = pa.array([str(r) for r in SelectReason]).take(pa.array(np.maximum(verdict.reason, 0)))
-        reason = pc.if_else(dropped, said, reason)
+        reasons = pa.array([str(r) for r in SelectReason]).take(pa.array(np.maximum(verdict.reason, 0)))
+        reason = pc.if_else(dropped, reasons, reason)
         value = pc.if_else(dropped, pa.array(verdict.value), value)
         threshold = pc.if_else(dropped, pa.array(verdict.threshold), threshold)
     own = documents[_OWN_SCORE] if _OWN_SCORE in documents.column_names else pa.nulls(n, pa.float32())
     columns = {"doc_id": documents["doc_id"], "source": source, _OWN_SCORE: own,
                "keep": reason.is_null(), "reason": reason, "value": value, "threshold": threshold}
-    scores = {} if found is None else {name: found[name] for name in found.column_names if name != "doc_id"}
-    return pa.table(columns | scores)
+    columns |= {} if scores is None else {name: scores[name] for name in scores.column_names if name != "doc_id"}
+    return pa.table(columns)
 
 
 def _count(work: Work, n_bytes: npt.NDArray[np.int64], decisions: pa.Table) -> None:

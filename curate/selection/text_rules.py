@@ -21,6 +21,9 @@ from curate.perplexity.config import Bucket
 from curate.text.strings import string_buffers
 from manifests.schema import SIGNAL_PREFIX
 
+Verdicts = tuple[pa.Array, pa.Array, pa.Array]
+"""(reason, value, threshold) of documents, null where they pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
@@ -41,28 +44,25 @@ class TextRules:
         own = self.rules is not None and (self.rules.editing is not None or self.rules.own_lines)
         return own or self.pii is not None
 
-    def verdicts(self, documents: pa.Table) -> tuple[pa.Array, pa.Array, pa.Array]:
-        """(reason string, value, threshold float64) of documents, null where they pass: rules first, then toxic words,
-        then buckets of perplexity, then kinds of personal data that drop a document."""
-        found = rule_verdicts(self.rules, documents, self.words)
+    def verdicts(self, documents: pa.Table) -> Verdicts:
+        """Of every document: by rules first, then toxic words, then buckets of perplexity, then kinds of personal data
+        that drop a document."""
+        verdicts = rule_verdicts(self.rules, documents, self.words)
         if self.toxic is not None:
             share = documents[SIGNAL_PREFIX + TOXIC].to_numpy()
-            failed = share > np.float32(self.toxic.max_fraction)
-            found = _next(found, failed, ListedReason.TOXIC_WORDS, share, self.toxic.max_fraction)
+            failed = pa.array(share > np.float32(self.toxic.max_fraction))
+            verdicts = _next(verdicts, failed, ListedReason.TOXIC_WORDS, share, self.toxic.max_fraction)
         if self.buckets is not None and self.cut is not None:
-            values = given_values(documents, PERPLEXITY)
-            said, edge = unwanted(values, documents["language"], self.cut, self.buckets)
-            mine = pc.is_in(documents["source"], pa.array(self.crawled, pa.string()))
-            first = pc.and_(pc.and_(mine, pc.is_valid(said)), pc.is_null(found[0]))
-            new = (said, pa.array(values.astype(np.float64)), pa.array(edge))
-            found = (pc.if_else(first, new[0], found[0]), pc.if_else(first, new[1], found[1]),
-                     pc.if_else(first, new[2], found[2]))
+            values = external_values(documents, PERPLEXITY)
+            reason, edge = unwanted(values, documents["language"], self.cut, self.buckets)
+            crawled = pc.is_in(documents["source"], pa.array(self.crawled, pa.string()))
+            verdicts = _next(verdicts, pc.and_(crawled, pc.is_valid(reason)), reason, values, edge)
         if self.pii is not None and "drop" in self.pii.actions():
             _, counts = pii_spans(self.pii, documents["text"])
-            for kind, (reason, action) in enumerate(zip(PiiReason, self.pii.actions(), strict=True)):
+            for kind, (pii_reason, action) in enumerate(zip(PiiReason, self.pii.actions(), strict=True)):
                 if action == "drop":
-                    found = _next(found, counts[:, kind] > 0, reason, counts[:, kind], 0.0)
-        return found
+                    verdicts = _next(verdicts, pa.array(counts[:, kind] > 0), pii_reason, counts[:, kind], 0.0)
+        return verdicts
 
     def edits(self, documents: pa.Table, keep: pa.Array) -> tuple[pa.Array, dict[str, int]]:
         """(EDITS of documents, counters): what of each kept text stays, null where that is all of it; `edited`, and
@@ -82,15 +82,17 @@ class TextRules:
         return edits, dict(counters)
 
 
-def given_values(documents: pa.Table, name: str) -> np.ndarray:
+def external_values(documents: pa.Table, name: str) -> np.ndarray:
     """A signal that may be null, as float32 [n] with NaN there."""
     return np.asarray(documents[SIGNAL_PREFIX + name].to_numpy(), np.float32)
 
 
-def _next(found: tuple[pa.Array, pa.Array, pa.Array], failed: Any, reason: str, value: Any, threshold: float,
-          ) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """The verdicts, where documents that passed so far and fail this rule get its reason."""
-    mask = pc.and_(pa.array(failed), pc.is_null(found[0]))
-    return (pc.if_else(mask, pa.scalar(str(reason)), found[0]),
-            pc.if_else(mask, pa.array(np.asarray(value, np.float64)), found[1]),
-            pc.if_else(mask, pa.scalar(float(threshold)), found[2]))
+def _next(verdicts: Verdicts, failed: Any, reason: Any, value: Any, threshold: Any) -> Verdicts:
+    """The verdicts, where documents that passed so far and fail this rule get its reason, value and threshold.
+
+    reason, threshold: one for all, or one a document."""
+    mask = pc.and_(failed, pc.is_null(verdicts[0]))
+    new = (pa.scalar(str(reason)) if isinstance(reason, str) else reason, pa.array(np.asarray(value, np.float64)),
+           pa.scalar(threshold) if isinstance(threshold, float) else pa.array(threshold))
+    return pc.if_else(mask, new[0], verdicts[0]), pc.if_else(mask, new[1], verdicts[1]), pc.if_else(
+        mask, new[2], verdicts[2])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import BaseModel
 
-    from curate.classifier.scorer import Scorer
+    from curate.classifier.scorers import Scorer
     from pipelines.verbs import VerbRun
 
 app = typer.Typer(help="Train a quality classifier and score texts with any two-label fastText model.",
@@ -34,10 +34,6 @@ LabelOption = Annotated[str | None, typer.Option("--label", help="The positive l
 BytesOption = Annotated[int | None, typer.Option("--max-bytes", min=64, help=(
     "Feed the project's normalised line, cut there. Default: what model.json beside the model says, else the text as "
     "it is, on one line."))]
-
-ExactOption = Annotated[bool, typer.Option("--exact", help=(
-    "Sum whole vectors of every text in float32 as fastText does: its figures to 1e-7, more slowly."))]
-
 
 _OTHER = "model"  # what a recipe would call the classifier that scores
 _TRAINING = ("extract", "classifier/links", "classifier/link_index", "classifier/labels", "classifier/samples",
@@ -96,18 +92,18 @@ def train(
     with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
         report = json.load(stream)
     report["counters"] = counters
-    emit(form, report, lambda: _print_trained(out, report, counters))
+    emit(form, report, lambda: "\n".join(_trained(out, report, counters)))
     if done.failures:
         raise typer.Exit(1)
 
 
-def _print_trained(out: str, report: dict[str, Any], counters: dict[str, int]) -> None:
-    print(f"{out}/model.bin: {counters.get('linked', 0)} linked, {counters.get('curated', 0)} curated, "
-          f"{counters.get('negative', 0)} negative examples")
-    _print_figures("held out, all positives", report["overall"])
+def _trained(out: str, report: dict[str, Any], counters: dict[str, int]) -> Iterator[str]:
+    yield (f"{out}/model.bin: {counters.get('linked', 0)} linked, {counters.get('curated', 0)} curated, "
+           f"{counters.get('negative', 0)} negative examples")
+    yield _figures("held out, all positives", report["overall"])
     if counters.get("linked"):
-        _print_figures("held out, linked pages alone", report["reddit"])
-    print(f"the card is {out}/card.md")
+        yield _figures("held out, linked pages alone", report["reddit"])
+    yield f"the card is {out}/card.md"
 
 
 @app.command()
@@ -117,7 +113,6 @@ def score(
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for one Parquet part per input file.")],
     label: LabelOption = None,
     max_bytes: BytesOption = None,
-    exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     form: FormatOption = Format.TEXT,
@@ -127,8 +122,8 @@ def score(
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
     import pyarrow as pa
 
-    from curate.classifier.scorer import load_scorer
-    from curate.classifier.scores import score_column
+    from curate.classifier.score_tables import score_column
+    from curate.classifier.scorers import load_scorer
     from curate.sources.columns import ColumnNames
     from manifests.tables import read_table, write_table
     from pipelines.cli.texts import id_column_of
@@ -136,11 +131,11 @@ def score(
     from pipelines.verbs import SOURCE, files_source, verb_run
 
     label, n_bytes = _reading(model, label, max_bytes)
-    scorer = load_scorer(model, label, exact)  # a broken model is named before any work
+    scorer = load_scorer(model, label)  # a broken model is named before any work
     paths = find_files(files)
     names = ColumnNames(id=id_column, text=text_column)
     recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes, "exact": exact}}}
+              "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
     n_documents = 0
     with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"]) as done:
         scores = dict(done.outputs("classifier/scores", "scores"))
@@ -154,8 +149,8 @@ def score(
             print(f"{file.path}: {n_documents:,} documents so far", file=sys.stderr)
     for error in done.failures:
         print(f"curate: {error}", file=sys.stderr)
-    facts = {"documents": n_documents, "files": len(scores), "scored_by": scorer.way}
-    emit(form, facts, lambda: f"{n_documents:,} documents of {len(scores)} files scored ({scorer.way}) into {out}")
+    facts = {"documents": n_documents, "files": len(scores), "scored_by": scorer.method}
+    emit(form, facts, lambda: f"{n_documents:,} documents of {len(scores)} files scored ({scorer.method}) into {out}")
     if done.failures:
         raise typer.Exit(1)
 
@@ -167,7 +162,6 @@ def evaluate(
     negatives: Negatives = [],  # noqa: B006
     label: LabelOption = None,
     max_bytes: BytesOption = None,
-    exact: ExactOption = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     form: FormatOption = Format.TEXT,
@@ -178,18 +172,16 @@ def evaluate(
     import numpy as np
 
     from curate.classifier.metrics import calibration, figures
-    from curate.classifier.scorer import load_scorer
+    from curate.classifier.scorers import load_scorer
 
     label, n_bytes = _reading(model, label, max_bytes)
-    scorer = load_scorer(model, label, exact)
+    scorer = load_scorer(model, label)
     good, bad = (_all_scores(files, (id_column, text_column), scorer, n_bytes) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
-    report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth), "scored_by": scorer.way}
-    if form is Format.JSON:
-        print(json.dumps(report))
-        return
-    _print_figures(model, report)
-    print(f"  expected calibration error {report['calibration']['error']}")
+    report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth),
+                              "scored_by": scorer.method}
+    emit(form, report, lambda: "\n".join([
+        _figures(model, report), f"  expected calibration error {report['calibration']['error']}"]))
 
 
 @app.command()
@@ -211,29 +203,27 @@ def calibrate(
 
     good, bad = _held_out_scores(held_out, linked_only) if held_out else (
         _score_files(positives, "--positives"), _score_files(crawl, "--crawl"))
-    found = choose(good, bad)
-    if form is Format.JSON:
-        print(json.dumps(found))
-        return
-    print(f"alpha {found['alpha']:g} keeps {found['keep_rate']:.2%} of {found['n_crawl']:,} crawled documents, whose "
-          f"scores are then nearest to those of {found['n_positives']:,} positives")
-    print("  alpha   distance   kept of crawl   kept of positives")
-    for row in found["alphas"]:
-        print(f"  {row['alpha']:>5g}   {row['distance']:8.4f}   {row['keep_rate']:>13.2%}   "
-              f"{row['keep_rate_positives']:>17.2%}")
+    best = choose(good, bad)
+    rows = [f"  {row['alpha']:>5g}   {row['distance']:8.4f}   {row['keep_rate']:>13.2%}   "
+            f"{row['keep_rate_positives']:>17.2%}" for row in best["alphas"]]
+    emit(form, best, lambda: "\n".join([
+        f"alpha {best['alpha']:g} keeps {best['keep_rate']:.2%} of {best['n_crawl']:,} crawled documents, whose scores "
+        f"are then nearest to those of {best['n_positives']:,} positives",
+        "  alpha   distance   kept of crawl   kept of positives", *rows]))
 
 
-def _print_figures(title: str, figures: dict[str, Any]) -> None:
+def _figures(title: str, figures: dict[str, Any]) -> str:
     shown = ", ".join(f"{name} {'none' if figures[name] is None else format(figures[name], '.3f')}"
                       for name in ("precision", "recall", "f1", "auc"))
-    print(f"{title}: {figures['n_positive']} positives, {figures['n_negative']} negatives: {shown}")
+    return f"{title}: {figures['n_positive']} positives, {figures['n_negative']} negatives: {shown}"
 
 
 def _settings(kind: str, folds: int, settings: list[str], dumps: list[str]) -> dict[str, Any]:
     """The recipe's fields; a setting goes to the group that has a field of its name."""
     import yaml
 
-    from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, SelectConfig
+    from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig
+    from curate.selection.config import SelectConfig
 
     models: dict[str, type[BaseModel]] = {"classifier": ClassifierConfig, "labels": LabelsConfig, "links": LinksConfig,
                                           "select": SelectConfig}
@@ -297,8 +287,8 @@ def _all_scores(patterns: list[str], columns: tuple[str, str], scorer: Scorer,
 
     from pipelines.inputs import find_files
 
-    found = [score for path in find_files(patterns) for _, score in _scored(path, columns, scorer, n_bytes)]
-    return np.concatenate([np.empty(0, np.float32), *found])
+    scores = [score for path in find_files(patterns) for _, score in _scored(path, columns, scorer, n_bytes)]
+    return np.concatenate([np.empty(0, np.float32), *scores])
 
 
 def _held_out_scores(patterns: list[str], linked_only: bool) -> tuple[
@@ -330,11 +320,11 @@ def _score_files(patterns: list[str], where: str) -> npt.NDArray[np.float32]:
 
     if not patterns:
         raise RecipeError("needs files of scores, or give held-out scores as arguments", where=where)
-    found = []
+    scores = []
     for path in find_files(patterns):
         with open_table(path) as file:
             if "quality_score" not in file.schema_arrow.names:
                 raise InputError("has no column 'quality_score'", where=path,
                                  hint="make it with curate classifier score")
-        found.append(read_table(path, ["quality_score"])["quality_score"].drop_null().to_numpy())
-    return np.concatenate(found)
+        scores.append(read_table(path, ["quality_score"])["quality_score"].drop_null().to_numpy())
+    return np.concatenate(scores)

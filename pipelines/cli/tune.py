@@ -30,12 +30,12 @@ def tune_command(
         rows = tuning.overview(run)
         emit(form, rows, lambda: "\n".join(_overview(rows)))
         return
-    found = tuning.read_values(run, signal)
-    facts: dict[str, Any] = {"signal": signal, "documents": len(found.values),
-                             "histogram": tuning.histogram(found.values)}
+    values = tuning.read_values(run, signal)
+    facts: dict[str, Any] = {"signal": signal, "documents": len(values.values),
+                             "histogram": tuning.histogram(values.values)}
     if threshold is not None:
-        facts |= tuning.at_threshold(found, threshold)
-        facts["examples"] = tuning.examples(run, found, threshold, examples)
+        facts |= tuning.at_threshold(values, threshold)
+        facts["examples"] = tuning.examples(run, values, threshold, examples)
     emit(form, facts, lambda: "\n".join(_lines(facts, tuning.bars)))
 
 

@@ -30,7 +30,7 @@ from curate.dedup.layout import id_order, signatures_schema
 from curate.dedup.stages import STAGES
 from manifests.hashing import UInt64, ids_array, keyed_hash
 from manifests.records import TaskRecord
-from manifests.schema import DOCUMENTS, ID, SELECT_MARKS
+from manifests.schema import DOCUMENTS, ID, SELECT_DECISIONS
 from manifests.storage import Storage
 from manifests.tasks import forget_peak, peak_memory_bytes
 from pipelines.planning import Progress
@@ -76,7 +76,8 @@ def tables_of(rows: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64]) -> d
     order = hashes | np.uint64(1 << 63)  # of this run, not of an earlier one
     signed = pa.table([np.arange(n), ids, order, hashes, hashes, hashes, ones, keys, signatures], schema=schema)
     decisions = pa.table([ids, pa.array(["crawl"] * n), pa.nulls(n, pa.float32()), pa.array(np.ones(n, np.bool_))],
-                     schema=pa.schema([SELECT_MARKS.field(k) for k in ("doc_id", "source", "quality_score", "keep")]))
+                         schema=pa.schema([SELECT_DECISIONS.field(k) for k in (
+                             "doc_id", "source", "quality_score", "keep")]))
     documents = pa.table([ids], schema=pa.schema([DOCUMENTS.field("doc_id")]))
     return {"dedup/signatures": signed, "select": decisions, "extract": documents}
 

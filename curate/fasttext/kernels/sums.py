@@ -1,7 +1,7 @@
-"""Kernels of the exact scorer: fastText's own float32 sums in fastText's own order, over the features' whole vectors.
+"""fastText's own float32 sums in fastText's own order: the vectors of a line's features, and what two labels score.
 
-The folded scorer sums one float64 a feature; fastText adds float32 vectors, whose rounding grows with a text's length
-and with the size of the vectors. Who needs fastText's figures to the last digits for any model sums vectors as it does.
+Vectors are rounded as they are added, by a part of the sum's size, so a long text's sum depends on the order. Here it
+is fastText's: words with their character n-grams, the line's end, word n-grams.
 """
 
 from __future__ import annotations
@@ -15,31 +15,33 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from curate.fasttext.kernels.features import (
-    _BLOCK,
-    _EOS_BYTES,
-    _add_byte,
-    _find,
-    _first_entries,
-    _is_eos,
-    _modulo,
-    _number,
-    _tokens,
-    hash_bytes,
+    NGRAM_FACTOR,
+    SUBWORDS,
+    enclose,
+    end_token,
+    first_entries,
+    is_eos,
+    kernel,
+    modulo,
+    number_of,
+    room_for,
+    subword_hashes,
     suspects_of,
+    tokens,
 )
-
-_NGRAM_FACTOR = np.uint64(116049371)
-_FNV_OFFSET = np.uint32(2166136261)
-
 
 _AHEAD = 16  # rows that are on their way while one is added
 _CACHE_LINE = 64
-_ROWS = 1024  # rows found before they are added
+_ROWS = 512  # rows found before they are added, and words before they are looked up; 4 KiB
+SIGMOID_BINS = 512
+SIGMOID_LIMIT = 8.0
+SOFTMAX, TREE, TABLE = 0, 1, 2
+"""What makes a probability of a mean vector: of two labels' softmax, the one node of their tree, fastText's table."""
 
 
 @intrinsic
-def _fetch(typing, vectors, place):  # type: ignore[no-untyped-def]
-    """Ask for the cache line of the byte at place (int64) behind the first of an array, without waiting for it."""
+def _fetch(typing, vectors, offset):  # type: ignore[no-untyped-def]
+    """Ask for the cache line of the byte at an offset (int64) behind the first of an array, without waiting for it."""
     def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         pointer = builder.gep(builder.bitcast(array.data, cgutils.voidptr_t), [arguments[1]])
@@ -55,12 +57,20 @@ def _fetch(typing, vectors, place):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _fetch_row(vectors, row):  # type: ignore[no-untyped-def]
-    size = 4 * vectors.shape[1]
+    size = np.int64(4 * vectors.shape[1])
     for offset in range(0, size, _CACHE_LINE):
-        _fetch(vectors, np.int64(row * size + offset))  # type: ignore[call-arg]
+        _fetch(vectors, row * size + offset)  # type: ignore[call-arg]
+    _fetch(vectors, row * size + size - 1)  # type: ignore[call-arg]  # matrices begin at odd bytes of a file
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, inline="always")
+def add_row(vectors, row, total):  # type: ignore[no-untyped-def]
+    """total += vectors[row]."""
+    for j in range(total.size):
+        total[j] += vectors[row, j]
+
+
+@kernel
 def _add_rows(vectors, rows, n, total):  # type: ignore[no-untyped-def]
     """Add vectors[rows[:n]] in this order."""
     for i in range(min(n, _AHEAD)):
@@ -68,69 +78,52 @@ def _add_rows(vectors, rows, n, total):  # type: ignore[no-untyped-def]
     for i in range(n):
         if i + _AHEAD < n:
             _fetch_row(vectors, rows[i + _AHEAD])
-        _add(vectors, rows[i], total)
+        add_row(vectors, rows[i], total)
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
-def _add(vectors, row, total):  # type: ignore[no-untyped-def]
-    for j in range(total.size):
-        total[j] += vectors[row, j]
-
-
-@nb.njit(nogil=True, cache=True)
-def _subword_rows(data, start, end, sizes, rows):  # type: ignore[no-untyped-def]
-    """Fill rows with those of the character n-grams of the word data[start:end] between `<` and `>`; returns how many.
-
-    rows: longer than the word's bytes and two, times max_chars."""
+@kernel
+def _add_subwords(data, start, end, sizes, vectors, scratch, total):  # type: ignore[no-untyped-def]
+    """Add the vectors of the character n-grams of the word data[start:end]; returns how many."""
     n_words, n_buckets, min_chars, max_chars = sizes
-    word = np.empty(end - start + 2, np.uint8)
-    word[0], word[word.size - 1] = 60, 62
-    word[1 : word.size - 1] = data[start:end]
-    count = 0
-    for i in range(word.size):
-        if (word[i] & 0xC0) == 0x80:
-            continue
-        h, j = _FNV_OFFSET, i
-        for n in range(1, max_chars + 1):
-            if j >= word.size:
-                break
-            h = _add_byte(h, word[j])
-            j += 1
-            while j < word.size and (word[j] & 0xC0) == 0x80:
-                h = _add_byte(h, word[j])
-                j += 1
-            if n >= min_chars and not (n == 1 and (i == 0 or j == word.size)):
-                rows[count] = n_words + np.int64(h) % n_buckets
-                count += 1
+    _, rows, word, hashes = scratch
+    inverse = 1.0 / np.float64(n_buckets)
+    size, first, count = enclose(data, start, end, word), 0, 0
+    while first < size:
+        n, first = subword_hashes(word, first, size, min_chars, max_chars, hashes)
+        for k in range(n):
+            rows[k] = n_words + modulo(np.uint64(hashes[k]), np.uint64(n_buckets), inverse)
+        _add_rows(vectors, rows, n, total)
+        count += n
     return count
 
 
-@nb.njit(nogil=True, cache=True)
-def _add_words(data, n, words, word_offsets, table, sizes, vectors, room, entries, rows, total):  # type: ignore[no-untyped-def]
+@kernel
+def _add_words(data, n, dictionary, sizes, vectors, room, scratch, total):  # type: ignore[no-untyped-def]
     """Add what n words bring: their vectors where they are known, and their character n-grams; returns how many."""
+    words, word_offsets, table = dictionary
     hashes, keys, starts, ends = room
-    mask, q, count = np.int64(table.shape[0] - 1), 0, 0
+    entries, rows, _, _ = scratch
+    q, count = 0, 0
     for i in range(n):
-        if i % _BLOCK == 0:
-            _first_entries(hashes, i, min(n, i + _BLOCK), mask, table, entries)
-        start, end = starts[i], ends[i]
-        if q + 1 + (end - start + 2) * sizes[3] > rows.size:
+        if i % _ROWS == 0:
             _add_rows(vectors, rows, q, total)
             q = 0
-            if 1 + (end - start + 2) * sizes[3] > rows.size:
-                rows = np.empty(2 * (1 + (end - start + 2) * sizes[3]), np.int64)
-        w = _number(data, start, end, hashes[i], keys[i], entries[i % _BLOCK], words, word_offsets, table)
+            first_entries(hashes, i, min(n, i + _ROWS), table.shape[0] - 1, table, entries)
+        w = number_of(data, starts[i], ends[i], hashes[i], keys[i], entries[i % _ROWS, 0], entries[i % _ROWS, 1],
+                      words, word_offsets, table)
         if w >= 0:
             rows[q] = w
-            q, count = q + 1, count + 1
-        if sizes[3] > 0 and not _is_eos(data, start, end):
-            found = _subword_rows(data, start, end, sizes, rows[q:])
-            q, count = q + found, count + found
+            q += 1
+            count += 1
+        if sizes[3] > 0 and not is_eos(data, starts[i], ends[i]):
+            _add_rows(vectors, rows, q, total)
+            q = 0
+            count += _add_subwords(data, starts[i], ends[i], sizes, vectors, scratch, total)
     _add_rows(vectors, rows, q, total)
     return count
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _add_ngrams(hashes, n, word_ngrams, sizes, vectors, rows, total):  # type: ignore[no-untyped-def]
     """Add the vectors of the 2- to word_ngrams-grams of hashes[:n]; returns how many."""
     q, count = 0, 0
@@ -142,74 +135,99 @@ def _add_ngrams(hashes, n, word_ngrams, sizes, vectors, rows, total):  # type: i
             q = 0
         h = np.uint64(np.int64(np.int32(hashes[i])))
         for j in range(i + 1, min(n, i + word_ngrams)):
-            h = h * _NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[j])))
-            rows[q] = sizes[0] + (np.int64(h % n_buckets) if small else _modulo(h, n_buckets, inverse))
-            q, count = q + 1, count + 1
+            h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[j])))
+            rows[q] = sizes[0] + (np.int64(h % n_buckets) if small else modulo(h, n_buckets, inverse))
+            q += 1
+            count += 1
     _add_rows(vectors, rows, q, total)
     return count
 
 
-@nb.njit(nogil=True, cache=True)
-def hidden_of(data, offsets, row, words, word_offsets, table, labels, label_offsets,  # type: ignore[no-untyped-def]
-              word_ngrams, sizes, vectors, suspects, room, total):
+@kernel
+def _add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total):  # type: ignore[no-untyped-def]
     """Write the mean of the vectors of a line's features to total, float32 [dim]; returns how many features it has.
 
-    sizes: (words, buckets, min_chars, max_chars). room: (hashes, keys, starts, ends), for the line's words and one."""
-    hashes, keys, starts, ends = room
-    entries, rows = np.empty((_BLOCK, 2), np.uint64), np.empty(_ROWS + word_ngrams, np.int64)
-    eos_text = np.array(_EOS_BYTES, np.uint8)
-    eos_hash = hash_bytes(eos_text, 0, 4)
+    n: its words, as of `tokens`. sizes: (words, buckets, min_chars, max_chars)."""
+    hashes, cut = room[0], n < 0
+    n = -1 - n if cut else n
     total[:] = np.float32(0.0)
-    n = _tokens(data, offsets[row], offsets[row + 1], eos_hash, suspects, words, word_offsets, table, labels,
-                label_offsets, hashes, keys, starts, ends)
-    whole = n < 0
-    if whole:
-        n = -1 - n
-    count = _add_words(data, n, words, word_offsets, table, sizes, vectors, room, entries, rows, total)
-    if not whole:
-        hashes[n] = eos_hash
+    count = _add_words(data, n, dictionary, sizes, vectors, room, scratch, total)
+    if not cut:
+        hashes[n] = eos[1]
         n += 1
-        eos = _find(eos_text, 0, 4, eos_hash, words, word_offsets, table)
-        if eos >= 0:
-            _add(vectors, eos, total)
+        if eos[0] >= 0:
+            add_row(vectors, eos[0], total)
             count += 1
     if sizes[1] > 0 and word_ngrams > 1:
-        count += _add_ngrams(hashes, n, word_ngrams, sizes, vectors, rows, total)
-    if count:
-        share = np.float32(1.0 / np.float64(count))
-        for j in range(total.size):
-            total[j] *= share
+        count += _add_ngrams(hashes, n, word_ngrams, sizes, vectors, scratch[1], total)
+    mean(total, count)
     return count
+
+
+@kernel
+def mean(total, count):  # type: ignore[no-untyped-def]
+    """Divide a sum of vectors by their number, as fastText does: by one multiplication a dimension."""
+    share = np.float32(1.0 / np.float64(count)) if count else np.float32(0.0)
+    for j in range(total.size):
+        total[j] *= share
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _dot(vector, total):  # type: ignore[no-untyped-def]
-    found = np.float32(0.0)
+    result = np.float32(0.0)
     for j in range(total.size):
-        found += vector[j] * total[j]
-    return found
+        result += vector[j] * total[j]
+    return result
 
 
 @nb.njit(nogil=True, cache=True)
-def summed_scores(data, offsets, rows, words, word_offsets, table, labels, label_offsets,  # type: ignore[no-untyped-def]
-                  word_ngrams, sizes, vectors, outputs, positive, tree, out):
+def _table_logistic(x):  # type: ignore[no-untyped-def]
+    """fastText's table of the logistic function, which one-vs-all and negative sampling read: 512 bins over [-8, 8]."""
+    if x < -SIGMOID_LIMIT:
+        return np.float32(0.0)
+    if x > SIGMOID_LIMIT:
+        return np.float32(1.0)
+    slot = np.int64((np.float32(x) + np.float32(SIGMOID_LIMIT)) * np.float32(SIGMOID_BINS)
+                    / np.float32(SIGMOID_LIMIT) / np.float32(2.0))
+    start = np.float32(slot * 2.0 * SIGMOID_LIMIT / SIGMOID_BINS) - np.float32(SIGMOID_LIMIT)
+    return np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-start)))))
+
+
+@nb.njit(nogil=True, cache=True)
+def _probability(outputs, positive, loss, total):  # type: ignore[no-untyped-def]
+    """Of label `positive` (0 or 1), float32, from a mean vector."""
+    if loss == TABLE:
+        return _table_logistic(_dot(outputs[positive], total))
+    a = _dot(outputs[0], total)
+    if loss == TREE:
+        # The second label, of the smaller count, is the left child; the node's logistic is the chance of the right one.
+        right = np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-a)))))
+        return right if positive == 0 else np.float32(1.0) - right
+    b = _dot(outputs[1], total)
+    greater = max(a, b)
+    a, b = np.float32(math.exp(np.float32(a - greater))), np.float32(math.exp(np.float32(b - greater)))
+    return (a if positive == 0 else b) / np.float32(a + b)
+
+
+@nb.njit(nogil=True, cache=True)
+def label_scores(data, offsets, rows, dictionary, labels, label_offsets,  # type: ignore[no-untyped-def]
+                 word_ngrams, sizes, vectors, outputs, positive, loss, out):
     """Write the probability of label `positive` of texts `rows` to out[rows], float32; one half for a text without a
-    feature, as for a logit of 0. vectors, outputs: float32, both matrices. tree: whether the loss is hierarchical."""
+    feature, as for a logit of 0.
+
+    dictionary: words, their offsets, their table. vectors, outputs: float32, both matrices. loss: SOFTMAX, TREE or
+    TABLE."""
+    words, word_offsets, table = dictionary
     longest = 0
     for row in rows:
         longest = max(longest, offsets[row + 1] - offsets[row])
-    n = longest // 2 + 3
-    room = np.empty(n, np.uint32), np.empty(n, np.uint64), np.empty(n, np.int64), np.empty(n, np.int64)
-    total, suspects = np.empty(vectors.shape[1], np.float32), suspects_of(labels, label_offsets)
+    room, eos, suspects = room_for(longest), end_token(words, word_offsets, table), suspects_of(labels, label_offsets)
+    n_subwords = max(SUBWORDS, sizes[3])
+    scratch = (np.empty((_ROWS, 2), np.uint64), np.empty(max(_ROWS + word_ngrams, n_subwords), np.int64),
+               np.empty(longest + 2, np.uint8), np.empty(n_subwords, np.uint32))
+    total = np.empty(vectors.shape[1], np.float32)
     for row in rows:
-        hidden_of(data, offsets, row, words, word_offsets, table, labels, label_offsets, word_ngrams, sizes, vectors,
-                  suspects, room, total)
-        a = _dot(outputs[0], total)
-        if tree:
-            right = np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-a)))))
-            out[row] = right if positive == 0 else np.float32(1.0) - right
-            continue
-        b = _dot(outputs[1], total)
-        most = max(a, b)
-        a, b = np.float32(math.exp(np.float32(a - most))), np.float32(math.exp(np.float32(b - most)))
-        out[row] = (a if positive == 0 else b) / np.float32(a + b)
+        n = tokens(data, offsets[row], offsets[row + 1], eos[1], suspects, words, word_offsets, table, labels,
+                   label_offsets, room)
+        _add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total)
+        out[row] = _probability(outputs, positive, loss, total)

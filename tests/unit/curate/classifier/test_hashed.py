@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.classifier.hashed import HashedModel, minimise, read_hashed, train_hashed
+from curate.classifier.hashed import HashedModel, minimise, read, train_hashed
 from curate.classifier.kernels.lbfgs import loss_and_gradient
 from curate.classifier.kernels.murmur import murmur3, term_columns
 from curate.text.strings import string_buffers
@@ -102,7 +102,7 @@ def test_training_separates_saves_and_repeats_itself(tmp_path: Path) -> None:
     for model, name in zip(models, "ab", strict=True):
         model.save(str(tmp_path / name))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    again = read_hashed(str(tmp_path / "a"))
+    again = read(str(tmp_path / "a"), "a", None)
     assert isinstance(again, HashedModel)
     assert (again.score(lines) == scores).all()
     out = np.full(200, -1, np.float32)
@@ -111,4 +111,4 @@ def test_training_separates_saves_and_repeats_itself(tmp_path: Path) -> None:
     assert (np.delete(out, 3) == -1).all()
     (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:-4])
     with pytest.raises(InputError, match="cut off"):
-        read_hashed(str(tmp_path / "c"))
+        read(str(tmp_path / "c"), "c", None)

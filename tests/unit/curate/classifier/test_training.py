@@ -12,13 +12,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from curate.classifier.config import ClassifierConfig, LabelsConfig, SelectConfig
+from curate.classifier.config import ClassifierConfig, LabelsConfig
 from curate.classifier.kinds import Kind
 from curate.classifier.labels import labels
 from curate.classifier.metrics import auc, metrics
 from curate.classifier.samples import samples
-from curate.classifier.scorer import NEGATIVE, POSITIVE
+from curate.classifier.scorers import NEGATIVE, POSITIVE
 from curate.classifier.training import classifier
+from curate.selection.config import SelectConfig
 from manifests.errors import StageError
 from manifests.hashing import id_words, keyed_hash
 from manifests.records import TaskRecord

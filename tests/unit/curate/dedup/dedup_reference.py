@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupConfig
 from manifests.hashing import document_id
-from manifests.schema import DOCUMENTS, SELECT_MARKS
+from manifests.schema import DOCUMENTS, SELECT_DECISIONS
 from manifests.tables import read_table
 from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
@@ -138,8 +138,8 @@ def decisions_table(docs: Sequence[Doc]) -> pa.Table:
         "source": pa.array([d.source for d in docs], pa.string()),
         "quality_score": pa.array([d.quality for d in docs], pa.float32()),
         "keep": pa.array([d.keep for d in docs], pa.bool_())}
-    columns = [known[f.name] if f.name in known else pa.nulls(len(docs), f.type) for f in SELECT_MARKS]
-    return pa.table(columns, schema=SELECT_MARKS)
+    columns = [known[f.name] if f.name in known else pa.nulls(len(docs), f.type) for f in SELECT_DECISIONS]
+    return pa.table(columns, schema=SELECT_DECISIONS)
 
 
 def tables_of(parts: dict[str, list[Doc]]) -> dict[str, dict[str, pa.Table]]:

@@ -15,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curate.classifier.config import SelectConfig
 from curate.heuristics.external import external_signals
 from curate.heuristics.tuning import read_values, signal_names
 from curate.perplexity.arpa import load_arpa
@@ -23,6 +22,7 @@ from curate.perplexity.buckets import BIN_SHIFT, CUTOFFS, buckets, cutoffs, perc
 from curate.perplexity.config import Bucket, PerplexityCuts, PerplexityReading
 from curate.perplexity.kernels.ccnet import normal_form, normalise_texts
 from curate.perplexity.models import load_language_model, load_pieces, perplexities
+from curate.selection.config import SelectConfig
 from curate.selection.select import select
 from manifests.errors import InputError
 from manifests.schema import DOCUMENTS

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curate.classifier.config import KeepRule, SelectConfig
-from curate.classifier.scores import BIN_SHIFT, HISTOGRAM
-from curate.selection.keep import CUTOFFS, SelectReason, cutoffs, judge_scores
+from curate.classifier.score_tables import BIN_SHIFT, SCORE_HISTOGRAM
+from curate.selection.config import SelectConfig
+from curate.selection.keep import SCORE_CUTOFFS, cutoff_of, cutoffs, judge_scores
+from curate.selection.keep_rules import KeepRule, SelectReason
 from manifests.errors import StageError
 from manifests.hashing import document_id
 from manifests.records import TaskRecord
@@ -47,7 +48,8 @@ def _cutoffs(run: Run, storage: Storage, config: SelectConfig, rows: list[tuple[
     for number, part in enumerate((list(counted.items())[:half], list(counted.items())[half:])):
         columns = [*zip(*(k for k, _ in part), strict=True)] or [[]] * 4
         paths.append(storage.path(f"h{number}.parquet"))
-        write_table(paths[-1], HISTOGRAM, [pa.table([*map(list, columns), [n for _, n in part]], schema=HISTOGRAM)])
+        table = pa.table([*map(list, columns), [n for _, n in part]], schema=SCORE_HISTOGRAM)
+        write_table(paths[-1], SCORE_HISTOGRAM, [table])
     record = run("select/cutoffs", "cutoffs", cutoffs, config, {"histograms": paths})
     return read_table(storage.path(record.output("cutoffs").path))
 
@@ -85,10 +87,9 @@ def test_the_best_of_each_language(run: Run, storage: Storage) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60), st.integers(1, 100))
 def test_at_least_the_share_is_kept_and_at_most_one_bin_more(values: list[float], percent: int) -> None:
-    from curate.selection.keep import _cutoff
     scores = np.array(values, np.float32)
     bins, counts = np.unique(scores.view(np.uint32) >> BIN_SHIFT, return_counts=True)
-    edge, n, kept = _cutoff(bins[::-1].astype(np.uint32), counts[::-1], percent / 100)
+    edge, n, kept = cutoff_of(bins[::-1].astype(np.uint32), counts[::-1], percent / 100)
     assert n == len(values)
     assert kept == (scores >= np.float32(edge)).sum()
     wanted = -(-percent * n // 100)
@@ -125,4 +126,4 @@ def test_what_is_missing_is_named() -> None:
         judge_scores(_config(KeepRule(rule="percentile")), _documents(1), _scores(quality_score=[0.0]), None, 1)
     with pytest.raises(ValidationError, match=r"multiple of 0\.25"):
         KeepRule(alpha=0.3)
-    assert CUTOFFS.names[0] == "rule"
+    assert SCORE_CUTOFFS.names[0] == "rule"

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
-from curate.classifier.config import ScoresConfig, SelectConfig
+from curate.classifier.config import ScoresConfig
 from curate.classifier.lines import classifier_lines
 from curate.classifier.pareto import pareto_keeps
-from curate.classifier.scorer import load_scorer
+from curate.classifier.scorers import load_scorer
 from curate.classifier.scores import scores
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
@@ -24,12 +24,13 @@ from curate.heuristics.listed_words import ToxicWordsConfig
 from curate.heuristics.pii import PiiConfig
 from curate.heuristics.reasons import RuleReason
 from curate.selection.clean import clean
-from curate.selection.keep import SelectReason
+from curate.selection.config import SelectConfig
+from curate.selection.keep_rules import SelectReason
 from curate.selection.select import select
 from manifests.errors import InputError, StageError
 from manifests.hashing import id_words, uniform
 from manifests.records import TaskRecord
-from manifests.schema import DOCUMENTS, SELECT_MARKS, STAGE_MANIFEST
+from manifests.schema import DOCUMENTS, SELECT_DECISIONS, STAGE_MANIFEST
 from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 
@@ -53,7 +54,7 @@ def _inputs(web: Web, name: str, models: list[TaskRecord], storage: Storage, run
 
 def _decisions(storage: Storage, record: TaskRecord) -> pl.DataFrame:
     table = read_table(storage.path(record.output("decisions").path))
-    assert table.schema.equals(SELECT_MARKS)
+    assert table.schema.equals(SELECT_DECISIONS)
     return pl.DataFrame(table)
 
 
@@ -181,7 +182,7 @@ def test_without_labels_the_whole_model_scores(
     lines = classifier_lines(read_table(web["crawl/one"]["documents"])["text"], 2048)
     whole = load_scorer(storage.path(models[3].output("model").path)).score(lines)
     assert found["quality_score"].to_numpy().tolist() == whole.tolist()
-    assert record.counters == {"documents": 120, "scored_folded": 120}
+    assert record.counters == {"documents": 120, "scored_exact": 120}
     histogram = pl.DataFrame(read_table(storage.path(record.output("histogram").path)))
     assert histogram["n"].sum() == 120
     bits = pl.Series(whole.view(np.uint32) >> 10).value_counts(name="n").sort("")

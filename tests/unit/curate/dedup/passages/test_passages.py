@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from curate.dedup.config import DedupRecipe
 from manifests.errors import StageError
-from manifests.schema import EDITS, SELECT_MARKS
+from manifests.schema import EDITS, SELECT_DECISIONS
 from manifests.tables import read_table
 from pipelines.cli.main import app
 from tests.unit.curate.dedup.dedup_reference import Doc, prose, tables_of
@@ -145,8 +145,8 @@ def test_edits_of_selection_are_made_first(tmp_path: Path) -> None:
               {"start": 25, "end": 34, "replacement": None}],
              [{"start": 0, "end": 11, "replacement": None}, {"start": 11, "end": 16, "replacement": "MAIL"},
               {"start": 16, "end": 20, "replacement": None}]]
-    index = SELECT_MARKS.get_field_index("edits")
-    edited = table.set_column(index, SELECT_MARKS.field("edits"), pa.array(edits, EDITS))
+    index = SELECT_DECISIONS.get_field_index("edits")
+    edited = table.set_column(index, SELECT_DECISIONS.field("edits"), pa.array(edits, EDITS))
     passages(tmp_path, parts, config(paragraphs={}), {"crawl/part-a": edited})
     texts = [cleaned(tmp_path, parts).get(d.doc_id) for d in parts["crawl/part-a"]]
     assert texts == ["kept one of a", "same line here\nmail MAIL now\nlast", "other"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate.dedup.substring_config import SubstringConfig
 from manifests.hashing import document_id
-from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_MARKS
+from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_DECISIONS
 from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
 Cut = tuple[int, int, int | None]  # start, end, document that has its first run first
@@ -115,7 +115,7 @@ def _tables(part: str, pages: list[Page]) -> dict[str, pa.Table]:
     keeps = {"extract": [True] * n, "select": [p.selected for p in pages],
              "dedup/decisions": [p.keep and p.selected for p in pages]}
     tables = {}
-    for stage, schema in (("extract", DOCUMENTS), ("select", SELECT_MARKS), ("dedup/decisions", DEDUP_DECISIONS)):
+    for stage, schema in (("extract", DOCUMENTS), ("select", SELECT_DECISIONS), ("dedup/decisions", DEDUP_DECISIONS)):
         columns = {**known, "keep": pa.array(keeps[stage], pa.bool_())}
         tables[stage] = pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema=schema)
     return tables

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.language.models import LibraryModel, TreeModel, load_language_model
+from curate.language.models import HierarchicalSoftmax, LibraryModel, load_language_model
 from manifests.errors import InputError
 
 N_LABELS = {"few": 5, "pruned": 5, "many": 300}
@@ -19,7 +19,7 @@ WORDS = [f"{a}{b}{c}" for a in ("ba", "ko", "лу", "水", "é", "thi") for b in
 
 
 @pytest.fixture(scope="module", params=list(N_LABELS))
-def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TreeModel]:
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, HierarchicalSoftmax]:
     folder = tmp_path_factory.mktemp("lid")
     n = N_LABELS[request.param]
     lines = [f"__label__l{k % n} " + " ".join(WORDS[(k * 7 + i * (k % n + 1)) % len(WORDS)] for i in range(9))
@@ -32,11 +32,11 @@ def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     path = str(folder / "model.ftz")
     model.save_model(path)
     ours = load_language_model(path)
-    assert isinstance(ours, TreeModel)
+    assert isinstance(ours, HierarchicalSoftmax)
     return path, ours
 
 
-def assert_same(path: str, ours: TreeModel, texts: list[str]) -> None:
+def assert_same(path: str, ours: HierarchicalSoftmax, texts: list[str]) -> None:
     theirs = LibraryModel(fasttext.FastText._FastText(model_path=path))
     lines = pa.array(texts, pa.large_string())
     labels, chances = ours.best(lines)
@@ -53,16 +53,16 @@ TOKENS = st.one_of(st.sampled_from([*WORDS, "</s>", "__label__l0", "__label__x",
 
 @settings(deadline=None)
 @given(st.lists(st.lists(TOKENS, max_size=12).map(" ".join), min_size=1, max_size=6))
-def test_labels_and_probabilities_are_fasttexts(models: tuple[str, TreeModel], texts: list[str]) -> None:
+def test_labels_and_probabilities_are_fasttexts(models: tuple[str, HierarchicalSoftmax], texts: list[str]) -> None:
     assert_same(*models, texts)
 
 
-def test_more_words_than_are_remembered(models: tuple[str, TreeModel]) -> None:
+def test_more_words_than_are_remembered(models: tuple[str, HierarchicalSoftmax]) -> None:
     texts = [" ".join(f"{WORDS[i % len(WORDS)]}{i // 7 + k}" for i in range(400)) for k in range(0, 40_000, 400)]
     assert_same(*models, texts * 2)
 
 
-def test_a_damaged_model_is_named(models: tuple[str, TreeModel], tmp_path: Path) -> None:
+def test_a_damaged_model_is_named(models: tuple[str, HierarchicalSoftmax], tmp_path: Path) -> None:
     data = Path(models[0]).read_bytes()
     for size in (len(data) - 1, len(data) - len(data) // 8, len(data) // 2):
         (tmp_path / f"{size}.ftz").write_bytes(data[:size])
