@@ -52,7 +52,7 @@ def _section(path: str, model: type[BaseModel]) -> str:
     lines = [f"\n## {f'`{path}`' if path else 'The recipe'}\n", f"\n{_first_paragraph(model)}\n",
              "\n| field | type | default | meaning |\n", "|---|---|---|---|\n"]
     for name, field in model.model_fields.items():
-        lines.append(f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {_text(field)} |\n")
+        lines.append(f"| `{field.alias or name}` | {_type_of(field)} | {_default(field)} | {_text(field)} |\n")
     return "".join(lines)
 
 
@@ -75,6 +75,13 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, tuple | list | dict) and len(json.dumps(value, default=str)) > 60:
         return f"{len(value)} entries"
     return f"`{json.dumps(value, default=str)}`" if value is not None else "none"
+
+
+def _type_of(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and isinstance(names := extra.get("enum"), list):
+        return " or ".join(f"`{name}`" for name in names)  # of a table, to which entries may be added
+    return _type(field.annotation)
 
 
 def _type(annotation: Any) -> str:

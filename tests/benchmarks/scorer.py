@@ -4,8 +4,8 @@
 
 Trains a two-label model of dim 100 with bigrams and 2,000,000 buckets (DCLM's settings) on the run's own texts, curated
 sources against a third of the crawl, and some of other forms. Then scores every text of the crawl with both, taking
-turns, on one thread. Speeds are text per second of the process's own CPU time, the median of the rounds, so a busy machine
-counts for little; the ratio is the median of each round's own.
+turns, on one thread. Speeds are text per second of the process's own CPU time, the median of the rounds, so a busy
+machine counts for little; the ratio is the median of each round's own.
 """
 
 from __future__ import annotations
