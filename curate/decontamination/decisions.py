@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
 from curate.decontamination.kernels.overlaps import cut
 from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
-from curate.dedup.layout import check_aligned
+from curate.dedup.layout import changes, check_aligned
 from manifests.hashing import Int64
 from manifests.schema import BENCHMARK_SPAN, DECONTAMINATION_DECISIONS, SPAN
 from manifests.tables import one_array, read_table
@@ -128,8 +128,8 @@ def removed_spans_of(names: pa.Table, hits: pa.Table, n_documents: int) -> pa.Li
     owners = names.take(pa.array(index))
     key = _owner_codes(owners)
     rows, start, end = (hits[name].to_numpy() for name in ("row", "byte_start", "byte_end"))
-    fresh = np.ones(len(hits), np.bool_)
-    fresh[1:] = (rows[1:] != rows[:-1]) | (key[1:] != key[:-1]) | (start[1:] >= end[:-1])
+    fresh = changes(rows, key)
+    fresh[1:] |= start[1:] >= end[:-1]
     first = np.flatnonzero(fresh)
     last = np.append(first[1:], len(hits))[: len(first)] - 1
     owners = owners.take(pa.array(first)).combine_chunks()

@@ -15,6 +15,7 @@ from curate.dedup.layout import (
     DUPLICATES,
     REMOVALS,
     TEXT_HASHES,
+    changes,
     column,
     gather,
     id_order,
@@ -58,8 +59,7 @@ def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) 
     groups = [column(table, name) for name in keys]
     ranks = [column(table, name) for name in (*preference, "order", "order_low")]
     order = np.lexsort((ids[:, 1], ids[:, 0], *reversed(ranks), *reversed(groups)))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = np.any([g[order][1:] != g[order][:-1] for g in groups], axis=0)
+    first = changes(*(g[order] for g in groups))
     best = order[first][np.cumsum(first) - 1]
     from_run = run_of(column(table, "order"))
     goes = ~first & (from_run[order] < 0)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, SignatureScheme
 from curate.dedup.kernels.minhash import band_keys
-from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, signatures_schema
+from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, rows_of, signatures_schema
 from curate.dedup.order import order_before, order_columns
 from curate.dedup.signing import signatures
 from curate.text.urls import normalise_urls, url_keys
@@ -147,17 +147,10 @@ def _signed(config: DedupConfig, work: Work, facts: list[pa.Table]) -> Iterator[
         start += len(group)
         order = np.stack([column(group, name) for name in ("order", "order_low")], axis=1)
         order = order_before(work.variables["run"], order)
-        keys = band_keys(index_minima(group["minima"], config), n_bands, n_rows)
+        keys = band_keys(rows_of(group["minima"]), n_bands, n_rows)
         table = pa.table({
             "row": rows, "doc_id": group["doc_id"], **order_columns(order), "hash_a": group["hash_a"],
             "hash_b": group["hash_b"], "n_shingles": group["n_shingles"],
             "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.ravel()), type=schema.field("bands").type)})
         facts.append(table.append_column("key", group["url_key"]).select(_FACTS.names).cast(_FACTS))
         yield table.cast(schema)
-
-
-def index_minima(lists: pa.ChunkedArray, config: DedupConfig) -> Any:
-    """Signatures of an index, [n, n_permutations]: uint32 or uint64, as `minhash` makes them."""
-    word = np.uint64 if config.signature is SignatureScheme.DATATROVE64 else np.uint32
-    flat = np.concatenate([np.empty(0, word), *(chunk.flatten().to_numpy() for chunk in lists.chunks)])
-    return flat.astype(word).reshape(-1, config.n_permutations)

@@ -7,7 +7,7 @@ partitioned by `part % ROUTES`, so that a part reads its own row groups and litt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ import xxhash
 
 from manifests.errors import InputError
 from manifests.hashing import Int64, UInt64, id_words
-from manifests.tables import read_partition
+from manifests.tables import one_array, open_table, read_partition
 
 ROUTES: Final = 1024
 _ROW_BITS: Final = 40
@@ -110,12 +110,38 @@ def repeated(keys: UInt64) -> npt.NDArray[np.bool_]:
     return again
 
 
+def changes(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a row differs from the one before, bool [n]; the first always does."""
+    fresh = np.ones(len(columns[0]), np.bool_)
+    fresh[1:] = np.any([c[1:] != c[:-1] for c in columns], axis=0)
+    return fresh
+
+
+def rows_of(lists: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of lists of one length as [n, length]."""
+    size = lists.type.list_size
+    return np.asarray(one_array(lists).flatten().to_numpy()).reshape(-1, size)
+
+
+def groups_with(path: str, rows: Int64, names: Sequence[str]) -> Iterator[tuple[slice, pa.Table]]:
+    """The rows of a table by the row groups that hold some of them: (which of `rows`, their columns).
+
+    rows: int64, ascending; may repeat."""
+    with open_table(path) as file:
+        start = 0
+        for index in range(file.num_row_groups):
+            end = start + file.metadata.row_group(index).num_rows
+            low, high = np.searchsorted(rows, [start, end])
+            if high > low:
+                group = file.read_row_group(index, columns=list(names), use_threads=False)
+                yield slice(int(low), int(high)), group.take(pa.array(rows[low:high] - start))
+            start = end
+
+
 def distinct(values: UInt64) -> UInt64:
     """The values, ascending, each once. By sorting: NumPy's own `unique` hashes, which is slower where few repeat."""
     ordered = np.sort(values)
-    fresh = np.ones(len(ordered), np.bool_)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    return ordered[fresh]
+    return ordered[changes(ordered)]
 
 
 def encode_keys(parts: UInt64, part: UInt64, row: Int64) -> UInt64:

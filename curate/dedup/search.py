@@ -8,7 +8,17 @@ import pyarrow as pa
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig
-from curate.dedup.layout import BANDS, DROPPED, EXTENTS, column, gather, gather_part, part_key, signatures_schema
+from curate.dedup.layout import (
+    BANDS,
+    DROPPED,
+    EXTENTS,
+    column,
+    gather,
+    gather_part,
+    part_key,
+    rows_of,
+    signatures_schema,
+)
 from manifests.hashing import UInt64
 from manifests.tables import read_table, write_partitions
 from manifests.tasks import Work
@@ -27,18 +37,13 @@ def bands_stage(config: DedupConfig, work: Work) -> None:
     rows = column(table, "row")
     enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, dropped)
     kinds = signatures_schema(n_bands).field("bands").type
-    keys = _flat(table["bands"].cast(kinds)).reshape(-1, n_bands)[enters]
+    keys = rows_of(table["bands"].cast(kinds))[enters]
     work.count("documents", int(enters.sum()))
     work.count("exact_duplicates_left_out", len(dropped))
     flat = keys.ravel()
     bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.name), np.uint64),
                       "row": np.repeat(rows[enters], n_bands)})
     write_partitions(work.output("bands"), BANDS, bands, flat % np.uint64(config.partitions), dictionary=False)
-
-
-def _flat(lists: pa.ChunkedArray) -> UInt64:
-    chunks = [chunk.flatten().to_numpy() for chunk in lists.chunks]
-    return np.concatenate([np.empty(0, np.uint64), *chunks]).astype(np.uint64)
 
 
 def candidates_stage(config: DedupConfig, work: Work) -> None:

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.kernels.minhash import shingle_sets
-from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, part_key
+from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, groups_with, part_key, rows_of
 from curate.dedup.signing import units
 from curate.edits.texts import EditedTexts
-from manifests.tables import open_table, partition_schema, read_table
+from manifests.tables import partition_schema, read_table
 from manifests.tasks import Work
 
 
@@ -59,28 +59,18 @@ def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name:
     rows = column(facts, "row")
     names = ["text", "n_bytes"] if name == "text" else [name]
     edits = read_table(work.input("decisions"), ["edits"])["edits"] if name == "text" else None
-    with open_table(path) as file:
-        start = 0
-        for index in range(file.num_row_groups):
-            end = start + file.metadata.row_group(index).num_rows
-            low, high = np.searchsorted(rows, [start, end])
-            if high > low:
-                some = facts.slice(low, high - low)
-                group = file.read_row_group(index, columns=names, use_threads=False).take(
-                    pa.array(rows[low:high] - start))
-                if edits is None:
-                    yield from _by_partition(work, some, _lists(_minima(group["minima"])))
-                else:
-                    texts = EditedTexts.of(group["text"], edits.take(pa.array(rows[low:high])),
-                                           group["n_bytes"].to_numpy())
-                    yield from _by_partition(work, some, _shingle_lists(config, work, texts.texts, some))
-            start = end
+    for which, group in groups_with(path, rows, names):
+        some = facts[which]
+        if edits is None:
+            yield from _by_partition(work, some, _lists(_minima(group["minima"])))
+        else:
+            texts = EditedTexts.of(group["text"], edits.take(pa.array(rows[which])), group["n_bytes"].to_numpy())
+            yield from _by_partition(work, some, _shingle_lists(config, work, texts.texts, some))
 
 
 def _minima(lists: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     """uint64 [n, n_permutations]."""
-    flat = np.concatenate([np.empty(0, np.uint64), *(chunk.flatten().to_numpy() for chunk in lists.chunks)])
-    return flat.astype(np.uint64).reshape(-1, lists.type.list_size)
+    return rows_of(lists).astype(np.uint64)
 
 
 def _lists(minima: npt.NDArray[np.uint64]) -> pa.LargeListArray:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
-from curate.dedup.layout import check_aligned, column, gather_part, index_by_row
+from curate.dedup.layout import changes, check_aligned, column, gather_part, groups_with, index_by_row
 from curate.dedup.passage_config import BloomConfig, PassageReason, RemovalRule
 from curate.dedup.passages.bloom import SEEN
 from curate.dedup.passages.removed_spans import ROUTED_BOILERPLATE, ROUTED_SPANS
@@ -19,7 +18,7 @@ from curate.edits.spans import FlatEdits
 from curate.edits.texts import union, what_is_left
 from manifests.hashing import Int64
 from manifests.schema import BOILERPLATE, EDITS, PASSAGE_DECISIONS, REMOVED_SPAN
-from manifests.tables import one_array, open_table, read_table
+from manifests.tables import one_array, read_table
 from manifests.tasks import Work
 
 _EXAMPLE_BYTES: Final = 500
@@ -78,11 +77,10 @@ class _Removed:
         kinds = np.searchsorted(_KIND_NAMES, self.kinds.to_numpy().astype(str))
         order = np.lexsort((self.start, first, kinds, self.text))
         text, kind, first, start, end = (a[order] for a in (self.text, kinds, first, self.start, self.end))
-        fresh = np.ones(len(order), np.bool_)
-        fresh[1:] = (text[1:] != text[:-1]) | (kind[1:] != kind[:-1]) | (first[1:] != first[:-1]) | (
-            start[1:] > end[:-1])
-        last = np.append(np.flatnonzero(fresh)[1:], len(order)) - 1 if len(order) else np.empty(0, np.int64)
+        fresh = changes(text, kind, first)
+        fresh[1:] |= start[1:] > end[:-1]
         heads = np.flatnonzero(fresh)
+        last = np.append(heads[1:], len(order)) - 1 if len(order) else heads
         text, kind, start, end, ids = text[heads], kind[heads], start[heads], end[last], order[heads]
         by_offset = np.lexsort((kind, end, start, text))
         flat = pa.StructArray.from_arrays([
@@ -145,17 +143,9 @@ def _boilerplate(work: Work) -> Iterator[pa.Table]:
     """BOILERPLATE rows whose example is in this part, a row group of texts at a time; most pages first."""
     spans = gather_part(work.inputs("passages", role="boilerplate"), ROUTED_BOILERPLATE, work.task.name)
     spans = spans.sort_by([("row", "ascending"), ("start", "ascending"), ("key", "ascending")])
-    rows: npt.NDArray[np.int64] = column(spans, "row")
-    with open_table(work.input("documents")) as file:
-        start = 0
-        for index in range(file.num_row_groups):
-            end = start + file.metadata.row_group(index).num_rows
-            low, high = np.searchsorted(rows, [start, end])
-            if high > low:
-                names = ["doc_id", "url", "host", "text"]
-                group = file.read_row_group(index, columns=names, use_threads=False)
-                yield _examples(spans.slice(low, high - low), group.take(pa.array(rows[low:high] - start)))
-            start = end
+    names = ["doc_id", "url", "host", "text"]
+    for some, documents in groups_with(work.input("documents"), column(spans, "row"), names):
+        yield _examples(spans[some], documents)
 
 
 def _examples(spans: pa.Table, documents: pa.Table) -> pa.Table:

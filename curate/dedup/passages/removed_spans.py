@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.occurrences import later_occurrences
-from curate.dedup.layout import column, gather, id_order, repeated, routes
+from curate.dedup.layout import changes, column, gather, id_order, repeated, routes
 from curate.dedup.passage_config import RemovalRule
 from curate.dedup.passages.passages import PASSAGES, ROLES
-from manifests.hashing import Int64
 from manifests.tables import write_partitions
 from manifests.tasks import Work
 
@@ -76,21 +75,13 @@ def _boilerplate(table: pa.Table, report_pages: int) -> pa.Table:
     host, key = column(table, "host"), column(table, "key")
     part, row = column(table, "part"), column(table, "row")
     order = np.lexsort((host, key))  # stable: within a host, as they are met
-    fresh = _changes(key[order], host[order])
+    fresh = changes(key[order], host[order])
     group = np.cumsum(fresh) - 1
     documents = np.lexsort((row[order], part[order], group))
-    new_page = _changes(group[documents], part[order][documents], row[order][documents])
+    new_page = changes(group[documents], part[order][documents], row[order][documents])
     n_pages = np.bincount(group[documents][new_page], minlength=int(fresh.sum()))
     n_occurrences = np.bincount(group, minlength=int(fresh.sum()))
     many = n_pages >= report_pages
     removed = table.select([*(f.name for f in _SPAN), "key"]).take(pa.array(order[fresh][many]))
     return removed.append_column("n_pages", pa.array(n_pages[many])).append_column(
         "n_occurrences", pa.array(n_occurrences[many])).cast(ROUTED_BOILERPLATE)
-
-
-def _changes(*columns: Int64) -> np.ndarray:
-    """Where a row differs from the one before, bool [n]."""
-    fresh = np.ones(len(columns[0]), np.bool_)
-    if len(fresh):
-        fresh[1:] = np.any([c[1:] != c[:-1] for c in columns], axis=0)
-    return fresh

@@ -20,7 +20,17 @@ import pyarrow as pa
 
 from curate.dedup.kernels.anchors import find_anchors
 from curate.dedup.kernels.repeats import find_repeats
-from curate.dedup.layout import check_aligned, column, gather, gather_part, id_order, part_key, routes
+from curate.dedup.layout import (
+    changes,
+    check_aligned,
+    column,
+    gather,
+    gather_part,
+    id_order,
+    part_key,
+    repeated,
+    routes,
+)
 from curate.dedup.substring_config import SubstringConfig
 from curate.edits.kernels.join import join_spans
 from curate.edits.texts import EditedTexts
@@ -88,9 +98,7 @@ def anchors_stage(config: SubstringConfig, work: Work) -> None:
         twice.append(anchors.hashes[anchors.twice])
     ordered = np.sort(np.concatenate(seen))
     work.count("anchors", len(ordered))
-    fresh = np.ones(len(ordered), np.bool_)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    firsts = np.flatnonzero(fresh)
+    firsts = np.flatnonzero(changes(ordered))
     grams = ordered[firsts]
     several = (np.diff(firsts, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
     table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.name), np.uint64),
@@ -106,12 +114,7 @@ def repeated_stage(config: SubstringConfig, work: Work) -> None:
     partitions with 100 min_bytes."""
     table = gather(work.inputs("anchors", role="anchors"), ANCHORS, work.variables["partition"])
     grams = column(table, "gram")
-    order = np.argsort(grams, kind="stable")
-    same = grams[order][1:] == grams[order][:-1]
-    again = column(table, "several").copy()
-    again[order[1:][same]] = True
-    again[order[:-1][same]] = True
-    repeats = table.filter(pa.array(again)).select(REPEATED.names)
+    repeats = table.filter(pa.array(column(table, "several") | repeated(grams))).select(REPEATED.names)
     work.count("anchors", len(table))
     work.count("repeated", len(repeats))
     write_partitions(work.output("repeated"), REPEATED, repeats, routes(column(repeats, "part")))
@@ -198,10 +201,8 @@ def repeats_stage(config: SubstringConfig, work: Work) -> None:
 def _documents(ids: np.ndarray, order: Int64) -> Int64:
     """A number for each context, the same for those of one document where they are neighbours in the order."""
     ordered = ids[order]
-    fresh = np.ones(len(order), np.int64)
-    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     numbers = np.empty(len(order), np.int64)
-    numbers[order] = np.cumsum(fresh)
+    numbers[order] = np.cumsum(changes(ordered[:, 0], ordered[:, 1]))
     return numbers
 
 
