@@ -69,18 +69,19 @@ def texts_of(path: str) -> Iterator[pa.Array]:
 
 def ours(path: str, merges: int, pattern: str, threads: int) -> bytes:
     from tokenizer.bpe.counting import count_texts
-    from tokenizer.bpe.pretokenize import Pattern
     from tokenizer.bpe.train import learn
     from tokenizer.bpe.train_config import TokenizerConfig
+    from tokenizer.encoding.patterns import Pattern
 
-    config = TokenizerConfig(vocab_size=merges + 257, pattern=pattern)  # type: ignore[arg-type]
+    config = TokenizerConfig(vocab_size=merges + 257, pattern=pattern)
     return learn(config, count_texts(texts_of(path), Pattern(pattern), threads)).data
 
 
 def tokenizers(path: str, merges: int, pattern: str, threads: int) -> bytes:
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from tokenizer.bpe.pretokenize import Pattern, pre_tokenizer
+    from tokenizer.bpe.pretokenize import pre_tokenizer
+    from tokenizer.encoding.patterns import Pattern
 
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     tokenizer = Tokenizer(models.BPE())
@@ -163,7 +164,7 @@ def report(found: dict[str, dict[str, Any]], n_bytes: int, arguments: argparse.N
     print(f"ratio of clock time {ratio:.1f}, of CPU time {cpu:.1f}; wanted {WANTED_RATIO:.0f}: "
           f"{'pass' if ratio >= WANTED_RATIO else 'FAIL'}")
     print(f"peak memory {mine['peak'] / 1e9:.2f} GB; at most {WANTED_GB:.0f} wanted: {'pass' if fits else 'FAIL'}")
-    return same and fits and ratio >= WANTED_RATIO
+    return bool(same and fits and ratio >= WANTED_RATIO)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.exports, pytest.mark.timeout(600),
 def make(root: Path, packing: str, wide: bool) -> None:
     run = SmallRun(root, seed=5)
     run.write_tokens(corpus(SIZES), np.uint32 if wide else np.uint16)
-    pack = PackConfig(row_length=T, shard_tokens=8 * T, buckets=4, packing=packing)  # type: ignore[arg-type]
+    pack = PackConfig(row_length=T, shard_tokens=8 * T, buckets=4, packing=packing)
     run.pack(MixtureConfig(weights={"crawl": 2, "books": 1}, validation_fraction=0.15), pack,
              byte_tokenizer(root / "tokenizer.json", 70_000 if wide else 257))
 

@@ -157,7 +157,7 @@ def test_status_shows_the_stages_that_the_recipe_uses(small_demo: Demo, capsys: 
 
 def test_every_page_has_a_history(small_demo: Demo, small_web: Path) -> None:
     truth = read_table(str(small_web / "truth.parquet"), ["url", "kind"]).to_pylist()
-    seen = {}
+    seen: dict[str, str] = {}
     for page in truth:
         seen.setdefault(page["kind"], page["url"])
     for kind, url in seen.items():
@@ -226,7 +226,8 @@ def test_two_runs_in_one_folder_exclude_each_other(small_demo: Demo, small_web: 
 
 def test_the_clean_corpus_opens_in_duckdb_and_datasets(demo: Demo) -> None:
     pattern = f"{demo[0]}/clean/*/part-*.parquet"
-    (n, size), = duckdb.sql(f"select count(*), sum(n_bytes) from read_parquet('{pattern}')").fetchall()
+    query = f"select count(*), sum(n_bytes) from read_parquet('{pattern}')"
+    ((n, size),) = duckdb.connect().execute(query).fetchall()
     counters = demo[1].view.counters("clean")
     assert (n, size) == (counters["documents"], counters["bytes"])
     loaded = datasets.load_dataset("parquet", data_files=pattern, split="train",

@@ -63,9 +63,9 @@ def test_a_kill_in_every_stage(demo: tuple[Path, Result], web: Path, recipe_of: 
     for stage in STAGES:
         depth[stage.name] = 1 + max((depth[name] for name in stage.needs), default=0)
     used = [s for s in STAGES if demo[1].view.tasks(s.name)]
-    places = list(dict.fromkeys(s.place for s in sorted(used, key=lambda s: depth[s.name])))
-    for number, place in enumerate(places):
-        assert _killed(web, out, place, POINTS[number % len(POINTS)]) == -signal.SIGKILL, place
-    assert len(places) >= 20
+    folders = list(dict.fromkeys(s.path for s in sorted(used, key=lambda s: depth[s.name])))
+    for number, folder in enumerate(folders):
+        assert _killed(web, out, folder, POINTS[number % len(POINTS)]) == -signal.SIGKILL, folder
+    assert len(folders) >= 20
     run(recipe_of(web), str(out), Settings(engine="inline"))
     assert tree(out) == tree(demo[0])

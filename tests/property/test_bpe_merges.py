@@ -13,10 +13,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tokenizer.bpe import merges, words
 from tokenizer.bpe.counting import count_texts, reference_counts
-from tokenizer.bpe.pretokenize import Pattern, pre_tokenizer
+from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.bpe.words import WordTable
+from tokenizer.encoding.patterns import Pattern
 
 LANGUAGES = [
     "the shore of the sea was calm and the sails of the ships were white as the gulls above the harbour in the morning",

@@ -60,7 +60,7 @@ def quality(text: str, words: list[str], flags: np.ndarray) -> dict[str, float]:
 
 def repetition(text: str, words: list[str]) -> dict[str, float]:
     paragraphs, lines = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text)
-    found = {}
+    found: dict[str, float] = {}
     for name, units in (("paragraph", paragraphs), ("line", lines)):
         n, chars = seen_before(units)
         found |= {f"duplicate_{name}_fraction": n / len(units),

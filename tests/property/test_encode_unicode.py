@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenizer.bpe.counting import count_texts
-from tokenizer.bpe.pretokenize import Pattern
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import Encoder, load
+from tokenizer.encoding.patterns import Pattern
 
 # Many spaces, apostrophes, digits and decisions: what the pre-tokenizer's pattern turns on.
 nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'\u2019sdtmlvre0٣²ⅷ\u00a0\u2028\u0301\u200d<|>_endoftx"

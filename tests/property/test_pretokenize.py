@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from tokenizer.bpe import pretokenize
-from tokenizer.bpe.pretokenize import EXPRESSIONS, Pattern, cut
+from tokenizer.bpe.pretokenize import cut
 from tokenizer.encoding.character_classes import character_classes, classes_of_tokenizers
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 
 # What the expressions turn on: contractions in both cases and with the long s, capitals before small letters, letters
 # that are both (modifiers, CJK) and neither, marks, digits of other scripts, every kind of space and newline, slashes.

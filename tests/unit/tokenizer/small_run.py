@@ -49,7 +49,7 @@ def corpus(sizes: dict[str, dict[str, list[int]]]) -> Corpus:
     made: Corpus = {}
     for source, parts in sizes.items():
         for part, lengths in parts.items():
-            documents = []
+            documents: list[tuple[bytes, Sequence[int]]] = []
             for i, length in enumerate(lengths):
                 doc_id = document_id(source, part, i)
                 documents.append((doc_id, [(doc_id[0] + 7 * k) % 256 for k in range(length)]))

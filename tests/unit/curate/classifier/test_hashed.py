@@ -80,7 +80,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     columns, places = random.integers(0, 6, 40).astype(np.uint32), np.arange(0, 41, 4)
     labels, point = (random.random(10) < 0.5).astype(float), random.normal(size=7)
     def loss(at: np.ndarray) -> float:
-        return loss_and_gradient(columns, places, labels, at, 0.3, np.zeros(7))
+        return float(loss_and_gradient(columns, places, labels, at, 0.3, np.zeros(7)))
     gradient = np.zeros(7)
     loss_and_gradient(columns, places, labels, point, 0.3, gradient)
     slopes = [(loss(point + d) - loss(point - d)) / 2e-6 for d in np.eye(7) * 1e-6]

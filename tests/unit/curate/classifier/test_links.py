@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +35,7 @@ SUBMISSIONS = [
 ]
 
 
-def _dump(path: Path, lines: list[dict[str, object]]) -> str:
+def _dump(path: Path, lines: Sequence[object]) -> str:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + "broken\n", encoding="utf-8")
     return str(path)
 

@@ -104,8 +104,8 @@ def test_a_converted_model_scores_as_lightgbm_does() -> None:
 
 
 def expected_f1(probabilities: np.ndarray, words: np.ndarray, kept: np.ndarray) -> float:
-    right = (probabilities * words)[kept].sum()
-    return 2 * right / (words[kept].sum() + (probabilities * words).sum())
+    right = float((probabilities * words)[kept].sum())
+    return 2 * right / float(words[kept].sum() + (probabilities * words).sum())
 
 
 def test_a_pages_own_bound_keeps_the_blocks_with_the_best_expected_f1() -> None:

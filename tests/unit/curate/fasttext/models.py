@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,7 @@ def reported_by(path: str, lines: list[str], positive: str = POSITIVE) -> np.nda
                      for names, chance in zip(labels, chances, strict=True)]) - REPORTED_EXCESS
 
 
-def strings(lines: list[str]) -> pa.LargeStringArray:
+def strings(lines: Sequence[str | None]) -> pa.LargeStringArray:
     return pa.array(lines, pa.large_string())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from tests.unit.curate.fasttext.models import (
     {"wordNgrams": 2, "minCount": 1000, "bucket": 100}, {"wordNgrams": 2, "loss": "ova"},
     {"wordNgrams": 2, "loss": "ns", "minn": 2, "maxn": 3}, {"wordNgrams": 2, "dim": 50, "epoch": 200, "lr": 1.0},
     {"wordNgrams": 4, "dim": 50, "epoch": 200, "lr": 1.0, "loss": "hs"}], ids=str)
-def test_scores_are_fasttexts_to_the_last_digits(tmp_path: Path, options: dict[str, object]) -> None:
+def test_scores_are_fasttexts_to_the_last_digits(tmp_path: Path, options: dict[str, Any]) -> None:
     path = train_model(tmp_path, **options)
     lines = [*HARD, *lines_of(200, 2), "ein fluß , 中 国 !",
              " ".join(lines_of(400, 3))]

@@ -63,7 +63,8 @@ def extracted(folder: Path, model: str, sources: dict[str, list[str] | None], **
 
 def documents(folder: Path, source: str) -> list[dict[str, Any]]:
     (path,) = (folder / f"run/extract/{source}").glob("part-*.parquet")
-    return pq.read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
 
 
 def test_codes_mean_the_same_whatever_the_model_calls_them(labels_and_model: tuple[dict[str, str], str],

@@ -184,7 +184,7 @@ def _documents(storage: Storage, source: str, texts: list[str], languages: list[
 def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path, arpa: Path) -> None:
     storage = Storage(str(tmp_path / "run"))
     texts = [f"the cat sat on the {'zz ' * (i + 1)}" for i in range(10)] + ["le chat est sur la route", " ", "the cat"]
-    documents = _documents(storage, "crawl", texts, ["en"] * 10 + ["fr", "en", None])
+    documents = _documents(storage, "crawl", texts, [*["en"] * 10, "fr", "en", None])
     refs = {"documents": InputRef((documents,), ""), "perplexity_en": InputRef((str(arpa),), "")}
     task = StageTask("signals", 1, "crawl/part-one", PerplexityReading(), {}, refs, {})
     made = execute(storage, task, external_signals)

@@ -46,9 +46,9 @@ def _cutoffs(run: Run, storage: Storage, config: SelectConfig, rows: list[tuple[
     half = len(counted) // 2
     paths = []
     for number, part in enumerate((list(counted.items())[:half], list(counted.items())[half:])):
-        columns = [*zip(*(k for k, _ in part), strict=True)] or [[]] * 4
+        columns = [[key[i] for key, _ in part] for i in range(4)]
         paths.append(storage.path(f"h{number}.parquet"))
-        table = pa.table([*map(list, columns), [n for _, n in part]], schema=SCORE_HISTOGRAM)
+        table = pa.table([*columns, [n for _, n in part]], schema=SCORE_HISTOGRAM)
         write_table(paths[-1], SCORE_HISTOGRAM, [table])
     record = run("select/cutoffs", "cutoffs", cutoffs, config, {"histograms": paths})
     return read_table(storage.path(record.output("cutoffs").path))

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: Site
 
-    def date_time_string(self, timestamp: float | None = None) -> str:  # type: ignore[override]
+    def date_time_string(self, timestamp: float | None = None) -> str:
         return self.site.date or super().date_time_string(timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURATE_CACHE", str(tmp_path / "cache"))
 
 
-def reasons(rules: UrlRules, urls: list[str | None], opted_out: tuple[str, ...] = ()) -> list[str | None]:
+def reasons(rules: UrlRules, urls: Sequence[str | None], opted_out: tuple[str, ...] = ()) -> list[str | None]:
     column = pa.array(urls, pa.string())
     lists = load_url_lists(rules, opted_out, lambda _: ())
     found: list[str | None] = url_reasons(column, hosts_of(column), rules, lists).to_pylist()

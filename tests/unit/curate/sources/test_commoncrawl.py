@@ -315,7 +315,7 @@ def test_one_kind_of_source_at_a_time() -> None:
         recipe({**crawl("x"), "files": "*.warc"})
     with pytest.raises(RecipeError, match="needs one of `files`"):
         recipe({})
-    assert CommonCrawlSource(crawl=CRAWL, shards=[3, "5-7"]).shards == "3,5-7"  # type: ignore[arg-type]
+    assert CommonCrawlSource(crawl=CRAWL, shards=[3, "5-7"]).shards == "3,5-7"
 
 
 def test_the_packaged_recipe_reads_a_crawl(tmp_path: Path) -> None:

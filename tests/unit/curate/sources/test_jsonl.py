@@ -104,7 +104,8 @@ def test_a_cut_text_gives_what_comes_before(tmp_path: Path) -> None:
 
 
 def texts(folder: Path) -> list[str]:
-    return pq.read_table(folder / "run/extract/s/part-0.parquet")["text"].to_pylist()
+    found: list[str] = pq.read_table(folder / "run/extract/s/part-0.parquet")["text"].to_pylist()
+    return found
 
 
 def test_a_line_of_other_bytes_than_utf8_costs_itself(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,7 @@ LINES = [{"url": f"http://site.org/{i}?a=1&amp;b=&lt;", "score": i, "is_self": F
          for i in range(50)]
 
 
-def _text(lines: list[object]) -> bytes:
+def _text(lines: Sequence[object]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 

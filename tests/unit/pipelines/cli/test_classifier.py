@@ -65,7 +65,8 @@ def test_train_score_eval_and_calibrate(files: dict[str, str], tmp_path: Path, k
     scores = pl.read_parquet(f"{out}/scores/*.parquet")
     assert scores.columns == ["id", "quality_score"]
     assert scores["id"].to_list() == [f"b{i}" for i in range(120)] + [f"l{i}" for i in range(40)]
-    assert scores["quality_score"][:120].mean() < 0.5 < scores["quality_score"][120:].mean()
+    quality = scores["quality_score"].to_numpy()
+    assert quality[:120].mean() < 0.5 < quality[120:].mean()
 
     figures = json.loads(_run("eval", "--model", f"{out}/model.bin", "--positives", files["good"], "--negatives",
                               files["bad"], "--format", "json"))

@@ -20,11 +20,11 @@ from pipelines.cli.main import app
 from tests.paths import DATA
 from tests.unit.tokenizer.bpe.test_train import hugging_face, text_of
 from tokenizer.bpe.counting import count_texts
-from tokenizer.bpe.pretokenize import Pattern
 from tokenizer.bpe.ranks import pattern_of, special_tokens, tiktoken_ranks
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import Encoder
+from tokenizer.encoding.patterns import Pattern
 
 TEXTS = [*(text_of(i) for i in range(80)), "I'll see HTTPServer's 12345 naïve cafés\r\n\n  中文 ひらがな "] * 2
 
@@ -123,7 +123,7 @@ def test_tokenizers_without_ranks_are_refused() -> None:
 def test_ranks_of_gpt2() -> None:
     vocab = json.loads((DATA / "tokenizers/gpt2/encoder.json").read_text())
     lines = (DATA / "tokenizers/gpt2/vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]
-    tokenizer = Tokenizer(models.BPE(vocab, [tuple(line.split()) for line in lines if line]))
+    tokenizer = Tokenizer(models.BPE(vocab, [(a, b) for a, b in map(str.split, filter(None, lines))]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.add_special_tokens(["<|endoftext|>"])
     theirs = as_tiktoken(tokenizer.to_str().encode())

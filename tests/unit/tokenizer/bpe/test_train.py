@@ -24,11 +24,11 @@ from tests.paths import ROOT
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tokenizer.bpe import pretokenize
 from tokenizer.bpe.counting import add_words, count_texts, count_words, reference_counts
-from tokenizer.bpe.pretokenize import Pattern
 from tokenizer.bpe.sampling import Histogram, bins, byte_budgets, mixture_shares, sample_cutoffs, sample_histogram
 from tokenizer.bpe.train import learn, train_tokenizer
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.character_classes import character_classes
+from tokenizer.encoding.patterns import Pattern
 
 WORDS = ["shore", "harbour", "wind", "salt", "rope", "gull", "tide", "keel", "anchor", "mast", "sail", "storm"]
 CLEAN = pa.schema([DOCUMENTS.field(n) for n in ("doc_id", "text", "n_bytes")])

@@ -16,10 +16,10 @@ from manifests.errors import InputError
 from tests.paths import DATA
 from tests.unit.tokenizer.small_run import byte_tokenizer
 from tokenizer.bpe.counting import count_texts
-from tokenizer.bpe.pretokenize import Pattern
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import load
+from tokenizer.encoding.patterns import Pattern
 
 TEXTS = ["", " ", "\n\n\n", "it's we'll I'D", "<|endoftext|>", "a<|endoftext|>b", "中文 ひらがな العربية", "👩‍👩‍👧‍👦🇩🇪",
          "\u00a0\u2003\u200b\ufeff",
@@ -89,7 +89,7 @@ def test_refused_tokenizers(tmp_path: Path) -> None:
 def test_gpt2_merges_on_real_text(tmp_path: Path) -> None:
     vocab = json.loads((DATA / "tokenizers/gpt2/encoder.json").read_text())
     lines = (DATA / "tokenizers/gpt2/vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]
-    tokenizer = Tokenizer(models.BPE(vocab, [tuple(line.split()) for line in lines if line]))
+    tokenizer = Tokenizer(models.BPE(vocab, [(a, b) for a, b in map(str.split, filter(None, lines))]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.add_special_tokens(["<|endoftext|>"])
     (tmp_path / "t.json").write_text(tokenizer.to_str(), encoding="utf-8")

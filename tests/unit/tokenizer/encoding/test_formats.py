@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,12 +23,13 @@ from manifests.errors import InputError
 from tests.paths import DATA
 from tests.unit.tokenizer.bpe.test_train import text_of
 from tokenizer.bpe.counting import count_texts
-from tokenizer.bpe.pretokenize import EXPRESSIONS, Pattern, pre_tokenizer
+from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.ranks import tiktoken_ranks
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import Encoder, load
 from tokenizer.encoding.formats import KNOWN_ENCODINGS, read_tokenizer, tokenizer_files
+from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 from tokenizer.encoding.pieces import byte_alphabet
 from tokenizer.encoding.reference import cut_pieces
 
@@ -199,7 +200,7 @@ def byte_fallback() -> Tokenizer:
 
 
 KINDS: dict[str, tuple[Callable[[], Tokenizer], bool]] = {  # name: (how it is made, whether decoding gives texts back)
-    **{pattern.value: ((lambda p=pattern: byte_level(p)), True) for pattern in Pattern},
+    **{pattern.value: (partial(byte_level, pattern), True) for pattern in Pattern},
     "own_pattern": (own_pattern, True), "byte_fallback": (byte_fallback, True), "unigram": (unigram, False),
     "word_level": (word_level, False)}
 

@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(root: Path, packing: str, wide: bool = False) -> Path:
     run = SmallRun(root, seed=5)
     run.write_tokens({"a": {"p": list(DOCUMENTS.items())}}, np.uint32 if wide else np.uint16)
-    pack = PackConfig(row_length=T, shard_tokens=4 * T, buckets=2, packing=packing)  # type: ignore[arg-type]
+    pack = PackConfig(row_length=T, shard_tokens=4 * T, buckets=2, packing=packing)
     run.pack(MixtureConfig(weights={"a": 1}, max_epochs=1, validation_fraction=0), pack,
              byte_tokenizer(root / "t.json", 70_000 if wide else 257))
     return root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -60,8 +61,10 @@ def test_unknown_override() -> None:
 
 
 def test_config() -> None:
-    for wrong in ({"weights": {}}, {"weights": {"a": 0}}, {"weights": {"a": -1}}, {"weights": {"a": float("nan")}},
-                  {"weights": {"a": 1}, "max_epochs": 0}, {"weights": {"a": 1}, "validation_fraction": 1}):
+    refused: list[dict[str, Any]] = [
+        {"weights": {}}, {"weights": {"a": 0}}, {"weights": {"a": -1}}, {"weights": {"a": float("nan")}},
+        {"weights": {"a": 1}, "max_epochs": 0}, {"weights": {"a": 1}, "validation_fraction": 1}]
+    for wrong in refused:
         with pytest.raises(ValidationError):
             MixtureConfig(**wrong)
 

@@ -31,7 +31,7 @@ def make(root: Path, mixture: MixtureConfig, packing: str, sizes: dict[str, dict
     root.mkdir(exist_ok=True)
     run = SmallRun(root, seed=5)
     run.write_tokens(corpus(sizes))
-    pack = PackConfig(row_length=T, shard_tokens=8 * T, buckets=4, packing=packing)  # type: ignore[arg-type]
+    pack = PackConfig(row_length=T, shard_tokens=8 * T, buckets=4, packing=packing)
     run.pack(mixture, pack, byte_tokenizer(root / "tokenizer.json"))
     return run
 
