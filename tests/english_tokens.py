@@ -19,10 +19,10 @@ def tokens(text: str) -> tuple[list[str], np.ndarray, int]:
     lines = np.zeros(room, np.int32)
     scratch = (np.zeros(room, np.int32), np.zeros(room, np.uint32), np.zeros(room, np.int32))
     n = english_words(data, 0, len(data), PROPERTIES, TABLES, scratch, words, chars, flags, lines)
-    visible, place, found = "".join(text.split()), 0, []
+    visible, at, found = "".join(text.split()), 0, []
     for i in range(n):
-        found.append(visible[place : place + chars[i]])
-        place += int(chars[i])
+        found.append(visible[at : at + chars[i]])
+        at += int(chars[i])
         assert words[i] == word_hash(found[-1])
-    assert place == len(visible)
+    assert at == len(visible)
     return found, flags[:n], english_sentences(flags, 0, n)

@@ -44,12 +44,12 @@ class RulesConfig(BaseModel):
     @property
     def in_force(self) -> tuple[Rule, ...]:
         """The rules, in the order in which they are asked."""
-        found = []
+        rules = []
         for rule in PRESETS[self.preset].rules:
             threshold = self.thresholds.get(RuleReason(rule.reason), rule.threshold)
             if threshold is not None:
-                found.append(rule.at(threshold))
-        return (*found, *self.rules)
+                rules.append(rule.at(threshold))
+        return (*rules, *self.rules)
 
     @property
     def editing(self) -> Editing | None:

@@ -81,7 +81,7 @@ def filtered(documents: str, external: str | None, decisions: str, config: Rules
 
 
 def judge_texts(config: RulesConfig, words: Words, texts: pa.Array) -> pa.Array:
-    """Reasons of texts (null where kept), computing no signal that no rule reads: the shortest way to a verdict."""
+    """Reasons of texts (null where kept), computing no signal that no rule reads: the quickest verdict."""
     wanted = {rule.signal for rule in config.in_force}
-    found = signals(texts, words, None, config.c4, config.refinedweb, groups_of(wanted))
-    return judge(found, config.in_force)[0]
+    table = signals(texts, words, None, config.c4, config.refinedweb, groups_of(wanted))
+    return judge(table, config.in_force)[0]

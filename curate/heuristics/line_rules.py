@@ -62,5 +62,5 @@ def line_edits(texts: pa.Array | pa.ChunkedArray, editing: Editing, c4: C4Lines,
 
     texts: string or large_string [n]. A line feed between kept lines is the text's own where it has one there."""
     data, offsets = string_buffers(texts)
-    starts, ends, codes, places = edit_texts(data, offsets, _KINDS[editing], c4.as_tuple(), refinedweb.as_tuple())
-    return edits_array(starts, ends, codes, places, pa.array(["\n"]))
+    starts, ends, codes, bounds = edit_texts(data, offsets, _KINDS[editing], c4.as_tuple(), refinedweb.as_tuple())
+    return edits_array(starts, ends, codes, bounds, pa.array(["\n"]))

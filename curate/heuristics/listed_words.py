@@ -58,18 +58,18 @@ class WordList:
     cases folded; a letter of a script written without spaces is a word."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
-        hashes, places = _hashes(pa.array(phrases, pa.large_string()))
+        hashes, bounds = _hashes(pa.array(phrases, pa.large_string()))
         self._keys: dict[int, npt.NDArray[np.uint64]] = {}
-        lengths = np.diff(places)
+        lengths = np.diff(bounds)
         for length in sorted(set(lengths.tolist()) - {0}):
-            first = places[:-1][lengths == length]
+            first = bounds[:-1][lengths == length]
             self._keys[length] = np.unique(_grams(hashes, first, length))
 
     def fractions(self, texts: Any) -> npt.NDArray[np.float32]:
         """Share of each text's words that stand in listed words and phrases: float32 [n]."""
-        hashes, places = _hashes(texts)
+        hashes, bounds = _hashes(texts)
         listed = np.zeros(len(hashes), bool)
-        owner = np.repeat(np.arange(len(places) - 1), np.diff(places))
+        owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
         for length, keys in self._keys.items():
             if len(hashes) < length:
                 continue
@@ -78,8 +78,8 @@ class WordList:
             hits = first[np.isin(_grams(hashes, first, length), keys)]
             for step in range(length):
                 listed[hits + step] = True
-        counts = np.bincount(owner, weights=listed, minlength=len(places) - 1)
-        return (counts / np.maximum(1, np.diff(places))).astype(np.float32)
+        counts = np.bincount(owner, weights=listed, minlength=len(bounds) - 1)
+        return (counts / np.maximum(1, np.diff(bounds))).astype(np.float32)
 
 
 class WordLists:
@@ -98,14 +98,14 @@ class WordLists:
 
     def fractions(self, texts: Any, languages: Any) -> npt.NDArray[np.float32]:
         """Share of each text's words that stand in listed words and phrases: float32 [n]. languages: string [n]."""
-        found = np.zeros(len(texts), np.float32)
+        shares = np.zeros(len(texts), np.float32)
         left = np.ones(len(texts), np.bool_)
         for language, words in self._own.items():
-            mine = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
-            left &= ~mine
-            found[mine] = words.fractions(texts.take(pa.array(np.flatnonzero(mine))))
-        found[left] = self._common.fractions(texts if left.all() else texts.take(pa.array(np.flatnonzero(left))))
-        return found
+            rows = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
+            left &= ~rows
+            shares[rows] = words.fractions(texts.take(pa.array(np.flatnonzero(rows))))
+        shares[left] = self._common.fractions(texts if left.all() else texts.take(pa.array(np.flatnonzero(left))))
+        return shares
 
 
 def _phrases(path: str) -> list[str]:

@@ -64,11 +64,11 @@ def pii_spans(config: PiiConfig, texts: Any) -> tuple[FlatEdits, np.ndarray]:
     """(edits that take personal data out of texts, counts int64 [n, 6] by kind).
 
     texts: string or large_string [n]; a null counts as empty. Kinds that are kept are not counted, kinds that drop a
-    document are counted and left in place."""
+    document are counted and left as they are."""
     data, offsets = string_buffers(texts)
     actions = config.actions()
-    starts, ends, kinds, places = find_pii(data, offsets, [action != "keep" for action in actions])
-    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(places))
+    starts, ends, kinds, bounds = find_pii(data, offsets, [action != "keep" for action in actions])
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(bounds))
     counts = np.zeros((len(offsets) - 1, len(_KINDS)), np.int64)
     np.add.at(counts, (rows, kinds), 1)
     edited = np.array([action in ("replace", "cut") for action in actions])[kinds]
@@ -80,20 +80,20 @@ def _around(starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, rows: np.nd
     """Spans of whole texts: what is found is replaced, what lies between is copied; empty spans are left out."""
     n, m = len(sizes), len(starts)
     first = np.searchsorted(rows, np.arange(n))
-    place = np.arange(m) * 2 + rows + 1  # of what is found, when each text has a gap before, between and behind
+    slot = np.arange(m) * 2 + rows + 1  # of what is found, when each text has a gap before, between and behind
     total = 2 * m + n
     out_starts, out_ends = np.zeros(total, np.int64), np.zeros(total, np.int64)
     codes, owner = np.full(total, COPIED, np.int64), np.empty(total, np.int64)
     gaps = np.ones(total, bool)
-    gaps[place] = False
-    out_starts[place], out_ends[place], codes[place], owner[place] = starts, ends, kinds, rows
+    gaps[slot] = False
+    out_starts[slot], out_ends[slot], codes[slot], owner[slot] = starts, ends, kinds, rows
     begin = 2 * first + np.arange(n)
     counts = np.diff(np.append(first, m))
     owner[gaps] = np.repeat(np.arange(n), counts + 1)
     out_starts[begin] = 0
-    out_starts[place + 1] = ends
-    out_ends[place - 1] = starts
+    out_starts[slot + 1] = ends
+    out_ends[slot - 1] = starts
     out_ends[begin + 2 * counts] = sizes
     keep = out_ends > out_starts
-    places = np.concatenate(([0], np.cumsum(np.bincount(owner[keep], minlength=n))))
-    return FlatEdits(out_starts[keep], out_ends[keep], codes[keep], places, texts)
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(owner[keep], minlength=n))))
+    return FlatEdits(out_starts[keep], out_ends[keep], codes[keep], bounds, texts)

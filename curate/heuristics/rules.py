@@ -67,11 +67,11 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
             raise InputError(f"has no column {column}", hint=hint)
     frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
     first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
-    found = frame.select(first=first)["first"]
-    indices = found.to_arrow()
+    failed = frame.select(first=first)["first"]
+    indices = failed.to_arrow()
     reasons = pa.array([rule.reason for rule in rules], pa.string()).take(indices)
     thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(indices)
-    passed = found.is_null().to_numpy()
-    signal = np.array([columns.index(SIGNAL_PREFIX + rule.signal) for rule in rules])[found.fill_null(0).to_numpy()]
+    passed = failed.is_null().to_numpy()
+    signal = np.array([columns.index(SIGNAL_PREFIX + rule.signal) for rule in rules])[failed.fill_null(0).to_numpy()]
     values = frame.to_numpy()[np.arange(len(frame)), signal] if len(frame) else np.zeros(0)
     return reasons, pa.array(values.astype(np.float64), mask=passed), thresholds

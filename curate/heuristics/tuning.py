@@ -57,9 +57,9 @@ def read_values(run: str, name: str) -> Values:
     parts, values = [], []
     for path in _parts(storage, folder):
         with open_table(storage.path(path)) as file:
-            found = file.read(columns=[column], use_threads=False)[column].to_numpy()
-        values.append(found.astype(np.float32))
-        parts.append((str(PurePosixPath("extract") / PurePosixPath(path).relative_to(folder)), len(found)))
+            stored = file.read(columns=[column], use_threads=False)[column].to_numpy()
+        values.append(stored.astype(np.float32))
+        parts.append((str(PurePosixPath("extract") / PurePosixPath(path).relative_to(folder)), len(stored)))
     return Values(name, np.concatenate(values), parts)
 
 
@@ -101,31 +101,31 @@ def histogram(values: npt.NDArray[np.float32], bins: int = _BINS) -> list[dict[s
             for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
 
 
-def at_threshold(found: Values, threshold: float) -> dict[str, Any]:
+def at_threshold(signal: Values, threshold: float) -> dict[str, Any]:
     """JSON-ready: documents below and above a threshold, compared as float32, and their shares of all."""
-    limit, n = np.float32(threshold), max(1, len(found.values))
-    below, above = int((found.values < limit).sum()), int((found.values > limit).sum())
+    limit, n = np.float32(threshold), max(1, len(signal.values))
+    below, above = int((signal.values < limit).sum()), int((signal.values > limit).sum())
     return {"threshold": threshold, "dropped_by_at_least": below, "share_by_at_least": below / n,
             "dropped_by_at_most": above, "share_by_at_most": above / n}
 
 
-def examples(run: str, found: Values, threshold: float, n: int = 3) -> dict[str, list[dict[str, Any]]]:
+def examples(run: str, signal: Values, threshold: float, n: int = 3) -> dict[str, list[dict[str, Any]]]:
     """JSON-ready documents nearest to a threshold: `below` it, and at it or `above`; of equal ones the first."""
     limit = np.float32(threshold)
-    distance = np.abs(found.values - limit)
-    sides = {"below": found.values < limit, "above": found.values >= limit}
+    distance = np.abs(signal.values - limit)
+    sides = {"below": signal.values < limit, "above": signal.values >= limit}
     chosen = {}
     for side, mask in sides.items():
         rows = np.flatnonzero(mask)
         chosen[side] = rows[np.argsort(distance[rows], kind="stable")[:n]]
-    return {side: [_example(Storage(run), found, int(row)) for row in rows] for side, rows in chosen.items()}
+    return {side: [_example(Storage(run), signal, int(row)) for row in rows] for side, rows in chosen.items()}
 
 
-def _example(storage: Storage, found: Values, row: int) -> dict[str, Any]:
-    value = float(found.values[row])
-    bounds = np.cumsum([n for _, n in found.parts])
+def _example(storage: Storage, signal: Values, row: int) -> dict[str, Any]:
+    value = float(signal.values[row])
+    bounds = np.cumsum([n for _, n in signal.parts])
     part = int(np.searchsorted(bounds, row, "right"))
-    path, row = found.parts[part][0], row - int(bounds[part] - found.parts[part][1])
+    path, row = signal.parts[part][0], row - int(bounds[part] - signal.parts[part][1])
     with open_table(storage.path(path)) as file:
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows

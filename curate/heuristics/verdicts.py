@@ -42,10 +42,10 @@ def _with_own_lines(config: RulesConfig, documents: pa.Table, words: Words) -> p
     if not wanted:
         return documents
     languages = documents["language"] if "language" in documents.column_names else None
-    found = signals(documents["text"], words, languages, config.c4, config.refinedweb, groups_of(wanted))
+    computed = signals(documents["text"], words, languages, config.c4, config.refinedweb, groups_of(wanted))
     for name in sorted(wanted):
         column = SIGNAL_PREFIX + name
         if column in documents.column_names:
             documents = documents.drop_columns([column])
-        documents = documents.append_column(column, found[column])
+        documents = documents.append_column(column, computed[column])
     return documents

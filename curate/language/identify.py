@@ -38,7 +38,7 @@ def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Lan
     texts: string or large_string [n]. model: path of a fastText model (.bin or .ftz), by default the one in the user's
     cache; raises InputError where there is none."""
     lines, rows = cut_windows(texts, WINDOW_CHARACTERS)
-    found: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
+    verdicts: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
     if len(lines):
         predicted, probabilities = load_language_model(model or str(lid_model_path())).best(lines)
         starts = [*np.unique(rows, return_index=True)[1].tolist(), len(rows)]
@@ -46,8 +46,8 @@ def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Lan
             # fastText rounds up to 1.00005.
             windows = [(label, min(1.0, p)) for label, p in
                        zip(predicted[begin:end], probabilities[begin:end], strict=True) if label is not None]
-            found[int(rows[begin])] = _verdict(windows, end - begin)
-    labels, scores, shares = zip(*found, strict=True) if found else ((), (), ())
+            verdicts[int(rows[begin])] = _verdict(windows, end - begin)
+    labels, scores, shares = zip(*verdicts, strict=True) if verdicts else ((), (), ())
     return Languages(pa.array(labels, pa.string()), pa.array(scores, pa.float32()), pa.array(shares, pa.float32()))
 
 

@@ -43,13 +43,13 @@ class HierarchicalSoftmax:
         """As `LanguageModel.best`."""
         file, matrices = self.file, self.matrices
         data, offsets = string_buffers(lines)
-        found, probabilities = np.empty(len(lines), np.int64), np.empty(len(lines), np.float32)
+        indices, probabilities = np.empty(len(lines), np.int64), np.empty(len(lines), np.float32)
         best_labels(read_only(data), read_only_offsets(offsets), (file.words, file.word_offsets, self.table),
                     self.labels, self.label_offsets, file.word_ngrams, (file.min_chars, file.max_chars),
                     matrices.inputs, matrices.outputs, (matrices.n_buckets, matrices.kept, matrices.ranks),
-                    self.children, found, probabilities)
+                    self.children, indices, probabilities)
         names = (*file.labels, None)  # -1 is the last of them
-        return [names[label] for label in found.tolist()], probabilities.tolist()
+        return [names[label] for label in indices.tolist()], probabilities.tolist()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,6 @@ class ArpaModel:
     end: int
     closed: bool
 
-    @property
-    def way(self) -> str:
-        return "arpa"
-
     def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n].
 
@@ -100,23 +96,23 @@ def _publish(model: ArpaModel, folder: Path) -> None:
 def read_arpa(path: str) -> ArpaModel:
     """The model in a file, read now. Memory: the file where it is compressed, and 24 to 48 bytes an n-gram."""
     data = _bytes_of(path)
-    counts, place = _header(data, path)
+    counts, offset = _header(data, path)
     order, closed = len(counts), True
     vocabulary = np.zeros((_room(counts[0]), 2), np.uint64)
     values = np.zeros((counts[0] + 1, 2), np.float32)
     values[0, 0] = _UNKNOWN_MISSING
-    place = _section(data, place, 1, path)
-    place = _checked(read_words(data, place, counts[0], vocabulary, values), data, path)
+    offset = _section(data, offset, 1, path)
+    offset = _checked(read_words(data, offset, counts[0], vocabulary, values), data, path)
     grams = np.zeros((_room(sum(counts[1:])), 2), np.uint64)
     for n, count in enumerate(counts[1:], 2):
-        keys, found = np.zeros(count, np.uint64), np.zeros((count, 2), np.float32)
-        place = _section(data, place, n, path)
-        place, whole = read_grams(data, place, count, n, vocabulary, grams, keys, found)
-        place, closed = _checked(place, data, path), closed and whole
-        if not fill_grams(keys, found.view(np.uint32), grams):
+        keys, weights = np.zeros(count, np.uint64), np.zeros((count, 2), np.float32)
+        offset = _section(data, offset, n, path)
+        offset, complete = read_grams(data, offset, count, n, vocabulary, grams, keys, weights)
+        offset, closed = _checked(offset, data, path), closed and complete
+        if not fill_grams(keys, weights.view(np.uint32), grams):
             raise InputError(f"lists a {n}-gram twice", where=path)
-    if not bytes(data[place : place + _MAX_HEADER]).lstrip().startswith(b"\\end\\"):
-        raise InputError(f"goes on where its {order}-grams should end", where=f"{path}:{_line_of(data, place)}",
+    if not bytes(data[offset : offset + _MAX_HEADER]).lstrip().startswith(b"\\end\\"):
+        raise InputError(f"goes on where its {order}-grams should end", where=f"{path}:{_line_of(data, offset)}",
                          hint=r"the counts under \data\ are not those of its sections")
     start, end = (find_word(np.frombuffer(word, np.uint8), vocabulary) for word in (b"<s>", b"</s>"))
     if min(start, end) < 0:
@@ -141,48 +137,48 @@ def _bytes_of(path: str) -> npt.NDArray[np.uint8]:
 def _header(data: npt.NDArray[np.uint8], path: str) -> tuple[list[int], int]:
     r"""(n-grams of each order, where the sections begin) from `\data\`."""
     head = bytes(data[:_MAX_HEADER])
-    place, counts = head.find(b"\\data\\"), list[int]()
-    if place < 0:
+    offset, counts = head.find(b"\\data\\"), list[int]()
+    if offset < 0:
         raise InputError(r"is no ARPA model: it has no \data\ section", where=path)
-    place = head.find(b"\n", place) + 1
-    while place:
-        stop = head.find(b"\n", place)
-        line = head[place : stop if stop >= 0 else len(head)]
-        found = _COUNT.fullmatch(line.strip())
-        if found and int(found[1]) == len(counts) + 1:
-            counts.append(int(found[2]))
+    offset = head.find(b"\n", offset) + 1
+    while offset:
+        stop = head.find(b"\n", offset)
+        line = head[offset : stop if stop >= 0 else len(head)]
+        match = _COUNT.fullmatch(line.strip())
+        if match and int(match[1]) == len(counts) + 1:
+            counts.append(int(match[2]))
         elif line.strip():
             break
-        place = stop + 1
+        offset = stop + 1
     if not counts or len(counts) > MAX_ORDER or max(counts) > len(data):
         raise InputError(rf"has no counts of 1- to {MAX_ORDER}-grams under \data\ that can be", where=path)
-    return counts, place
+    return counts, offset
 
 
-def _section(data: npt.NDArray[np.uint8], place: int, order: int, path: str) -> int:
+def _section(data: npt.NDArray[np.uint8], offset: int, order: int, path: str) -> int:
     """Where the entries of an order begin."""
     title = rb"\%d-grams:" % order
-    head = bytes(data[place : place + _MAX_HEADER])
+    head = bytes(data[offset : offset + _MAX_HEADER])
     blank = len(head) - len(head.lstrip())
     if not head[blank:].startswith(title):
         raise InputError(f"does not begin its {order}-grams where the counts say", hint="the file is damaged",
-                         where=f"{path}:{_line_of(data, place + blank)}")
+                         where=f"{path}:{_line_of(data, offset + blank)}")
     stop = head.find(b"\n", blank)
-    return place + (stop + 1 if stop >= 0 else len(head))
+    return offset + (stop + 1 if stop >= 0 else len(head))
 
 
-def _checked(place: int, data: npt.NDArray[np.uint8], path: str) -> int:
-    if place < 0:
+def _checked(offset: int, data: npt.NDArray[np.uint8], path: str) -> int:
+    if offset < 0:
         raise InputError("is no entry of an n-gram model (log10 probability, known words, perhaps a back-off weight), "
-                         "or is there twice", where=f"{path}:{_line_of(data, -1 - place)}")
-    return place
+                         "or is there twice", where=f"{path}:{_line_of(data, -1 - offset)}")
+    return offset
 
 
-def _line_of(data: npt.NDArray[np.uint8], place: int) -> int:
-    return int((data[:place] == 0x0A).sum()) + 1
+def _line_of(data: npt.NDArray[np.uint8], offset: int) -> int:
+    return int((data[:offset] == 0x0A).sum()) + 1
 
 
 def _room(n: int) -> int:
-    """Places of a table that n entries fill to two thirds at most."""
+    """Slots of a table that n entries fill to two thirds at most."""
     return 1 << max(4, (n + n // 2).bit_length())
 

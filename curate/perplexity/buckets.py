@@ -56,16 +56,16 @@ def count_bins(source: Any, language: Any, perplexity: npt.NDArray[np.float32]) 
 
 
 def cutoffs(config: PerplexityCuts, work: Work) -> None:
-    """Stage signals/cutoffs, one shard: the perplexities at which each language's head and middle end.
+    """Stage signals/cutoffs, one task: the perplexities at which each language's head and middle end.
 
     Input `histograms` (role histogram of signals). Variables: sources, whose documents count. Output `cutoffs`
     (CUTOFFS, by language), exact to a bin. Memory: a row for each bin that occurs."""
     tables = [pl.DataFrame(read_table(path)) for path in work.inputs("histograms", role="histogram")]
-    whole = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *tables])
-    whole = whole.filter(pl.col("source").is_in(list(work.variables["sources"])))
+    counts = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *tables])
+    counts = counts.filter(pl.col("source").is_in(list(work.variables["sources"])))
     rows: dict[str, tuple[float, float, int]] = {}
-    for language in whole["language"].unique().sort():
-        bins = whole.filter(pl.col("language") == language).group_by("bin").agg(pl.col("n").sum()).sort("bin")
+    for language in counts["language"].unique().sort():
+        bins = counts.filter(pl.col("language") == language).group_by("bin").agg(pl.col("n").sum()).sort("bin")
         edges = [percentile(bins["bin"].to_numpy(), bins["n"].to_numpy(), p) for p in (config.head, config.middle)]
         rows[language] = (edges[0], edges[1], int(bins["n"].sum()))
     rows |= {language: (head, middle, 0) for language, (head, middle) in config.cutoffs.items()}
@@ -78,8 +78,8 @@ def percentile(bins: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], perc
     """Upper edge of the bin with which the percentage of all documents is reached. bins: rising."""
     total = np.cumsum(counts)
     wanted = -(-round(percent * 10_000_000) * int(total[-1]) // 1_000_000_000)
-    place = min(int(np.searchsorted(total, max(1, wanted))), len(total) - 1)
-    edge = (bins[place : place + 1].astype(np.uint32) + np.uint32(1)) << np.uint32(BIN_SHIFT)
+    index = min(int(np.searchsorted(total, max(1, wanted))), len(total) - 1)
+    edge = (bins[index : index + 1].astype(np.uint32) + np.uint32(1)) << np.uint32(BIN_SHIFT)
     return float(edge.view(np.float32)[0])
 
 
@@ -91,24 +91,24 @@ def buckets(perplexity: npt.NDArray[np.float32], languages: Any, cut: pa.Table) 
     table = pl.DataFrame(cut)
     ends: list[npt.NDArray[np.float64]] = []
     for name in ("head", "middle"):
-        found = spoken.replace_strict(table["language"], table[name].cast(pl.Float64), default=None,
+        end = spoken.replace_strict(table["language"], table[name].cast(pl.Float64), default=None,
                                       return_dtype=pl.Float64)
-        ends.append(found.to_numpy().astype(np.float64))
+        ends.append(end.to_numpy().astype(np.float64))
     known = ~np.isnan(perplexity) & ~np.isnan(ends[0])
-    place = (perplexity >= ends[0]).astype(np.int64) + (perplexity >= ends[1])
+    index = (perplexity >= ends[0]).astype(np.int64) + (perplexity >= ends[1])
     names = pa.array([str(b) for b in Bucket])
-    return names.take(pa.array(place, mask=~known)), ends[0], ends[1]
+    return names.take(pa.array(index, mask=~known)), ends[0], ends[1]
 
 
 def unwanted(perplexity: npt.NDArray[np.float32], languages: Any, cut: pa.Table, keep: Sequence[Bucket]) -> tuple[
         pa.Array, npt.NDArray[np.float64]]:
     """(PerplexityReason of each document whose bucket does not stay, else null; the cut-off on whose wrong side it is,
     float64 [n])."""
-    found, head, middle = buckets(perplexity, languages, cut)
-    bucket = pl.Series(found)
+    names, head, middle = buckets(perplexity, languages, cut)
+    bucket = pl.Series(names)
     gone = (~bucket.is_in([str(b) for b in keep])).fill_null(False)
     reasons = {str(b): str(r) for b, r in zip(Bucket, PerplexityReason, strict=True)}
-    said = bucket.replace_strict(reasons, default=None, return_dtype=pl.String)
+    reason_of = bucket.replace_strict(reasons, default=None, return_dtype=pl.String)
     edge = np.where(perplexity >= middle, middle, head) if Bucket.MIDDLE in keep else head
-    reason = pl.select(pl.when(gone).then(said).otherwise(None)).to_series()
+    reason = pl.select(pl.when(gone).then(reason_of).otherwise(None)).to_series()
     return reason.to_arrow().cast(pa.string()), edge

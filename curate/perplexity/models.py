@@ -25,10 +25,7 @@ KENLM_MAGIC: Final = b"mmap lm http://kheafield.com/code"
 
 
 class LanguageModel(Protocol):
-    """What scores texts. way: `arpa` or `kenlm`, as counters name it."""
-
-    @property
-    def way(self) -> str: ...
+    """What scores texts."""
 
     def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n]."""
@@ -41,16 +38,12 @@ class KenlmModel:
 
     model: Any
 
-    @property
-    def way(self) -> str:
-        return "kenlm"
-
     def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """As `LanguageModel.score`."""
         sums, counts = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
         for row, text in enumerate(texts.to_pylist()):
-            whole = (text or "").encode()
-            for sentence in whole.split(b"\n") if by_line else (whole,):
+            line = (text or "").encode()
+            for sentence in line.split(b"\n") if by_line else (line,):
                 n_words = len(sentence.split())
                 if n_words:
                     sums[row] += self.model.score(sentence)
@@ -73,12 +66,12 @@ def perplexities(model: LanguageModel, pieces: Any, reading: PerplexityReading, 
 
 
 def _in_pieces(pieces: Any, texts: Any, by_line: bool) -> pa.Array:
-    """Texts with their pieces apart, each line for itself."""
-    found = []
+    """Texts with a blank between SentencePiece's pieces, each line for itself."""
+    spaced = []
     for text in texts.to_pylist():
         parts = (text or "").split("\n") if by_line else [text or ""]
-        found.append("\n".join(" ".join(line) for line in pieces.encode(parts, out_type=str)))
-    return pa.array(found, pa.large_string())
+        spaced.append("\n".join(" ".join(line) for line in pieces.encode(parts, out_type=str)))
+    return pa.array(spaced, pa.large_string())
 
 
 def load_language_model(path: str) -> LanguageModel:

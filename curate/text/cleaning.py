@@ -55,16 +55,16 @@ def cleaning_actions(control_characters: bool, whitespace: bool) -> Actions:
 @nb.njit(nogil=True, cache=True)
 def _clean_one(data, p, end, actions, whitespace, out, begin):  # type: ignore[no-untyped-def]
     """Write a text to out[begin:]; returns (its end, flags)."""
-    place, flags = begin, 0
+    index, flags = begin, 0
     line = begin  # end of the last visible character, or of the last line break that stays
     feeds = 0
     while p < end:
         c = np.int64(data[p])
         following = p + 1
         if 0x21 <= c < 0x7F:  # most of most texts
-            out[place] = c
-            place += 1
-            line, feeds, p = place, 0, following
+            out[index] = c
+            index += 1
+            line, feeds, p = index, 0, following
             continue
         if c >= 0x80:
             c, following = decode(data, p, end)
@@ -79,39 +79,39 @@ def _clean_one(data, p, end, actions, whitespace, out, begin):  # type: ignore[n
             flags |= RESPACED
             c = np.int64(32) if action == BLANK else np.int64(10)
         if whitespace and c == 10:
-            if place > line:
+            if index > line:
                 flags |= RESPACED
-                place = line
+                index = line
             feeds += 1
-            if feeds > 2 or place == begin:
+            if feeds > 2 or index == begin:
                 flags |= RESPACED
             else:
-                out[place] = 10
-                place += 1
-            line = place
+                out[index] = 10
+                index += 1
+            line = index
         elif action:
-            out[place] = c
-            place += 1
+            out[index] = c
+            index += 1
         else:
             for q in range(p, following):
-                out[place] = data[q]
-                place += 1
+                out[index] = data[q]
+                index += 1
             if c != 32 and c != 9:
-                line, feeds = place, 0
+                line, feeds = index, 0
         p = following
     if whitespace:
-        while place > begin and (out[place - 1] == 10 or out[place - 1] == 32 or out[place - 1] == 9):
-            place -= 1
+        while index > begin and (out[index - 1] == 10 or out[index - 1] == 32 or out[index - 1] == 9):
+            index -= 1
             flags |= RESPACED
-    return place, flags
+    return index, flags
 
 
 @nb.njit(nogil=True, cache=True)
-def _clean(data, offsets, actions, whitespace, out, places, flags):  # type: ignore[no-untyped-def]
-    place = np.int64(0)
+def _clean(data, offsets, actions, whitespace, out, bounds, flags):  # type: ignore[no-untyped-def]
+    index = np.int64(0)
     for i in range(flags.size):
-        place, flag = _clean_one(data, offsets[i], offsets[i + 1], actions, whitespace, out, place)
-        places[i + 1] = place
+        index, flag = _clean_one(data, offsets[i], offsets[i + 1], actions, whitespace, out, index)
+        bounds[i + 1] = index
         flags[i] = flag
 
 
@@ -124,9 +124,9 @@ def clean_texts(texts: pa.Array | pa.ChunkedArray, actions: Actions, whitespace:
     data, offsets = string_buffers(texts)
     n = len(offsets) - 1
     out = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8)
-    places, flags = np.zeros(n + 1, np.int64), np.zeros(n, np.uint8)
-    _clean(read_only(data), read_only_offsets(offsets), actions, whitespace, out, places, flags)
-    return pa.LargeStringArray.from_buffers(n, pa.py_buffer(places), pa.py_buffer(out)), flags
+    bounds, flags = np.zeros(n + 1, np.int64), np.zeros(n, np.uint8)
+    _clean(read_only(data), read_only_offsets(offsets), actions, whitespace, out, bounds, flags)
+    return pa.LargeStringArray.from_buffers(n, pa.py_buffer(bounds), pa.py_buffer(out)), flags
 
 
 @functools.cache
@@ -150,7 +150,7 @@ def _continuation_table() -> npt.NDArray[np.bool_]:
 def _look(data, offsets, table, continuations, odd, flags):  # type: ignore[no-untyped-def]
     for i in range(flags.size):
         p, end = offsets[i], offsets[i + 1]
-        found, lead = 0, False
+        flag, lead = 0, False
         while p < end:
             if data[p] < 0x80:
                 p += 1
@@ -158,13 +158,13 @@ def _look(data, offsets, table, continuations, odd, flags):  # type: ignore[no-u
                 continue
             c, p = decode(data, p, end)
             if c < table.size:
-                found |= table[c]
+                flag |= table[c]
                 if (lead and continuations[c]) or 0x80 <= c < 0xA0:
-                    found |= MAYBE_MOJIBAKE
+                    flag |= MAYBE_MOJIBAKE
             elif odd[0] <= c < odd[1]:
-                found |= NOT_SURELY_NFC
+                flag |= NOT_SURELY_NFC
             lead = 0xC2 <= c <= 0xF4
-        flags[i] = found
+        flags[i] = flag
 
 
 def look_at_texts(texts: pa.Array | pa.ChunkedArray) -> Flags:

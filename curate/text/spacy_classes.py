@@ -20,7 +20,7 @@ UNCASED_LETTERS: Final = frozenset(_codes(
     "591-5f4 620-64a 66e-6d5 6e5-6ff 750-77f 8a0-8bd 900-9ff b80-cff d80-dff 1100-137f 2e80-2fdf 2ff0-30ff 31c0-31ef "
     "3200-4dbf 4e00-9fff ac00-d7af f900-faff fb1d-fbb1 fbd3-fd3d fd50-fdc7 fdf0-fdfb fe30-fe4f fe70-fefc 1ee00-1eebb "
     "1f200-1f2ff 20000-2a6df 2a700-2ebef 2f800-2fa1f"))
-"""Letters for which case does not count: they stand where either is asked for."""
+"""Letters for which case does not count: they are of either where it is asked for."""
 
 CASED_LETTERS: Final = frozenset(_codes(
     "41-5a 61-7a c0-d6 d8-f6 f8-1bf 1c4-2af 386 388-38a 38c 38e-38f 391-3a9 3ac-3af 3b1-3c9 3cc-3ce 400-401 403-40a "

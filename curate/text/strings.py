@@ -22,5 +22,5 @@ def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Offsets]
         strings = strings.fill_null("")
     _, offsets, data = strings.buffers()
     first, n = strings.offset, len(strings)
-    place = np.frombuffer(offsets, np.int64)[first : first + n + 1] if offsets else np.zeros(1, np.int64)
-    return np.frombuffer(data or b"", np.uint8), place
+    bounds = np.frombuffer(offsets, np.int64)[first : first + n + 1] if offsets else np.zeros(1, np.int64)
+    return np.frombuffer(data or b"", np.uint8), bounds

@@ -63,7 +63,7 @@ def _percent(data, offsets):  # type: ignore[no-untyped-def]
     digits = b"0123456789ABCDEF"
     n = offsets.size - 1
     out = np.empty(3 * (offsets[n] - offsets[0]) + 1, np.uint8)
-    places = np.zeros(n + 1, np.int64)
+    bounds = np.zeros(n + 1, np.int64)
     q = 0
     for i in range(n):
         p, end = offsets[i], offsets[i + 1]
@@ -85,14 +85,14 @@ def _percent(data, offsets):  # type: ignore[no-untyped-def]
                 out[q] = c
                 q += 1
             p += 1
-        places[i + 1] = q
-    return out[:q], places
+        bounds[i + 1] = q
+    return out[:q], bounds
 
 
 def _canonical_escapes(strings: pl.Series) -> pl.Series:
     data, offsets = string_buffers(strings.to_arrow())
-    out, places = _percent(data, np.ascontiguousarray(offsets))
-    buffers = [None, pa.py_buffer(places), pa.py_buffer(out)]
+    out, bounds = _percent(data, np.ascontiguousarray(offsets))
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(out)]
     return pl.Series(pa.Array.from_buffers(pa.large_string(), len(strings), buffers))
 
 
@@ -118,8 +118,8 @@ def bare_host(host: str) -> str:
 
 def host_of(url: str) -> str | None:
     """Lower-case ASCII host of an http or https URL, without port or user, `www.` kept; None where there is none."""
-    found = _HOST_OF.match(url)
-    return (_ascii_host(found[1].strip().lower().rstrip(".")) or None) if found else None
+    match = _HOST_OF.match(url)
+    return (_ascii_host(match[1].strip().lower().rstrip(".")) or None) if match else None
 
 
 def ascii_hosts(hosts: pl.Series) -> pl.Series:

@@ -43,7 +43,7 @@ def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _after_word(data, p, end, kinds):  # type: ignore[no-untyped-def]
-    """Where the next white space begins, if it is near; scripts without spaces are cut where they stand."""
+    """Where the next white space begins, if it is near; scripts without spaces are cut anywhere."""
     q = p
     for _ in range(_REACH):
         if q >= end:
@@ -56,47 +56,47 @@ def _after_word(data, p, end, kinds):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _line(data, p, end, kinds, out, place):  # type: ignore[no-untyped-def]
-    """Copy data[p:end] to out[place:] with runs of white space as one blank and none at the ends; returns its end."""
-    begin, gap = place, False
+def _line(data, p, end, kinds, out, index):  # type: ignore[no-untyped-def]
+    """Copy data[p:end] to out[index:] with runs of white space as one blank and none at the ends; returns its end."""
+    begin, gap = index, False
     while p < end:
         c, following = decode(data, p, end)
         if _is_space(c, kinds):
             gap = True
         else:
-            if gap and place > begin:
-                out[place] = 32
-                place += 1
+            if gap and index > begin:
+                out[index] = 32
+                index += 1
             gap = False
             for q in range(p, following):
-                out[place] = data[q]
-                place += 1
+                out[index] = data[q]
+                index += 1
         p = following
-    return place
+    return index
 
 
 @nb.njit(nogil=True, cache=True)
 def _cut(data, offsets, size, kinds, out, ends, rows):  # type: ignore[no-untyped-def]
     """Fill out, the lines' ends and their texts; returns the number of lines."""
-    n, place = 0, np.int64(0)
+    n, index = 0, np.int64(0)
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
         length = _n_characters(data, start, end)
-        pieces = N_WINDOWS if 2 * length >= N_WINDOWS * size else 1
-        width = min(size, length // pieces) if pieces > 1 else length
+        n_windows = N_WINDOWS if 2 * length >= N_WINDOWS * size else 1
+        width = min(size, length // n_windows) if n_windows > 1 else length
         p, at = start, 0  # byte and character of the window's start
         last = start
-        for k in range(pieces):
-            wanted = (length - width) * k // max(1, pieces - 1) if pieces > 1 else 0
+        for k in range(n_windows):
+            wanted = (length - width) * k // max(1, n_windows - 1) if n_windows > 1 else 0
             p = _forward(data, p, end, wanted - at)
             at = wanted
             left = max(p, last) if k == 0 else max(_after_word(data, p, end, kinds), last)
             right = _forward(data, p, end, width)
             last = end if right >= end else _after_word(data, right, end, kinds)
-            stop = _line(data, left, last, kinds, out, place)
-            if stop > place:
+            stop = _line(data, left, last, kinds, out, index)
+            if stop > index:
                 ends[n], rows[n] = stop, i
-                n, place = n + 1, stop
+                n, index = n + 1, stop
     return n
 
 
@@ -112,6 +112,6 @@ def cut_windows(texts: pa.Array | pa.ChunkedArray, size: int) -> tuple[pa.LargeS
     out = np.empty(bound + 1, np.uint8)
     ends, rows = np.empty(N_WINDOWS * n, np.int64), np.empty(N_WINDOWS * n, np.int64)
     count = _cut(read_only(data), read_only_offsets(offsets), size, KIND, out, ends, rows)
-    places = np.concatenate((np.zeros(1, np.int64), ends[:count]))
-    lines = pa.LargeStringArray.from_buffers(count, pa.py_buffer(places), pa.py_buffer(out))
+    bounds = np.concatenate((np.zeros(1, np.int64), ends[:count]))
+    lines = pa.LargeStringArray.from_buffers(count, pa.py_buffer(bounds), pa.py_buffer(out))
     return lines, rows[:count]

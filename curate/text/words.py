@@ -91,9 +91,9 @@ def _beyond_table(c):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _hash_words(data, offsets, table, hashes, places):  # type: ignore[no-untyped-def]
+def _hash_words(data, offsets, table, hashes, bounds):  # type: ignore[no-untyped-def]
     n = 0
-    places[0] = 0
+    bounds[0] = 0
     for d in range(offsets.size - 1):
         p, end = offsets[d], offsets[d + 1]
         h = FNV_OFFSET
@@ -120,14 +120,14 @@ def _hash_words(data, offsets, table, hashes, places):  # type: ignore[no-untype
         if inside:
             hashes[n] = fmix64(h)
             n += 1
-        places[d + 1] = n
+        bounds[d + 1] = n
     return n
 
 
 @nb.njit(nogil=True, cache=True)
-def _hash_characters(data, offsets, table, hashes, places):  # type: ignore[no-untyped-def]
+def _hash_characters(data, offsets, table, hashes, bounds):  # type: ignore[no-untyped-def]
     n = 0
-    places[0] = 0
+    bounds[0] = 0
     space = fmix64((FNV_OFFSET ^ np.uint64(32)) * FNV_PRIME)
     for d in range(offsets.size - 1):
         p, end, first = offsets[d], offsets[d + 1], n
@@ -144,7 +144,7 @@ def _hash_characters(data, offsets, table, hashes, places):  # type: ignore[no-u
                 apart = False
             hashes[n] = fmix64((FNV_OFFSET ^ np.uint64(v & ~ALONE)) * FNV_PRIME)
             n += 1
-        places[d + 1] = n
+        bounds[d + 1] = n
     return n
 
 
@@ -162,9 +162,9 @@ def hash_words(data: Bytes, offsets: Offsets, table: npt.NDArray[np.uint32] = WO
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
     # Unused pages of this bound are never touched; a word and its separator take two bytes or more.
     hashes = np.empty(n_bytes // 2 + len(offsets), np.uint64)
-    places = np.empty(len(offsets), np.int64)
-    n = _hash_words(read_only(data), read_only_offsets(offsets), table, hashes, places)
-    return hashes[:n], places
+    bounds = np.empty(len(offsets), np.int64)
+    n = _hash_words(read_only(data), read_only_offsets(offsets), table, hashes, bounds)
+    return hashes[:n], bounds
 
 
 def hash_characters(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
@@ -174,9 +174,9 @@ def hash_characters(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
     a letter of an unspaced script is a character like any other. 8 bytes a character."""
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
     hashes = np.empty(n_bytes + len(offsets), np.uint64)
-    places = np.empty(len(offsets), np.int64)
-    n = _hash_characters(read_only(data), read_only_offsets(offsets), WORD, hashes, places)
-    return hashes[:n], places
+    bounds = np.empty(len(offsets), np.int64)
+    n = _hash_characters(read_only(data), read_only_offsets(offsets), WORD, hashes, bounds)
+    return hashes[:n], bounds
 
 
 def read_only_offsets(offsets: Offsets) -> Offsets:

@@ -19,7 +19,7 @@ from curate.text.characters import BREAK, DECIMAL, ENGLISH_SHIFT, SPACE, TERMINA
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 
-# Places in a text's counters.
+# Indices in a text's counters.
 (OPEN_STOP, OPEN_SENTENCES, STRICT_STOP, STRICT_SENTENCES, ALL_LINES, KEPT_LINES, FULL_LINES, WORDS, CHARS,
  TERMINAL_LINES, SHORT_LINES, LINE_FEEDS) = range(12)
 N_C4: Final = 12
@@ -174,28 +174,28 @@ def _describe(held, h, properties, counts, units, last):  # type: ignore[no-unty
 
 
 @nb.njit(nogil=True, cache=True)
-def _record(pieces, n, base, first, last, cuts, n_cuts):  # type: ignore[no-untyped-def]
+def _record(spans, n, base, first, last, cuts, n_cuts):  # type: ignore[no-untyped-def]
     p = first
     for i in range(n_cuts):
-        n = add_span(pieces, n, p - base, cuts[0, i] - base, COPIED)
+        n = add_span(spans, n, p - base, cuts[0, i] - base, COPIED)
         p = cuts[1, i]
-    return add_span(pieces, n, p - base, last - base, COPIED)
+    return add_span(spans, n, p - base, last - base, COPIED)
 
 
 @nb.njit(nogil=True, cache=True)
-def _record_break(data, pieces, n, base, stop, after):  # type: ignore[no-untyped-def]
+def _record_break(data, spans, n, base, stop, after):  # type: ignore[no-untyped-def]
     """The line feed between two kept lines: the text's own, where its break holds one."""
     if after > stop and data[after - 1] == 0x0A:
-        return add_span(pieces, n, after - 1 - base, after - base, COPIED)
-    return add_span(pieces, n, stop - base, after - base, LINE_FEED)
+        return add_span(spans, n, after - 1 - base, after - base, COPIED)
+    return add_span(spans, n, stop - base, after - base, LINE_FEED)
 
 
 @nb.njit(nogil=True, cache=True)
-def _stops(counts, found, terminal):  # type: ignore[no-untyped-def]
+def _stops(counts, worst, terminal):  # type: ignore[no-untyped-def]
     """Note what condemns the text: for every line, and for lines that end like a sentence."""
-    counts[OPEN_STOP] = counts[OPEN_STOP] if counts[OPEN_STOP] else found
+    counts[OPEN_STOP] = counts[OPEN_STOP] if counts[OPEN_STOP] else worst
     if terminal:
-        counts[STRICT_STOP] = counts[STRICT_STOP] if counts[STRICT_STOP] else found
+        counts[STRICT_STOP] = counts[STRICT_STOP] if counts[STRICT_STOP] else worst
 
 
 @nb.njit(nogil=True, cache=True)
@@ -210,7 +210,7 @@ def uncited(data, offsets, properties):  # type: ignore[no-untyped-def]
             if data[p] == 0x5B and _citation(data, p, offsets[d + 1], properties):
                 rows[n], n, room = d, n + 1, room + offsets[d + 1] - offsets[d]
                 break
-    out, places, size = np.empty(room, np.uint8), np.zeros(n + 1, np.int64), 0
+    out, bounds, size = np.empty(room, np.uint8), np.zeros(n + 1, np.int64), 0
     for i in range(n):
         p, end = offsets[rows[i]], offsets[rows[i] + 1]
         while p < end:
@@ -219,8 +219,8 @@ def uncited(data, offsets, properties):  # type: ignore[no-untyped-def]
                 out[size] = data[p]
                 size, length = size + 1, 1
             p += length
-        places[i + 1] = size
-    return out[:size], places, rows[:n]
+        bounds[i + 1] = size
+    return out[:size], bounds, rows[:n]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -235,8 +235,8 @@ def _judge(data, rules, properties, facts, h, out, cuts):  # type: ignore[no-unt
 
 
 @nb.njit(nogil=True, cache=True)
-def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, pieces):  # type: ignore[no-untyped-def]
-    """Fill counts [12] and the hashes and lengths of the kept lines; returns (first piece, number after the last).
+def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, spans):  # type: ignore[no-untyped-def]
+    """Fill counts [12] and the hashes and lengths of the kept lines; returns (first span, number after the last).
 
     rules: (min words, max word characters, whether a line must end like a sentence, whether citations are cut).
     text: (flags, lines, number) of the words of the text without citations, as `english_words` gives them, where words
@@ -256,10 +256,10 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
         if facts[_LONGEST] > rules[1] or facts[_N_WORDS] < rules[0]:
             continue
         n_cuts, terminal, h = _judge(data, rules, properties, facts, h, out, cuts)
-        found = facts[_WORST]
-        if found in (LOREM_IPSUM, CURLY_BRACKET):
-            _stops(counts, found, terminal)
-        if found != _CLEAN:
+        worst = facts[_WORST]
+        if worst in (LOREM_IPSUM, CURLY_BRACKET):
+            _stops(counts, worst, terminal)
+        if worst != _CLEAN:
             continue
         n_words, n_sentences = facts[_N_WORDS], facts[_SENTENCES]
         if n_text >= 0:
@@ -270,11 +270,11 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
         if rules[2] and not terminal:
             continue
         if before >= 0:
-            n = _record_break(data, pieces, n, start, before, after)
+            n = _record_break(data, spans, n, start, before, after)
         before, after = stop, p
         counts[KEPT_LINES] += 1
         counts[WORDS] += n_words
-        n = _record(pieces, n, start, first, last, cuts, n_cuts)
+        n = _record(spans, n, start, first, last, cuts, n_cuts)
         feeds += feeds >= 0
         if facts[_CHARS]:
             if feeds > 0:  # there was one before, feeds line feeds ago
@@ -283,4 +283,4 @@ def c4_lines(data, start, end, properties, rules, text, scratch, counts, units, 
             held[:], held_hash, feeds = facts, h, 0
     if feeds >= 0:
         _describe(held, held_hash, properties, counts, units, True)
-    return trim_spans(data, start, properties, pieces, n)
+    return trim_spans(data, start, properties, spans, n)

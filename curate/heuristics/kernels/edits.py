@@ -23,34 +23,34 @@ def _edit_texts(data, offsets, kind, c4_rules, web_rules, properties):  # type: 
     for d in range(n_texts):
         longest = max(longest, offsets[d + 1] - offsets[d])
     room = longest + 4
-    pieces, line = np.empty((3, room), np.int64), np.empty(7, np.int64)
+    spans, line = np.empty((3, room), np.int64), np.empty(7, np.int64)
     units = (np.empty(room, np.uint64), np.empty(room, np.int32))
     scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
     text = (np.empty(0, np.uint8), np.empty(0, np.int32), np.int64(-1))
     counts = np.zeros(c4.N_C4, np.int64)
-    out, places = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(n_texts + 1, np.int64)
+    out, bounds = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(n_texts + 1, np.int64)
     size = 0
     for d in range(n_texts):
         start, end = offsets[d], offsets[d + 1]
         if kind == REFINEDWEB:
-            first, n = refinedweb.refinedweb_lines(data, start, end, properties, web_rules, line, counts, pieces)
+            first, n = refinedweb.refinedweb_lines(data, start, end, properties, web_rules, line, counts, spans)
         else:
             rules = (c4_rules[0], c4_rules[1], kind == C4_STRICT, c4_rules[3])
-            first, n = c4.c4_lines(data, start, end, properties, rules, text, scratch, counts, units, pieces)
+            first, n = c4.c4_lines(data, start, end, properties, rules, text, scratch, counts, units, spans)
         while size + n - first > out.shape[1]:
             grown = np.empty((3, 2 * out.shape[1]), np.int64)
             grown[:, :size] = out[:, :size]
             out = grown
-        out[:, size : size + n - first] = pieces[:, first:n]
+        out[:, size : size + n - first] = spans[:, first:n]
         size += n - first
-        places[d + 1] = size
-    return out[:, :size], places
+        bounds[d + 1] = size
+    return out[:, :size], bounds
 
 
 def edit_texts(data: Bytes, offsets: Offsets, kind: int, c4_rules: tuple[int, int, bool, bool],
                web_rules: tuple[float, int]) -> tuple[Any, Any, Any, Any]:
-    """(starts, ends, codes, places): bytes of each text that stay, within the text; int64. places: int64 [n + 1].
+    """(starts, ends, codes, bounds): bytes of each text that stay, within the text; int64. bounds: int64 [n + 1].
 
     codes: -1 for a span that is copied, 0 for one that a line feed replaces. kind: C4_OPEN, C4_STRICT, REFINEDWEB."""
-    out, places = _edit_texts(read_only(data), read_only_offsets(offsets), kind, c4_rules, web_rules, PROPERTIES)
-    return out[0].copy(), out[1].copy(), out[2].copy(), places
+    out, bounds = _edit_texts(read_only(data), read_only_offsets(offsets), kind, c4_rules, web_rules, PROPERTIES)
+    return out[0].copy(), out[1].copy(), out[2].copy(), bounds

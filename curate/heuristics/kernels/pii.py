@@ -46,7 +46,7 @@ def _alnum(byte):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _email(data, start, end, at):  # type: ignore[no-untyped-def]
-    """(first, last) of the address around the `@` at this place, which may begin at start; (0, 0) for none."""
+    """(first, last) of the address around the `@` at this offset, which may begin at start; (0, 0) for none."""
     a = at
     while a > start and (_alnum(data[a - 1]) or data[a - 1] in (0x2E, 0x5F, 0x25, 0x2B, 0x2D)):
         a -= 1
@@ -183,7 +183,7 @@ def _ipv6(data, p, end, groups):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _ipv6_around(data, start, end, colon, groups):  # type: ignore[no-untyped-def]
-    """(first, last) of the public IPv6 address whose first colon is at this place; (0, 0) for none."""
+    """(first, last) of the public IPv6 address whose first colon is at this offset; (0, 0) for none."""
     a = colon
     while a > start and colon - a < 5 and _hex(data[a - 1]):
         a -= 1
@@ -338,7 +338,7 @@ def _at(data, p, end, before, lengths):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
-    out, places, size = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(len(offsets), np.int64), 0
+    out, bounds, size = np.empty((3, _FIRST_ROOM), np.int64), np.zeros(len(offsets), np.int64), 0
     groups = np.zeros(9, np.int64)
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
@@ -364,13 +364,13 @@ def _find(data, offsets, wanted, lengths):  # type: ignore[no-untyped-def]
                 out = grown
             out[0, size], out[1, size], out[2, size] = a - start, b - start, kind
             size, p, free = size + 1, b, b
-        places[d + 1] = size
-    return out[:, :size], places
+        bounds[d + 1] = size
+    return out[:, :size], bounds
 
 
 def find_pii(data: Bytes, offsets: Offsets, wanted: Any) -> tuple[Any, Any, Any, Any]:
-    """(starts, ends, kinds, places) of personal data, bytes within each text, in order and apart; int64.
+    """(starts, ends, kinds, bounds) of personal data, bytes within each text, in order and apart; int64.
 
-    wanted: bool [6], which kinds to look for. places: int64 [n + 1]."""
-    out, places = _find(read_only(data), read_only_offsets(offsets), np.asarray(wanted, np.bool_), IBAN_LENGTHS)
-    return out[0].copy(), out[1].copy(), out[2].copy(), places
+    wanted: bool [6], which kinds to look for. bounds: int64 [n + 1]."""
+    out, bounds = _find(read_only(data), read_only_offsets(offsets), np.asarray(wanted, np.bool_), IBAN_LENGTHS)
+    return out[0].copy(), out[1].copy(), out[2].copy(), bounds

@@ -111,8 +111,8 @@ def _pattern(data, a, b):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):  # type: ignore[no-untyped-def]
-    """Fill counts [4]; returns (first piece, number after the last).
+def refinedweb_lines(data, start, end, properties, rules, line, counts, spans):  # type: ignore[no-untyped-def]
+    """Fill counts [4]; returns (first span, number after the last).
 
     rules: (greatest share of capitals among letters, most words of a line that patterns are cut from). line: int64
     [7], scratch."""
@@ -124,7 +124,7 @@ def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):
         p = _line(data, p, end, properties, line)
         first, last, n_words = line[0], line[1], line[2]
         if n_words == 0:
-            n = add_span(pieces, n, at - start, p - start, COPIED)
+            n = add_span(spans, n, at - start, p - start, COPIED)
             continue
         counts[LINES] += 1
         counts[WORDS] += n_words
@@ -139,8 +139,8 @@ def refinedweb_lines(data, start, end, properties, rules, line, counts, pieces):
             if b > a:
                 counts[CUT_WORDS] += _words(data, a, b)
                 counts[CUT_LINES] += 1
-                n = add_span(pieces, n, at - start, a - start, COPIED)
-                n = add_span(pieces, n, b - start, p - start, COPIED)
+                n = add_span(spans, n, at - start, a - start, COPIED)
+                n = add_span(spans, n, b - start, p - start, COPIED)
                 continue
-        n = add_span(pieces, n, at - start, p - start, COPIED)
-    return trim_spans(data, start, properties, pieces, n)
+        n = add_span(spans, n, at - start, p - start, COPIED)
+    return trim_spans(data, start, properties, spans, n)

@@ -1,6 +1,6 @@
 """How much of a text repeats itself: units seen before, and n-grams of words.
 
-An n-gram can occur twice only if the two (n-1)-grams it is made of do, so each length looks only at the places that the
+An n-gram can occur twice only if the two (n-1)-grams it is made of do, so each length looks only at the words that the
 one below left: prose is done after three or four lengths, and a table of ten lengths costs little more than one.
 """
 
@@ -32,13 +32,13 @@ def repeats(hashes, lengths, n, table, stamp):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _count(hashes, places, n, table, stamp, slots):  # type: ignore[no-untyped-def]
-    """(distinct, most occurrences) of the keys hashes[places[:n]]; their slots and counts are left in the table."""
+def _count(hashes, starts, n, table, stamp, slots):  # type: ignore[no-untyped-def]
+    """(distinct, most occurrences) of the keys hashes[starts[:n]]; their slots and counts are left in the table."""
     keys, stamps, seen = table
     mask = np.uint64(n_slots(n) - 1)
     distinct, most = 0, 0
     for j in range(n):
-        slot, new = stamped_slot(keys, stamps, stamp, hashes[places[j]], mask)
+        slot, new = stamped_slot(keys, stamps, stamp, hashes[starts[j]], mask)
         seen[slot] = 1 if new else seen[slot] + 1
         distinct += new
         most = max(most, seen[slot])
@@ -47,24 +47,24 @@ def _count(hashes, places, n, table, stamp, slots):  # type: ignore[no-untyped-d
 
 
 @nb.njit(nogil=True, cache=True)
-def _keep_repeated(places, n, seen, slots):  # type: ignore[no-untyped-def]
-    """Keep, in place, the places (and their slots) whose key occurs at least twice; returns their number."""
+def _keep_repeated(starts, n, seen, slots):  # type: ignore[no-untyped-def]
+    """Keep, in place, the starts (and their slots) whose key occurs at least twice; returns their number."""
     m = 0
     for j in range(n):
         if seen[slots[j]] > 1:
-            places[m], slots[m] = places[j], slots[j]
+            starts[m], slots[m] = starts[j], slots[j]
             m += 1
     return m
 
 
 @nb.njit(nogil=True, cache=True)
-def _top(places, n, chars, length, seen, slots, most, longest):  # type: ignore[no-untyped-def]
+def _top(starts, n, chars, length, seen, slots, most, longest):  # type: ignore[no-untyped-def]
     """Characters of the words of one most frequent n-gram: the longest of them, or else the one that comes first."""
     best = 0
     for j in range(n):
         if seen[slots[j]] == most:
             size = 0
-            for i in range(places[j], places[j] + length):
+            for i in range(starts[j], starts[j] + length):
                 size += chars[i]
             if not longest:
                 return size
@@ -73,12 +73,12 @@ def _top(places, n, chars, length, seen, slots, most, longest):  # type: ignore[
 
 
 @nb.njit(nogil=True, cache=True)
-def _covered(places, n, chars, length, seen, slots, jump):  # type: ignore[no-untyped-def]
+def _covered(starts, n, chars, length, seen, slots, jump):  # type: ignore[no-untyped-def]
     """Characters in n-grams that occurred before. jump: a repeated n-gram is counted whole, and the search goes on
     behind it; else each word is counted once. Counts in seen are lost."""
     total, done = 0, 0
     for j in range(n):
-        first = places[j]
+        first = starts[j]
         if jump and first < done:
             continue
         if seen[slots[j]] > 0:
@@ -92,7 +92,7 @@ def _covered(places, n, chars, length, seen, slots, jump):  # type: ignore[no-un
 
 @nb.njit(nogil=True, cache=True)
 def entropy(seen, slots, n):  # type: ignore[no-untyped-def]
-    """Shannon entropy in nats of the words whose counts `_count` left: the sum over places of log(n / count) / n."""
+    """Shannon entropy in nats of the words whose counts `_count` left: the sum over words of log(n / count) / n."""
     total = 0.0
     for j in range(n):
         total += np.log(n / seen[slots[j]])
@@ -100,16 +100,16 @@ def entropy(seen, slots, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def gram_measures(out, words, chars, n, n_chars, spaced, grams, places, slots, table, stamp):  # type: ignore[no-untyped-def]
+def gram_measures(out, words, chars, n, n_chars, spaced, grams, starts, slots, table, stamp):  # type: ignore[no-untyped-def]
     """Fill out[0:11]: share of distinct words, entropy, top 2- to 4-grams, repeated 5- to 10-grams; returns the stamp.
 
     words, chars: hashes and code points of n words. n_chars: what shares are of. spaced: count as datatrove does: the
     spaces inside a top n-gram count, one that occurs once counts too, and a repeated n-gram is jumped over."""
     seen = table[2]
     for i in range(n):
-        grams[i], places[i] = words[i], i
+        grams[i], starts[i] = words[i], i
     stamp += 1
-    distinct, _ = _count(grams, places, n, table, stamp, slots)
+    distinct, _ = _count(grams, starts, n, table, stamp, slots)
     out[0], out[1] = distinct / n, entropy(seen, slots, n)
     if spaced:
         for length in range(2, min(4, n) + 1):
@@ -117,25 +117,25 @@ def gram_measures(out, words, chars, n, n_chars, spaced, grams, places, slots, t
             for i in range(length):
                 size += chars[i]
             out[length] = size / n_chars
-    m = _keep_repeated(places, n, seen, slots)
+    m = _keep_repeated(starts, n, seen, slots)
     for length in range(2, MAX_GRAM + 1):
         alive = 0
         for j in range(m - 1):  # both (n-1)-grams inside must repeat
-            if places[j + 1] == places[j] + 1:
-                i = places[j]
+            if starts[j + 1] == starts[j] + 1:
+                i = starts[j]
                 grams[i] = fmix64(grams[i] * FNV_PRIME + words[i + length - 1])
-                places[alive] = i
+                starts[alive] = i
                 alive += 1
         if alive < 2:
             break
         stamp += 1
-        _, most = _count(grams, places, alive, table, stamp, slots)
-        m = _keep_repeated(places, alive, seen, slots)
+        _, most = _count(grams, starts, alive, table, stamp, slots)
+        m = _keep_repeated(starts, alive, seen, slots)
         if m == 0:
             break
         if length <= 4:
-            size = _top(places, m, chars, length, seen, slots, most, not spaced)
+            size = _top(starts, m, chars, length, seen, slots, most, not spaced)
             out[length] = most * (size + length - 1 if spaced else size) / n_chars
         else:
-            out[length] = _covered(places, m, chars, length, seen, slots, spaced) / n_chars
+            out[length] = _covered(starts, m, chars, length, seen, slots, spaced) / n_chars
     return stamp

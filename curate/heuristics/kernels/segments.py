@@ -94,8 +94,8 @@ def paper_units(data, start, end, properties, counts, lines, paragraphs):  # typ
         if c != 0x0A:
             continue
         if length:
-            place = counts[LINES]
-            lines[0][place], lines[1][place] = fmix64(h), length
+            index = counts[LINES]
+            lines[0][index], lines[1][index] = fmix64(h), length
             counts[LINES] += 1
             counts[CHARS] += length
             counts[BULLET_LINES] += first in (_BULLET, _HYPHEN)
@@ -104,7 +104,7 @@ def paper_units(data, start, end, properties, counts, lines, paragraphs):  # typ
                 counts[PARAGRAPHS] += 1
                 paragraphs[0][counts[PARAGRAPHS] - 1], paragraphs[1][counts[PARAGRAPHS] - 1] = FNV_OFFSET, 0
             last = counts[PARAGRAPHS] - 1
-            paragraphs[0][last] = fmix64(paragraphs[0][last] ^ lines[0][place])
+            paragraphs[0][last] = fmix64(paragraphs[0][last] ^ lines[0][index])
             paragraphs[1][last] += length
         blank = length == 0
         h, length, first, dots = FNV_OFFSET, 0, np.int64(0), False
@@ -123,7 +123,7 @@ def _starts_or_ends_blank(data, start, end, properties):  # type: ignore[no-unty
 
 @nb.njit(nogil=True, cache=True)
 def _stripped_paragraphs(data, start, end, properties, hashes, lengths):  # type: ignore[no-untyped-def]
-    """Number of pieces of re.split('\n{2,}', text.strip()); fills their hashes and code points."""
+    """Number of parts of re.split('\n{2,}', text.strip()); fills their hashes and code points."""
     first, last, p = -1, start, start
     while p < end:
         q = p
@@ -155,7 +155,7 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
     """Fill counts and the hashes and lengths of lines and paragraphs; counts of marked lines are over splitlines()."""
     counts[:] = 0
     h, length, first, dots, run, p, inside = FNV_OFFSET, 0, np.int64(-1), False, 0, start, False
-    whole, whole_length, n, m = FNV_OFFSET, 0, 0, 0
+    paragraph, paragraph_length, n, m = FNV_OFFSET, 0, 0, 0
     while p < end:
         c = np.int64(data[p])
         if c < 0x80:
@@ -172,7 +172,7 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
         elif c != 0x0A:
             inside = True
         if c == 0x0A:
-            whole, whole_length = fmix64(whole ^ fmix64(h)), whole_length + length
+            paragraph, paragraph_length = fmix64(paragraph ^ fmix64(h)), paragraph_length + length
             lines[0][n], lines[1][n] = fmix64(h), length
             n, h, length, feeds = n + 1, FNV_OFFSET, 0, 1
             while p < end and data[p] == 0x0A:
@@ -181,10 +181,10 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
             counts[CHARS] += feeds - 1
             counts[ALL_LINES] += feeds - 1
             if feeds > 1:
-                paragraphs[0][m], paragraphs[1][m] = whole, whole_length
-                m, whole, whole_length = m + 1, FNV_OFFSET, 0
+                paragraphs[0][m], paragraphs[1][m] = paragraph, paragraph_length
+                m, paragraph, paragraph_length = m + 1, FNV_OFFSET, 0
             else:
-                whole_length += 1
+                paragraph_length += 1
             run = 0
             continue
         h = (h ^ np.uint64(c)) * FNV_PRIME
@@ -203,7 +203,7 @@ def datatrove_units(data, start, end, properties, counts, lines, paragraphs):  #
         counts[ELLIPSIS_LINES] += dots
     lines[0][n], lines[1][n] = fmix64(h), length
     counts[LINES] = n + 1
-    paragraphs[0][m], paragraphs[1][m] = fmix64(whole ^ fmix64(h)), whole_length + length
+    paragraphs[0][m], paragraphs[1][m] = fmix64(paragraph ^ fmix64(h)), paragraph_length + length
     counts[PARAGRAPHS] = m + 1
     if start < end and _starts_or_ends_blank(data, start, end, properties):
         counts[PARAGRAPHS] = _stripped_paragraphs(data, start, end, properties, paragraphs[0], paragraphs[1])

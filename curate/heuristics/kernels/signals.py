@@ -15,7 +15,7 @@ import numpy.typing as npt
 from curate.heuristics.kernels import c4, refinedweb, segments, survey
 from curate.heuristics.kernels.flags import ALL_CAPS, HAS_LETTER, IS_WORD
 from curate.heuristics.kernels.repetition import gram_measures, repeats
-from curate.heuristics.kernels.spacy.contractions import SPECIAL_KEYS, SPECIAL_PIECES
+from curate.heuristics.kernels.spacy.contractions import SPECIAL_KEYS, SPECIAL_TOKENS
 from curate.heuristics.kernels.spacy.english import english_words
 from curate.heuristics.kernels.spacy.english_affixes import UNIT_KEYS, UNIT_VALUES
 from curate.heuristics.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP_KEYS
@@ -32,7 +32,7 @@ _GRAMS: Final = (COLUMN.top_2_gram_character_fraction, COLUMN.top_3_gram_charact
                  COLUMN.duplicate_8_gram_character_fraction, COLUMN.duplicate_9_gram_character_fraction,
                  COLUMN.duplicate_10_gram_character_fraction)
 _BATCH_BYTES: Final = 4 << 20
-TABLES: Final = (SPECIAL_KEYS, SPECIAL_PIECES, UNIT_KEYS, UNIT_VALUES)
+TABLES: Final = (SPECIAL_KEYS, SPECIAL_TOKENS, UNIT_KEYS, UNIT_VALUES)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -59,25 +59,25 @@ def _word_columns(row, chars, flags, stops, counts, language):  # type: ignore[n
 
 
 @nb.njit(nogil=True, cache=True)
-def _survey_columns(row, found):  # type: ignore[no-untyped-def]
-    lines, visible = max(1, found[survey.FULL_LINES]), max(1, found[survey.VISIBLE])
-    letters = max(1, found[survey.LETTERS])
-    known = found[survey.LATINS] + found[survey.CYRILLICS] + found[survey.ARABICS] + found[survey.HANS]
-    row[COLUMN.n_lines], row[COLUMN.n_sentences] = found[survey.FULL_LINES], found[survey.SENTENCES]
-    row[COLUMN.terminal_line_fraction] = found[survey.TERMINAL_LINES] / lines
-    row[COLUMN.short_line_fraction] = found[survey.SHORT_LINES] / lines
-    row[COLUMN.javascript_line_fraction] = found[survey.JAVASCRIPT_LINES] / lines
-    row[COLUMN.code_line_fraction] = found[survey.CODE_LINES] / lines
-    row[COLUMN.lorem_ipsum_fraction] = found[survey.LOREM_CHARS] / visible
-    row[COLUMN.uppercase_fraction] = found[survey.UPPERS] / letters
-    row[COLUMN.digit_fraction] = found[survey.DIGITS] / visible
-    row[COLUMN.punctuation_fraction] = found[survey.PUNCTUATIONS] / visible
-    row[COLUMN.curly_bracket_fraction] = found[survey.CURLIES] / visible
-    row[COLUMN.latin_fraction] = found[survey.LATINS] / letters
-    row[COLUMN.cyrillic_fraction] = found[survey.CYRILLICS] / letters
-    row[COLUMN.arabic_fraction] = found[survey.ARABICS] / letters
-    row[COLUMN.han_fraction] = found[survey.HANS] / letters
-    row[COLUMN.other_script_fraction] = (found[survey.LETTERS] - known) / letters
+def _survey_columns(row, counts):  # type: ignore[no-untyped-def]
+    lines, visible = max(1, counts[survey.FULL_LINES]), max(1, counts[survey.VISIBLE])
+    letters = max(1, counts[survey.LETTERS])
+    known = counts[survey.LATINS] + counts[survey.CYRILLICS] + counts[survey.ARABICS] + counts[survey.HANS]
+    row[COLUMN.n_lines], row[COLUMN.n_sentences] = counts[survey.FULL_LINES], counts[survey.SENTENCES]
+    row[COLUMN.terminal_line_fraction] = counts[survey.TERMINAL_LINES] / lines
+    row[COLUMN.short_line_fraction] = counts[survey.SHORT_LINES] / lines
+    row[COLUMN.javascript_line_fraction] = counts[survey.JAVASCRIPT_LINES] / lines
+    row[COLUMN.code_line_fraction] = counts[survey.CODE_LINES] / lines
+    row[COLUMN.lorem_ipsum_fraction] = counts[survey.LOREM_CHARS] / visible
+    row[COLUMN.uppercase_fraction] = counts[survey.UPPERS] / letters
+    row[COLUMN.digit_fraction] = counts[survey.DIGITS] / visible
+    row[COLUMN.punctuation_fraction] = counts[survey.PUNCTUATIONS] / visible
+    row[COLUMN.curly_bracket_fraction] = counts[survey.CURLIES] / visible
+    row[COLUMN.latin_fraction] = counts[survey.LATINS] / letters
+    row[COLUMN.cyrillic_fraction] = counts[survey.CYRILLICS] / letters
+    row[COLUMN.arabic_fraction] = counts[survey.ARABICS] / letters
+    row[COLUMN.han_fraction] = counts[survey.HANS] / letters
+    row[COLUMN.other_script_fraction] = (counts[survey.LETTERS] - known) / letters
 
 
 @nb.njit(nogil=True, cache=True)
@@ -115,16 +115,16 @@ def _unit_columns(row, counts, lines, paragraphs, n_chars, table, stamp):  # typ
 
 @nb.njit(nogil=True, cache=True)
 def _paper_batch(data, offsets, properties, lower, stop_table):  # type: ignore[no-untyped-def]
-    """(words, chars, flags, stops, lines, places) of the words of every text; places: int64 [n + 1]. No lines."""
+    """(words, chars, flags, stops, lines, bounds) of the words of every text; bounds: int64 [n + 1]. No lines."""
     room = offsets[-1] - offsets[0] + len(offsets)
     words, chars = np.empty(room // 2 + len(offsets), np.uint64), np.empty(room // 2 + len(offsets), np.int32)
     flags, stops = np.empty(len(words), np.uint8), np.empty(len(words), np.uint32)
-    places = np.zeros(len(offsets), np.int64)
+    bounds = np.zeros(len(offsets), np.int64)
     for d in range(len(offsets) - 1):
-        a = places[d]
-        places[d + 1] = a + segments.paper_words(data, offsets[d], offsets[d + 1], properties, lower, stop_table,
+        a = bounds[d]
+        bounds[d + 1] = a + segments.paper_words(data, offsets[d], offsets[d + 1], properties, lower, stop_table,
                                                  words[a:], chars[a:], flags[a:], stops[a:])
-    return words, chars, flags, stops, np.empty(0, np.int32), places
+    return words, chars, flags, stops, np.empty(0, np.int32), bounds
 
 
 @nb.njit(nogil=True, cache=True)
@@ -132,22 +132,22 @@ def _english_batch(data, offsets, properties, tables, stop_table):  # type: igno
     """The same by spaCy's English tokenizer; lines: int32, each word's line as of splitlines()."""
     room = offsets[-1] - offsets[0] + len(offsets)
     words, chars, lines = np.empty(room, np.uint64), np.empty(room, np.int32), np.empty(room, np.int32)
-    flags, stops, places = np.empty(room, np.uint8), np.empty(room, np.uint32), np.zeros(len(offsets), np.int64)
+    flags, stops, bounds = np.empty(room, np.uint8), np.empty(room, np.uint32), np.zeros(len(offsets), np.int64)
     codes = (np.empty(room, np.int32), np.empty(room, np.uint32), np.empty(room, np.int32))
     for d in range(len(offsets) - 1):
-        a = places[d]
+        a = bounds[d]
         n = english_words(data, offsets[d], offsets[d + 1], properties, tables, codes, words[a:], chars[a:], flags[a:],
                           lines[a:])
         for i in range(a, a + n):
             stops[i] = look_up(words[i], stop_table[0], stop_table[1])
-        places[d + 1] = a + n
-    return words, chars, flags, stops, lines, places
+        bounds[d + 1] = a + n
+    return words, chars, flags, stops, lines, bounds
 
 
 @nb.njit(nogil=True, cache=True)
 def _gopher_batch(out, data, offsets, languages, english, words, properties):  # type: ignore[no-untyped-def]
     """Fill the columns on words, lines, paragraphs and n-grams."""
-    hashes, chars, flags, stops, _, places = words
+    hashes, chars, flags, stops, _, bounds = words
     room = _longest(offsets)
     counts = np.zeros(segments.N_COUNTS, np.int64)
     lines, paragraphs = (np.empty(room, np.uint64), np.empty(room, np.int32)), (np.empty(room, np.uint64), np.empty(
@@ -157,7 +157,7 @@ def _gopher_batch(out, data, offsets, languages, english, words, properties):  #
     table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
     measures, stamp = np.zeros(11, np.float64), 0
     for d in range(len(offsets) - 1):
-        start, end, row, a, b = offsets[d], offsets[d + 1], out[d], places[d], places[d + 1]
+        start, end, row, a, b = offsets[d], offsets[d + 1], out[d], bounds[d], bounds[d + 1]
         if start == end or (a == b and not english):
             continue
         if english:
@@ -188,11 +188,11 @@ def _longest(offsets):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _survey_batch(out, data, offsets, properties):  # type: ignore[no-untyped-def]
-    found, ascii_counts = np.zeros(survey.N_SURVEY, np.int64), np.zeros(128, np.int64)
+    counts, ascii_counts = np.zeros(survey.N_SURVEY, np.int64), np.zeros(128, np.int64)
     for d in range(len(offsets) - 1):
-        survey.survey(data, offsets[d], offsets[d + 1], properties, ascii_counts, found)
-        if found[survey.VISIBLE]:
-            _survey_columns(out[d], found)
+        survey.survey(data, offsets[d], offsets[d + 1], properties, ascii_counts, counts)
+        if counts[survey.VISIBLE]:
+            _survey_columns(out[d], counts)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -201,27 +201,27 @@ def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words
     room = _longest(offsets)
     counts, units = np.zeros(c4.N_C4, np.int64), (np.empty(room, np.uint64), np.empty(room, np.int32))
     scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
-    pieces = np.empty((3, room), np.int64)
+    spans = np.empty((3, room), np.int64)
     size = n_slots(room)
     table = (np.empty(size, np.uint64), np.zeros(size, np.int64), np.empty(size, np.int32))
     cited = 0
     for d in range(len(offsets) - 1):
-        flags, lines, places, i = words[2], words[4], words[5], d
+        flags, lines, bounds, i = words[2], words[4], words[5], d
         if cited < len(cited_rows) and cited_rows[cited] == d:
-            flags, lines, places, i = cited_words[2], cited_words[4], cited_words[5], cited
+            flags, lines, bounds, i = cited_words[2], cited_words[4], cited_words[5], cited
             cited += 1
-        a, b = places[i], places[i + 1]
+        a, b = bounds[i], bounds[i + 1]
         text = (flags[a:b], lines[a:b], b - a if english else np.int64(-1))
-        c4.c4_lines(data, offsets[d], offsets[d + 1], properties, rules, text, scratch, counts, units, pieces)
+        c4.c4_lines(data, offsets[d], offsets[d + 1], properties, rules, text, scratch, counts, units, spans)
         _c4_columns(out[d], counts, units[0], units[1], table, d + 1)
 
 
 @nb.njit(nogil=True, cache=True)
 def _web_batch(out, data, offsets, rules, properties):  # type: ignore[no-untyped-def]
     counts, line = np.zeros(refinedweb.N_REFINEDWEB, np.int64), np.empty(7, np.int64)
-    pieces = np.empty((3, _longest(offsets)), np.int64)
+    spans = np.empty((3, _longest(offsets)), np.int64)
     for d in range(len(offsets) - 1):
-        refinedweb.refinedweb_lines(data, offsets[d], offsets[d + 1], properties, rules, line, counts, pieces)
+        refinedweb.refinedweb_lines(data, offsets[d], offsets[d + 1], properties, rules, line, counts, spans)
         out[d, COLUMN.refinedweb_cut_word_fraction] = counts[refinedweb.CUT_WORDS] / max(1, counts[refinedweb.WORDS])
 
 
@@ -260,8 +260,8 @@ def _fill(out: npt.NDArray[np.float32], data: Bytes, offsets: Offsets, languages
     if Group.C4 in groups:
         cited_rows, cited_words = np.empty(0, np.int64), words
         if english and rules[0][3]:
-            text, places, cited_rows = c4.uncited(data, offsets, PROPERTIES)
-            cited_words = _words(read_only(text), read_only_offsets(places), english) if len(cited_rows) else words
+            text, bounds, cited_rows = c4.uncited(data, offsets, PROPERTIES)
+            cited_words = _words(read_only(text), read_only_offsets(bounds), english) if len(cited_rows) else words
         _c4_batch(out, data, offsets, rules[0], english, words, cited_rows, cited_words, PROPERTIES)
     if Group.REFINEDWEB in groups:
         _web_batch(out, data, offsets, rules[1], PROPERTIES)

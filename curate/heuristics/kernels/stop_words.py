@@ -38,11 +38,11 @@ LANGUAGE_SHIFT: Final = 8
 
 
 def _bits() -> dict[str, int]:
-    found: dict[str, int] = {word: 1 << place for place, word in enumerate(GOPHER)}
-    for place, words in enumerate(LANGUAGES.values()):
+    bits: dict[str, int] = {word: 1 << bit for bit, word in enumerate(GOPHER)}
+    for bit, words in enumerate(LANGUAGES.values()):
         for word in words.split():
-            found[word] = found.get(word, 0) | 1 << (LANGUAGE_SHIFT + place)
-    return found
+            bits[word] = bits.get(word, 0) | 1 << (LANGUAGE_SHIFT + bit)
+    return bits
 
 
 STOP_KEYS, STOP_BITS = hash_table({word_hash(word): bits for word, bits in _bits().items()})

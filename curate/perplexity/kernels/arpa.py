@@ -40,8 +40,8 @@ def _word_key(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _place(table, key):  # type: ignore[no-untyped-def]
-    """Place of a key in an open-addressing table, or of the free place where it would stand."""
+def _slot(table, key):  # type: ignore[no-untyped-def]
+    """Slot of a key in an open-addressing table, or the empty one where it belongs."""
     mask = np.int64(table.shape[0] - 1)
     j = np.int64(key >> np.uint64(20)) & mask
     while table[j, 0] != key and table[j, 0] != MISSING:
@@ -52,7 +52,7 @@ def _place(table, key):  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True)
 def find_word(word, vocabulary):  # type: ignore[no-untyped-def]
     """Number of a word, uint8 [n], or -1."""
-    j = _place(vocabulary, _word_key(word, 0, word.size))
+    j = _slot(vocabulary, _word_key(word, 0, word.size))
     return np.int64(vocabulary[j, 1]) - 1 if vocabulary[j, 0] != MISSING else -1
 
 
@@ -65,7 +65,7 @@ def _longer(key, number):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _number(data, p, end):  # type: ignore[no-untyped-def]
-    """(value, next place) of the decimal number at p; the place is p where there is none."""
+    """(value, next offset) of the decimal number at p; the offset is p where there is none."""
     start, sign, mantissa, scale, digits = p, 1.0, np.float64(0.0), 0, 0
     if p < end and (data[p] == 0x2D or data[p] == 0x2B):
         sign = -1.0 if data[p] == 0x2D else 1.0
@@ -139,7 +139,7 @@ def _line_end(data, p, end):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def read_words(data, p, n, vocabulary, values):  # type: ignore[no-untyped-def]
-    """Read n lines of 1-grams from p on; returns where they end, or -1 - (place of the first line that is none).
+    """Read n lines of 1-grams from p on; returns where they end, or -1 - (offset of the first line that is none).
 
     vocabulary: uint64 [a power of two, 2], at first 0, filled with word keys and numbers + 1. values: float32
     [n + 1, 2], log10 probability and back-off by number; 0 is `<unk>`'s."""
@@ -155,7 +155,7 @@ def read_words(data, p, n, vocabulary, values):  # type: ignore[no-untyped-def]
             return -1 - p
         key = _word_key(data, bounds[0, 0], bounds[0, 1])
         number = UNKNOWN if key in (unknown_key, upper_key) else next_number
-        j = _place(vocabulary, key)
+        j = _slot(vocabulary, key)
         if vocabulary[j, 0] != MISSING:
             return -1 - p
         vocabulary[j, 0], vocabulary[j, 1] = key, np.uint64(number + 1)
@@ -167,7 +167,7 @@ def read_words(data, p, n, vocabulary, values):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def read_grams(data, p, n, order, vocabulary, table, keys, values):  # type: ignore[no-untyped-def]
-    """Read n lines of n-grams of an order from p on; (place as of `read_words`, whether the model has all n-grams less
+    """Read n lines of n-grams of an order from p on; (offset as of `read_words`, whether the model has all n-grams less
     their first words).
 
     table: the n-grams of lower orders. keys: uint64 [n]; values: float32 [n, 2]."""
@@ -180,11 +180,11 @@ def read_grams(data, p, n, order, vocabulary, table, keys, values):  # type: ign
             return -1 - p, closed
         key = np.uint64(0)
         for k in range(order - 1, -1, -1):
-            j = _place(vocabulary, _word_key(data, bounds[k, 0], bounds[k, 1]))
+            j = _slot(vocabulary, _word_key(data, bounds[k, 0], bounds[k, 1]))
             if vocabulary[j, 0] == MISSING:
                 return -1 - p, closed
             number = np.int64(vocabulary[j, 1]) - 1
-            if k == 0 and order > 2 and table[_place(table, key), 0] == MISSING:
+            if k == 0 and order > 2 and table[_slot(table, key), 0] == MISSING:
                 closed = False
             key = np.uint64(number + 1) if k == order - 1 else _longer(key, number)
         keys[i], values[i, 0], values[i, 1] = key, probability, weight
@@ -198,7 +198,7 @@ def fill_grams(keys, values, table):  # type: ignore[no-untyped-def]
 
     An entry is its key, and the bits of its probability and, above them, of its back-off. values: uint32 [n, 2]."""
     for i in range(keys.size):
-        j = _place(table, keys[i])
+        j = _slot(table, keys[i])
         if table[j, 0] != MISSING:
             return False
         table[j, 0] = keys[i]
@@ -229,7 +229,7 @@ def _numbers(data, p, end, by_line, vocabulary, start_number, end_number, out): 
         if words == 0:
             out[n] = -start_number - 1
             n += 1
-        j = _place(vocabulary, h)
+        j = _slot(vocabulary, h)
         out[n] = np.int64(vocabulary[j, 1]) - 1 if vocabulary[j, 0] != MISSING else UNKNOWN
         n, words = n + 1, words + 1
     if words:
@@ -260,25 +260,25 @@ def _score(numbers, n, words, table, order, closed, room):  # type: ignore[no-un
             last[1] = np.uint64(words[-number - 1, 1]) << np.uint64(32)
             continue
         longest = min(order, n_last + 1)
-        key, found, probability = np.uint64(number + 1), 1, _float(words[number, 0])
+        key, known, probability = np.uint64(number + 1), 1, _float(words[number, 0])
         now[1] = np.uint64(words[number, 1]) << np.uint64(32)
         for k in range(2, longest + 1):
             before = numbers[i - k + 1]
             key = _longer(key, before if i - k + 1 > start else -before - 1)
-            j = _place(table, key)
+            j = _slot(table, key)
             now[k] = MISSING
             if table[j, 0] != MISSING:
-                now[k], found = table[j, 1], k
+                now[k], known = table[j, 1], k
                 probability = _float(table[j, 1] & np.uint64(0xFFFFFFFF))
             elif closed:
                 break
         value = np.float64(probability)
-        for k in range(found, n_last + 1):
+        for k in range(known, n_last + 1):
             value += np.float64(_float(last[k] >> np.uint64(32)))
         total += value
         count += 1
         last, now = now, last
-        n_last = min(order - 1, found if closed else longest)
+        n_last = min(order - 1, known if closed else longest)
     return total, count
 
 

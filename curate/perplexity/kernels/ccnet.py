@@ -43,10 +43,10 @@ def normal_form(char: str) -> str:
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """(bytes, places int64 [_SIZE + 1]): code point c becomes bytes[places[c]:places[c + 1]]."""
+    """(bytes, bounds int64 [_SIZE + 1]): code point c becomes bytes[bounds[c]:bounds[c + 1]]."""
     forms = [b"" if 0xD800 <= c < 0xE000 else normal_form(chr(c)).encode() for c in range(_SIZE)]
-    places = np.concatenate(([0], np.cumsum([len(form) for form in forms])))
-    return read_only(np.frombuffer(b"".join(forms), np.uint8)), read_only_offsets(places.astype(np.int64))
+    bounds = np.concatenate(([0], np.cumsum([len(form) for form in forms])))
+    return read_only(np.frombuffer(b"".join(forms), np.uint8)), read_only_offsets(bounds.astype(np.int64))
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -74,7 +74,7 @@ def _trimmed(data, start, end, kinds):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _write(data, p, end, forms, places, out, q):  # type: ignore[no-untyped-def]
+def _write(data, p, end, forms, bounds, out, q):  # type: ignore[no-untyped-def]
     """Write what becomes of data[p:end] at q; returns where it ends."""
     while p < end:
         c = np.int64(data[p])
@@ -90,14 +90,14 @@ def _write(data, p, end, forms, places, out, q):  # type: ignore[no-untyped-def]
                 continue
         else:
             p += 1
-        for k in range(places[c], places[c + 1]):
+        for k in range(bounds[c], bounds[c + 1]):
             out[q] = forms[k]
             q += 1
     return q
 
 
 @nb.njit(nogil=True, cache=True)
-def _normalise(data, offsets, by_line, forms, places, kinds, out, ends):  # type: ignore[no-untyped-def]
+def _normalise(data, offsets, by_line, forms, bounds, kinds, out, ends):  # type: ignore[no-untyped-def]
     q = 0
     for d in range(offsets.size - 1):
         start, end = offsets[d], offsets[d + 1]
@@ -108,7 +108,7 @@ def _normalise(data, offsets, by_line, forms, places, kinds, out, ends):  # type
                 while stop < end and data[stop] != 0x0A:
                     stop += 1
             first, last = _trimmed(data, start, stop, kinds)
-            q = _write(data, first, last, forms, places, out, q)
+            q = _write(data, first, last, forms, bounds, out, q)
             if stop >= end:
                 break
             out[q] = 0x0A

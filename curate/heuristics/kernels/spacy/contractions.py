@@ -71,42 +71,42 @@ def _contractions() -> Iterator[tuple[str, ...]]:
 
 def special_words() -> dict[str, tuple[str, ...]]:
     """Every word with an exception of its own, and the tokens it gives."""
-    found: dict[str, tuple[str, ...]] = {}
-    for pieces in _contractions():
-        for first in (pieces[0], pieces[0][0].upper() + pieces[0][1:]):
-            word = first + "".join(pieces[1:])
+    words: dict[str, tuple[str, ...]] = {}
+    for tokens in _contractions():
+        for first in (tokens[0], tokens[0][0].upper() + tokens[0][1:]):
+            word = first + "".join(tokens[1:])
             if word.lower() not in _REAL_WORDS:
-                found[word] = (first, *pieces[1:])
+                words[word] = (first, *tokens[1:])
     for hour in range(1, 13):
-        found |= {f"{hour}{half}": (str(hour), half) for half in ("a.m.", "am", "p.m.", "pm")}
-    found |= {"y'all": ("y'", "all"), "yall": ("y", "all")}
-    found |= {word: (word,) for word in _WHOLE}
+        words |= {f"{hour}{half}": (str(hour), half) for half in ("a.m.", "am", "p.m.", "pm")}
+    words |= {"y'all": ("y'", "all"), "yall": ("y", "all")}
+    words |= {word: (word,) for word in _WHOLE}
     for word in _WHOLE:
         if word.rstrip("'") in _CAPITALS:
             letter = len(word) - len(word.lstrip("'"))
             capital = word[:letter] + word[letter].upper() + word[letter + 1 :]
-            found[capital] = (capital,)
-    found |= {f"°{letter}.": ("°", letter, ".") for letter in "cfkCFK"}
-    found |= {f"{letter}.": (f"{letter}.",) for letter in "abcdefghijklmnopqrstuvwxyz"}
-    curly = {w.replace("'", "’"): tuple(p.replace("'", "’") for p in pieces) for w, pieces in found.items() if "'" in w}
-    return {**curly, **found}
+            words[capital] = (capital,)
+    words |= {f"°{letter}.": ("°", letter, ".") for letter in "cfkCFK"}
+    words |= {f"{letter}.": (f"{letter}.",) for letter in "abcdefghijklmnopqrstuvwxyz"}
+    curly = {w.replace("'", "’"): tuple(p.replace("'", "’") for p in tokens) for w, tokens in words.items() if "'" in w}
+    return {**curly, **words}
 
 
-def _packed(pieces: tuple[str, ...]) -> int:
-    return sum(len(piece) << 8 * place for place, piece in enumerate(pieces))
+def _packed(tokens: tuple[str, ...]) -> int:
+    return sum(len(token) << 8 * index for index, token in enumerate(tokens))
 
 
 _WORDS: Final = special_words()
 LONGEST_SPECIAL: Final = max(map(len, _WORDS))
-SPECIAL_KEYS, SPECIAL_PIECES = hash_table({word_hash(w): _packed(p) for w, p in _WORDS.items()})
+SPECIAL_KEYS, SPECIAL_TOKENS = hash_table({word_hash(w): _packed(p) for w, p in _WORDS.items()})
 """Hashes of special words, and the lengths of their tokens in code points, a byte each."""
 
 
 def _outer_letters() -> npt.NDArray[np.bool_]:
-    found = np.zeros((128, 128), np.bool_)
+    known = np.zeros((128, 128), np.bool_)
     for word in _WORDS:
-        found[ord(word[0]) & 127, ord(word[-1]) & 127] = True
-    return found
+        known[ord(word[0]) & 127, ord(word[-1]) & 127] = True
+    return known
 
 
 OUTER_LETTERS: Final = _outer_letters()

@@ -87,16 +87,16 @@ def _emit(codes, kinds, a, b, words, chars, flags, n):  # type: ignore[no-untype
 
 
 @nb.njit(nogil=True, cache=True)
-def _special(codes, a, b, keys, pieces):  # type: ignore[no-untyped-def]
+def _special(codes, a, b, keys, tokens):  # type: ignore[no-untyped-def]
     if b <= a or b - a > LONGEST_SPECIAL:
         return np.int64(0)
-    return look_up(run_hash(codes, a, b), keys, pieces)
+    return look_up(run_hash(codes, a, b), keys, tokens)
 
 
 @nb.njit(nogil=True, cache=True)
-def _middle(codes, kinds, a, b, keys, pieces, words, chars, flags, n):  # type: ignore[no-untyped-def]
-    """Store what is left of a run after its ends came off: a known word, a URL, or pieces between infixes."""
-    value = _special(codes, a, b, keys, pieces)
+def _middle(codes, kinds, a, b, keys, tokens, words, chars, flags, n):  # type: ignore[no-untyped-def]
+    """Store what is left of a run after its ends came off: a known word, a URL, or tokens between infixes."""
+    value = _special(codes, a, b, keys, tokens)
     while value:
         n = _emit(codes, kinds, a, a + (value & 0xFF), words, chars, flags, n)
         a += value & 0xFF
@@ -127,18 +127,18 @@ def _middle(codes, kinds, a, b, keys, pieces, words, chars, flags, n):  # type: 
 @nb.njit(nogil=True, cache=True)
 def _split(codes, kinds, b, tables, ends, words, chars, flags, n):  # type: ignore[no-untyped-def]
     """Store the words of one run codes[:b]; returns their number so far. ends: scratch for what comes off the end."""
-    keys, pieces, unit_keys, unit_values = tables
+    keys, tokens, unit_keys, unit_values = tables
     a, n_ends, last = 0, 0, -1
-    while a < b and b - a != last and not _special(codes, a, b, keys, pieces):
+    while a < b and b - a != last and not _special(codes, a, b, keys, tokens):
         last = b - a
         before = prefix_length(codes, kinds, a, b)
-        if before and _special(codes, a + before, b, keys, pieces):
+        if before and _special(codes, a + before, b, keys, tokens):
             n = _emit(codes, kinds, a, a + before, words, chars, flags, n)
             a += before
             break
         after = suffix_length(codes, kinds, a + before, b, unit_keys, unit_values) if a + before < b else 0
         if after:
-            known = _special(codes, a, b - after, keys, pieces)
+            known = _special(codes, a, b - after, keys, tokens)
             ends[n_ends] = b - after
             ends[n_ends + 1] = b
             if known or not before:
@@ -154,15 +154,15 @@ def _split(codes, kinds, b, tables, ends, words, chars, flags, n):  # type: igno
             n_ends += 2
             b -= after
     if a < b:
-        n = _middle(codes, kinds, a, b, keys, pieces, words, chars, flags, n)
+        n = _middle(codes, kinds, a, b, keys, tokens, words, chars, flags, n)
     for i in range(n_ends - 2, -1, -2):
         n = _emit(codes, kinds, ends[i], ends[i + 1], words, chars, flags, n)
     return n
 
 
 @nb.njit(nogil=True, cache=True)
-def _spelled(codes, kinds, tables, chars, place, i, k):  # type: ignore[no-untyped-def]
-    """The pieces of the known word that words i to i + k spell, of which the first stands at place; 0 for none.
+def _spelled(codes, kinds, tables, chars, at, i, k):  # type: ignore[no-untyped-def]
+    """The tokens of the known word that words i to i + k spell, of which the first begins at `at`; 0 for none.
 
     They must also be the words into which that one would fall if it were not known."""
     length = 0
@@ -170,14 +170,14 @@ def _spelled(codes, kinds, tables, chars, place, i, k):  # type: ignore[no-untyp
         length += chars[j]
         if length > LONGEST_SPECIAL:
             return np.int64(0)
-    if not OUTER_LETTERS[codes[place] & 127, codes[place + length - 1] & 127]:  # the quickest way to a no
+    if not OUTER_LETTERS[codes[at] & 127, codes[at + length - 1] & 127]:  # the quickest test
         return np.int64(0)
-    value = _special(codes, place, place + length, tables[0], tables[1])
+    value = _special(codes, at, at + length, tables[0], tables[1])
     if not value:
         return np.int64(0)
     apart = np.empty(LONGEST_SPECIAL + 1, np.int32)
     unknown = (np.zeros(1, np.uint64), np.zeros(1, np.uint32), tables[2], tables[3])
-    n = _split(codes[place:], kinds[place:], length, unknown, np.empty(2 * LONGEST_SPECIAL + 2, np.int32),
+    n = _split(codes[at:], kinds[at:], length, unknown, np.empty(2 * LONGEST_SPECIAL + 2, np.int32),
                np.empty(LONGEST_SPECIAL + 1, np.uint64), apart, np.empty(LONGEST_SPECIAL + 1, np.uint8), 0)
     return value if n == k and (apart[:n] == chars[i : i + k]).all() else np.int64(0)
 
@@ -189,42 +189,42 @@ def _claim(codes, kinds, tables, chars, first, n, claims):  # type: ignore[no-un
     claims: int32; of a run's word i it becomes, at i - first, how many words from i on are to be put together, 1 or
     _TAKEN for itself alone, 0 for one inside such a group. A group that overlaps an earlier one is none, but bars later
     ones all the same, as in spaCy. Returns whether there is a group."""
-    found = False
+    any_group = False
     claims[: n - first] = 1
     for k in range(min(n - first, LONGEST_SPECIAL), 1, -1):
-        place = 0
+        at = 0
         for i in range(first, n - k + 1):
-            if _spelled(codes, kinds, tables, chars, place, i, k):
+            if _spelled(codes, kinds, tables, chars, at, i, k):
                 a, b = i - first, i - first + k
                 if claims[a] == 1 and claims[b - 1] == 1:
-                    claims[a], found = k, True
+                    claims[a], any_group = k, True
                     claims[a + 1 : b] = 0
                 else:
                     for j in range(a, b):
                         claims[j] = _TAKEN if claims[j] == 1 else claims[j]
-            place += chars[i]
-    return found
+            at += chars[i]
+    return any_group
 
 
 @nb.njit(nogil=True, cache=True)
 def _rejoin(codes, kinds, tables, claims, words, chars, flags, first, n):  # type: ignore[no-untyped-def]
-    """Put neighbouring words of a run together where they spell a known one, or into that one's own pieces.
+    """Put neighbouring words of a run together where they spell a known one, or into that one's own tokens.
 
     first: the run's first word; returns the new number of words: `°C.`, of two of which three are made, adds one."""
     if not _claim(codes, kinds, tables, chars, first, n, claims):
         return n
-    place, kept = 0, first
+    at, kept = 0, first
     old_words, old_chars, old_flags = words[first:n].copy(), chars[first:n].copy(), flags[first:n].copy()
     for i in range(n - first):
         if claims[i] == 1 or claims[i] == _TAKEN:
             words[kept], chars[kept], flags[kept] = old_words[i], old_chars[i], old_flags[i]
-            place, kept = place + old_chars[i], kept + 1
+            at, kept = at + old_chars[i], kept + 1
         if claims[i] < 2:
             continue
-        value = _spelled(codes, kinds, tables, old_chars, place, i, claims[i])
+        value = _spelled(codes, kinds, tables, old_chars, at, i, claims[i])
         while value:
-            kept = _emit(codes, kinds, place, place + (value & 0xFF), words, chars, flags, kept)
-            place += value & 0xFF
+            kept = _emit(codes, kinds, at, at + (value & 0xFF), words, chars, flags, kept)
+            at += value & 0xFF
             value >>= 8
     return kept
 
@@ -238,19 +238,19 @@ def _ends_plainly(codes, kinds, m):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _known(stem, key, m, keys, pieces):  # type: ignore[no-untyped-def]
+def _known(stem, key, m, keys, tokens):  # type: ignore[no-untyped-def]
     """Whether a run, or the run without its last mark, is a special word."""
-    return m <= LONGEST_SPECIAL + 1 and (look_up(key, keys, pieces) or look_up(stem, keys, pieces)) != 0
+    return m <= LONGEST_SPECIAL + 1 and (look_up(key, keys, tokens) or look_up(stem, keys, tokens)) != 0
 
 
 @nb.njit(nogil=True, cache=True)
 def english_words(data, start, end, properties, tables, scratch, words, chars, flags, lines):  # type: ignore[no-untyped-def]
     """Number of words of data[start:end]; fills their hashes, code points, flags, and lines as of splitlines().
 
-    tables: (SPECIAL_KEYS, SPECIAL_PIECES, UNIT_KEYS, UNIT_VALUES). scratch: (codes int32, kinds uint32, ends int32),
+    tables: (SPECIAL_KEYS, SPECIAL_TOKENS, UNIT_KEYS, UNIT_VALUES). scratch: (codes int32, kinds uint32, ends int32),
     each longer than the text's bytes."""
     codes, kinds, ends = scratch
-    keys, pieces = tables[0], tables[1]
+    keys, tokens = tables[0], tables[1]
     n, m, p = 0, 0, start
     gap, gap_char, line = 0, np.int64(0), 0
     h, some, every = FNV_OFFSET, np.uint32(0), np.uint32(0xFFFFFFFF)
@@ -277,16 +277,16 @@ def english_words(data, start, end, properties, tables, scratch, words, chars, f
         if m:
             first = n
             key = fmix64(h)
-            if every & _SIMPLE and (m > LONGEST_SPECIAL or not look_up(key, keys, pieces)):
+            if every & _SIMPLE and (m > LONGEST_SPECIAL or not look_up(key, keys, tokens)):
                 words[n], chars[n], flags[n] = key, m, word_flags(some, every, m)
                 n += 1
             elif (odd == 1 and m > 1 and not kinds[m - 1] & _PLAIN and _ends_plainly(codes, kinds, m)
-                  and not _known(fmix64(stem), key, m, keys, pieces)):  # a word and one mark behind it
+                  and not _known(fmix64(stem), key, m, keys, tokens)):  # a word and one mark behind it
                 words[n], chars[n], flags[n] = fmix64(stem), m - 1, word_flags(stem_some, stem_every, m - 1)
                 n = _emit(codes, kinds, m - 1, m, words, chars, flags, n + 1)
             else:
                 n = _split(codes, kinds, m, tables, ends, words, chars, flags, n)
-                if n > first + 1 and not (m <= LONGEST_SPECIAL and look_up(key, keys, pieces)):
+                if n > first + 1 and not (m <= LONGEST_SPECIAL and look_up(key, keys, tokens)):
                     n = _rejoin(codes, kinds, tables, ends, words, chars, flags, first, n)
             if gap > 1 or (gap == 1 and gap_char != 0x20):
                 flags[first] |= AFTER_GAP
