@@ -80,9 +80,9 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
     n_bytes = documents["n_bytes"].to_numpy()
     reason, pieces = pieces_left(config, hits, kept, n_bytes)
     names = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
-    cuts = removed_spans_of(names.combine_chunks(), hits, len(documents))
+    spans = removed_spans_of(names.combine_chunks(), hits, len(documents))
     decisions = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
-                      "removed_spans": cuts, "pieces": pieces})
+                      "removed_spans": spans, "pieces": pieces})
     work.write("decisions", DECONTAMINATION_DECISIONS, [decisions])
     _count(work, decisions, kept, n_bytes)
 

@@ -1,4 +1,4 @@
-"""Kernels of decontamination: n-grams of texts, their search in a hash table, and the pieces that cuts leave."""
+"""Kernels of decontamination: n-grams of texts, their search in a hash table, and the pieces that are left."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def cut(spans: Int64, ends: Int64, n_chars: Int64, n_bytes: Int64, window: int,
         min_piece: int) -> tuple[Int64, Int64, Int64]:
     """What is left of documents: (byte spans int64 [k, 2], bounds int64 [n + 1], pieces made int64 [n]).
 
-    Windows that overlap or touch are one cut. A piece is what lies before, between and after cuts, never empty;
+    Windows that overlap or touch are removed as one. A piece is what lies before, between and after them, never empty;
     pieces are counted before those shorter than min_piece characters are left out.
 
     spans: rows of `scan`, by document and offset; document i has rows ends[i - 1]:ends[i]."""

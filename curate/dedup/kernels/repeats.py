@@ -165,7 +165,7 @@ def _merge(rows, starts, ends, data, offsets, out):  # type: ignore[no-untyped-d
     return n
 
 
-def merge_cuts(rows: Int64, starts: Int64, ends: Int64, data: Bytes, offsets: Offsets) -> tuple[Int64, ...]:
+def merge_removed(rows: Int64, starts: Int64, ends: Int64, data: Bytes, offsets: Offsets) -> tuple[Int64, ...]:
     """(text, start, end, first span) of removed spans: those that overlap or touch are one, shrunk to whole characters.
 
     rows, starts, ends: int64, byte spans of texts, by text and start. data, offsets: the texts, UTF-8."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.dedup.kernels.repeats import merge_cuts
+from curate.dedup.kernels.repeats import merge_removed
 from curate.dedup.layout import column, gather_part, index_by_row
 from curate.dedup.substring_config import Occurrences, SubstringConfig, SubstringReason
 from curate.dedup.substrings.substrings import RUNS, kept_texts
@@ -55,7 +55,7 @@ def _removed_spans(work: Work, runs: pa.Table) -> tuple[Int64, pa.Array, pa.Arra
     for kept_rows, edited in kept_texts(work, np.unique(run_rows)):
         low, high = np.searchsorted(run_rows, [kept_rows[0], kept_rows[-1] + 1])
         some = runs.slice(low, high - low)
-        texts, starts, ends, first_runs = merge_cuts(
+        texts, starts, ends, first_runs = merge_removed(
             np.searchsorted(kept_rows, run_rows[low:high]), column(some, "start"), column(some, "end"),
             *string_buffers(edited.texts))
         work.count("documents_cut", len(np.unique(texts)))
