@@ -130,7 +130,7 @@ def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
 
 def _name_damage(tables: VerbRun) -> None:
     """Say on stderr what of the files had to be skipped."""
-    paths = {file.task: file.path for file in tables.files}
+    paths = {f"{source.name}/{file.part}": file.path for source in tables.view.sources for file in source.files}
     for record in tables.view.tasks("extract"):
         for damage in record.damage:
             print(f"{paths[record.identity.task]}: at {damage.where.rpartition('@')[2]}: {damage.what}",

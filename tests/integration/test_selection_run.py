@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.loading import load_recipe
 from pipelines.running import Settings, run
-from tests.unit.curate.conftest import page_text
+from tests.unit.curate.small_web import page_text
 
 
 @pytest.fixture

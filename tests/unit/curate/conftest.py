@@ -1,7 +1,8 @@
-"""A small web in files, and a way to run one stage on it as the engine does."""
+"""One stage run as the engine does, documents that a test makes up, and a small web that the graph has run over."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def run(storage: Storage) -> Run:
-    """run(stage, shard, function, config, inputs, **variables) -> record; inputs: name -> path or paths."""
+    """run(stage, task, function, config, inputs, **variables) -> record; inputs: name -> path or paths."""
 
-    def one(stage: str, shard: str, function: Any, config: Any, inputs: Mapping[str, str | Sequence[str]],
+    def one(stage: str, name: str, function: Any, config: Any, inputs: Mapping[str, str | Sequence[str]],
             **variables: Any) -> TaskRecord:
         refs = {name: InputRef((paths,) if isinstance(paths, str) else tuple(paths), "")
                 for name, paths in inputs.items()}
-        task = StageTask(stage, 1, shard, config, {}, refs, {"seed": 7, **variables})
+        task = StageTask(stage, 1, name, config, {}, refs, {"seed": 7, **variables})
         return execute(storage, task, function)
 
     return one
@@ -63,58 +64,19 @@ def part(tmp_path: Path) -> Part:
     return write
 
 
-GOOD = ["river", "mountain", "history", "theory", "language", "music", "century", "science", "people", "essay",
-        "argument", "evidence"]
-BAD = ["buy", "cheap", "price", "cart", "discount", "shipping", "login", "click", "offer", "casino", "coupon", "deal"]
-BOTH = ["the", "a", "of", "and", "to", "in", "is", "was", "for", "on", "with", "page", "site", "home"]
+@pytest.fixture(scope="session")
+def built_web(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small web in `in` and a run over it in `run`, from its links to its decisions."""
+    from tests.unit.curate.small_web import run_web, write_web
 
-
-def page_text(good: bool, number: int) -> str:
-    """Some forty words, mostly of one kind; the same for the same arguments."""
-    own, other = (GOOD, BAD) if good else (BAD, GOOD)
-    pick = [own, BOTH, own, BOTH, other if number % 5 == 0 else own]
-    return " ".join(pick[i % 5][(number * 7 + i * i) % len(pick[i % 5])] for i in range(40))
-
-
-@pytest.fixture
-def web(part: Part, run: Run, storage: Storage) -> dict[str, dict[str, str]]:
-    """Two crawl parts (20 good hosts of 4 pages, 40 bad ones) and a part of books: {part: {documents, labels}}."""
-    from curate.classifier.config import LabelsConfig
-    from curate.classifier.labels import labels
-    from curate.classifier.links import LINKED_HOSTS
-
-    pages = [(f"http://good{i % 20}.org/{i}", page_text(True, i)) for i in range(80)]
-    pages += [(f"http://bad{i % 40}.com/{i}", page_text(False, i)) for i in range(160)]
-    books: list[tuple[str | None, str]] = [(None, page_text(True, i)) for i in range(200, 230)]
-    hosts = storage.path("hosts.parquet")
-    Path(hosts).parent.mkdir(parents=True, exist_ok=True)
-    write_table(hosts, LINKED_HOSTS, [pa.table([[f"good{i}.org" for i in range(20)], [9] * 20], schema=LINKED_HOSTS)])
-    found = {}
-    for source, name, rows in (("crawl", "one", pages[::2]), ("crawl", "two", pages[1::2]), ("books", "one", books)):
-        documents = part(source, name, rows, group=50)
-        record = run("classifier/labels", f"{source}/{name}", labels, LabelsConfig(folds=3),
-                     {"documents": documents, "hosts": hosts}, source=source, curated=source == "books",
-                     derived={"source": "webtext", "labels": ["url"]} if source == "crawl" else None)
-        found[f"{source}/{name}"] = {"documents": documents, "labels": storage.path(record.output("labels").path)}
-    return found
+    folder = tmp_path_factory.mktemp("web")
+    write_web(folder / "in")
+    run_web(folder / "run", folder / "in", select={"filtered_sources": []})
+    return folder
 
 
 @pytest.fixture
-def sampled(web: dict[str, dict[str, str]], run: Run) -> list[str]:
-    """Paths of the samples of the web's parts."""
-    from curate.classifier.config import ClassifierConfig
-    from curate.classifier.samples import samples
-
-    return [run("classifier/samples", name, samples, ClassifierConfig(), inputs,
-                negative=name.startswith("crawl")).output("samples").path for name, inputs in web.items()]
-
-
-@pytest.fixture
-def models(sampled: list[str], run: Run) -> list[TaskRecord]:
-    """Records of the three folds' models and of the whole one."""
-    from curate.classifier.config import ClassifierConfig
-    from curate.classifier.training import classifier
-
-    config = ClassifierConfig(buckets=2000, min_count=1, epochs=20)
-    return [run("classifier", name, classifier, config, {"examples": sampled}, fold=fold)
-            for name, fold in (("fold-0", 0), ("fold-1", 1), ("fold-2", 2), ("model", None))]
+def web_folder(built_web: Path, tmp_path: Path) -> Path:
+    """A copy of it, to go on with; its run is where `storage` and `run` work."""
+    shutil.copytree(built_web, tmp_path, dirs_exist_ok=True)
+    return tmp_path

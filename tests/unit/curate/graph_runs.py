@@ -17,7 +17,7 @@ from pipelines.inputs import InputScanner
 from pipelines.loading import validate
 from pipelines.planning import Progress
 from pipelines.recipe import Recipe
-from pipelines.running import Settings, run_stages
+from pipelines.running import Settings, run, run_stages
 from pipelines.stages import STAGES
 
 
@@ -75,6 +75,12 @@ def run_graph(root: Path, recipe: Recipe, tables: Mapping[str, Mapping[str, pa.T
               and s.name not in tables]
     run_stages(storage, progress, chosen, Settings("inline", tracebacks=False))
     return GraphRun(root, progress)
+
+
+def run_recipe(root: Path, fields: Mapping[str, Any], only: Sequence[str]) -> GraphRun:
+    """Run some stages of a recipe from its files on, going on where an earlier call in the same folder stopped."""
+    recipe = validate({"name": "test", "mixture": {"weights": {"crawl": 1}}, **fields})
+    return GraphRun(root, run(recipe, str(root), Settings("inline", only=tuple(only), guards=False)).view)
 
 
 def source_of(name: str, files: Sequence[str]) -> Source:

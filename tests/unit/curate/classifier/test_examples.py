@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,9 @@ from curate.classifier.near import near_duplicates
 from curate.classifier.samples import samples
 from manifests.records import TaskRecord
 from manifests.storage import Storage
-from manifests.tables import read_table
+from tests.unit.curate.small_web import run_web
 
 Run = Callable[..., TaskRecord]
-Web = dict[str, dict[str, str]]
 
 
 def test_halving_leaves_two_to_four_times_the_wanted_number() -> None:
@@ -27,31 +27,32 @@ def test_halving_leaves_two_to_four_times_the_wanted_number() -> None:
         assert k == 0 or 200 <= n / 2**k < 400
 
 
-def test_parts_keep_less_and_the_examples_are_the_same(web: Web, run: Run, storage: Storage) -> None:
-    config = ClassifierConfig(max_documents=20, buckets=2000, min_count=1, near_duplicates=None)
-    chosen = []
-    for shares in ({}, {"negative": halvings(160, 20), "linked": halvings(80, 20)}):
-        records = [run("classifier/samples", name, samples, config, inputs, negative=name.startswith("crawl"),
-                       halvings=shares) for name, inputs in web.items()]
-        paths = [record.output("samples").path for record in records]
-        record = run("classifier/examples", "examples", examples, config, {"samples": paths})
-        chosen.append(storage.read_bytes(record.output("examples").path))
-        assert record.counters == {"linked": 20, "curated": 20, "negative": 20}
-    assert sum(record.counters["sampled_negative"] for record in records) < 80
-    assert chosen[0] == chosen[1]
+def test_parts_keep_less_and_the_examples_are_the_same(web_folder: Path, run: Run, storage: Storage) -> None:
+    config = {"max_documents": 20, "buckets": 2000, "min_count": 1, "near_duplicates": None}
+    web = run_web(web_folder / "run", web_folder / "in", classifier=config)
+    assert web.total("classifier/samples", "sampled_negative") < 80  # halvings of the counts of the corpus
+    chosen = web.view.output("classifier/examples", "examples", "examples").paths[0]
+    assert web.view.counters("classifier/examples") == {"linked": 20, "curated": 20, "negative": 20}
+    sampled = []
+    for record in web.view.tasks("classifier/samples"):
+        task = record.identity.task
+        inputs = {"documents": web.view.output("extract", task, "documents").paths[0],
+                  "labels": web.view.output("classifier/labels", task, "labels").paths[0]}
+        all_of_it = run("all/samples", task, samples, ClassifierConfig(max_documents=20), inputs,
+                        negative=task.startswith("crawl"))
+        sampled.append(all_of_it.output("samples").path)
+    record = run("all/examples", "examples", examples, ClassifierConfig.model_validate(config), {"samples": sampled})
+    assert storage.read_bytes(record.output("examples").path) == storage.read_bytes(chosen)
 
 
-def test_near_duplicates_go_and_the_better_kind_stays(web: Web, run: Run, storage: Storage) -> None:
-    documents = read_table(web["crawl/one"]["documents"])
-    config = ClassifierConfig(buckets=2000, min_count=1)
-    sampled = run("classifier/samples", "crawl/one", samples, config, web["crawl/one"], negative=True)
-    inputs = {"samples": [sampled.output("samples").path]}
-    record = run("classifier/examples", "examples", examples, config, inputs)
-    kept = read_table(storage.path(record.output("examples").path))
-    texts = documents["text"].to_pylist()
+def test_near_duplicates_go_and_the_better_kind_stays(web_folder: Path) -> None:
+    web = run_web(web_folder / "run", web_folder / "in", classifier={"buckets": 2000, "min_count": 1})
+    kept = web.table("classifier/examples", "examples", "examples")
+    counters = web.view.counters("classifier/examples")
     assert len(set(kept["text"].to_pylist())) == len(kept)
-    assert record.counters["near_duplicates_linked"] + record.counters["linked"] == 40
-    assert 0 < len(kept) <= len(set(texts))
+    assert counters["near_duplicates_linked"] + counters["linked"] == 80
+    assert counters["near_duplicates_negative"] > 0
+    assert 0 < len(kept) < 270
     assert kept["order"].to_numpy().tolist() == sorted(kept["order"].to_pylist())
 
 

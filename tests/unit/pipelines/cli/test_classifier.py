@@ -14,7 +14,7 @@ from curate.classifier.calibrate import calibrate
 from curate.classifier.pareto import keep_rate
 from manifests.errors import CurateError, InputError, RecipeError
 from pipelines.cli.main import app
-from tests.unit.curate.conftest import page_text
+from tests.unit.curate.small_web import page_text
 
 SMALL = ["--set", "buckets=2000", "--set", "min_count=1", "--set", "epochs=15"]
 
@@ -80,6 +80,16 @@ def test_train_score_eval_and_calibrate(files: dict[str, str], tmp_path: Path, k
     same = json.loads(_run("calibrate", "--positives", f"{out}/scores/part-bad.parquet", "--crawl",
                            f"{out}/scores/part-bad.parquet", "--format", "json"))
     assert same["alpha"] == 0.25  # nothing needs to change for two equal distributions
+
+
+def test_a_broken_line_of_any_file_is_named(files: dict[str, str], tmp_path: Path) -> None:
+    with open(files["good"], "a", encoding="utf-8") as stream:
+        stream.write("{broken\n")
+    result = CliRunner().invoke(app, ["classifier", "train", "--positives", files["good"], "--negatives", files["bad"],
+                                      "--folds", "2", *SMALL, "--out", str(tmp_path / "m")], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "good.jsonl: at " in result.stderr
+    assert pl.read_parquet(tmp_path / "m/held_out.parquet").height > 0
 
 
 def test_wrong_use_is_named(files: dict[str, str], tmp_path: Path) -> None:
