@@ -89,7 +89,7 @@ def _words(table: pa.Table, scorer: Scorer) -> Iterator[str]:
         return
     score = scorer.score(common.cast(pl.String).to_arrow().cast(pa.large_string()))
     order = np.lexsort((np.arange(len(score)), score))
-    yield f"\n## Telling words\n\nOf {len(common)} words that stand in at least {_MIN_TEXTS} excerpts.\n"
+    yield f"\n## Telling words\n\nOf {len(common)} words that occur in at least {_MIN_TEXTS} excerpts.\n"
     for name, rows in (("For", order[::-1]), ("Against", order)):
         yield f"{name}: {', '.join(common[int(i)] for i in rows[:_N_WORDS])}\n"
 
@@ -99,7 +99,7 @@ def _errors(table: pa.Table) -> Iterator[str]:
     ids = id_words(table["doc_id"])
     order = np.lexsort((ids[:, 1], ids[:, 0], score))
     yield "\n## Worst errors\n"
-    yield ("`curate why RUN DOCUMENT` tells more of a run's documents; held_out.parquet has the ids of others. A "
+    yield ("`curate why RUN DOCUMENT` says more of a run's documents; held_out.parquet has the ids of others. A "
            "high-scored negative is often a good page.\n")
     yield from _worst("negatives that score highest", table, order[~positive[order]][::-1], score)
     yield from _worst("positives that score lowest", table, order[positive[order]], score)

@@ -1,6 +1,6 @@
 """The examples that every model is trained and judged on: chosen from all parts, and without near-duplicates.
 
-Near-duplicates go before folds are made: a template that stands on two hosts would otherwise be learnt on one and
+Near-duplicates go before folds are made: a template that two hosts share would otherwise be learnt on one and
 tested on the other, and a shop's thousand pages of one form would be a thousand votes.
 """
 

@@ -1,6 +1,6 @@
 """GPT-3's own kind of classifier: Spark's Tokenizer, HashingTF and LogisticRegression (Brown et al. 2020, appendix A).
 
-Terms are what stands between white space in the classifier's line (so lower-case, with punctuation apart), hashed as
+Terms are the tokens between white space in the classifier's line (so lower-case, with punctuation apart), hashed as
 Spark 3 does; a text's logit is the intercept plus the weight of each of its terms, repetitions counted. Training
 minimises the mean logistic loss plus an L2 penalty by L-BFGS with every sum in a fixed order, so the same examples give
 the same bytes.

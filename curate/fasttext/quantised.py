@@ -1,7 +1,7 @@
-"""Quantised fastText models (.ftz; Joulin et al. 2016, FastText.zip), their matrices written out as they stand for.
+"""Quantised fastText models (.ftz; Joulin et al. 2016, FastText.zip), their matrices written out in full.
 
-A row of such a matrix is a code for each few of its numbers, and perhaps one for its length; 256 centroids stand for
-each code. A pruned model keeps but some buckets of n-grams. Written out, such a model takes a few megabytes.
+A row of such a matrix is a code for each few of its numbers, and perhaps one for its length; each code is one of
+256 centroids. A pruned model keeps but some buckets of n-grams. Written out, such a model takes a few megabytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DENSE = struct.Struct("<qq")
 class QuantisedMatrices(NamedTuple):
     """inputs: float32 [rows, dim], the words' and then the kept buckets' in the order of the buckets. outputs: float32
     [labels, dim]. n_buckets: kept or not. kept: uint64 [n_buckets / 64 + 1], a bit for each bucket that is. ranks:
-    int32, the row of the first bucket that each number of `kept` tells of."""
+    int32, the row of the first bucket that each number of `kept` covers."""
 
     inputs: npt.NDArray[np.float32]
     outputs: npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""fastText's features of a line: its words, and the rows of its matrix that words and n-grams stand for.
+"""fastText's features of a line: its words, and the hashes of their character n-grams.
 
 What fastText does is followed to the letter (Dictionary::getLine, addSubwords, addWordNgrams): words end at the six
 white-space characters and at NUL; hashes are FNV-1a with sign-extended bytes; a token `</s>` in the text ends the line;

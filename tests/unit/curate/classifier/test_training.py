@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fasttext
 import numpy as np
@@ -34,7 +35,7 @@ SMALL = ClassifierConfig.model_validate(CONFIG)
 UNIDENTIFIED = {"identify_language": False, "signals": False}
 
 
-def folder_run(folder: Path, **fields: object) -> GraphRun:
+def folder_run(folder: Path, **fields: Any) -> GraphRun:
     return run_web(folder / "run", folder / "in", **fields)
 
 
