@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curate.documents.normalise import NormaliseConfig
-from curate.extraction.html import Extractor
+from curate.extraction.extractors import DEFAULT, EXTRACTORS
 from curate.heuristics.signals import Words
 from curate.sources.columns import ColumnNames
 from curate.sources.robots import RobotsRules
@@ -17,9 +17,9 @@ class ExtractConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    extractor: Extractor = Field(
-        default=Extractor.BLOCKS,
-        description="HTML extractor that turns a page into text: blocks is the learned one of this project.")
+    extractor: str = Field(default=DEFAULT, description=(
+        f"HTML extractor that turns a page into text: {', '.join(EXTRACTORS)}. blocks is the learned one of this "
+        "project."))
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
     max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")
@@ -59,3 +59,10 @@ class ExtractConfig(BaseModel):
     signals: bool = Field(default=True, description="Whether the heuristic signals are computed and stored.")
     words: Words = Field(default=Words.PAPER, description=(
         "What the signals count as words, lines and characters: as the papers do, or exactly as datatrove does."))
+
+    @field_validator("extractor")
+    @classmethod
+    def _extractor_exists(cls, name: str) -> str:
+        if name not in EXTRACTORS:
+            raise ValueError(f"not an extractor; they are {', '.join(EXTRACTORS)}")
+        return name

@@ -10,7 +10,8 @@ from typing import IO, Final
 import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
-from curate.extraction.html import decode, extractor, is_html
+from curate.extraction.extractors import extractor
+from curate.extraction.html import decode, is_html
 from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
 from curate.sources.kernels.markup import measure_markup

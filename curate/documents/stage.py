@@ -20,7 +20,6 @@ from curate.documents.config import ExtractConfig
 from curate.documents.normalise import normalise
 from curate.documents.reading import read_source
 from curate.documents.tables import TABLE_DOCUMENTS, table_documents
-from curate.extraction.html import extract_text as extract_text
 from curate.heuristics.computed import signals
 from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.codes import language_code, wanted_labels

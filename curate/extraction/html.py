@@ -1,20 +1,12 @@
-"""HTML bytes to text: which encoding, whether it is HTML at all, and the extractor.
-
-Of Resiliparse's main-content extraction, comment sections and alternative texts of images are left out: on 757 pages
-with human gold text (dragnet, CleanEval) that raises word-4-gram F1 from 0.792 to 0.849.
-"""
+"""HTML bytes to characters: which encoding they are in, and whether they are HTML at all."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Iterator
 from typing import Final
 
-from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
-
-from manifests.errors import InputError
 
 _HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _SNIFF_TYPES: Final = frozenset({"", "text/plain", "text/xml", "application/xml", "application/octet-stream", "unk",
@@ -29,55 +21,6 @@ _MARKS: Final = tuple(mark for mark, _ in _BOMS)
 # Encodings whose bytes are, or may be, all ASCII: strict UTF-8 succeeds on them and says nothing.
 _SEVEN_BIT: Final = re.compile(rb"\x1b[$(]|\x00")
 _MAX_BAD_SHARE: Final = 0.1  # of the non-ASCII bytes; above it a declared encoding is not believed
-
-
-class Extractor(StrEnum):
-    """The HTML extractors there are; docs/extraction.md compares them."""
-
-    BLOCKS = "blocks"  # this project's own: boosted trees choose blocks
-    RESILIPARSE = "resiliparse"  # main content by Resiliparse's rules
-    TRAFILATURA = "trafilatura"  # needs the extra of that name
-
-
-def extract_text(html: bytes, *, charset: str | None = None) -> str:
-    """The main content of a page by the default extractor, as text; empty where there is none.
-
-    charset: what the HTTP header says, if it does. Never raises: any bytes are HTML of a kind. Line breaks,
-    paragraphs, list items, cells of a row (parted by tabs) and preformatted text survive."""
-    return extractor(Extractor.BLOCKS)(html, charset)
-
-
-def extractor(name: Extractor) -> Callable[[bytes, str | None], str]:
-    """The function of an extractor: HTML and what HTTP says of its encoding in, plain text out.
-
-    It may raise ValueError or RuntimeError.
-
-    Raises InputError where the extractor is not installed."""
-    if name is Extractor.BLOCKS:
-        from curate.extraction.blocks import extract_blocks  # compiled kernels, which a recipe need not load
-
-        return lambda html, charset: extract_blocks(as_utf8(html, charset))
-    extract = _trafilatura() if name is Extractor.TRAFILATURA else _resiliparse
-    return lambda html, charset: extract(decode(html, charset))
-
-
-def _trafilatura() -> Callable[[str], str]:
-    """Trafilatura's extraction as datatrove calls it: without comments, precision and recall as they come."""
-    try:
-        from trafilatura import extract
-    except ImportError:
-        raise InputError("the extractor trafilatura is not installed", where="extract.extractor",
-                         hint="pip install 'curate[trafilatura]', or take the extractor blocks") from None
-
-    def extracted(html: str) -> str:
-        return extract(html, include_comments=False) or ""
-
-    return extracted
-
-
-def _resiliparse(html: str) -> str:
-    return str(extract_plain_text(html, preserve_formatting=True, main_content=True, list_bullets=True,
-                                  alt_texts=False, links=False, form_fields=False, noscript=False, comments=False))
 
 
 def is_html(content_type: str | None, body: bytes) -> bool:

@@ -17,10 +17,9 @@ def extractor(name: str) -> Callable[[bytes], str]:
 
         fast = name.endswith("fast")
         return lambda html: extract(html, include_comments=False, fast=fast) or ""
-    from curate.extraction.html import Extractor
-    from curate.extraction.html import extractor as own
+    from curate.extraction.extractors import extractor as own
 
-    function = own(Extractor(name))
+    function = own(name)
     return lambda html: function(html, None)
 
 

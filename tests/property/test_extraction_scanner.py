@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
 
-from curate.extraction.html import decode, extract_text
+from curate.extraction.extractors import extract_text
+from curate.extraction.html import decode
 from curate.extraction.page import B_END, B_START
 from curate.extraction.scan import scan
 from tests.paths import DATA
