@@ -35,7 +35,7 @@ class ToxicWordsConfig(BaseModel):
     by_language: dict[str, tuple[str, ...]] = Field(default_factory=dict, description=(
         "Further such files for documents of one language, by ISO 639-1 code."))
     max_fraction: float = Field(default=0.0, ge=0, le=1, description=(
-        "Greatest share of a document's words that stand in listed words and phrases."))
+        "Greatest share of a document's words that are part of listed words and phrases."))
 
     @model_validator(mode="after")
     def _some_list(self) -> Self:
@@ -66,7 +66,7 @@ class WordList:
             self._keys[length] = np.unique(_grams(hashes, first, length))
 
     def fractions(self, texts: Any) -> npt.NDArray[np.float32]:
-        """Share of each text's words that stand in listed words and phrases: float32 [n]."""
+        """Share of each text's words that are part of listed words and phrases: float32 [n]."""
         hashes, bounds = _hashes(texts)
         listed = np.zeros(len(hashes), bool)
         owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
@@ -97,7 +97,7 @@ class WordLists:
                           for language, files in paths.items()})
 
     def fractions(self, texts: Any, languages: Any) -> npt.NDArray[np.float32]:
-        """Share of each text's words that stand in listed words and phrases: float32 [n]. languages: string [n]."""
+        """Share of each text's words that are part of listed words and phrases: float32 [n]. languages: string [n]."""
         shares = np.zeros(len(texts), np.float32)
         left = np.ones(len(texts), np.bool_)
         for language, words in self._own.items():

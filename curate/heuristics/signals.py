@@ -124,7 +124,7 @@ SIGNALS: Final = (
     Signal("refinedweb_cut_word_fraction", Group.REFINEDWEB, "words in lines that RefinedWeb's line rules cut"),
     Signal(PERPLEXITY, Group.EXTERNAL,
            "perplexity under the language model that the recipe gives for the document's language; null without"),
-    Signal(TOXIC, Group.EXTERNAL, "words that stand in the recipe's lists of toxic words and phrases"),
+    Signal(TOXIC, Group.EXTERNAL, "words that are part of words and phrases in the recipe's lists of toxic ones"),
 )
 """Every signal. Those that are computed from the text alone come first, in the order of the document's columns."""
 
