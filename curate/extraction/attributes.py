@@ -17,12 +17,11 @@ from curate.extraction.vocabulary import (
     ATTRIBUTE,
     CLASS_SUFFIX,
     CLASS_WORD,
-    FNV_OFFSET,
-    FNV_PRIME,
     HIDDEN,
     MIN_AFFIX,
     find,
 )
+from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _GT, _SLASH, _QUOTE, _APOSTROPHE, _EQUALS = 62, 47, 34, 39, 61
 _MAX_WORD: Final = 64  # bytes of a class attribute's word that are looked at

@@ -21,7 +21,8 @@ from curate.extraction.page import (
     SPACE,
     START,
 )
-from curate.extraction.vocabulary import FNV_OFFSET, FNV_PRIME, REFERENCE, find
+from curate.extraction.vocabulary import REFERENCE, find
+from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _AMP, _NEWLINE, _SPACE = 38, 10, 32
 _MAX_NAME: Final = 33  # of a character reference: CounterClockwiseContourIntegral and its semicolon are 32

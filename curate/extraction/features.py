@@ -35,17 +35,10 @@ from curate.extraction.page import (
     TITLE,
     Page,
 )
-from curate.extraction.vocabulary import (
-    CLASS_SHIFT,
-    CLASSES,
-    FNV_OFFSET,
-    FNV_PRIME,
-    GROUPS,
-    TEXT_WORD,
-    Vocabulary,
-    find,
-)
+from curate.extraction.vocabulary import CLASS_SHIFT, CLASSES, GROUPS, TEXT_WORD, Vocabulary, find
 from curate.extraction.words import next_word
+from curate.text.hash_table import slot_of
+from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _TEXT: Final = ("log_bytes", "log_words", "word_bytes", "upper_share", "digit_share", "punctuation_share",
                 "separator_share", "ends_sentence", "starts_upper", "log_commas", "log_sentences", "non_ascii_share",
@@ -111,13 +104,10 @@ def fill_features(page, n, tables, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _count_same(seen, counts, h):  # type: ignore[no-untyped-def]
-    mask = np.uint64(seen.size - 1)
-    slot = h & mask
-    while seen[slot] != np.uint64(0) and seen[slot] != h:
-        slot = (slot + np.uint64(1)) & mask
+    slot = slot_of(seen, h)
     seen[slot] = h
     counts[slot] += 1
-    return np.int64(slot)
+    return slot
 
 
 @kernel

@@ -17,9 +17,8 @@ import numpy.typing as npt
 import yaml
 
 from curate.extraction.compiled import kernel
-
-FNV_OFFSET: Final = np.uint64(0xCBF29CE484222325)
-FNV_PRIME: Final = np.uint64(0x100000001B3)
+from curate.text.hash_table import hash_table, slot_of
+from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 # Traits of an element. The two low bits are the break that its start and its end put into the text.
 CELL, LINE, PARAGRAPH = 1, 2, 3
@@ -111,15 +110,7 @@ def name_hash(name: str) -> int:
 @kernel
 def find(tables, salt, h):  # type: ignore[no-untyped-def]
     """The value of the name with this hash, or 0 where the table has none."""
-    keys, values = tables.keys, tables.values
-    h ^= salt
-    mask = np.uint64(keys.size - 1)
-    slot = h & mask
-    while keys[slot] != np.uint64(0):
-        if keys[slot] == h:
-            return values[slot]
-        slot = (slot + np.uint64(1)) & mask
-    return np.int64(0)
+    return tables.values[slot_of(tables.keys, h ^ salt)]
 
 
 Items = Iterable[tuple[str, int]]
@@ -131,14 +122,7 @@ def _table(kinds: Mapping[np.uint64, Items]) -> tuple[npt.NDArray[np.uint64], np
         for name, value in items:
             key = name_hash(name) ^ int(salt)
             found[key] = found.get(key, 0) | value
-    size = 1 << (2 * len(found)).bit_length()
-    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.int64)
-    for key, value in found.items():
-        slot = key % size
-        while keys[slot]:
-            slot = (slot + 1) % size
-        keys[slot], values[slot] = key, value
-    return keys, values
+    return hash_table(found, np.int64)
 
 
 def _traits() -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curate.extraction.compiled import kernel
-from curate.extraction.vocabulary import FNV_OFFSET, FNV_PRIME
+from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _NONE = np.uint64(0)
 

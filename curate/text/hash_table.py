@@ -12,7 +12,7 @@ well mixed (finish a hash by `fmix64`) and not 0. The functions are compiled int
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numba as nb
 import numpy as np
@@ -20,13 +20,14 @@ import numpy.typing as npt
 
 from curate.text.words import FNV_OFFSET, FNV_PRIME, Hashes
 
+Value = TypeVar("Value", bound=np.generic)
 EMPTY: Final = np.uint64(0)
 
 
 @nb.njit(nogil=True, cache=True)
-def n_slots(n, least=64):  # type: ignore[no-untyped-def]
+def n_slots(n):  # type: ignore[no-untyped-def]
     """Slots of a table for n keys: a power of two, at least twice n."""
-    size = least
+    size = 64
     while size < 2 * n:
         size *= 2
     return size
@@ -57,19 +58,15 @@ def stamped_slot(keys, stamps, stamp, key, mask):  # type: ignore[no-untyped-def
     return slot, True
 
 
-@nb.njit(nogil=True, cache=True)
-def _fill(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
-    for i in range(new_keys.size):
-        slot = slot_of(keys, new_keys[i])
-        keys[slot], values[slot] = new_keys[i], new_values[i]
-
-
-def hash_table(entries: Mapping[np.uint64, int]) -> tuple[Hashes, npt.NDArray[np.uint32]]:
-    """(keys uint64, values uint32) of a table at most a quarter full, for `look_up`."""
+def hash_table(entries: Mapping[Any, int], of: type[Value]) -> tuple[Hashes, npt.NDArray[Value]]:
+    """(keys uint64, values) of a table at most a quarter full, for `look_up`. of: the type of its values."""
     size = int(n_slots(2 * len(entries)))
-    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.uint32)
-    _fill(keys, values, np.fromiter(entries, np.uint64, len(entries)),
-          np.fromiter(entries.values(), np.uint32, len(entries)))
+    keys, values = np.zeros(size, np.uint64), np.zeros(size, of)
+    for key, value in entries.items():
+        slot = int(key) % size
+        while keys[slot]:
+            slot = (slot + 1) % size
+        keys[slot], values[slot] = key, value
     return keys, values
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from curate.text.hash_table import hash_table, word_hash
 
 GOPHER: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -45,5 +47,5 @@ def _bits() -> dict[str, int]:
     return bits
 
 
-STOP_KEYS, STOP_BITS = hash_table({word_hash(word): bits for word, bits in _bits().items()})
+STOP_KEYS, STOP_BITS = hash_table({word_hash(word): bits for word, bits in _bits().items()}, np.uint32)
 """Hashes of lower-case words; bits: low eight for Gopher's words, then one for each language."""

@@ -98,7 +98,7 @@ def _packed(tokens: tuple[str, ...]) -> int:
 
 _WORDS: Final = special_words()
 LONGEST_SPECIAL: Final = max(map(len, _WORDS))
-SPECIAL_KEYS, SPECIAL_TOKENS = hash_table({word_hash(w): _packed(p) for w, p in _WORDS.items()})
+SPECIAL_KEYS, SPECIAL_TOKENS = hash_table({word_hash(w): _packed(p) for w, p in _WORDS.items()}, np.uint32)
 """Hashes of special words, and the lengths of their tokens in code points, a byte each."""
 
 

@@ -34,7 +34,7 @@ _UNITS: Final = (  # тбكم is spaCy's: two of its lines meet without a space
     " км/ч кПа Па мбар Кб КБ кб Мб МБ мб Гб ГБ гб Тб ТБ тбكم كم² كم³ م م² م³ سم سم² سم³ مم مم² مم³ كم غرام جرام جم كغ"
     " ملغ كوب اكواب").split()
 _LONGEST_UNIT: Final = max(map(len, _UNITS))
-UNIT_KEYS, UNIT_VALUES = hash_table({word_hash(unit): 1 for unit in _UNITS})
+UNIT_KEYS, UNIT_VALUES = hash_table({word_hash(unit): 1 for unit in _UNITS}, np.uint32)
 _DOT, _ELLIPSIS, _APOSTROPHE, _CURLY, _DEGREE = 0x2E, 0x2026, 0x27, 0x2019, 0xB0
 _HYPHEN, _EN_DASH, _EM_DASH, _TILDE, _PLUS = 0x2D, 0x2013, 0x2014, 0x7E, 0x2B
 
