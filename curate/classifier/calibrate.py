@@ -26,9 +26,15 @@ _DIGITS: Final = 6
 def calibrate(positives: Float32, crawl: Float32) -> dict[str, Any]:
     """The alpha whose kept crawl lies nearest the positives, and what it and some others would keep.
 
-    positives, crawl: scores, float32 [n], by models that have not seen the documents. Returns alpha, distance,
-    keep_rate (of the crawl), `alphas` (the same for a few) and n_positives, n_crawl. Of equal distances the smallest
-    alpha. Raises InputError where either is empty."""
+    Args:
+        positives: Scores, float32 [n], by models that have not seen the documents.
+        crawl: The same of unfiltered documents.
+    Returns:
+        alpha, distance, keep_rate (of the crawl), keep_rate_positives, `alphas` (the same for a few) and n_positives,
+        n_crawl. Of equal distances the smallest alpha.
+    Raises:
+        InputError: Either is empty.
+    """
     if not len(positives) or not len(crawl):
         raise InputError("needs scores of both positives and crawl",
                          where="positives" if not len(positives) else "crawl")

@@ -91,10 +91,17 @@ def _lines(data, offsets, max_bytes, kinds, lowers):  # type: ignore[no-untyped-
 
 
 def classifier_lines(texts: pa.Array[Any] | pa.ChunkedArray[Any], max_bytes: int) -> pa.Array[Any]:
-    """Texts as single normalised lines of at most `max_bytes` UTF-8 bytes; a null or blank text is an empty line.
+    """Texts as single normalised lines, the only form in which text reaches the classifier.
 
-    This is the only way text reaches the classifier. Applied twice it changes nothing. (Tokenisation after
-    fastText's own advice, "separate punctuation and lower-case"; GPT-3, appendix A, used a lower-casing tokenizer.)"""
+    Applied twice it changes nothing. (Tokenisation after fastText's own advice, "separate punctuation and lower-case";
+    GPT-3, appendix A, used a lower-casing tokenizer.)
+
+    Args:
+        texts: string or large_string [n].
+        max_bytes: UTF-8 bytes after which a line ends, never inside a character.
+    Returns:
+        large_string [n]; a null or blank text is an empty line.
+    """
     data, offsets = string_buffers(texts)
     out, bounds = _lines(data, np.ascontiguousarray(offsets), np.int64(max_bytes), KIND, LOWER)
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(out[: bounds[-1]])]

@@ -57,7 +57,14 @@ def metrics(config: KeepAlpha, work: Work) -> None:
 
 
 def classifier_metrics(table: pa.Table, alpha: float) -> dict[str, Any]:
-    """The report of `metrics` as a dictionary. table: SCORES; alpha: the recipe's exponent of the keep rule."""
+    """The report of `metrics`.
+
+    Args:
+        table: SCORES of all folds.
+        alpha: The recipe's exponent of the keep rule.
+    Returns:
+        What the stage writes to metrics.json.
+    """
     score = table["score"].to_numpy()
     kinds = {kind: pc.equal(table["kind"], pa.scalar(str(kind))).to_numpy() for kind in KINDS}
     fold = table["fold"].to_numpy()

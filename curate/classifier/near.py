@@ -22,8 +22,14 @@ _BATCH = 4096  # texts signed at a time: 2 MiB of signatures
 def near_duplicates(texts: pa.Array[Any] | pa.ChunkedArray[Any], threshold: float) -> npt.NDArray[np.bool_]:
     """Which texts are near-duplicates of an earlier one that stays, bool [n]: MinHash proposes, exact Jaccard decides.
 
-    texts: in the order in which they are preferred. A text without words is never a duplicate. Memory: 8 bytes a band
-    and 8 a shingle, of those that have a candidate; no more than the texts themselves."""
+    Memory: 8 bytes a band and 8 a shingle, of those that have a candidate; no more than the texts themselves.
+
+    Args:
+        texts: In the order in which they are preferred.
+        threshold: Jaccard similarity of 5-word shingles from which two texts are near-duplicates.
+    Returns:
+        bool [n]; a text without words is never a duplicate.
+    """
     config = DedupConfig(threshold=threshold)
     data, offsets = string_buffers(texts)
     n_bands, n_rows = bands_of(config)

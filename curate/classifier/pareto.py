@@ -39,7 +39,17 @@ def quarter_power(base: Float64, exponent: float) -> Float64:
 
 
 def pareto_keeps(score: Float32, u: Float64, alpha: float) -> npt.NDArray[np.bool_]:
-    """Which documents the rule keeps, bool [n]. score: float32 [n] in [0, 1]; u: float64 [n] uniform in [0, 1)."""
+    """Which documents the rule keeps.
+
+    Args:
+        score: float32 [n] in [0, 1].
+        u: float64 [n], uniform in [0, 1), of each document.
+        alpha: Exponent, a multiple of 0.25.
+    Returns:
+        bool [n].
+    Raises:
+        ValueError: alpha is no multiple of 0.25.
+    """
     return u * quarter_power(2.0 - score.astype(np.float64), alpha) < 1.0
 
 

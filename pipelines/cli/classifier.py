@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from curate.classifier.scorers import Scorer
+    from curate.sources.columns import ColumnNames
     from pipelines.verbs import VerbRun
 
 app = typer.Typer(help="Train a quality classifier and score texts with any two-label fastText model.",
@@ -61,7 +62,6 @@ def train(
 
     Leaves model.bin, model.json, metrics.json, card.md and held_out.parquet: scores of documents by models that have
     not seen their hosts. Near-duplicates are removed first. The same files and seed give the same bytes."""
-    from manifests.tables import write_table
     from pipelines.inputs import find_files
     from pipelines.verbs import files_source, verb_run
 
@@ -76,28 +76,36 @@ def train(
     recipe = {"sources": sources, "seed": seed, "mixture": {"weights": {"negatives": 1}},
               **_settings(kind, folds, settings, dumps)}
     with verb_run("classifier", out, raw, recipe, _TRAINING) as done:
-        files = {"model.bin": ("classifier", "model", "model"), "model.json": ("classifier", "model", "card"),
-                 "metrics.json": ("classifier/metrics", "metrics", "metrics"),
-                 "card.md": ("classifier/metrics", "metrics", "card")}
-        os.makedirs(out, exist_ok=True)
-        for name, output in files.items():
-            with replacing(os.path.join(out, name)) as staged:
-                shutil.copyfile(done.storage.path(done.view.output(*output).paths[0]), staged)
-        with replacing(os.path.join(out, "held_out.parquet")) as staged:
-            held_out = _held_out(done)
-            write_table(staged, held_out.schema, [held_out])
-        counters = {**done.view.counters("classifier/labels"), **done.view.counters("classifier/examples")}
+        report = _publish_trained(done, out)
     for error in done.failures:
         print(f"curate: {error}", file=sys.stderr)
-    with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
-        report = json.load(stream)
-    report["counters"] = counters
-    emit(form, report, lambda: "\n".join(_trained(out, report, counters)))
+    emit(form, report, lambda: "\n".join(_trained(out, report)))
     if done.failures:
         raise typer.Exit(1)
 
 
-def _trained(out: str, report: dict[str, Any], counters: dict[str, int]) -> Iterator[str]:
+def _publish_trained(done: VerbRun, out: str) -> dict[str, Any]:
+    """Copy what was trained into the output's folder; returns the metrics, with counters."""
+    from manifests.tables import write_table
+
+    files = {"model.bin": ("classifier", "model", "model"), "model.json": ("classifier", "model", "card"),
+             "metrics.json": ("classifier/metrics", "metrics", "metrics"),
+             "card.md": ("classifier/metrics", "metrics", "card")}
+    os.makedirs(out, exist_ok=True)
+    for name, output in files.items():
+        with replacing(os.path.join(out, name)) as staged:
+            shutil.copyfile(done.storage.path(done.view.output(*output).paths[0]), staged)
+    with replacing(os.path.join(out, "held_out.parquet")) as staged:
+        held_out = _held_out(done)
+        write_table(staged, held_out.schema, [held_out])
+    with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
+        report: dict[str, Any] = json.load(stream)
+    report["counters"] = {**done.view.counters("classifier/labels"), **done.view.counters("classifier/examples")}
+    return report
+
+
+def _trained(out: str, report: dict[str, Any]) -> Iterator[str]:
+    counters = report["counters"]
     yield (f"{out}/model.bin: {counters.get('linked', 0)} linked, {counters.get('curated', 0)} curated, "
            f"{counters.get('negative', 0)} negative examples")
     yield _figures("held out, all positives", report["overall"])
@@ -120,13 +128,8 @@ def score(
     """Score: curate classifier score pages.parquet --model quality/model.bin --out scores
 
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
-    import pyarrow as pa
-
-    from curate.classifier.score_tables import score_column
     from curate.classifier.scorers import load_scorer
     from curate.sources.columns import ColumnNames
-    from manifests.tables import read_table, write_table
-    from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
     from pipelines.verbs import SOURCE, files_source, verb_run
 
@@ -136,23 +139,34 @@ def score(
     names = ColumnNames(id=id_column, text=text_column)
     recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
               "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
-    n_documents = 0
     with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"]) as done:
-        scores = dict(done.outputs("classifier/scores", "scores"))
-        for file, documents in done.outputs("extract", "documents"):
-            schema = pa.schema([pa.field(id_column_of(file.path, names), pa.string()),
-                                pa.field("quality_score", pa.float32(), nullable=False)])
-            table = pa.table([read_table(documents, ["record_id"])["record_id"],
-                              read_table(scores[file])[score_column(_OTHER)]], schema=schema)
-            with replacing(os.path.join(out, file.part)) as staged:
-                n_documents += write_table(staged, schema, [table])
-            print(f"{file.path}: {n_documents:,} documents so far", file=sys.stderr)
+        rows = _write_scores(done, out, names)
     for error in done.failures:
         print(f"curate: {error}", file=sys.stderr)
-    facts = {"documents": n_documents, "files": len(scores), "scored_by": scorer.method}
-    emit(form, facts, lambda: f"{n_documents:,} documents of {len(scores)} files scored ({scorer.method}) into {out}")
+    facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
+    emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}")
     if done.failures:
         raise typer.Exit(1)
+
+
+def _write_scores(done: VerbRun, out: str, names: ColumnNames) -> list[int]:
+    """Write a part of scores for every file; returns how many rows each has."""
+    import pyarrow as pa
+
+    from curate.classifier.score_tables import score_column
+    from manifests.tables import read_table, write_table
+    from pipelines.cli.texts import id_column_of
+
+    scores, rows = dict(done.outputs("classifier/scores", "scores")), []
+    for file, documents in done.outputs("extract", "documents"):
+        schema = pa.schema([pa.field(id_column_of(file.path, names), pa.string()),
+                            pa.field("quality_score", pa.float32(), nullable=False)])
+        table = pa.table([read_table(documents, ["record_id"])["record_id"],
+                          read_table(scores[file])[score_column(_OTHER)]], schema=schema)
+        with replacing(os.path.join(out, file.part)) as staged:
+            rows.append(write_table(staged, schema, [table]))
+        print(f"{file.path}: {sum(rows):,} documents so far", file=sys.stderr)
+    return rows
 
 
 @app.command("eval")
