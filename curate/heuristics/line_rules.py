@@ -58,9 +58,16 @@ _KINDS: Final = {Editing.C4: C4_OPEN, Editing.C4_STRICT: C4_STRICT, Editing.REFI
 
 def line_edits(texts: pa.Array | pa.ChunkedArray, editing: Editing, c4: C4Lines, refinedweb: RefinedWebLines,
                ) -> pa.ListArray:
-    """The spans that line rules leave of each text: list<EDIT> [n]; empty where nothing is left.
+    """The spans that line rules leave of each text. A line feed between kept lines is the text's own where it has one.
 
-    texts: string or large_string [n]. A line feed between kept lines is the text's own where it has one there."""
+    Args:
+        texts: string or large_string [n].
+        editing: Which rules.
+        c4: Numbers of C4's rules.
+        refinedweb: Numbers of RefinedWeb's.
+    Returns:
+        list<EDIT> [n]; an empty list where nothing is left.
+    """
     data, offsets = string_buffers(texts)
     starts, ends, codes, bounds = edit_texts(data, offsets, _KINDS[editing], c4.as_tuple(), refinedweb.as_tuple())
     return edits_array(starts, ends, codes, bounds, pa.array(["\n"]))

@@ -54,10 +54,16 @@ class Rule(BaseModel):
 
 
 def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """(reason string, value, threshold float64) of each row: the first rule it fails, all null where it passes.
+    """The first rule that each row fails. A value equal to its threshold passes.
 
-    table: has the `signal_*` columns of the rules, float32. A value equal to its threshold passes. Raises InputError
-    where a column is missing."""
+    Args:
+        table: Has the `signal_*` columns of the rules, float32; n rows.
+        rules: In the order in which they are asked.
+    Returns:
+        (reasons string, values float64, thresholds float64), each [n] and null where the row passes.
+    Raises:
+        InputError: A column is missing.
+    """
     if not rules:
         return pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.float64()), pa.nulls(len(table), pa.float64())
     columns = list(dict.fromkeys(SIGNAL_PREFIX + rule.signal for rule in rules))

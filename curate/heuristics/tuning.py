@@ -46,7 +46,16 @@ def signal_names(run: str) -> list[str]:
 
 
 def read_values(run: str, name: str) -> Values:
-    """A signal of every extracted document; raises InputError naming those there are where it is none of them."""
+    """A signal of every extracted document of a run.
+
+    Args:
+        run: The run's folder.
+        name: A signal that the run stores, without `signal_`, or `quality_score`.
+    Returns:
+        Its values, in the order of parts.
+    Raises:
+        InputError: The run stores no such signal; the hint names those that it does.
+    """
     known = signal_names(run)
     if name not in known:
         raise InputError(f"the run stores no signal {name!r}", where=run, hint=f"it stores {', '.join(known)}")
@@ -110,7 +119,16 @@ def at_threshold(signal: Values, threshold: float) -> dict[str, Any]:
 
 
 def examples(run: str, signal: Values, threshold: float, n: int = 3) -> dict[str, list[dict[str, Any]]]:
-    """JSON-ready documents nearest to a threshold: `below` it, and at it or `above`; of equal ones the first."""
+    """The documents nearest to a threshold, on either side; of equal ones the first.
+
+    Args:
+        run: The run's folder.
+        signal: Its values.
+        threshold: Compared as float32.
+        n: How many of each side.
+    Returns:
+        JSON-ready: documents `below` it, and at it or `above`.
+    """
     limit = np.float32(threshold)
     distance = np.abs(signal.values - limit)
     sides = {"below": signal.values < limit, "above": signal.values >= limit}

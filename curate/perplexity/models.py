@@ -52,9 +52,16 @@ class KenlmModel:
 
 
 def perplexities(model: LanguageModel, pieces: Any, reading: PerplexityReading, texts: Any) -> npt.NDArray[np.float32]:
-    """10 ** (- sum of log10 probabilities / (words and sentence ends)) of texts, float32 [n]; NaN where no word is.
+    """10 ** (- sum of log10 probabilities / (words and sentence ends)) of texts.
 
-    pieces: what SentencePiece makes of a text comes between, where it is not None."""
+    Args:
+        model: The language model.
+        pieces: A SentencePiece model whose pieces are the language model's words, or None.
+        reading: How texts are normalised and parted into sentences.
+        texts: string or large_string [n].
+    Returns:
+        float32 [n]; NaN where there is no word.
+    """
     by_line = reading.sentence == "line"
     if reading.normalise:
         texts = normalise_texts(texts, by_line)
@@ -75,9 +82,15 @@ def _in_pieces(pieces: Any, texts: Any, by_line: bool) -> pa.Array:
 
 
 def load_language_model(path: str) -> LanguageModel:
-    """The model of a file, local or a URL: .arpa, .arpa.gz, or KenLM's binary form.
+    """The n-gram model of a file, loaded once a process.
 
-    Raises InputError where it is none of them, and where KenLM's library is needed and missing."""
+    Args:
+        path: An .arpa or .arpa.gz file, or one in KenLM's binary form; local or a URL.
+    Returns:
+        The model, for `perplexities`.
+    Raises:
+        InputError: It is none of these, or needs KenLM's library, which is missing.
+    """
     return _load(path, digest_file(path))
 
 
@@ -106,7 +119,15 @@ def _kenlm(local: str, path: str) -> KenlmModel:
 
 
 def load_pieces(path: str) -> Any:
-    """The SentencePiece model of a file; raises InputError where it is none, or its library is missing."""
+    """The SentencePiece model of a file, loaded once a process.
+
+    Args:
+        path: Local or a URL.
+    Returns:
+        SentencePiece's processor.
+    Raises:
+        InputError: It is no such model, or the library is missing.
+    """
     return _load_pieces(path, digest_file(path))
 
 

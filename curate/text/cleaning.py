@@ -117,10 +117,18 @@ def _clean(data, offsets, actions, whitespace, out, bounds, flags):  # type: ign
 
 def clean_texts(texts: pa.Array | pa.ChunkedArray, actions: Actions, whitespace: bool,
                 ) -> tuple[pa.LargeStringArray, Flags]:
-    """Texts after `actions`, and what was done to each: bits DROPPED and RESPACED.
+    """Texts after `actions`, and what was done to each.
 
-    whitespace: also removes blanks at the ends of lines, leaves at most one empty line between paragraphs, and none at
-    the ends of the text. Blanks within a line and at its start stay: code and tables need them. A null is empty."""
+    Blanks within a line and at its start stay: code and tables need them.
+
+    Args:
+        texts: string or large_string [n]; a null is empty.
+        actions: Of `cleaning_actions`.
+        whitespace: Whether blanks at the ends of lines, empty lines beyond one between paragraphs, and all at the ends
+            of the text are removed too.
+    Returns:
+        (large_string [n], uint8 [n]: bits DROPPED and RESPACED).
+    """
     data, offsets = string_buffers(texts)
     n = len(offsets) - 1
     out = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8)

@@ -103,8 +103,12 @@ def _cut(data, offsets, size, kinds, out, ends, rows):  # type: ignore[no-untype
 def cut_windows(texts: pa.Array | pa.ChunkedArray, size: int) -> tuple[pa.LargeStringArray, npt.NDArray[np.int64]]:
     """Up to three windows of each text, from its start, middle and end, as lines with single blanks.
 
-    texts: string or large_string [n]; a null is empty. size: characters of a window; a text of less than one and a half
-    windows gives one, a text of white space none. Returns (lines, the text of each line, int64, ascending)."""
+    Args:
+        texts: string or large_string [n]; a null is empty.
+        size: Characters of a window; a text of less than one and a half windows gives one, a text of white space none.
+    Returns:
+        (lines, the text of each line as int64, ascending).
+    """
     data, offsets = string_buffers(texts)
     n = len(offsets) - 1
     lengths = np.diff(offsets)

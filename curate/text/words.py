@@ -156,9 +156,15 @@ def read_only(data: Bytes) -> Bytes:
 
 
 def hash_words(data: Bytes, offsets: Offsets, table: npt.NDArray[np.uint32] = WORD) -> tuple[Hashes, Offsets]:
-    """Word hashes of texts for deduplication: (uint64 [n_words], offsets int64 [n_texts + 1]), in reading order.
+    """Word hashes of texts for deduplication, in reading order; 8 bytes a word.
 
-    data, offsets: UTF-8 texts as of `string_buffers`. table: another one than WORD. The result takes 8 bytes a word."""
+    Args:
+        data: UTF-8 texts, as of `string_buffers`.
+        offsets: Where each begins, and the last ends; int64 [n_texts + 1].
+        table: What each code point becomes, where it is not WORD.
+    Returns:
+        (hashes uint64 [n_words], the first of each text int64 [n_texts + 1]).
+    """
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
     # Unused pages of this bound are never touched; a word and its separator take two bytes or more.
     hashes = np.empty(n_bytes // 2 + len(offsets), np.uint64)

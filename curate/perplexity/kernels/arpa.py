@@ -5,8 +5,8 @@
 
 A word is known by the 64-bit hash of its bytes, an n-gram by a 64-bit hash of its words' numbers, taken from the last
 to the first, so that longer contexts go on from the hash of shorter ones. As in KenLM, hashes are not checked against
-the words: of a billion look-ups in a model of a million n-grams, one in 20,000 runs meets a stranger. Numbers are
-float32, as they are in KenLM; sums over a text are float64.
+the words: that any of a billion look-ups in a model of a million n-grams takes one n-gram for another has a chance of
+1 in 20,000. Numbers are float32, as they are in KenLM; sums over a text are float64.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import math
 import numba as nb
 import numpy as np
 
+from curate.text.hash_table import slot_of
 from curate.text.words import FNV_OFFSET, FNV_PRIME, GRAM_BASE, fmix64
 
 MAX_ORDER = 16
@@ -40,19 +41,9 @@ def _word_key(data, start, end):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _slot(table, key):  # type: ignore[no-untyped-def]
-    """Slot of a key in an open-addressing table, or the empty one where it belongs."""
-    mask = np.int64(table.shape[0] - 1)
-    j = np.int64(key >> np.uint64(20)) & mask
-    while table[j, 0] != key and table[j, 0] != MISSING:
-        j = (j + 1) & mask
-    return j
-
-
-@nb.njit(nogil=True, cache=True)
 def find_word(word, vocabulary):  # type: ignore[no-untyped-def]
     """Number of a word, uint8 [n], or -1."""
-    j = _slot(vocabulary, _word_key(word, 0, word.size))
+    j = slot_of(vocabulary[:, 0], _word_key(word, 0, word.size))
     return np.int64(vocabulary[j, 1]) - 1 if vocabulary[j, 0] != MISSING else -1
 
 
@@ -155,7 +146,7 @@ def read_words(data, p, n, vocabulary, values):  # type: ignore[no-untyped-def]
             return -1 - p
         key = _word_key(data, bounds[0, 0], bounds[0, 1])
         number = UNKNOWN if key in (unknown_key, upper_key) else next_number
-        j = _slot(vocabulary, key)
+        j = slot_of(vocabulary[:, 0], key)
         if vocabulary[j, 0] != MISSING:
             return -1 - p
         vocabulary[j, 0], vocabulary[j, 1] = key, np.uint64(number + 1)
@@ -180,11 +171,11 @@ def read_grams(data, p, n, order, vocabulary, table, keys, values):  # type: ign
             return -1 - p, closed
         key = np.uint64(0)
         for k in range(order - 1, -1, -1):
-            j = _slot(vocabulary, _word_key(data, bounds[k, 0], bounds[k, 1]))
+            j = slot_of(vocabulary[:, 0], _word_key(data, bounds[k, 0], bounds[k, 1]))
             if vocabulary[j, 0] == MISSING:
                 return -1 - p, closed
             number = np.int64(vocabulary[j, 1]) - 1
-            if k == 0 and order > 2 and table[_slot(table, key), 0] == MISSING:
+            if k == 0 and order > 2 and table[slot_of(table[:, 0], key), 0] == MISSING:
                 closed = False
             key = np.uint64(number + 1) if k == order - 1 else _longer(key, number)
         keys[i], values[i, 0], values[i, 1] = key, probability, weight
@@ -198,7 +189,7 @@ def fill_grams(keys, values, table):  # type: ignore[no-untyped-def]
 
     An entry is its key, and the bits of its probability and, above them, of its back-off. values: uint32 [n, 2]."""
     for i in range(keys.size):
-        j = _slot(table, keys[i])
+        j = slot_of(table[:, 0], keys[i])
         if table[j, 0] != MISSING:
             return False
         table[j, 0] = keys[i]
@@ -229,7 +220,7 @@ def _numbers(data, p, end, by_line, vocabulary, start_number, end_number, out): 
         if words == 0:
             out[n] = -start_number - 1
             n += 1
-        j = _slot(vocabulary, h)
+        j = slot_of(vocabulary[:, 0], h)
         out[n] = np.int64(vocabulary[j, 1]) - 1 if vocabulary[j, 0] != MISSING else UNKNOWN
         n, words = n + 1, words + 1
     if words:
@@ -265,7 +256,7 @@ def _score(numbers, n, words, table, order, closed, room):  # type: ignore[no-un
         for k in range(2, longest + 1):
             before = numbers[i - k + 1]
             key = _longer(key, before if i - k + 1 > start else -before - 1)
-            j = _slot(table, key)
+            j = slot_of(table[:, 0], key)
             now[k] = MISSING
             if table[j, 0] != MISSING:
                 now[k], known = table[j, 1], k
