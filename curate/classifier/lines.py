@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from curate.text.strings import string_buffers
 from curate.text.unicode import KIND, LOWER, PUNCTUATION, SPACE, TABLE_SIZE, decode
+from curate.text.utf8 import encode
 
 NORMALISATION = "lower-case; punctuation and unspaced scripts one token a character; white space collapsed; cut"
 
@@ -28,28 +29,6 @@ def _unspaced(c):  # type: ignore[no-untyped-def]
         return False
     return (c < 0x0F00 or 0x1000 <= c < 0x10A0 or 0x1780 <= c < 0x1800 or 0x3040 <= c < 0x3100
             or 0x3400 <= c < 0x4DC0 or 0x4E00 <= c < 0xA000 or 0xF900 <= c < 0xFB00 or c >= 0x20000)
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _encode(c, out, q):  # type: ignore[no-untyped-def]
-    """Write a code point as UTF-8 at q; returns the next position."""
-    if c < 0x80:
-        out[q] = c
-        return q + 1
-    if c < 0x800:
-        out[q] = 0xC0 | (c >> 6)
-        out[q + 1] = 0x80 | (c & 0x3F)
-        return q + 2
-    if c < 0x10000:
-        out[q] = 0xE0 | (c >> 12)
-        out[q + 1] = 0x80 | ((c >> 6) & 0x3F)
-        out[q + 2] = 0x80 | (c & 0x3F)
-        return q + 3
-    out[q] = 0xF0 | (c >> 18)
-    out[q + 1] = 0x80 | ((c >> 12) & 0x3F)
-    out[q + 2] = 0x80 | ((c >> 6) & 0x3F)
-    out[q + 3] = 0x80 | (c & 0x3F)
-    return q + 4
 
 
 @nb.njit(nogil=True, cache=True)
@@ -69,7 +48,7 @@ def _line(data, start, end, out, q, max_bytes, kinds, lowers):  # type: ignore[n
         if (gap or alone) and q > first:
             out[q] = 0x20
             q += 1
-        q = _encode(np.int64(lowers[c]) if c < TABLE_SIZE else c, out, q)
+        q = encode(np.int64(lowers[c]) if c < TABLE_SIZE else c, out, q)
         if q - first > max_bytes:
             return before
         gap = alone

@@ -22,6 +22,7 @@ from curate.extraction.page import (
     START,
 )
 from curate.extraction.vocabulary import REFERENCE, find
+from curate.text.utf8 import encode
 from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _AMP, _NEWLINE, _SPACE = 38, 10, 32
@@ -78,24 +79,7 @@ def put_character(page, c, i):  # type: ignore[no-untyped-def]
             text[s[OUT]] = _SPACE
             s[OUT] += 1
         s[SPACE] = 0
-    written(page, _encode(text, s[OUT], c), 0)
-
-
-@kernel
-def _encode(text, out, c):  # type: ignore[no-untyped-def]
-    """Write a code point as UTF-8; the place after it."""
-    if c < 0x80:
-        text[out] = c
-        return out + 1
-    if c < 0x800:
-        text[out], text[out + 1] = 0xC0 | (c >> 6), 0x80 | (c & 0x3F)
-        return out + 2
-    if c < 0x10000:
-        text[out], text[out + 1], text[out + 2] = 0xE0 | (c >> 12), 0x80 | ((c >> 6) & 0x3F), 0x80 | (c & 0x3F)
-        return out + 3
-    text[out], text[out + 1] = 0xF0 | (c >> 18), 0x80 | ((c >> 12) & 0x3F)
-    text[out + 2], text[out + 3] = 0x80 | ((c >> 6) & 0x3F), 0x80 | (c & 0x3F)
-    return out + 4
+    written(page, encode(c, text, s[OUT]), 0)
 
 
 @kernel

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curate.text.strings import string_buffers
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode
+from curate.text.utf8 import forward, n_characters
 from curate.text.words import read_only, read_only_offsets
 
 N_WINDOWS: Final = 3
@@ -20,25 +21,6 @@ _REACH: Final = 48  # characters a window's edge moves at most, to fall between 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _is_space(c, kinds):  # type: ignore[no-untyped-def]
     return c < TABLE_SIZE and kinds[c] == SPACE
-
-
-@nb.njit(nogil=True, cache=True)
-def _n_characters(data, start, end):  # type: ignore[no-untyped-def]
-    n = 0
-    for p in range(start, end):
-        n += (data[p] & 0xC0) != 0x80
-    return n
-
-
-@nb.njit(nogil=True, cache=True)
-def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
-    """Position n characters after p, at most end."""
-    while p < end and n > 0:
-        p += 1
-        while p < end and (data[p] & 0xC0) == 0x80:
-            p += 1
-        n -= 1
-    return p
 
 
 @nb.njit(nogil=True, cache=True)
@@ -81,17 +63,17 @@ def _cut(data, offsets, size, kinds, out, ends, rows):  # type: ignore[no-untype
     n, index = 0, np.int64(0)
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
-        length = _n_characters(data, start, end)
+        length = n_characters(data, start, end)
         n_windows = N_WINDOWS if 2 * length >= N_WINDOWS * size else 1
         width = min(size, length // n_windows) if n_windows > 1 else length
         p, at = start, 0  # byte and character of the window's start
         last = start
         for k in range(n_windows):
             wanted = (length - width) * k // max(1, n_windows - 1) if n_windows > 1 else 0
-            p = _forward(data, p, end, wanted - at)
+            p = forward(data, p, end, wanted - at)
             at = wanted
             left = max(p, last) if k == 0 else max(_after_word(data, p, end, kinds), last)
-            right = _forward(data, p, end, width)
+            right = forward(data, p, end, width)
             last = end if right >= end else _after_word(data, right, end, kinds)
             stop = _line(data, left, last, kinds, out, index)
             if stop > index:

@@ -10,6 +10,7 @@ import numpy as np
 from curate.text.hash_table import n_slots, slot_of
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import TABLE_SIZE, decode
+from curate.text.utf8 import back, forward, n_characters
 from curate.text.words import (
     BREAK,
     FNV_OFFSET,
@@ -62,28 +63,6 @@ def _contains(table, bits, gram):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _back(data, p, start, n):  # type: ignore[no-untyped-def]
-    """Offset n characters before p, or start."""
-    while n > 0 and p > start:
-        p -= 1
-        while (data[p] & 0xC0) == 0x80:
-            p -= 1
-        n -= 1
-    return p
-
-
-@nb.njit(nogil=True, cache=True)
-def _forward(data, p, end, n):  # type: ignore[no-untyped-def]
-    """Offset n characters after p, or end."""
-    while n > 0 and p < end:
-        p += 1
-        while p < end and (data[p] & 0xC0) == 0x80:
-            p += 1
-        n -= 1
-    return p
-
-
-@nb.njit(nogil=True, cache=True)
 def _spans(data, offsets, texts, first_bytes, last_bytes, window, spans):  # type: ignore[no-untyped-def]
     """Spans of n-grams, by text and offset: code points before them are counted once, in texts that have one."""
     text, p, char = np.int64(-1), np.int64(0), np.int64(0)
@@ -92,27 +71,19 @@ def _spans(data, offsets, texts, first_bytes, last_bytes, window, spans):  # typ
             text, p, char = texts[i], offsets[texts[i]], np.int64(0)
         start, end = offsets[text], offsets[text + 1]
         first, last = start + first_bytes[i], start + last_bytes[i]
-        char += _characters(data, p, first)
+        char += n_characters(data, p, first)
         p = first
         spans[i, 0], spans[i, 1] = first_bytes[i], last_bytes[i]
-        spans[i, 2], spans[i, 3] = char, char + _characters(data, first, last)
+        spans[i, 2], spans[i, 3] = char, char + n_characters(data, first, last)
         if window >= 0:
-            spans[i, 4] = _back(data, first, start, window) - start
-            spans[i, 5] = _forward(data, last, end, window) - start
+            spans[i, 4] = back(data, first, start, window) - start
+            spans[i, 5] = forward(data, last, end, window) - start
 
 
 @nb.njit(nogil=True, cache=True)
 def _lengths(data, offsets, n_chars):  # type: ignore[no-untyped-def]
     for d in range(n_chars.size):
-        n_chars[d] = _characters(data, offsets[d], offsets[d + 1])
-
-
-@nb.njit(nogil=True, cache=True)
-def _characters(data, p, end):  # type: ignore[no-untyped-def]
-    n = np.int64(0)
-    for i in range(p, end):
-        n += (data[i] & 0xC0) != 0x80
-    return n
+        n_chars[d] = n_characters(data, offsets[d], offsets[d + 1])
 
 
 def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes] | None,

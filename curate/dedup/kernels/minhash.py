@@ -19,6 +19,7 @@ import numpy.typing as npt
 import xxhash
 
 from curate.text.strings import Offsets
+from curate.text.utf8 import longest
 from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power
 
 Signatures = npt.NDArray[np.uint32]
@@ -76,7 +77,7 @@ def _shingle(words, first, last, n, power, out):  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True)
 def _sign(words, offsets, n, a, b, signatures, n_shingles):  # type: ignore[no-untyped-def]
     power = gram_power(n)
-    shingles = np.empty(_longest(offsets), np.uint64)
+    shingles = np.empty(max(1, longest(offsets)), np.uint64)
     block = np.empty(_BLOCK, np.uint32)
     for d in range(offsets.size - 1):
         m = _shingle(words, offsets[d], offsets[d + 1], n, power, shingles)
@@ -87,14 +88,6 @@ def _sign(words, offsets, n, a, b, signatures, n_shingles):  # type: ignore[no-u
             for j in range(size):
                 block[j] = _fmix32(np.uint32(shingles[start + j] >> np.uint64(32)))
             _lower_minima(row, a, b, block, size)
-
-
-@nb.njit(nogil=True, cache=True)
-def _longest(offsets):  # type: ignore[no-untyped-def]
-    longest = 1
-    for d in range(offsets.size - 1):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    return longest
 
 
 def sign(words: Hashes, offsets: Offsets, n: int, n_permutations: int, seed: int) -> tuple[Signatures, Signatures]:
@@ -124,7 +117,7 @@ def hash_texts(words: Hashes, offsets: Offsets) -> Hashes:
 @nb.njit(nogil=True, cache=True)
 def _shingle_sets(words, offsets, n, out, ends):  # type: ignore[no-untyped-def]
     power = gram_power(n)
-    shingles = np.empty(_longest(offsets), np.uint64)
+    shingles = np.empty(max(1, longest(offsets)), np.uint64)
     total = 0
     ends[0] = 0
     for d in range(offsets.size - 1):

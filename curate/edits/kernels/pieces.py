@@ -13,6 +13,7 @@ import numpy as np
 
 from curate.text.characters import SPACE, properties_of
 from curate.text.unicode import decode
+from curate.text.utf8 import back
 
 COPIED: Final = -1
 LINE_FEED: Final = 0  # code of the text "\n"
@@ -33,9 +34,7 @@ def add_span(spans, n, start, end, code):  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True)
 def _blank_before(data, start, end, properties):  # type: ignore[no-untyped-def]
     """Bytes of the white space that ends data[start:end]; 0 for none."""
-    p = end - 1
-    while p > start and data[p] & 0xC0 == 0x80:
-        p -= 1
+    p = back(data, end, start, 1)
     c, _ = decode(data, p, end)
     return end - p if properties_of(properties, c) & SPACE else 0
 

@@ -27,6 +27,7 @@ from curate.fasttext.kernels.features import (
     tokens,
 )
 from curate.fasttext.kernels.sums import add_row, mean
+from curate.text.utf8 import longest
 
 _ADDED = 1e-5  # inside fastText's logarithm
 _NOTHING = np.int64(-1)
@@ -158,12 +159,10 @@ def best_labels(data, offsets, dictionary, labels, label_offsets, word_ngrams, c
     dictionary: (words, word_offsets, table) as of `fill_table`. chars: least and most of a character n-gram.
     buckets: (n_buckets, kept, ranks) of `QuantisedMatrices`."""
     words, word_offsets, table = dictionary
-    longest = 0
-    for i in range(offsets.size - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    room, eos, suspects = room_for(longest), end_token(words, word_offsets, table), suspects_of(labels, label_offsets)
+    most = longest(offsets)
+    room, eos, suspects = room_for(most), end_token(words, word_offsets, table), suspects_of(labels, label_offsets)
     memory = (np.zeros((_SLOTS, 2), np.int64), np.empty((_SLOTS, vectors.shape[1]), np.float32),
-              np.zeros(_SLOTS, np.int64), np.empty(longest + 2, np.uint8), np.empty(max(SUBWORDS, chars[1]), np.uint32))
+              np.zeros(_SLOTS, np.int64), np.empty(most + 2, np.uint8), np.empty(max(SUBWORDS, chars[1]), np.uint32))
     total = np.empty(vectors.shape[1], np.float32)
     nodes, scores = np.empty(2 * outputs.shape[0], np.int64), np.empty(2 * outputs.shape[0], np.float32)
     for i in range(offsets.size - 1):

@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.edits.kernels.pieces import COPIED, LINE_FEED, add_span, trim_spans
 from curate.heuristics.kernels.spacy.english import english_sentences
-from curate.heuristics.kernels.survey import SHORT_LINE, spells
+from curate.heuristics.kernels.survey import QUOTES, SHORT_LINE, ascii_bytes, spells
 from curate.text.characters import BREAK, DECIMAL, ENGLISH_SHIFT, SPACE, TERMINAL, WORD, properties_of
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
@@ -29,18 +29,12 @@ LOREM_IPSUM, _JAVASCRIPT, CURLY_BRACKET, _POLICY, _CLEAN = range(1, 6)
 (_FIRST, _LAST, _STOP, _NEXT, _N_WORDS, _LONGEST, _WORST, _CITED, _CHARS, _TAIL, _SENTENCES, _LEFT, _RIGHT) = range(13)
 N_FACTS: Final = 13
 _DECIMAL: Final = np.uint32(DECIMAL << ENGLISH_SHIFT)
-_QUOTES = (0x22, 0x27, 0x29, 0x5D, 0x201D, 0x2019, 0xBB)
 
-
-def _bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-_LOREM = _bytes("lorem ipsum")
-_SCRIPT = _bytes("javascript")
-_TERMS, _PRIVACY, _COOKIE = _bytes("terms of use"), _bytes("privacy policy"), _bytes("cookie policy")
-_USES, _OF, _USE = _bytes("uses cookies"), _bytes("use of cookies"), _bytes("use cookies")
-_EDIT, _NEEDED = _bytes("[edit]"), _bytes("[citation needed]")
+_LOREM = ascii_bytes("lorem ipsum")
+_SCRIPT = ascii_bytes("javascript")
+_TERMS, _PRIVACY, _COOKIE = ascii_bytes("terms of use"), ascii_bytes("privacy policy"), ascii_bytes("cookie policy")
+_USES, _OF, _USE = ascii_bytes("uses cookies"), ascii_bytes("use of cookies"), ascii_bytes("use cookies")
+_EDIT, _NEEDED = ascii_bytes("[edit]"), ascii_bytes("[citation needed]")
 
 
 @nb.njit(nogil=True, cache=True)
@@ -103,7 +97,7 @@ def _line(data, p, end, properties, facts):  # type: ignore[no-untyped-def]
             worst = min(worst, _rank(data, q, end, low))
         cited |= c == 0x5B
         words |= kind & WORD != 0
-        ended = kind & TERMINAL != 0 or (ended and c in _QUOTES)
+        ended = kind & TERMINAL != 0 or (ended and c in QUOTES)
     facts[_FIRST], facts[_LAST], facts[_STOP], facts[_NEXT] = (first if first >= 0 else last), last, stop, p
     facts[_N_WORDS], facts[_LONGEST], facts[_WORST], facts[_CITED] = n_words, longest, worst, cited
     facts[_CHARS], facts[_TAIL], facts[_SENTENCES] = chars, tail, n_sentences + words

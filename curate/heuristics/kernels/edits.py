@@ -10,6 +10,7 @@ import numpy as np
 from curate.heuristics.kernels import c4, refinedweb
 from curate.text.characters import PROPERTIES
 from curate.text.strings import Bytes, Offsets
+from curate.text.utf8 import longest
 from curate.text.words import read_only, read_only_offsets
 
 C4_OPEN, C4_STRICT, REFINEDWEB = range(3)
@@ -19,10 +20,7 @@ _FIRST_ROOM: Final = 1024
 @nb.njit(nogil=True, cache=True)
 def _edit_texts(data, offsets, kind, c4_rules, web_rules, properties):  # type: ignore[no-untyped-def]
     n_texts = len(offsets) - 1
-    longest = 0
-    for d in range(n_texts):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    room = longest + 4
+    room = longest(offsets) + 4
     spans, line = np.empty((3, room), np.int64), np.empty(7, np.int64)
     units = (np.empty(room, np.uint64), np.empty(room, np.int32))
     scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))

@@ -12,7 +12,7 @@ import numba as nb
 import numpy as np
 
 from curate.edits.kernels.pieces import COPIED, add_span, trim_spans
-from curate.heuristics.kernels.survey import spells
+from curate.heuristics.kernels.survey import ascii_bytes, spells
 from curate.text.characters import DIGIT, LETTER, PUNCTUATION, SPACE, UPPER, properties_of
 from curate.text.unicode import decode
 
@@ -22,13 +22,8 @@ COUNTED: Final = ("likes", "shares", "comments", "retweets", "reposts", "quotes"
                   "downloads", "views", "followers")
 """What a counter counts, after DCLM's line modifiers (Li et al. 2024)."""
 
-
-def _bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-_SIGN_IN, _READ_MORE, _IN_CART = _bytes("sign-in"), _bytes("read more..."), _bytes("items in cart")
-_COUNTED = tuple(_bytes(word) for word in COUNTED)
+_SIGN_IN, _READ_MORE, _IN_CART = ascii_bytes("sign-in"), ascii_bytes("read more..."), ascii_bytes("items in cart")
+_COUNTED = tuple(ascii_bytes(word) for word in COUNTED)
 
 
 @nb.njit(nogil=True, cache=True)

@@ -17,6 +17,7 @@ from curate.heuristics.kernels.flags import ALL_CAPS, HAS_LETTER, IS_WORD
 from curate.text.characters import BREAK, LETTER, LOWER, SPACE, UPPER, WORD, properties_of
 from curate.text.hash_table import look_up
 from curate.text.unicode import TABLE_SIZE, decode
+from curate.text.utf8 import back
 from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 
 _BULLET, _HYPHEN, _DOT, _ELLIPSIS, _HASH = 0x2022, 0x2D, 0x2E, 0x2026, 0x23
@@ -114,9 +115,7 @@ def paper_units(data, start, end, properties, counts, lines, paragraphs):  # typ
 @nb.njit(nogil=True, cache=True)
 def _starts_or_ends_blank(data, start, end, properties):  # type: ignore[no-untyped-def]
     c, _ = decode(data, start, end)
-    p = end - 1
-    while p > start and data[p] & 0xC0 == 0x80:
-        p -= 1
+    p = back(data, end, start, 1)
     last, _ = decode(data, p, end)
     return properties[min(c, TABLE_SIZE - 1)] & SPACE or properties[min(last, TABLE_SIZE - 1)] & SPACE
 

@@ -24,6 +24,7 @@ from curate.text.characters import PROPERTIES
 from curate.text.hash_table import look_up, n_slots
 from curate.text.strings import Bytes, Offsets
 from curate.text.unicode import LOWER
+from curate.text.utf8 import longest
 from curate.text.words import read_only, read_only_offsets
 
 _GRAMS: Final = (COLUMN.top_2_gram_character_fraction, COLUMN.top_3_gram_character_fraction,
@@ -148,7 +149,7 @@ def _english_batch(data, offsets, properties, tables, stop_table):  # type: igno
 def _gopher_batch(out, data, offsets, languages, english, words, properties):  # type: ignore[no-untyped-def]
     """Fill the columns on words, lines, paragraphs and n-grams."""
     hashes, chars, flags, stops, _, bounds = words
-    room = _longest(offsets)
+    room = longest(offsets) + 4
     counts = np.zeros(segments.N_COUNTS, np.int64)
     lines, paragraphs = (np.empty(room, np.uint64), np.empty(room, np.int32)), (np.empty(room, np.uint64), np.empty(
         room, np.int32))
@@ -179,14 +180,6 @@ def _gopher_batch(out, data, offsets, languages, english, words, properties):  #
 
 
 @nb.njit(nogil=True, cache=True)
-def _longest(offsets):  # type: ignore[no-untyped-def]
-    longest = 0
-    for d in range(len(offsets) - 1):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    return longest + 4
-
-
-@nb.njit(nogil=True, cache=True)
 def _survey_batch(out, data, offsets, properties):  # type: ignore[no-untyped-def]
     counts, ascii_counts = np.zeros(survey.N_SURVEY, np.int64), np.zeros(128, np.int64)
     for d in range(len(offsets) - 1):
@@ -198,7 +191,7 @@ def _survey_batch(out, data, offsets, properties):  # type: ignore[no-untyped-de
 @nb.njit(nogil=True, cache=True)
 def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words, properties):  # type: ignore[no-untyped-def]
     """Fill the columns after C4's edits. cited_rows: texts with citations; cited_words: their words without these."""
-    room = _longest(offsets)
+    room = longest(offsets) + 4
     counts, units = np.zeros(c4.N_C4, np.int64), (np.empty(room, np.uint64), np.empty(room, np.int32))
     scratch = (np.empty((2, c4.N_FACTS), np.int64), np.empty(room, np.uint8), np.empty((2, room), np.int64))
     spans = np.empty((3, room), np.int64)
@@ -219,7 +212,7 @@ def _c4_batch(out, data, offsets, rules, english, words, cited_rows, cited_words
 @nb.njit(nogil=True, cache=True)
 def _web_batch(out, data, offsets, rules, properties):  # type: ignore[no-untyped-def]
     counts, line = np.zeros(refinedweb.N_REFINEDWEB, np.int64), np.empty(7, np.int64)
-    spans = np.empty((3, _longest(offsets)), np.int64)
+    spans = np.empty((3, longest(offsets) + 4), np.int64)
     for d in range(len(offsets) - 1):
         refinedweb.refinedweb_lines(data, offsets[d], offsets[d + 1], properties, rules, line, counts, spans)
         out[d, COLUMN.refinedweb_cut_word_fraction] = counts[refinedweb.CUT_WORDS] / max(1, counts[refinedweb.WORDS])

@@ -6,6 +6,7 @@ from typing import Final
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 
 from curate.text.characters import (
     ARABIC,
@@ -26,10 +27,16 @@ from curate.text.unicode import decode
  FULL_LINES, TERMINAL_LINES, SHORT_LINES, CODE_LINES, JAVASCRIPT_LINES, LOREM_CHARS, SENTENCES) = range(17)
 N_SURVEY: Final = 17
 SHORT_LINE: Final = 30  # code points: FineWeb (Penedo et al. 2024, 3.6)
-_LOREM = np.frombuffer(b"lorem ipsum", np.uint8)
-_JAVASCRIPT = np.frombuffer(b"javascript", np.uint8)
-_QUOTES = (0x22, 0x27, 0x29, 0x5D, 0x201D, 0x2019, 0xBB)  # what may stand between a full stop and the space after it
+QUOTES = (0x22, 0x27, 0x29, 0x5D, 0x201D, 0x2019, 0xBB)  # what may stand between a full stop and the space after it
 _CODE_ENDS = (0x3B, 0x7B, 0x7D)  # ; { }
+
+
+def ascii_bytes(text: str) -> npt.NDArray[np.uint8]:
+    """A lower-case ASCII phrase, as `spells` takes it."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_LOREM, _JAVASCRIPT = ascii_bytes("lorem ipsum"), ascii_bytes("javascript")
 
 
 @nb.njit(nogil=True, cache=True)
@@ -116,7 +123,7 @@ def survey(data, start, end, properties, ascii_counts, found):  # type: ignore[n
                 script = True
             continue
         words |= kind & DIGIT != 0
-        ended = kind & TERMINAL != 0 or (ended and c in _QUOTES)
+        ended = kind & TERMINAL != 0 or (ended and c in QUOTES)
     for code in range(128):
         if ascii_counts[code] and not properties[code] & SPACE:
             _add(found, properties[code], ascii_counts[code])

@@ -17,6 +17,7 @@ import numba as nb
 import numpy as np
 
 from curate.text.hash_table import slot_of
+from curate.text.utf8 import longest
 from curate.text.words import FNV_OFFSET, FNV_PRIME, GRAM_BASE, fmix64
 
 MAX_ORDER = 16
@@ -280,10 +281,7 @@ def score_texts(data, offsets, by_line, vocabulary, words, table, order, closed,
 
     words: uint32 [n_words + 1, 2], bits of float32. by_line: whether a line is a sentence, or the whole text.
     closed: as of `_score`."""
-    longest = 0
-    for d in range(sums.size):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    numbers, room = np.empty(2 * longest + 4, np.int64), np.zeros((2, MAX_ORDER + 1), np.uint64)
+    numbers, room = np.empty(2 * longest(offsets) + 4, np.int64), np.zeros((2, MAX_ORDER + 1), np.uint64)
     for d in range(sums.size):
         n = _numbers(data, offsets[d], offsets[d + 1], by_line, vocabulary, start_number, end_number, numbers)
         sums[d], counts[d] = _score(numbers, n, words, table, order, closed, room)

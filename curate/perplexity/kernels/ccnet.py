@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from curate.text.strings import string_buffers
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, decomposed, in_category, lower_case
+from curate.text.utf8 import back
 from curate.text.words import read_only, read_only_offsets
 
 _MARKS: Final = {
@@ -63,9 +64,7 @@ def _trimmed(data, start, end, kinds):  # type: ignore[no-untyped-def]
             break
         start = p
     while end > start:
-        p = end - 1
-        while p > start and (data[p] & 0xC0) == 0x80:
-            p -= 1
+        p = back(data, end, start, 1)
         c, _ = decode(data, p, end)
         if not _blank(c, kinds):
             break
