@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -16,6 +19,28 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "curate"
+
+
+def cached_arrays(name: str, arrays: Sequence[str],
+                  build: Callable[[], tuple[dict[str, Any], dict[str, Any]]]) -> tuple[list[Any], dict[str, Any]]:
+    """NumPy arrays, mapped into memory, and facts that are built once a machine and kept in the cache.
+
+    name: their folder in the cache, which names what they are built from. arrays: names of the arrays in the order in
+    which they are returned. build: gives the arrays by name, and the facts as JSON takes them."""
+    import numpy as np
+
+    from manifests.storage import replacing
+
+    folder = cache_folder() / name
+    if not (folder / "facts.json").exists():
+        built, facts = build()
+        with replacing(str(folder)) as staged:
+            os.mkdir(staged)
+            for array in arrays:
+                np.save(f"{staged}/{array}.npy", built[array])
+            Path(staged, "facts.json").write_text(json.dumps(facts))
+    return [np.load(folder / f"{array}.npy", mmap_mode="r") for array in arrays], json.loads(
+        (folder / "facts.json").read_text())
 
 
 def kernel_cache_folder() -> Path:

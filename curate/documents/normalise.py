@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.sources.rows import strings_array
 from curate.text.cleaning import (
     DROPPED,
     MAYBE_MOJIBAKE,
@@ -29,6 +28,7 @@ from curate.text.cleaning import (
     cleaning_actions,
     look_at_texts,
 )
+from curate.text.strings import strings_array
 
 _ENCODING_STEPS: Final = ftfy.TextFixerConfig(
     unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,

@@ -17,9 +17,10 @@ from curate.sources.columns import SourceFile
 from curate.sources.kernels.markup import measure_markup
 from curate.sources.responses import HttpPage, decode_http, decode_resource
 from curate.sources.robots import robots_reason
-from curate.sources.rows import ExtractReason, row_ids, rows_table, strings_array, valid_text
+from curate.sources.rows import ExtractReason, row_ids, rows_table
 from curate.sources.url_rules import load_url_lists, url_reasons
-from curate.sources.warc import Loss, WarcEntry
+from curate.sources.warc import Damage, WarcEntry
+from curate.text.strings import strings_array, valid_text
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
 from manifests.tasks import Work
@@ -40,7 +41,7 @@ class _Verdict:
     threshold: float | None = None
 
 
-Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Loss]]
+Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Damage]]
 """What gives the records of the wanted types, and skips contents longer than so many bytes."""
 
 
@@ -55,7 +56,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
     first_loss = ""
     read = stream if callable(stream) else partial(read_archive, stream)
     for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
-        if isinstance(entry, Loss):
+        if isinstance(entry, Damage):
             work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
             first_loss = first_loss or f": {entry.what}"
             continue

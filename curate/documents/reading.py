@@ -15,16 +15,17 @@ from curate.sources.columns import SourceFile, TextRows
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, ReadRows, open_nonempty
 from curate.sources.records import read_records
-from curate.sources.rows import ExtractReason, row_ids, rows_table, without_nul
+from curate.sources.rows import ExtractReason, row_ids, rows_table
 from curate.sources.url_rules import load_url_lists, url_reasons
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
+from curate.text.strings import without_nul
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
 from manifests.tasks import Work
 
 
 def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator[pa.Table]:
-    """Tables of `ROWS` in file order; losses are reported to the task and records that are no pages are counted.
+    """Tables of `ROWS` in file order; damage is reported to the task and records that are no pages are counted.
 
     An input `records` of the task names the records to read, where it is not the whole file (`cc_index.RECORDS`).
     Raises InputError where the file is missing, empty, or not of its kind."""
@@ -48,7 +49,7 @@ def _text_rows(read: ReadRows, config: ExtractConfig, work: Work, file: SourceFi
     lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
     n_rows = n_texts = 0
     for rows in read(file.path, file.columns, config.max_text_bytes, http):
-        if isinstance(rows, Loss):
+        if isinstance(rows, Damage):
             work.report_damage(f"{file.origin_path}@{rows.offset}", rows.what)
             continue
         if rows.n_bytes is not None:  # a whole file

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from curate.sources.columns import GROUP, ColumnNames, SourceFile, TextRows, as_document_ids
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, detect_kind
-from curate.sources.rows import row_ids, without_nul
-from curate.sources.warc import Loss
+from curate.sources.rows import row_ids
+from curate.sources.warc import Damage
+from curate.text.strings import without_nul
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
 from manifests.hashing import document_id
@@ -54,7 +55,7 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
         raise InputError(f"is {kind.what}, not a table of texts", where=path, hint="curate extract reads archives")
     n_rows = n_texts = n_ids = 0
     for rows in kind.rows(path, columns, MAX_TEXT_BYTES, http):
-        if isinstance(rows, Loss):
+        if isinstance(rows, Damage):
             report(rows.offset, rows.what)
             continue
         if not len(rows):

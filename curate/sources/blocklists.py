@@ -13,11 +13,10 @@ import functools
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import Final, Literal, cast
+from pathlib import PurePath
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import polars as pl
@@ -26,7 +25,7 @@ import pyarrow.compute as pc
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.caches import cache_folder
+from curate.caches import cached_arrays
 from curate.sources.kernels.lookup import (
     ABSENT,
     Categories,
@@ -135,17 +134,13 @@ def _stat(path: str) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4)
 def _load(files: tuple[ListFile, ...], _: object) -> ListTable:
     identity = json.dumps([_FORMAT, [[digest_file(f.path), f.kind, f.category] for f in files]])
-    folder = cache_folder() / "blocklists" / xxhash.xxh3_128_hexdigest(identity.encode())
-    if not (folder / "facts.json").exists():
-        _build(files, folder)
-    facts = json.loads((folder / "facts.json").read_text())
-    keys, starts, categories = (np.load(folder / f"{name}.npy", mmap_mode="r")
-                                for name in ("keys", "starts", "categories"))
-    return ListTable(KeyIndex(keys, starts, categories), tuple(facts["names"]), facts["n_entries"])
+    arrays, facts = cached_arrays(f"blocklists/{xxhash.xxh3_128_hexdigest(identity.encode())}",
+                                  ("keys", "starts", "categories"), lambda: _build(files))
+    return ListTable(KeyIndex(*arrays), tuple(facts["names"]), facts["n_entries"])
 
 
-def _build(files: Sequence[ListFile], folder: Path) -> None:
-    """Write a table's files and give their folder its name in one step; another process may have been first."""
+def _build(files: Sequence[ListFile]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays of a table's index by name, and its other fields."""
     names = list(dict.fromkeys(f.category for f in files))
     if len(names) > _MAX_CATEGORIES:
         raise InputError(f"{len(names)} categories of blocklists are too many", where=files[0].path)
@@ -162,17 +157,8 @@ def _build(files: Sequence[ListFile], folder: Path) -> None:
     every, which = every[order], which[order]
     first = np.concatenate(([True], every[1:] != every[:-1])) if len(every) else np.zeros(0, bool)
     every, which = every[first], which[first]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".building-"))
-    for name, array in (("keys", every), ("starts", index_keys(every)), ("categories", which)):
-        np.save(staged / f"{name}.npy", array)
-    (staged / "facts.json").write_text(json.dumps({"names": names, "n_entries": n_entries}))
-    try:
-        os.rename(staged, folder)
-    except OSError:
-        for path in staged.iterdir():
-            path.unlink()
-        staged.rmdir()
+    arrays = {"keys": every, "starts": index_keys(every), "categories": which}
+    return arrays, {"names": names, "n_entries": n_entries}
 
 
 def _entries(file: ListFile) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Requests over HTTP that are spaced, bounded in time, and tried again with patience.
+"""Requests over HTTP that are spaced, bounded in time, and retried within a budget.
 
 urllib3 does the protocol: connection pools, TLS with certificates checked, proxies, a time-out for every wait. Trying
 again is done here, after a pause that grows and is left partly to chance: a body that breaks must be resumed where it
@@ -58,7 +58,7 @@ class HttpConfig(BaseModel):
         return f"curate/{version('curate')} (web archives to training data{contact})"
 
 
-class TroubleError(Exception):
+class AttemptError(Exception):
     """One attempt failed. final: another would fail too. pause_seconds: what the server asks for."""
 
     def __init__(self, what: str, final: bool = False, pause_seconds: float = 0.0) -> None:
@@ -67,7 +67,7 @@ class TroubleError(Exception):
         self.pause_seconds = pause_seconds
 
 
-class Patience:
+class RetryBudget:
     """Counts the failures of one file, pauses after each, and gives up after the last."""
 
     def __init__(self, config: HttpConfig, url: str) -> None:
@@ -81,19 +81,19 @@ class Patience:
         if self._progress >= _PROGRESS_BYTES:
             self._failures = 0
 
-    def failed(self, trouble: TroubleError) -> None:
+    def failed(self, error: AttemptError) -> None:
         """Wait before the next attempt; raises InputError where there is none."""
         self._failures += 1
         self._progress = 0
-        if trouble.final:
-            raise InputError(f"cannot be fetched: {trouble}", where=self._url, hint="check the address") from trouble
+        if error.final:
+            raise InputError(f"cannot be fetched: {error}", where=self._url, hint="check the address") from error
         if self._failures >= self._config.attempts:
-            raise InputError(f"cannot be fetched: {trouble}, and so {self._failures} times in a row", where=self._url,
-                             hint="run again later: what is done stays; `http:` in the recipe sets the patience"
-                             ) from trouble
+            raise InputError(f"cannot be fetched: {error}, and so {self._failures} times in a row", where=self._url,
+                             hint="run again later: what is done stays; `http:` in the recipe sets the retries"
+                             ) from error
         pause = self._config.backoff_seconds * 2.0 ** min(self._failures - 1, 30)
         # Shaken, so that many workers that failed together do not come back together.
-        pause = max(min(pause, self._config.max_backoff_seconds) * random.uniform(0.5, 1.0), trouble.pause_seconds)
+        pause = max(min(pause, self._config.max_backoff_seconds) * random.uniform(0.5, 1.0), error.pause_seconds)
         time.sleep(min(pause, self._config.max_backoff_seconds))
 
 
@@ -110,7 +110,7 @@ class HttpClient:
         self._next_request = 0.0
 
     def request(self, url: str, ranged: str | None, method: str = "GET") -> urllib3.BaseHTTPResponse:
-        """The head of an answer of status 200, 206 or 416. ranged: the value of Range. Raises TroubleError."""
+        """The head of an answer of status 200, 206 or 416. ranged: the value of Range. Raises AttemptError."""
         self._space_out()
         headers = {**self._headers, **({"Range": ranged} if ranged else {})}
         try:
@@ -119,39 +119,39 @@ class HttpClient:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             cause = getattr(error, "reason", None) or error
             final = isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause)
-            raise TroubleError(f"{type(cause).__name__}: {cause}", final) from error
+            raise AttemptError(f"{type(cause).__name__}: {cause}", final) from error
         if url.startswith("https://") and (response.geturl() or "").startswith("http://"):
             response.close()
-            raise TroubleError("the server leads away from TLS", final=True)
+            raise AttemptError("the server leads away from TLS", final=True)
         if response.status in (200, 206, 416):
             return response
         pause = _retry_after(response)
         response.close()
-        raise TroubleError(f"the server answers {response.status} {response.reason or ''}".rstrip(),
+        raise AttemptError(f"the server answers {response.status} {response.reason or ''}".rstrip(),
                             response.status not in _BUSY, pause)
 
     def fetch(self, url: str, start: int, n_bytes: int) -> bytes:
         """Exactly n_bytes of a file from `start`; raises InputError naming it where they cannot be had."""
-        found, patience = bytearray(), Patience(self.config, url)
+        found, budget = bytearray(), RetryBudget(self.config, url)
         while len(found) < n_bytes:
             try:
-                self._fetch_some(url, start, n_bytes, found, patience)
-            except TroubleError as trouble:
-                patience.failed(trouble)
+                self._fetch_some(url, start, n_bytes, found, budget)
+            except AttemptError as error:
+                budget.failed(error)
         return bytes(found)
 
     def size_and_version(self, url: str) -> tuple[int, str | None]:
         """(bytes, ETag or date of change) of a file, from the head of a one-byte answer; raises InputError."""
-        patience = Patience(self.config, url)
+        budget = RetryBudget(self.config, url)
         while True:
             try:
                 with closing(self.request(url, "bytes=0-0")) as response:
                     total = content_range(response)[2] if response.status == 206 else content_length(response)
                     if total is None:
-                        raise TroubleError("the server does not tell its length", final=True)
+                        raise AttemptError("the server does not tell its length", final=True)
                     return total, version_of(response)
-            except TroubleError as trouble:
-                patience.failed(trouble)
+            except AttemptError as error:
+                budget.failed(error)
 
     def close(self) -> None:
         """Close what is open; a later request opens anew."""
@@ -159,18 +159,18 @@ class HttpClient:
             self._pool.clear()
             self._pool = None
 
-    def _fetch_some(self, url: str, start: int, n_bytes: int, found: bytearray, patience: Patience) -> None:
+    def _fetch_some(self, url: str, start: int, n_bytes: int, found: bytearray, budget: RetryBudget) -> None:
         with closing(self.request(url, f"bytes={start + len(found)}-{start + n_bytes - 1}")) as response:
             if response.status != 206 or content_range(response)[0] != start + len(found):
                 what = "has fewer bytes" if response.status == 416 else "is on a server that gives no ranges"
-                raise TroubleError(f"bytes {start} to {start + n_bytes}: the file {what}", final=True)
+                raise AttemptError(f"bytes {start} to {start + n_bytes}: the file {what}", final=True)
             for data in received(response, self.config):
                 found += data[: n_bytes - len(found)]
-                patience.received(len(data))
+                budget.received(len(data))
                 if len(found) >= n_bytes and response.length_remaining != 0:
                     return  # more is sent than was asked for; else its end is read, and the connection is used again
         if len(found) < n_bytes:
-            raise TroubleError("the answer ends early")
+            raise AttemptError("the answer ends early")
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         """The connection pool, through the proxy that the environment names for this address, if it does."""
@@ -191,20 +191,20 @@ class HttpClient:
 
 
 def received(response: urllib3.BaseHTTPResponse, config: HttpConfig) -> Iterator[bytes]:
-    """The body of an answer as it comes; raises TroubleError where it breaks, stalls or crawls."""
+    """The body of an answer as it comes; raises AttemptError where it breaks, stalls or crawls."""
     waited, n_bytes = 0.0, 0
     while True:
         started = time.monotonic()
         try:
             data = cast(urllib3.HTTPResponse, response).read1(_READ_BYTES)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TroubleError(f"the answer breaks: {type(error).__name__}: {error}") from error
+            raise AttemptError(f"the answer breaks: {type(error).__name__}: {error}") from error
         if not data:
             return
         waited, n_bytes = waited + time.monotonic() - started, n_bytes + len(data)
         if waited >= config.timeout_seconds:
             if n_bytes < config.min_bytes_per_second * waited:
-                raise TroubleError(f"{n_bytes} bytes in {waited:.0f} seconds are too slow")
+                raise AttemptError(f"{n_bytes} bytes in {waited:.0f} seconds are too slow")
             waited, n_bytes = 0.0, 0
         yield data
 

@@ -14,10 +14,10 @@ import urllib3
 import xxhash
 
 from curate.sources.http import (
+    AttemptError,
     HttpClient,
     HttpConfig,
-    Patience,
-    TroubleError,
+    RetryBudget,
     content_length,
     content_range,
     received,
@@ -38,7 +38,7 @@ class HttpFile(io.RawIOBase):
     def __init__(self, client: HttpClient, url: str) -> None:
         self._client = client
         self._url = url
-        self._patience = Patience(client.config, url)
+        self._budget = RetryBudget(client.config, url)
         self._response: urllib3.BaseHTTPResponse | None = None
         self._body: Iterator[bytes] = iter(())
         self._position = 0  # of the reader
@@ -105,9 +105,9 @@ class HttpFile(io.RawIOBase):
                     self._take(data)
                     return True
                 self._end_of_body()
-            except TroubleError as trouble:
+            except AttemptError as error:
                 self._drop()
-                self._patience.failed(trouble)
+                self._budget.failed(error)
 
     def _take(self, data: bytes) -> None:
         self._kept += data
@@ -117,18 +117,18 @@ class HttpFile(io.RawIOBase):
         self._answered += len(data)
         if self._state is not None:
             self._state.update(data)
-        self._patience.received(len(data))
+        self._budget.received(len(data))
 
     def _end_of_body(self) -> None:
         """Judge an answer that ended as it said it would: an answer's length is not always the file's."""
         whole = self._response is not None and content_length(self._response) is None  # chunked, and ended as such
         self._drop()
         if self._sure and self._length is not None and self._frontier < self._length:
-            raise TroubleError(f"the answer ends at byte {self._frontier} of {self._length}")
+            raise AttemptError(f"the answer ends at byte {self._frontier} of {self._length}")
         if whole and not self._sure:
             self._length, self._sure = self._frontier, True
         elif not self._answered:
-            raise TroubleError("the answer is empty")
+            raise AttemptError("the answer is empty")
 
     def _ask(self) -> bool:
         """Ask for everything from the frontier on; false where the server says that there is nothing."""
@@ -144,7 +144,7 @@ class HttpFile(io.RawIOBase):
             response = self._response = self._client.request(self._url, None)
         if response.status == 206:
             if start != self._frontier:
-                raise TroubleError(f"the server gives bytes from {start} instead of {self._frontier}")
+                raise AttemptError(f"the server gives bytes from {start} instead of {self._frontier}")
             self._length, self._sure = total, total is not None
         elif self._frontier and not newer and content_length(response) == self._frontier:
             return False  # a server without ranges says again where the file ends
@@ -161,7 +161,7 @@ class HttpFile(io.RawIOBase):
         if total is not None and total < self._frontier:
             self._changed()
         if total is not None and total > self._frontier:
-            raise TroubleError(f"the server gives nothing after byte {self._frontier} of {total}")
+            raise AttemptError(f"the server gives nothing after byte {self._frontier} of {total}")
 
     def _replay(self, newer: bool) -> None:
         """Pass over the bytes that were already handed out, and make sure that they are the same."""
@@ -170,7 +170,7 @@ class HttpFile(io.RawIOBase):
         while left:
             data = next(self._body, b"")
             if not data:
-                raise TroubleError(f"the answer ends {left} bytes before the place where the last one broke")
+                raise AttemptError(f"the answer ends {left} bytes before the place where the last one broke")
             state.update(data[:left])
             rest = data[left:]
             left -= min(left, len(data))

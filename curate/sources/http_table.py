@@ -1,4 +1,4 @@
-"""Parquet over HTTP: only the bytes that are asked for are fetched, with the patience of the recipe."""
+"""Parquet over HTTP: only the bytes that are asked for are fetched, with the retries that the recipe allows."""
 
 from __future__ import annotations
 

@@ -12,38 +12,38 @@ import pyarrow.json as pj
 
 from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows, as_dates, as_document_ids, as_numbers
 from curate.sources.members import read_pieces
-from curate.sources.rows import strings_array, valid_text
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
+from curate.text.strings import strings_array, valid_text
 
 _BLOCK_LINES: Final = 1024
 _BLOCK_BYTES: Final = 8 << 20
 
 
-def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> Iterator[TextRows | Loss]:
-    """The rows of a JSON Lines file in batches; `first_row` and the offset of a loss are line numbers from 0.
+def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> Iterator[TextRows | Damage]:
+    """The rows of a JSON Lines file in batches; `first_row` and the offset of a Damage are line numbers from 0.
 
     Blank lines count as lines and give rows without text. max_line_bytes: longer lines are lost, named, and never
     held in memory."""
     row = 0
     for block in line_blocks(stream, max_line_bytes):
-        if isinstance(block, Loss):
-            yield Loss(row, block.what)
+        if isinstance(block, Damage):
+            yield Damage(row, block.what)
             row += block.offset
             continue
         yield from _parse(block, row, names)
         row += len(block)
 
 
-def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Loss]:
-    """Lines in blocks; a Loss stands for `offset` lines (0 or 1) that cannot be had."""
+def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Damage]:
+    """Lines in blocks; a Damage stands for `offset` lines (0 or 1) that cannot be had."""
     lines: list[bytes] = []
     n_bytes = 0
     for line in _lines(stream, max_line_bytes):
-        if isinstance(line, Loss) or len(lines) >= _BLOCK_LINES or n_bytes + len(line) > _BLOCK_BYTES:
+        if isinstance(line, Damage) or len(lines) >= _BLOCK_LINES or n_bytes + len(line) > _BLOCK_BYTES:
             if lines:
                 yield lines
             lines, n_bytes = [], 0
-        if isinstance(line, Loss):
+        if isinstance(line, Damage):
             yield line
         else:
             lines.append(line)
@@ -52,7 +52,7 @@ def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] 
         yield lines
 
 
-def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Loss]:
+def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
     """Lines without their line feeds. After a broken member, the rest of the line it cuts is lost with it."""
     rest, too_long = bytearray(), False
     for piece in read_pieces(stream, opening=b"{"):
@@ -60,21 +60,21 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Loss]:
         if b"\n" in piece.data:
             *whole, last = bytes(rest).split(b"\n")
             for line in whole:
-                yield Loss(1, f"line is longer than {max_line_bytes} bytes") if too_long else line
+                yield Damage(1, f"line is longer than {max_line_bytes} bytes") if too_long else line
                 too_long = False
             rest = bytearray(last)
         if len(rest) > max_line_bytes:
             rest, too_long = bytearray(), True
         if piece.broken is not None:
-            yield Loss(1 if rest or too_long else 0, f"{piece.broken} (at byte {piece.member})")
+            yield Damage(1 if rest or too_long else 0, f"{piece.broken} (at byte {piece.member})")
             rest, too_long = bytearray(), False
     if too_long:
-        yield Loss(1, f"line is longer than {max_line_bytes} bytes")
+        yield Damage(1, f"line is longer than {max_line_bytes} bytes")
     elif rest:
         yield bytes(rest)
 
 
-def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
+def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
     keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url, **_ranks(names)}
     kinds = {"text": pa.large_string(), "quality": pa.float64()}
     schema = pa.schema({key: kinds.get(use, pa.string()) for use, key in reversed(keys.items())})
@@ -100,7 +100,7 @@ def _ranks(names: ColumnNames) -> dict[str, str]:
     return {use: key for use, key in uses if key is not None}
 
 
-def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Loss]:
+def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
     """The slow way, which names the bad lines; they become rows without text."""
     columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": [], "doc_id": [], "group": []}
     scores: list[float | None] = []
@@ -111,9 +111,9 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
             try:
                 fields = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield Loss(number, f"line is not JSON: {error}")
+                yield Damage(number, f"line is not JSON: {error}")
             if not isinstance(fields, dict):
-                yield Loss(number, "line is not a JSON object")
+                yield Damage(number, "line is not a JSON object")
                 fields = {}
         columns["text"].append(_string(fields.get(names.text)))
         columns["id"].append(_name(fields.get(names.id, fields.get("doc_id"))))

@@ -26,7 +26,7 @@ from curate.sources.jsonl import read_jsonl
 from curate.sources.members import compression_of, read_pieces
 from curate.sources.parquet import read_parquet
 from curate.sources.text import read_text_rows
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
 from manifests.errors import InputError
 
 TABLE: Final = "table"
@@ -40,7 +40,7 @@ _CONVERSION: Final = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
 _RESPONSE: Final = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)
 _OPENING: Final = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
 
-ReadRows = Callable[[str, ColumnNames, int, HttpConfig | None], Iterator[TextRows | Loss]]
+ReadRows = Callable[[str, ColumnNames, int, HttpConfig | None], Iterator[TextRows | Damage]]
 """(path, columns, max_text_bytes, how to fetch) -> the rows of a file, in order, and what of it cannot be read."""
 
 
@@ -72,19 +72,19 @@ def _is_json(head: bytes) -> bool:
 
 
 def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
-                http: HttpConfig | None) -> Iterator[TextRows | Loss]:
+                http: HttpConfig | None) -> Iterator[TextRows | Damage]:
     with closing(open_nonempty(path, http)) as stream:
         # A line holds the text with its escapes and other fields: four times as much is room enough.
         yield from read_jsonl(stream, names, 4 * max_text_bytes + (1 << 20))
 
 
 def _parquet_rows(path: str, names: ColumnNames, max_text_bytes: int,
-                  http: HttpConfig | None) -> Iterator[TextRows | Loss]:
+                  http: HttpConfig | None) -> Iterator[TextRows | Damage]:
     yield from read_parquet(path, names, http)
 
 
 def _text_rows(path: str, names: ColumnNames, max_text_bytes: int,
-               http: HttpConfig | None) -> Iterator[TextRows | Loss]:
+               http: HttpConfig | None) -> Iterator[TextRows | Damage]:
     with closing(open_nonempty(path, http)) as stream:
         yield from read_text_rows(stream, max_text_bytes)
 

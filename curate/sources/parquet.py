@@ -9,16 +9,16 @@ import pyarrow as pa
 from curate.sources.columns import ColumnNames, TextRows, pick_columns
 from curate.sources.http import HttpConfig
 from curate.sources.http_table import open_source_table
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
 
 BATCH_ROWS = 1024
 
 
-def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Loss]:
+def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Damage]:
     """The rows of a Parquet file in batches of about a thousand; `first_row` counts within the file.
 
-    An unreadable row group is a loss and the others are read. Raises InputError where the file is no Parquet at all,
-    or has no text column."""
+    An unreadable row group is reported as Damage and the others are read. Raises InputError where the file is no
+    Parquet at all, or has no text column."""
     with open_source_table(path, http or HttpConfig()) as file:
         wanted = pick_columns(file.schema_arrow, names, path)
         row = 0
@@ -30,5 +30,5 @@ def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) 
                     yield TextRows.of(row, pa.Table.from_batches([batch]), wanted)
                     row += len(batch)
             except (pa.ArrowException, OSError) as error:
-                yield Loss(row, f"{end - row} rows of row group {group} cannot be read: {error}")
+                yield Damage(row, f"{end - row} rows of row group {group} cannot be read: {error}")
             row = end

@@ -12,7 +12,7 @@ from typing import Final
 
 from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
-from curate.sources.warc import Loss, WarcEntry, read_warc
+from curate.sources.warc import Damage, WarcEntry, read_warc
 from manifests.errors import InputError
 from manifests.storage import open_read
 
@@ -40,7 +40,7 @@ def coalesce(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, list
 
 
 def read_records(path: str, places: Sequence[tuple[int, int]], http: HttpConfig, wanted: frozenset[str],
-                 max_block_bytes: int) -> Iterator[WarcEntry | Loss]:
+                 max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
     """The records at ascending (offset, length) places of an archive, with the offsets that reading the whole of it
     would give. wanted, max_block_bytes: as of `read_warc`. Raises InputError where the archive cannot be had, or is
     shorter than a place."""

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.hashing import document_id
 
@@ -51,29 +50,6 @@ class ExtractReason(StrEnum):
     LANGUAGE = "language"
     LANGUAGE_SCORE = "language_score"
     MIXED_LANGUAGE = "mixed_language"
-
-
-def valid_text(text: str) -> bytes:
-    """UTF-8 of a text without what Parquet readers and tokenizers stumble over: NUL is dropped, a lone surrogate
-    becomes `?`."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
-
-
-def strings_array(values: Sequence[bytes | None]) -> pa.LargeStringArray:
-    """large_string from UTF-8 that is known to be valid, without decoding it."""
-    return pa.array(values, pa.large_binary()).view(pa.large_string())
-
-
-def without_nul(strings: pa.Array) -> pa.Array:
-    """A string column without NUL characters; the very column where it has none."""
-    if not pc.any(pc.match_substring(strings, "\0")).as_py():
-        return strings
-    return pc.replace_substring(strings, "\0", "")
 
 
 def row_ids(source: str, path: str, positions: Sequence[int | str]) -> pa.FixedSizeBinaryArray:

@@ -10,11 +10,11 @@ import pyarrow as pa
 from curate.extraction.html import decode
 from curate.sources.columns import TextRows
 from curate.sources.members import read_pieces
-from curate.sources.rows import strings_array, valid_text
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
+from curate.text.strings import strings_array, valid_text
 
 
-def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Loss]:
+def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Damage]:
     """The one row of a text file, without an id, behind the places where it is damaged.
 
     Its text is null, and `n_bytes` what was read, where it is longer than max_bytes: no more than that and one block
@@ -23,7 +23,7 @@ def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Los
     for piece in read_pieces(stream, opening=b""):
         data += piece.data
         if piece.broken is not None:
-            yield Loss(piece.member or 0, piece.broken)
+            yield Damage(piece.member or 0, piece.broken)
             break
         if len(data) > max_bytes:
             yield TextRows(0, pa.nulls(1, pa.large_string()), pa.nulls(1, pa.string()), pa.nulls(1, pa.string()),

@@ -60,7 +60,7 @@ class WarcEntry:
 
 
 @dataclass(slots=True)
-class Loss:
+class Damage:
     """Bytes of an archive that give no record. offset: in the file as stored."""
 
     offset: int
@@ -68,7 +68,7 @@ class Loss:
 
 
 def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
-              framing: Framing = WARC) -> Iterator[WarcEntry | Loss]:
+              framing: Framing = WARC) -> Iterator[WarcEntry | Damage]:
     """The records of a gzip, zstd or plain WARC (or ARC) in file order, and what could not be read between them.
 
     wanted: record types whose content is read, lower case. max_block_bytes: longer contents are skipped. Memory is
@@ -82,8 +82,8 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
             entry = _read_entry(window, wanted, max_block_bytes)
             if entry is not None:
                 yield entry
-            yield from window.take_losses()
-        yield from window.take_losses()
+            yield from window.take_damage()
+        yield from window.take_damage()
         if not window.pass_break():
             return
 
@@ -98,7 +98,7 @@ class _Window:
         self._pieces = pieces
         self._start = 0  # place of buffer[0] in the decompressed bytes
         self._over = False
-        self._losses: list[Loss] = []
+        self._damage: list[Damage] = []
         self._members: deque[tuple[int, int | None]] = deque()  # (place where it starts, offset in the file)
         self._ends: dict[int | None, int] = {}  # offset of a member -> where it ends
         self._records: dict[int | None, int] = {}  # offset of a member -> records begun in it so far
@@ -117,7 +117,7 @@ class _Window:
                 self._ends[piece.member] = piece.end
             if piece.broken is not None and piece.member is not None:
                 self.broken = piece.member
-                self._losses.append(Loss(piece.member, piece.broken))
+                self._damage.append(Damage(piece.member, piece.broken))
         return len(self.buffer) >= n
 
     def drop(self, n: int) -> None:
@@ -198,12 +198,12 @@ class _Window:
         return self._ends[offset] - offset if 0 <= member_end - end <= _LINE_ENDS else -1
 
     def lose(self, offset: int, what: str) -> None:
-        self._losses.append(Loss(offset, what))
+        self._damage.append(Damage(offset, what))
 
-    def take_losses(self) -> list[Loss]:
-        """The losses since the last call."""
-        losses, self._losses = self._losses, []
-        return losses
+    def take_damage(self) -> list[Damage]:
+        """The damage found since the last call."""
+        damage, self._damage = self._damage, []
+        return damage
 
 
 def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -> WarcEntry | None:
@@ -243,7 +243,7 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
 
 
 def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
-    """Fill in an entry's content and length; false, with the loss named, where it is damaged."""
+    """Fill in an entry's content and length; false, where it is damaged, which is then recorded."""
     framing, end = window.framing, header_bytes + entry.n_block_bytes
     whole = window.ensure(end)
     window.ensure(end + framing.longest_start)

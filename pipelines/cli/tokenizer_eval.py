@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError
+from manifests.storage import replacing
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def eval_command(
         raise InputError(f"have no value under {by!r} in any row", where=", ".join(paths[:3]),
                          hint="name a column for --by, or say `--by file`")
     if tokens is not None:
-        write_table(f"{tokens}.part", TOKEN_COUNTS, (evaluation.token_counts() for evaluation in found))
-        os.replace(f"{tokens}.part", tokens)
+        with replacing(str(tokens)) as staged:
+            write_table(staged, TOKEN_COUNTS, (evaluation.token_counts() for evaluation in found))
     facts = [evaluation.facts() if by else {**evaluation.facts(), "by": {}} for evaluation in found]
     for fact in facts:
         if fact["encoder"] == "tokenizers":

@@ -45,14 +45,14 @@ def read_ours(path: str) -> dict[str, Any]:
     from curate.extraction.html import is_html
     from curate.sources.archives import read_archive
     from curate.sources.responses import decode_http
-    from curate.sources.warc import Loss
+    from curate.sources.warc import Damage
 
-    found: dict[str, Any] = {"records": 0, "responses": 0, "html": 0, "losses": 0, "first_loss": ""}
+    found: dict[str, Any] = {"records": 0, "responses": 0, "html": 0, "damages": 0, "first_damage": ""}
     with open(path, "rb") as stream:
         for entry in read_archive(stream, frozenset({"response"}), MAX_BLOCK_BYTES):
-            if isinstance(entry, Loss):
-                found["losses"] += 1
-                found["first_loss"] = found["first_loss"] or entry.what
+            if isinstance(entry, Damage):
+                found["damages"] += 1
+                found["first_damage"] = found["first_damage"] or entry.what
                 continue
             found["records"] += 1
             if entry.kind == "response":
@@ -130,14 +130,14 @@ def page(folder: Path) -> str:
                 total[i] += found.get(field, 0)
         failed += "records" not in ours
         peak = max(peak, ours.get("peak_mb", 0))
-        losses = f"{ours['losses']}: {ours['first_loss']}" if ours.get("losses") else ""
-        lines.append(f"| {name} | {cell(ours)} | {cell(others[0])} | {cell(others[1])} | {losses} |")
+        damages = f"{ours['damages']}: {ours['first_damage']}" if ours.get("damages") else ""
+        lines.append(f"| {name} | {cell(ours)} | {cell(others[0])} | {cell(others[1])} | {damages} |")
         if any(o.get(f, 0) > ours.get(f, 0) for o in others for f in ("responses", "html")):
             fewer.append(name)
     sums = " | ".join(" / ".join(map(str, total)) for total in totals)
     head = [f"{len(lines)} files; {failed} of them ended or hung our reader; its largest process took {peak} MB.",
-            "", "Records / responses / HTML responses of each reader; losses are what ours reports as unreadable.", "",
-            "| file | curate | warcio | FastWARC | losses: the first |", "|---|---|---|---|---|",
+            "", "Records / responses / HTML responses of each reader; damage is what ours reports as unreadable.", "",
+            "| file | curate | warcio | FastWARC | damage: the first |", "|---|---|---|---|---|",
             f"| **all** | {sums} | |"]
     tail = ["", "Another reader counts more responses or HTML responses in:", "", *(f"* {name}" for name in fewer)]
     return "\n".join([*head, *lines, *(tail if fewer else [])])

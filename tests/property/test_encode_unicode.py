@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 from hypothesis import given, settings
@@ -26,10 +26,11 @@ nasty = st.text(st.one_of(st.sampled_from(" \t\n\r'\u2019sdtmlvre0٣²ⅷ\u00a0\
 @cache
 def encoder() -> Encoder:
     texts = ["the theory's end didn't end of text", "  two  spaces\n\n", "it's we've they'll 2024 ²³ ⅷ", "中文中文"] * 5
-    path = Path(mkdtemp()) / "tokenizer.json"
     words = count_texts([pa.array(texts, pa.large_string())], Pattern.GPT2)
-    path.write_bytes(learn(TokenizerConfig(vocab_size=400), words).data)
-    return load(str(path))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "tokenizer.json")
+        path.write_bytes(learn(TokenizerConfig(vocab_size=400), words).data)
+        return load(str(path))
 
 
 @settings(max_examples=200, deadline=None)

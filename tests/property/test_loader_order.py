@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -16,12 +16,20 @@ from manifests import PackedDataset, PackedLoader
 from manifests.tables import read_table
 from tests.unit.manifests.test_dataset import make_dataset, write_tables
 
+_FOLDERS: list[TemporaryDirectory[str]] = []  # removed when the process ends
+
+
+def folder() -> Path:
+    """A fresh folder: Hypothesis calls a test many times, and pytest gives it one `tmp_path`."""
+    _FOLDERS.append(TemporaryDirectory(prefix="loader-"))
+    return Path(_FOLDERS[-1].name)
+
 
 @cache
 def dataset(n_rows: int) -> PackedDataset:
     """A dataset of n_rows in shards of up to three."""
     sizes = [3] * (n_rows // 3) + ([n_rows % 3] if n_rows % 3 else [])
-    return PackedDataset(make_dataset(Path(mkdtemp(prefix="loader-")), sizes), "train")
+    return PackedDataset(make_dataset(folder(), sizes), "train")
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,12 +124,12 @@ def test_the_world_may_change_at_every_step() -> None:
 @given(sizes=st.lists(st.integers(1, 7), min_size=2, max_size=4), batch_rows=st.integers(1, 5))
 def test_phases_follow_one_another(sizes: list[int], batch_rows: int) -> None:
     """Every epoch gives all rows of a phase, in an order of their own, before any of the next phase."""
-    folder = Path(mkdtemp(prefix="phases-"))
-    make_dataset(folder, sizes)
-    manifest = read_table(str(folder / "packed/manifest.parquet"))
+    path = folder()
+    make_dataset(path, sizes)
+    manifest = read_table(str(path / "packed/manifest.parquet"))
     phases = [0, *(min(i, 1) for i in range(1, len(sizes)))]  # the second phase may have several shards
-    write_tables(folder / "packed", [r | {"phase": p} for r, p in zip(manifest.to_pylist(), phases, strict=True)])
-    loader = PackedLoader(PackedDataset(folder, "train"), batch_rows, seed=2)
+    write_tables(path / "packed", [r | {"phase": p} for r, p in zip(manifest.to_pylist(), phases, strict=True)])
+    loader = PackedLoader(PackedDataset(path, "train"), batch_rows, seed=2)
     n_rows = sum(sizes)
     rows = np.concatenate([next(loader).rows for _ in range(-(-2 * n_rows // batch_rows))])
     for epoch in range(2):

@@ -15,7 +15,7 @@ from curate.edits.texts import EditedTexts
 from curate.sources.jsonl import line_blocks
 from curate.sources.kinds import detect_kind
 from curate.sources.parquet import BATCH_ROWS
-from curate.sources.warc import Loss
+from curate.sources.warc import Damage
 from manifests.errors import InputError
 from manifests.hashing import Int64
 from manifests.storage import open_read
@@ -129,7 +129,7 @@ def _lines(path: str) -> Iterator[tuple[int, list[bytes]]]:
     row = 0
     with open_read(path) as stream:
         for block in line_blocks(stream, 4 * MAX_TEXT_BYTES + (1 << 20)):
-            if isinstance(block, Loss):
+            if isinstance(block, Damage):
                 row += block.offset
                 continue
             yield row, block

@@ -18,7 +18,7 @@ from curate.sources.kernels.markup import measure_markup
 from curate.sources.kinds import detect_kind
 from curate.sources.responses import decode_http, decode_resource
 from curate.sources.robots import RobotsRules, robots_reason
-from curate.sources.warc import Loss, WarcEntry
+from curate.sources.warc import Damage, WarcEntry
 from tests.paths import DATA
 
 WANTED = frozenset({"response", "resource"})
@@ -43,9 +43,9 @@ def warc(number: int, block: bytes, kind: str = "response") -> bytes:
     return head.encode() + block + b"\r\n\r\n"
 
 
-def read(data: bytes) -> tuple[list[WarcEntry], list[Loss]]:
+def read(data: bytes) -> tuple[list[WarcEntry], list[Damage]]:
     found = list(read_archive(io.BytesIO(data), WANTED, 1 << 20))
-    return [e for e in found if isinstance(e, WarcEntry)], [e for e in found if isinstance(e, Loss)]
+    return [e for e in found if isinstance(e, WarcEntry)], [e for e in found if isinstance(e, Damage)]
 
 
 def numbers(entries: list[WarcEntry]) -> list[int]:
@@ -57,8 +57,8 @@ def numbers(entries: list[WarcEntry]) -> list[int]:
 def test_arc_records_can_be_read_again_from_their_place(version: int, packed: bool) -> None:
     records = [ARC_HEAD, *(arc(i, http(f"page {i} " * 9), version) for i in range(4))]
     data = b"".join(gzip.compress(r) for r in records) if packed else b"".join(records)
-    entries, losses = read(data)
-    assert (numbers(entries), losses) == ([0, 1, 2, 3], [])
+    entries, damages = read(data)
+    assert (numbers(entries), damages) == ([0, 1, 2, 3], [])
     assert entries[0].kind == "warcinfo"
     assert str(entries[2].date) == "2008-04-30 20:48:21+00:00"
     for entry in entries[1:]:
@@ -73,13 +73,13 @@ def test_arc_records_can_be_read_again_from_their_place(version: int, packed: bo
 def test_damage_in_an_arc_costs_one_record() -> None:
     packed = [gzip.compress(r) for r in (ARC_HEAD, *(arc(i, http(f"page {i} " * 99)) for i in range(4)))]
     packed[2] = packed[2][:40] + bytes([packed[2][40] ^ 0xFF]) + packed[2][41:]
-    entries, losses = read(b"".join(packed))
+    entries, damages = read(b"".join(packed))
     assert numbers(entries) == [0, 2, 3]
-    assert [loss.offset for loss in losses] == [len(packed[0]) + len(packed[1])]
+    assert [damage.offset for damage in damages] == [len(packed[0]) + len(packed[1])]
     lying = arc(1, http("too long a length")).replace(b" text/html ", b" text/html 9", 1)
-    entries, losses = read(ARC_HEAD + arc(0, http("zero")) + lying + arc(2, http("two")))
+    entries, damages = read(ARC_HEAD + arc(0, http("zero")) + lying + arc(2, http("two")))
     assert numbers(entries) == [0, 2]
-    assert losses
+    assert damages
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -93,22 +93,22 @@ def test_wacz(method: int, tmp_path: Path) -> None:
     data = buffer.getvalue()
     (tmp_path / "w").write_bytes(data)
     assert detect_kind(str(tmp_path / "w")) == "warc"
-    entries, losses = read(data)
-    assert (numbers(entries), losses) == ([0, 1, 2, 3], [])
+    entries, damages = read(data)
+    assert (numbers(entries), damages) == ([0, 1, 2, 3], [])
     assert len({e.position for e in entries}) == len(entries)
     if method == zipfile.ZIP_STORED:
         stored = data[entries[1].offset : entries[1].offset + entries[1].length]
         assert gzip.decompress(stored).startswith(b"WARC/1.0")
-    entries, losses = read(data[: len(data) // 2])
-    assert (entries, len(losses)) == ([], 1)
+    entries, damages = read(data[: len(data) // 2])
+    assert (entries, len(damages)) == ([], 1)
 
 
 def test_a_length_that_is_too_long_costs_no_record_that_ends_as_it_should() -> None:
     lying = warc(1, http("one")).replace(b"Content-Length: ", b"Content-Length: 1", 1)
-    entries, (loss,) = read(warc(0, http("zero")) + lying + warc(2, http("two")))
+    entries, (damage,) = read(warc(0, http("zero")) + lying + warc(2, http("two")))
     assert numbers(entries) == [0, 1, 2]
     assert entries[1].block == http("one")
-    assert loss.what == "record runs into the next one"
+    assert damage.what == "record runs into the next one"
 
 
 @pytest.mark.parametrize(("block", "status"), [
@@ -174,8 +174,8 @@ def test_real_arc_and_wacz_files_give_their_pages() -> None:
     found = {}
     for path in sorted((DATA / "warc").iterdir()):
         if ".arc" in path.name or path.suffix == ".wacz":
-            entries, losses = read(path.read_bytes())
-            assert entries or losses, path.name
+            entries, damages = read(path.read_bytes())
+            assert entries or damages, path.name
             found[path.name] = sum(e.kind == "response" for e in entries)
             assert len({e.position for e in entries}) == len(entries)
     heritrix = [n for name, n in found.items() if "small-arcs-and-warcs" in name]
@@ -188,14 +188,14 @@ def test_real_arc_and_wacz_files_give_their_pages() -> None:
 @pytest.mark.parametrize("kind", ["response", "metadata"])
 def test_a_length_beyond_every_limit_swallows_no_other_record(pack: Callable[[bytes], bytes], kind: str) -> None:
     lying = warc(1, http("one " * 9000), kind).replace(b"Content-Length: ", b"Content-Length: 98765", 1)[:-2000]
-    entries, losses = read(b"".join(map(pack, (warc(0, http("zero")), lying, warc(2, http("two")), warc(3, b"x")))))
+    entries, damages = read(b"".join(map(pack, (warc(0, http("zero")), lying, warc(2, http("two")), warc(3, b"x")))))
     assert numbers(entries) == [0, 2, 3]
-    assert losses
+    assert damages
 
 
 def test_a_long_record_is_passed_over_without_being_held() -> None:
     long = warc(1, http("long " * 400_000))
-    entries, losses = read(warc(0, http("zero")) + long + warc(2, http("two")))
-    assert (numbers(entries), losses) == ([0, 1, 2], [])
+    entries, damages = read(warc(0, http("zero")) + long + warc(2, http("two")))
+    assert (numbers(entries), damages) == ([0, 1, 2], [])
     assert [e.block is None for e in entries] == [False, True, False]
     assert entries[1].length == len(long)

@@ -106,7 +106,7 @@ def test_a_failing_server_gives_the_documents_of_a_healthy_one(faults: list[Faul
 
 
 @pytest.mark.parametrize("kind", ["auto", "warc"])
-def test_files_named_by_address_are_fetched_with_the_same_patience(kind: str, tmp_path: Path) -> None:
+def test_files_named_by_address_are_fetched_with_the_same_retries(kind: str, tmp_path: Path) -> None:
     import json
 
     table = pa.table({"id": ["a", "b"], "text": [page("a"), page("b")]})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.sources.http import HttpClient, HttpConfig, Patience, TroubleError
+from curate.sources.http import AttemptError, HttpClient, HttpConfig, RetryBudget
 from curate.sources.http_file import HttpFile, open_source
 from manifests.errors import InputError
 from tests.unit.curate.sources.crawl_server import Fault, Site, serve
@@ -183,12 +183,12 @@ def test_requests_are_spaced() -> None:
 def test_pauses_grow_are_shaken_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("curate.sources.http.time.sleep", pauses.append)
-    patience = Patience(HttpConfig(attempts=8, backoff_seconds=1, max_backoff_seconds=20), "u")
+    budget = RetryBudget(HttpConfig(attempts=8, backoff_seconds=1, max_backoff_seconds=20), "u")
     for _ in range(6):
-        patience.failed(TroubleError("busy"))
-    patience.failed(TroubleError("busy", pause_seconds=1000))
+        budget.failed(AttemptError("busy"))
+    budget.failed(AttemptError("busy", pause_seconds=1000))
     with pytest.raises(InputError):
-        patience.failed(TroubleError("busy"))
+        budget.failed(AttemptError("busy"))
     for pause, full in zip(pauses[:6], [1, 2, 4, 8, 16, 20], strict=True):
         assert full / 2 <= pause <= full
     assert pauses[6] == 20
@@ -247,7 +247,7 @@ def test_a_server_says_how_long_to_wait_in_seconds_or_by_its_own_clock(asked: st
         site.date = "Wed, 21 Oct 2026 07:28:00 GMT"
         site.faults["file"] = [Fault(status=503, retry_after=asked)]
         client = HttpClient(FAST)
-        with pytest.raises(TroubleError) as caught:
+        with pytest.raises(AttemptError) as caught:
             client.request(f"{site.url}/file", None)
         client.close()
     assert caught.value.pause_seconds == pause

@@ -14,7 +14,7 @@ import zstandard
 from fastwarc.warc import ArchiveIterator
 
 from curate.sources.responses import decode_http
-from curate.sources.warc import Loss, WarcEntry, read_warc
+from curate.sources.warc import Damage, WarcEntry, read_warc
 from tests.paths import DATA
 
 ALL = frozenset({"response", "warcinfo", "request", "conversion"})
@@ -30,9 +30,9 @@ def record(number: int, n_bytes: int = 600, kind: str = "response") -> bytes:
     return head.encode() + block + b"\r\n\r\n"
 
 
-def read(data: bytes, limit: int = 1 << 20) -> tuple[list[WarcEntry], list[Loss]]:
+def read(data: bytes, limit: int = 1 << 20) -> tuple[list[WarcEntry], list[Damage]]:
     found = list(read_warc(io.BytesIO(data), ALL, limit))
-    return [e for e in found if isinstance(e, WarcEntry)], [e for e in found if isinstance(e, Loss)]
+    return [e for e in found if isinstance(e, WarcEntry)], [e for e in found if isinstance(e, Damage)]
 
 
 def numbers(entries: list[WarcEntry]) -> list[int]:
@@ -43,8 +43,8 @@ def numbers(entries: list[WarcEntry]) -> list[int]:
                          ids=["gzip", "zstd", "lz4", "plain"])
 def test_offset_and_length_lead_back_to_the_record(pack: type[bytes]) -> None:
     data = b"".join(pack(record(i, 50 + 3000 * i)) for i in range(8))
-    entries, losses = read(data)
-    assert not losses
+    entries, damages = read(data)
+    assert not damages
     assert numbers(entries) == list(range(8))
     assert sum(e.length for e in entries) == len(data)
     for entry in entries:
@@ -54,14 +54,14 @@ def test_offset_and_length_lead_back_to_the_record(pack: type[bytes]) -> None:
 
 def test_members_larger_than_a_piece_end_where_they_end() -> None:
     members = [gzip.compress(record(i, 3_000_000 + i)) for i in range(3)]
-    entries, losses = read(b"".join(members), 1 << 23)
-    assert not losses
+    entries, damages = read(b"".join(members), 1 << 23)
+    assert not damages
     assert [e.length for e in entries] == [len(m) for m in members]
 
 
 def test_records_that_share_a_member_are_told_apart() -> None:
-    entries, losses = read(gzip.compress(b"".join(record(i) for i in range(5))))
-    assert not losses
+    entries, damages = read(gzip.compress(b"".join(record(i) for i in range(5))))
+    assert not damages
     assert [e.position for e in entries] == [0, "0+1", "0+2", "0+3", "0+4"]
     assert {e.length for e in entries} == {-1}
 
@@ -70,9 +70,9 @@ def test_records_that_share_a_member_are_told_apart() -> None:
 @pytest.mark.parametrize("cut", [1, 9, 100])
 def test_a_cut_file_loses_its_last_record_alone(cut: int, pack: type[bytes]) -> None:
     members = [pack(record(i)) for i in range(4)]
-    entries, (loss,) = read(b"".join(members)[:-cut])
+    entries, (damage,) = read(b"".join(members)[:-cut])
     assert numbers(entries) == [0, 1, 2]
-    assert loss.offset == sum(map(len, members[:3]))
+    assert damage.offset == sum(map(len, members[:3]))
 
 
 def test_every_flipped_byte_costs_one_record_at_most() -> None:
@@ -81,58 +81,58 @@ def test_every_flipped_byte_costs_one_record_at_most() -> None:
     for place in range(start, start + len(members[2]), 7):
         broken = bytearray(data)
         broken[place] ^= 0x55
-        entries, losses = read(bytes(broken))
+        entries, damages = read(bytes(broken))
         kept = numbers(entries)
         assert set(kept) >= {0, 1, 3, 4}, place
         if 2 in kept:  # the flip hit a header field of gzip's that nothing depends on
             assert next(e for e in entries if e.url == "http://example.org/2").block == read(members[2])[0][0].block
         else:
-            assert losses, place
-            assert losses[0].offset >= start - 1
+            assert damages, place
+            assert damages[0].offset >= start - 1
 
 
 @pytest.mark.parametrize("garbage", [b"garbage " * 40, b"\x1f\x8b\x08" * 30, b"\0" * 200 + b"x"])
 def test_garbage_between_members_is_passed_over(garbage: bytes) -> None:
     first, second = gzip.compress(record(1)), gzip.compress(record(2))
-    entries, losses = read(first + garbage + second)
+    entries, damages = read(first + garbage + second)
     assert numbers(entries) == [1, 2]
-    assert losses
-    assert losses[0].offset == len(first)
+    assert damages
+    assert damages[0].offset == len(first)
 
 
 def test_zero_padding_at_the_end_is_no_damage() -> None:
-    entries, losses = read(gzip.compress(record(1)) + b"\0" * 4096)
-    assert (numbers(entries), losses) == ([1], [])
+    entries, damages = read(gzip.compress(record(1)) + b"\0" * 4096)
+    assert (numbers(entries), damages) == ([1], [])
 
 
 def test_records_before_damage_in_a_shared_member_are_kept() -> None:
     data = gzip.compress(b"".join(record(i, 20_000 + i) for i in range(12)))
-    entries, losses = read(data[: len(data) * 2 // 3])
+    entries, damages = read(data[: len(data) * 2 // 3])
     assert numbers(entries) == list(range(len(entries)))
     assert 5 <= len(entries) < 12
-    assert [loss.what for loss in losses] == ["file ends within a member"]
+    assert [damage.what for damage in damages] == ["file ends within a member"]
 
 
 def test_bytes_missing_from_a_plain_file_cost_the_record_they_are_missing_from() -> None:
     whole = [record(i) for i in range(4)]
-    entries, (loss,) = read(whole[0] + whole[1][:400] + whole[2] + whole[3])
+    entries, (damage,) = read(whole[0] + whole[1][:400] + whole[2] + whole[3])
     assert numbers(entries) == [0, 2, 3]
-    assert loss == Loss(len(whole[0]), "record runs into the next one")
+    assert damage == Damage(len(whole[0]), "record runs into the next one")
 
 
 def test_line_feeds_alone_and_a_missing_length() -> None:
     lenient = record(1).replace(b"\r\n", b"\n", 6).replace(b"\n\r\n", b"\n\n", 1)
     nameless = record(2).replace(b"Content-Length", b"Content-Size")
-    entries, (loss,) = read(lenient + nameless + record(3))
+    entries, (damage,) = read(lenient + nameless + record(3))
     assert numbers(entries) == [1, 3]
-    assert loss.offset == len(lenient)
-    assert "Content-Length" in loss.what
+    assert damage.offset == len(lenient)
+    assert "Content-Length" in damage.what
 
 
 def test_a_long_record_is_skipped_but_told() -> None:
-    entries, losses = read(gzip.compress(record(1, 50_000)) + gzip.compress(record(2)), 10_000)
+    entries, damages = read(gzip.compress(record(1, 50_000)) + gzip.compress(record(2)), 10_000)
     assert [(e.block is None, e.n_block_bytes > 10_000) for e in entries] == [(True, True), (False, False)]
-    assert not losses
+    assert not damages
     assert entries[0].length > 0
 
 
@@ -166,8 +166,8 @@ def test_real_archives_read_as_fastwarc_reads_them() -> None:
     for path in (DATA / "crawl/part-00000.warc.gz", DATA / "warc/real_html_responses.warc.gz"):
         expected = [(r.stream_pos, r.headers.get("WARC-Record-ID"), r.reader.read())
                     for r in ArchiveIterator(str(path), parse_http=False, fsspec_args=False)]
-        entries, losses = read(path.read_bytes(), 1 << 28)
-        assert not losses
+        entries, damages = read(path.read_bytes(), 1 << 28)
+        assert not damages
         assert [(e.offset, e.fields.get("warc-record-id"), e.block) for e in entries] == expected
         assert sum(e.length for e in entries) == path.stat().st_size
 
@@ -177,7 +177,7 @@ def test_no_real_archive_raises_and_none_gives_less_than_fastwarc() -> None:
     for path in sorted((DATA / "warc").iterdir()):
         if path.stat().st_size > 1 << 20:
             continue
-        entries, losses = read(path.read_bytes(), 1 << 28)
+        entries, damages = read(path.read_bytes(), 1 << 28)
         n_fastwarc = 0
         try:
             for r in ArchiveIterator(str(path), parse_http=False, fsspec_args=False):
@@ -187,7 +187,7 @@ def test_no_real_archive_raises_and_none_gives_less_than_fastwarc() -> None:
         except OSError:
             pass
         n_responses = sum(e.kind == "response" for e in entries)
-        assert n_responses >= n_fastwarc or losses, path.name
+        assert n_responses >= n_fastwarc or damages, path.name
         assert len({e.position for e in entries}) == len(entries), path.name
 
 
@@ -199,11 +199,11 @@ def test_what_fastwarc_writes_as_lz4_is_read_record_by_record(tmp_path: Path) ->
             writer.write(record(i, 5000))
             writer.finish()
     data = (tmp_path / "a.warc.lz4").read_bytes()
-    entries, losses = read(data)
-    assert not losses
+    entries, damages = read(data)
+    assert not damages
     assert numbers(entries) == [0, 1, 2]
     hurt = bytearray(data)
     hurt[entries[1].offset + 40 : entries[1].offset + 60] = bytes(20)
-    entries, losses = read(bytes(hurt))
+    entries, damages = read(bytes(hurt))
     assert {0, 2} <= set(numbers(entries))
-    assert losses
+    assert damages
