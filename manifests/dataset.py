@@ -23,9 +23,8 @@ import xxhash
 
 from manifests.errors import InputError, ShardError
 from manifests.packing import PACKINGS
-from manifests.removals import covered
 from manifests.shard import Tokens, open_shard
-from manifests.storage import digest_file
+from manifests.spans import BYTES_PER_SPAN, Spans, covered, entries_of, read_spans
 from manifests.tables import open_table, read_table
 
 IGNORED = -100  # the target that PyTorch's cross-entropy skips
@@ -33,16 +32,19 @@ _COLUMNS = ["split", "shard_index", "path", "n_rows", "row_length", "packing", "
             "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256", "vocab_size", "eot_id"]
 _PHASE = "phase"  # only staged mixtures have the column
 _PADDING = "padding_tokens"  # not in the oldest manifests
-_SPAN_COLUMNS = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
-_CHAT_COLUMNS = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
 _SPANS_BYTES = 1 << 28  # of spans that are kept in memory
-_BYTES_OF_A_SPAN = 96
 
 
 def dataset_digest(manifest: pa.Table) -> str:
     """One hash of a dataset's content: xxh3-128 over (split, shard_index, payload_xxh3, spans_xxh3) in manifest order.
 
-    A training checkpoint pins it. 32 hex digits."""
+    A training checkpoint pins it, and a loader refuses to go on with another dataset.
+
+    Args:
+        manifest: `packed/manifest.parquet`, or those four columns of it, in the file's order.
+    Returns:
+        32 hex digits.
+    """
     columns = [manifest[c].to_pylist() for c in ("split", "shard_index", "payload_xxh3", "spans_xxh3")]
     lines = (f"{split}\t{index}\t{payload}\t{spans}\n" for split, index, payload, spans in zip(*columns, strict=True))
     return xxhash.xxh3_128_hexdigest("".join(lines).encode())
@@ -81,41 +83,50 @@ class Segments:
 
 
 class PackedDataset:
-    """The rows of one split. path: a run's folder, or its `packed` folder.
+    """The rows of one split: `len()`, `[i]` and iteration give tokens, the methods targets and documents.
 
-    Raises InputError where there is no dataset, and ShardError when a shard that is touched is not the one the
-    manifest describes (size, header crc32, payload digest as the header states it)."""
+    A shard is checked when it is first touched: its size, its header's crc32, and that the header states the payload
+    digest of the manifest. `manifests.verify` reads the payload itself.
+
+    Args:
+        path: A run's folder, or its `packed` folder.
+        split: `train` or `val`.
+    Raises:
+        InputError: There is no packed dataset.
+        ShardError: Later, when a shard or spans file that is read is not the one that the manifest describes.
+    """
 
     def __init__(self, path: str | os.PathLike[str], split: str) -> None:
         self.folder = _packed_folder(Path(path))
         self.split = split
         self._manifest = _read_manifest(str(self.folder / "manifest.parquet"))
-        mine: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
-        self._paths: list[str] = mine["path"].to_pylist()
-        self._spans_paths: list[str] = mine["spans_path"].to_pylist()
-        self._payloads: list[str] = mine["payload_xxh3"].to_pylist()
-        self._spans_digests: list[str] = mine["spans_xxh3"].to_pylist()
-        self._first_rows = mine["first_row"].to_numpy()
+        shards: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
+        self._paths: list[str] = shards["path"].to_pylist()
+        self._spans_paths: list[str] = shards["spans_path"].to_pylist()
+        self._payloads: list[str] = shards["payload_xxh3"].to_pylist()
+        self._spans_digests: list[str] = shards["spans_xxh3"].to_pylist()
+        self._first_rows = shards["first_row"].to_numpy()
         self._first_row_numbers: list[int] = self._first_rows.tolist()
-        self._n_rows = int(self._first_rows[-1] + mine["n_rows"][-1].as_py()) if len(mine) else 0
-        self._has_gaps = mine[_PADDING].to_numpy() > 0 if _PADDING in mine.column_names else np.zeros(len(mine), bool)
+        self._n_rows = int(self._first_rows[-1] + shards["n_rows"][-1].as_py()) if len(shards) else 0
+        self._has_gaps = (shards[_PADDING].to_numpy() > 0 if _PADDING in shards.column_names
+                          else np.zeros(len(shards), bool))
         first: Any = self._manifest.slice(0, 1).to_pylist()
         self.row_length = int(first[0]["row_length"]) if first else 0
         self.packing = str(first[0]["packing"]) if first else "concat"
         self.dtype = np.dtype(first[0]["dtype"] if first else "uint16").newbyteorder("<")
         self.tokenizer_sha256 = str(first[0]["tokenizer_sha256"]) if first else ""
         self.vocab_size, self.eot_id = (int(first[0][n]) if first else 0 for n in ("vocab_size", "eot_id"))
-        self.phase_ends = self._ends_of_phases(mine)
+        self.phase_ends = self._ends_of_phases(shards)
         self._shards = _OpenShards(self._open, _most_open_shards())
-        largest = int(mine["n_spans"].to_numpy().max(initial=1))
-        self._spans = lru_cache(maxsize=max(4, _SPANS_BYTES // (_BYTES_OF_A_SPAN * largest)))(self._read_spans)
+        largest = int(shards["n_spans"].to_numpy().max(initial=1))
+        self._spans = lru_cache(maxsize=max(4, _SPANS_BYTES // (BYTES_PER_SPAN * largest)))(self._read_spans)
 
     def __len__(self) -> int:
         return self._n_rows
 
     def __getitem__(self, row: int) -> Tokens:
         """Tokens of a row: a read-only view, uint16 or uint32 [T]."""
-        shard, local = self._place(row)
+        shard, local = self._locate(row)
         tokens: Tokens = self._shards[shard][local]
         return tokens
 
@@ -128,22 +139,36 @@ class PackedDataset:
         return dataset_digest(self._manifest)
 
     def targets(self, row: int) -> npt.NDArray[np.int64]:
-        """The next token of the same shard for each token of a row, int64 [T]; -100 where there is none to learn.
+        """The next token of the same shard for each token of a row.
 
-        That is the shard's end, what `curate remove` took out and, in best_fit and pad, the row's end and padding; in
-        dialogues, all but answers."""
+        Args:
+            row: Number of the row in the split; negative ones count from the end.
+        Returns:
+            int64 [T]; -100 where there is nothing to learn: at the shard's end, where `curate remove` took tokens out
+            and, in best_fit and pad, at the row's end and on padding; in dialogues, on all but answers.
+        Raises:
+            IndexError: There is no such row.
+        """
         index = row + len(self) if row < 0 else row
         targets: npt.NDArray[np.int64] = self.batch(np.array([index]))[1][0]
         return targets
 
     def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
-        """Tokens [n, T] of many rows, in the stored dtype."""
+        """Tokens [n, T] of many rows, in the stored dtype. rows: int64 [n], each in [0, len); else IndexError."""
         return self._gather(self._checked(rows))
 
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
-        """Tokens [n, T] in the stored dtype and targets int64 [n, T] of many rows; -100 as in `targets`."""
+        """Tokens and targets of many rows.
+
+        Args:
+            rows: int64 [n], each in [0, len).
+        Returns:
+            Tokens [n, T] in the stored dtype, and targets int64 [n, T] as `targets` gives them.
+        Raises:
+            IndexError: There is no such row.
+        """
         tokens = self._gather(self._checked(rows))
-        shards, local = self._places(rows)
+        shards, local = self._locate_all(rows)
         targets = np.empty(tokens.shape, np.int64)
         targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
         if PACKINGS[self.packing].is_stream:
@@ -160,9 +185,13 @@ class PackedDataset:
         return tokens, targets
 
     def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
-        """Document boundaries, sources and position ids of many rows, laid end to end, from the spans files."""
+        """Document boundaries, sources and position ids of many rows, laid end to end, from the spans files.
+
+        Args:
+            rows: int64 [n], each in [0, len); else IndexError.
+        """
         self._checked(rows)
-        shards, local = self._places(rows)
+        shards, local = self._locate_all(rows)
         length = self.row_length
         begins = np.zeros(len(rows) * length, np.bool_)
         begins[::length] = True
@@ -170,20 +199,24 @@ class PackedDataset:
         for shard in np.unique(shards).tolist():
             here = np.flatnonzero(shards == shard)
             spans = self._spans(shard)
-            place, which = _rows_of(spans.row, local[here])
-            start = spans.token_start[which] + (here[place] - local[here][place]) * length
-            end = start + spans.n_tokens[which]
+            index, span = entries_of(spans.row, local[here])
+            start = spans.token_start[span] + (here[index] - local[here][index]) * length
+            end = start + spans.n_tokens[span]
             begins[start] = True
             begins[end[end < len(begins)]] = True
-            source_of[start] = spans.source_id[which]
+            source_of[start] = spans.source_id[span]
         bounds = np.append(np.flatnonzero(begins), len(begins))
         positions = np.arange(len(begins)) - np.repeat(bounds[:-1], np.diff(bounds))
         return Segments(bounds.astype(np.int32), source_of[bounds[:-1]],
                         positions.astype(np.int32).reshape(len(rows), length))
 
     def documents(self, row: int) -> RowDocuments:
-        """Which documents a row is made of, from the spans file, without scanning for separators."""
-        shard, local = self._place(row)
+        """The documents that a row is made of, from the spans file, without scanning for separators.
+
+        Args:
+            row: Number of the row in the split; negative ones count from the end. IndexError where there is none.
+        """
+        shard, local = self._locate(row)
         spans = self._spans(shard)
         where = slice(*np.searchsorted(spans.row, [local, local + 1]))
         starts = spans.token_start[where] - local * self.row_length
@@ -211,7 +244,7 @@ class PackedDataset:
         table: Any = read_table(str(self.folder / "sources.parquet"), ["source_id", "name"])
         return dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
 
-    def _place(self, row: int) -> tuple[int, int]:
+    def _locate(self, row: int) -> tuple[int, int]:
         """(shard, row within it); negative rows count from the end, as in any sequence."""
         index = row + len(self) if row < 0 else row
         if not 0 <= index < len(self):
@@ -219,7 +252,7 @@ class PackedDataset:
         shard = int(np.searchsorted(self._first_rows, index, "right")) - 1
         return shard, index - int(self._first_rows[shard])
 
-    def _places(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _locate_all(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(shard, row within it) of many rows, int64 [n] each."""
         shards = self._first_rows.searchsorted(rows, "right") - 1
         return shards, rows - self._first_rows[shards]
@@ -252,26 +285,26 @@ class PackedDataset:
                          ) -> npt.NDArray[np.int64]:
         """Targets [n, T] of rows of a concat shard, -100 where a token is in no span: its document was removed."""
         spans = self._spans(shard)
-        places = local[:, None] * self.row_length + np.arange(1, self.row_length + 1)
-        return np.where(covered(places, spans.token_start, spans.n_tokens), targets, IGNORED)
+        offsets = local[:, None] * self.row_length + np.arange(1, self.row_length + 1)
+        return np.where(covered(offsets, spans.token_start, spans.n_tokens), targets, IGNORED)
 
     def _learned(self, shard: int, local: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which tokens of rows of one shard are to be learned, bool [n, T]: all of documents, or answers alone."""
         spans, length = self._spans(shard), self.row_length
-        place, which = _rows_of(spans.learned_row, local)
-        start = spans.learned_start[which] - local[place] * length
+        index, learned_run = entries_of(spans.learned_row, local)
+        start = spans.learned_start[learned_run] - local[index] * length
         change = np.zeros((len(local), length + 1), np.int8)
-        np.add.at(change, (place, start), 1)
-        np.add.at(change, (place, start + spans.learned_n[which]), -1)
+        np.add.at(change, (index, start), 1)
+        np.add.at(change, (index, start + spans.learned_n[learned_run]), -1)
         learned: npt.NDArray[np.bool_] = np.cumsum(change, axis=1, dtype=np.int8)[:, :-1].astype(np.bool_)
         return learned
 
-    def _ends_of_phases(self, mine: pa.Table) -> list[int]:
-        """Where each phase of a staged mixture ends, in rows; one phase, the whole split, where there are no stages."""
-        if _PHASE not in mine.column_names or not len(mine):
+    def _ends_of_phases(self, shards: pa.Table) -> list[int]:
+        """Where each phase of a staged mixture ends, in rows; one phase, the split, where there are no stages."""
+        if _PHASE not in shards.column_names or not len(shards):
             return [len(self)]
-        last = np.flatnonzero(np.diff(mine[_PHASE].to_numpy(), append=-1))
-        ends: list[int] = (self._first_rows[last] + mine["n_rows"].to_numpy()[last]).tolist()
+        last = np.flatnonzero(np.diff(shards[_PHASE].to_numpy(), append=-1))
+        ends: list[int] = (self._first_rows[last] + shards["n_rows"].to_numpy()[last]).tolist()
         return ends
 
     def _open(self, shard: int) -> Tokens:
@@ -283,76 +316,25 @@ class PackedDataset:
                              hint="run `curate verify`, then fetch or pack the shard again")
         return tokens.reshape(-1, self.row_length)
 
-    def _read_spans(self, shard: int) -> _Spans:
-        path = str(self.folder / self._spans_paths[shard])
-        if not os.path.exists(path) or digest_file(path) != self._spans_digests[shard]:
-            raise ShardError("is missing, or not the spans file that the manifest describes", where=path)
-        with open_table(path) as file:
-            names = [n for n in _SPAN_COLUMNS + _CHAT_COLUMNS if n in file.schema_arrow.names]
-            table: Any = file.read(columns=names, use_threads=False)
-        numbers = {n: table[n].to_numpy().astype(np.int64) for n in _SPAN_COLUMNS if n != "doc_id"}
-        chat = _CHAT_COLUMNS[0] in names
-        learned = _answers(table["turns"].combine_chunks(), numbers["token_start"], numbers["row"]) if chat else (
-            numbers["token_start"], numbers["n_tokens"], numbers["row"])
-        group: Any = table["group_id"].combine_chunks() if chat else pa.nulls(len(table), pa.binary(16))
-        rank = table["rank"].cast(pa.int64()).fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
-        return _Spans(doc_id=table["doc_id"].combine_chunks(), group_id=group, rank=rank.astype(np.int64),
-                      learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], **numbers)
+    def _read_spans(self, shard: int) -> Spans:
+        return read_spans(str(self.folder / self._spans_paths[shard]), self._spans_digests[shard])
 
 
 class _OpenShards(dict[int, Tokens]):
     """Mapped payloads by shard; a dictionary, because a look-up by functools.lru_cache costs a batch of 32 rows 8 %.
 
-    A shard that is not there is opened, and the one that was opened first goes where there are `most`."""
+    A shard that is not there is opened; the one that was opened first is closed where there are `most`."""
 
-    def __init__(self, opened: Callable[[int], Tokens], most: int) -> None:
+    def __init__(self, open_one: Callable[[int], Tokens], most: int) -> None:
         super().__init__()
-        self._opened, self._most = opened, most
+        self._open_one, self._most = open_one, most
 
     def __missing__(self, shard: int) -> Tokens:
-        payload = self._opened(shard)
+        payload = self._open_one(shard)
         if len(self) >= self._most:
             self.pop(next(iter(self)), None)
         self[shard] = payload
         return payload
-
-
-@dataclass(frozen=True, slots=True)
-class _Spans:
-    """A spans file in memory, sorted by token_start; integers as int64 [n]. learned_*: the runs of tokens that targets
-    may be, int64 [m]: whole spans, or the answers in them."""
-
-    token_start: npt.NDArray[np.int64]
-    n_tokens: npt.NDArray[np.int64]
-    doc_id: pa.FixedSizeBinaryArray
-    source_id: npt.NDArray[np.int64]
-    doc_token_offset: npt.NDArray[np.int64]
-    epoch: npt.NDArray[np.int64]
-    row: npt.NDArray[np.int64]
-    group_id: pa.FixedSizeBinaryArray
-    rank: npt.NDArray[np.int64]
-    learned_start: npt.NDArray[np.int64]
-    learned_n: npt.NDArray[np.int64]
-    learned_row: npt.NDArray[np.int64]
-
-
-def _answers(turns: Any, token_start: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
-             ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(first token in the payload, tokens, row of the shard) of every turn with loss, int64 [m] each."""
-    span = np.repeat(np.arange(len(turns)), np.diff(turns.offsets.to_numpy()))
-    flat = turns.flatten()
-    loss = flat.field("loss").to_numpy(zero_copy_only=False).astype(np.bool_)
-    start = token_start[span] + flat.field("start").to_numpy()
-    return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss]
-
-
-def _rows_of(sorted_rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]
-             ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Entries of the wanted rows in a sorted column: (which wanted row, entry), int64 [m] each."""
-    low, high = np.searchsorted(sorted_rows, wanted), np.searchsorted(sorted_rows, wanted, "right")
-    counts = high - low
-    place = np.repeat(np.arange(len(wanted)), counts)
-    return place, np.arange(len(place)) + np.repeat(low - (np.cumsum(counts) - counts), counts)
 
 
 def _read_manifest(path: str) -> pa.Table:

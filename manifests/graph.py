@@ -97,7 +97,7 @@ class Stage:
         return self.folder or self.name
 
     def owns(self, identity: Identity) -> bool:
-        """Whether a record is of this stage: two stages may share a folder, so a folder alone does not tell."""
+        """Whether a record is of this stage: two stages may share a folder, so the folder alone does not decide it."""
         return identity.stage == self.path and (not self.tasks_of or identity.task.startswith(self.tasks_of))
 
 
@@ -131,7 +131,7 @@ class View:
         return self._sections[name] if name is not None else None
 
     def is_done(self, stage: str) -> bool:
-        """Whether every task of a stage is done, be there none."""
+        """Whether every task of a stage is done; so it is where there are none."""
         return stage in self._records
 
     def done_stages(self) -> list[str]:
@@ -139,7 +139,7 @@ class View:
         return list(self._records)
 
     def tasks(self, stage: str) -> list[TaskRecord]:
-        """Records of a stage that is done, by the tasks' names; none where it has no task, or is no part of this run.
+        """Records of a stage that is done, by the tasks' names; none where it has no task, or is not part of the run.
         """
         return [record for _, record in sorted(self._records.get(stage, {}).items())]
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from manifests.tables import one_array
+
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]
 
@@ -26,15 +28,13 @@ def document_id(source: str, path: str, position: int | str) -> bytes:
 
 
 def piece_id(parent: bytes, piece: int) -> bytes:
-    """Id of the piece-th part (0-based) of a document that decontamination cut."""
+    """Id of one fragment, by its number from 0, of a document that decontamination split."""
     return xxhash.xxh3_128_digest(parent + piece.to_bytes(4, "little"))
 
 
 def id_words(ids: pa.Array | pa.ChunkedArray) -> UInt64:
     """fixed_size_binary(16) ids as uint64 [n, 2], little-endian words; a copy only where the array is chunked."""
-    array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    if isinstance(array, pa.ChunkedArray):  # combine_chunks() of zero chunks stays chunked
-        return np.empty((0, 2), np.uint64)
+    array = one_array(ids)
     data = np.frombuffer(array.buffers()[1] or b"", np.uint64)
     return data.reshape(-1, 2)[array.offset : array.offset + len(array)]
 

@@ -34,8 +34,18 @@ class PackedLoader:
 
     The order is the concatenation of epochs without end, each a keyed permutation of all rows; in a staged mixture each
     phase is permuted by itself, and the phases follow one another. A step takes the next batch_rows * world_size rows,
-    and rank r the r-th slice, so the global batch does not depend on the number of ranks. batch_rows: rows of a batch
-    on one rank."""
+    and rank r the r-th slice, so the global batch does not depend on the number of ranks.
+
+    Args:
+        dataset: The rows of one split.
+        batch_rows: Rows of a batch on one rank.
+        rank: This rank, from 0.
+        world_size: How many ranks there are.
+        seed: Names the order; another seed is another order.
+    Raises:
+        ValueError: batch_rows, rank or world_size is out of range.
+        InputError: The split has no rows.
+    """
 
     def __init__(self, dataset: PackedDataset, batch_rows: int, rank: int = 0, world_size: int = 1,
                  seed: int = 0) -> None:
@@ -70,7 +80,7 @@ class PackedLoader:
         return Batch(tokens, targets, rows)
 
     def rows(self, first: int, n: int) -> npt.NDArray[np.int64]:
-        """Row numbers at places [first, first + n) of the endless order, int64 [n]."""
+        """Row numbers at positions [first, first + n) of the endless order, int64 [n]."""
         return self._rows_at(np.arange(first, first + n, dtype=np.int64))
 
     def _rows_of_step(self, handed_out: int) -> npt.NDArray[np.int64]:
@@ -85,13 +95,13 @@ class PackedLoader:
         rows: npt.NDArray[np.int64] = ahead[step]
         return rows
 
-    def _rows_at(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Row numbers at places of the endless order, int64 [n]."""
+    def _rows_at(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Row numbers at positions of the endless order, int64 [n]."""
         ends = np.array(self.dataset.phase_ends)
-        epochs, positions = np.divmod(places, len(self.dataset))
+        epochs, positions = np.divmod(order, len(self.dataset))
         phases = np.searchsorted(ends, positions, "right")
         keys = epochs * len(ends) + phases
-        rows = np.empty(len(places), np.int64)
+        rows = np.empty(len(order), np.int64)
         for key in np.unique(keys).tolist():
             here = keys == key
             epoch, phase = divmod(key, len(ends))
@@ -105,28 +115,34 @@ class PackedLoader:
         return Permutation(n_rows, self.seed, f"epoch-{epoch}" if len(ends) == 1 else f"epoch-{epoch}-phase-{phase}")
 
     def state_dict(self) -> dict[str, int | str]:
-        """Where the order stands, over all ranks: rows handed out, and what they were handed out of."""
+        """How far the order has come: rows handed out over all ranks, the dataset's digest, split, seed, tokenizer.
+
+        The same on every rank, so one rank may save it; plain numbers and strings."""
         return {"rows": self._rows_handed_out, "dataset": self.dataset.digest, "split": self.dataset.split,
                 "seed": self.seed, "tokenizer": self.dataset.tokenizer_sha256}
 
     def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
-        """Go on where a state was taken, with any number of ranks; DatasetMismatchError if it is of another order.
+        """Go on where a state was taken, with any number of ranks and any batch_rows: the state counts rows.
 
-        batch_rows may have changed too: the state counts rows. accept_successor: a state of a dataset that this one
-        supersedes will do, for `curate remove` lets every row keep its number."""
-        mine = self.state_dict()
+        Args:
+            state: What `state_dict` gave.
+            accept_successor: Also take a state of a dataset that this one supersedes: `curate remove` lets every row
+                keep its number.
+        Raises:
+            DatasetMismatchError: The state is of another dataset, split, seed or tokenizer, or is no such state.
+        """
+        own = self.state_dict()
         before = superseded(self.dataset.folder, self.dataset.digest)
         for name in ("tokenizer", "dataset", "split", "seed"):
             if name == "dataset" and accept_successor and state.get(name) in before:
                 continue
-            if state.get(name) != mine[name]:
+            if state.get(name) != own[name]:
                 hint = f"open the dataset and {name} that the checkpoint names"
                 if name == "dataset" and state.get(name) in before:
                     hint = "documents were removed since; accept_successor=True goes on without them"
                 raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
-                                           f"{mine[name]!r}", where=str(self.dataset.folder),
-                                           hint=hint)
+                                           f"{own[name]!r}", where=str(self.dataset.folder), hint=hint)
         if not isinstance(state.get("rows"), int) or state["rows"] < 0:
             raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
-                                       where=str(self.dataset.folder), hint="it is no state of a PackedLoader")
+                                       where=str(self.dataset.folder), hint="it is not a state of a PackedLoader")
         self._rows_handed_out = state["rows"]

@@ -1,7 +1,7 @@
 """Files behind URLs: which fsspec file system reads them, how S3 is reached, and what its errors are called.
 
-How to reach a store is said by a recipe's `s3:`; a run's `Storage` carries it, on every worker too, and gives it to the
-paths that it hands out. What is not said is left to AWS's own settings (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of a
+A recipe's `s3:` says how S3 is reached; a run's `Storage` carries it, on every worker too, and gives it to the paths
+that it hands out. What the recipe leaves open follows AWS's own settings (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of a
 machine). No output depends on it.
 """
 
@@ -17,8 +17,8 @@ import fsspec
 from manifests.errors import InputError
 
 _S3: Final = ("s3://", "s3a://")
-_BLOCK_BYTES: Final = 8 << 20  # asked for at a time by those who read forward; s3fs alone would take 50 MiB
-_LIBRARIES: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})  # whose errors are no OSError
+_BLOCK_BYTES: Final = 8 << 20  # per request of a reader that goes forward; the default of s3fs is 50 MiB
+_LIBRARIES: Final = frozenset({"botocore", "aiobotocore", "aiohttp"})  # whose errors are not OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class S3Access:
     timeout_seconds: float = 60.0
 
     def options(self, bucket: str) -> dict[str, Any]:
-        """What s3fs is told for a bucket. Listings are not kept: other processes write to the same run."""
+        """Arguments of s3fs for a bucket. Listings are not kept: other processes write to the same run."""
         client = {"region_name": self.region} if self.region else {}
-        patience = {"connect_timeout": self.timeout_seconds, "read_timeout": self.timeout_seconds,
+        requests = {"connect_timeout": self.timeout_seconds, "read_timeout": self.timeout_seconds,
                     "retries": {"total_max_attempts": self.attempts, "mode": "standard"}}
         return {"anon": bucket in self.anonymous_buckets, "endpoint_url": self.endpoint_url, "client_kwargs": client,
-                "config_kwargs": patience, "use_listings_cache": False}
+                "config_kwargs": requests, "use_listings_cache": False}
 
 
 class StoreUrl(str):
@@ -47,9 +47,9 @@ class StoreUrl(str):
     access: S3Access
 
     def __new__(cls, url: str, access: S3Access) -> StoreUrl:
-        made = super().__new__(cls, url)
-        made.access = access
-        return made
+        result = super().__new__(cls, url)
+        result.access = access
+        return result
 
     def __reduce__(self) -> tuple[type[StoreUrl], tuple[str, S3Access]]:
         return StoreUrl, (str(self), self.access)
@@ -85,7 +85,7 @@ def _named(url: str, options: dict[str, Any]) -> tuple[Any, str]:
 
 
 def open_remote(url: str) -> IO[bytes]:
-    """A file behind a URL, for reading at any place. Raises InputError where it cannot be opened."""
+    """A file behind a URL, for reading at any offset. Raises InputError where it cannot be opened."""
     with store_errors(url):
         fs, path = filesystem(url)
         if url.startswith(_S3):

@@ -1,6 +1,6 @@
-"""How documents fill rows: what a reader needs to know of each way, and the code under which shards name it.
+"""How documents fill rows: what a reader needs to know of each packing, and the code by which shards name it.
 
-Another way is one entry here, and one module of its name in `tokenizer.packing.modes`, which packs by it.
+Another packing is one entry here, and one module of its name in `tokenizer.packing.modes`, which packs by it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """One way of packing.
+    """One packing.
 
     name: as recipes and manifests call it. description: for people. is_stream: rows follow one another as one stream of
     tokens, without padding, so the target of a row's last token is the next row's first. row_each: every document takes

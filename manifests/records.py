@@ -31,7 +31,7 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One unreadable piece of input that was skipped. where: file and offset; what: the reason, in words."""
+    """Part of the input that could not be read and was skipped. where: file and offset; what: the reason, in words."""
 
     where: str
     what: str
@@ -73,8 +73,9 @@ class TaskRecord:
 
     @staticmethod
     def from_json(data: bytes) -> TaskRecord | None:
-        """The record in these bytes, or None where they are no complete record. Those of 0.1.0 are read as well, whose
-        identities call the task a shard."""
+        """The record in these bytes, or None where they are not a complete record.
+
+        Those of 0.1.0, whose identities call the task a shard, are read as well."""
         try:
             fields = json.loads(data)
             stored = fields.pop("identity")
@@ -88,8 +89,8 @@ class TaskRecord:
 
     def output(self, role: str) -> OutputFile:
         """The one output of a role."""
-        (found,) = (o for o in self.outputs if o.role == role)
-        return found
+        (output,) = (o for o in self.outputs if o.role == role)
+        return output
 
 
 def _fingerprint(identity: Mapping[str, Any]) -> str:
@@ -132,8 +133,8 @@ def _differences(have: Any, wanted: Any, prefix: str = "") -> list[tuple[str, An
     """(dotted key, old, new) of every leaf that differs between two JSON-like values."""
     if not (isinstance(have, Mapping) and isinstance(wanted, Mapping)):
         return [] if have == wanted else [(prefix, have, wanted)]
-    found = []
+    differences = []
     for key in sorted({*have, *wanted}):
         name = f"{prefix}.{key}" if prefix else key
-        found += _differences(have.get(key), wanted.get(key), name)
-    return found
+        differences += _differences(have.get(key), wanted.get(key), name)
+    return differences

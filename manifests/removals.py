@@ -1,4 +1,4 @@
-"""Documents taken out of a finished run: who they are, and which dataset follows which.
+"""Documents taken out of a finished run: which they are, and which dataset succeeds which.
 
 `removals/documents.parquet` is an input of the stages that would bring a document back: extract, clean and packed leave
 out what it lists. `packed/succession.parquet` travels with the packed shards, so that a checkpoint can be carried over.
@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,11 +27,11 @@ PENDING: Final = ".removal/plan.json"
 
 def removed_ids(paths: Sequence[str]) -> pa.Array:
     """Ids of removed documents and of the clean documents made of them, from tables of `schema.REMOVALS`."""
-    found = [pa.array([], ID)]
+    ids = [pa.array([], ID)]
     for path in paths:
         table: Any = read_table(path, ["doc_id", "clean_ids"])
-        found += [*table["doc_id"].chunks, *(pc.list_flatten(c) for c in table["clean_ids"].chunks)]
-    return pa.concat_arrays([f.cast(ID) for f in found])
+        ids += [*table["doc_id"].chunks, *(pc.list_flatten(c) for c in table["clean_ids"].chunks)]
+    return pa.concat_arrays([i.cast(ID) for i in ids])
 
 
 def is_removed(ids: pa.Array | pa.ChunkedArray, removed: pa.Array) -> pa.Array | pa.ChunkedArray:
@@ -48,11 +46,11 @@ def superseded(packed: str | os.PathLike[str], digest: str) -> set[str]:
         return set()
     table: Any = read_table(str(path), ["dataset", "supersedes"])
     before = dict(zip(table["dataset"].to_pylist(), table["supersedes"].to_pylist(), strict=True))
-    found: set[str] = set()
-    while digest in before and before[digest] not in found:
+    earlier: set[str] = set()
+    while digest in before and before[digest] not in earlier:
         digest = before[digest]
-        found.add(digest)
-    return found
+        earlier.add(digest)
+    return earlier
 
 
 def removed_tokens(packed: str | os.PathLike[str]) -> dict[tuple[str, int], int]:
@@ -62,16 +60,6 @@ def removed_tokens(packed: str | os.PathLike[str]) -> dict[tuple[str, int], int]
         return {}
     total: dict[tuple[str, int], int] = {}
     for row in read_table(str(path), ["split", "shard_index", "n_tokens"]).to_pylist():
-        place = (row["split"], row["shard_index"])
-        total[place] = total.get(place, 0) + row["n_tokens"]
+        shard = (row["split"], row["shard_index"])
+        total[shard] = total.get(shard, 0) + row["n_tokens"]
     return total
-
-
-def covered(places: npt.NDArray[np.int64], token_start: npt.NDArray[np.int64],
-            n_tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which tokens of a payload belong to a span. places: int64, any shape. Spans: ascending and apart."""
-    if not len(token_start):
-        return np.zeros(places.shape, np.bool_)
-    span = np.searchsorted(token_start, places, "right") - 1
-    known = np.maximum(span, 0)
-    return np.asarray((span >= 0) & (places < (token_start + n_tokens)[known]))

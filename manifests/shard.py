@@ -81,7 +81,7 @@ class Header:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the whole file."""
+        """Bytes of the file, header included."""
         return HEADER_BYTES + self.n_tokens * self.dtype.itemsize
 
     def pack(self) -> bytes:
@@ -101,8 +101,8 @@ class Header:
             raise ShardError(f"is shorter than a header: {len(data)} of {HEADER_BYTES} bytes", where=where)
         fields = _BLOCK.unpack_from(data)
         if fields[3] != _MAGIC:
-            raise ShardError(f"is no packed shard: magic {fields[3]!r} instead of {_MAGIC!r}", where=where,
-                             hint="plain llm.c files have no block of ours; pack the corpus again")
+            raise ShardError(f"is not a packed shard: magic {fields[3]!r} instead of {_MAGIC!r}", where=where,
+                             hint="plain llm.c files lack this project's fields; pack the corpus again")
         (crc,) = _CRC.unpack_from(data, _CRC_OFFSET)
         if crc != zlib.crc32(data[:_CRC_OFFSET]):
             raise ShardError("header checksum does not match", where=where, hint="fetch or pack the shard again")
@@ -117,12 +117,12 @@ class Header:
         header._check(where)
         size = header.dtype.itemsize
         if (*fields[:3], fields[5]) != (*_LLM_C[size], header.n_tokens, size):
-            raise ShardError("llm.c's fields and ours disagree", where=where)
+            raise ShardError("llm.c's fields and this project's disagree", where=where)
         return header
 
     def _check(self, where: str) -> None:
         if self.row_length < 1 or self.n_tokens % self.row_length:
-            raise ShardError(f"{self.n_tokens} tokens are no whole rows of {self.row_length}", where=where)
+            raise ShardError(f"{self.n_tokens} tokens do not fill rows of {self.row_length}", where=where)
         if not 0 < self.n_tokens <= MAX_SHARD_TOKENS:
             raise ShardError(f"{self.n_tokens} tokens; a shard holds 1 to {MAX_SHARD_TOKENS}", where=where)
         if self.packing not in PACKINGS:
@@ -133,10 +133,20 @@ class Header:
 
 
 def write_shard(path: str, tokens: npt.NDArray[Any] | Iterable[npt.NDArray[Any]], header: Header) -> Header:
-    """Write a shard from one array of ids or from blocks of them; returns the header with N and the digest.
+    """Write a shard from one array of ids or from blocks of them.
 
-    tokens: integer arrays [n]. An id at or above vocab_size raises ShardError: a silent wrap to 16 bits has
-    corrupted corpora before. Blocks are streamed, so memory is that of one block."""
+    Blocks are streamed, so memory is that of one block. Ids are checked: a silent wrap to 16 bits has corrupted
+    corpora before.
+
+    Args:
+        path: A local file, which is overwritten.
+        tokens: Integer arrays [n].
+        header: What the shard says of itself; n_tokens and payload_digest are ignored.
+    Returns:
+        The header as written, with n_tokens and the payload's digest.
+    Raises:
+        ShardError: An id is outside the vocabulary, or the tokens do not fill rows.
+    """
     blocks = (tokens,) if isinstance(tokens, np.ndarray) else tokens
     digest = xxhash.xxh3_128()
     n_tokens = 0
@@ -158,7 +168,13 @@ def write_shard(path: str, tokens: npt.NDArray[Any] | Iterable[npt.NDArray[Any]]
 
 
 def read_header(path: str) -> Header:
-    """A shard's header, its crc32 and the file's size checked."""
+    """A shard's header.
+
+    Args:
+        path: A local file.
+    Raises:
+        ShardError: It cannot be read, is not a packed shard, or its size or header crc32 is wrong.
+    """
     try:
         with open(path, "rb") as file:
             header = Header.unpack(file.read(HEADER_BYTES), path)
@@ -166,15 +182,23 @@ def read_header(path: str) -> Header:
     except OSError as error:
         raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
     if n_bytes != header.n_bytes:
-        raise ShardError(f"is {n_bytes} bytes, but its header tells of {header.n_bytes}", where=path,
+        raise ShardError(f"is {n_bytes} bytes, but its header says {header.n_bytes}", where=path,
                          hint="the copy was cut short or something was appended")
     return header
 
 
 def open_shard(path: str) -> tuple[Header, Tokens]:
-    """A shard's header and its payload as a read-only view of the mapped file, uint16 or uint32 [N].
+    """A shard's header and its payload, mapped.
 
-    Size and header crc32 are always checked; `payload_digest` checks the payload itself."""
+    Size and header crc32 are checked; `payload_digest` checks the payload itself.
+
+    Args:
+        path: A local file.
+    Returns:
+        The header, and a read-only view of the tokens, uint16 or uint32 [N].
+    Raises:
+        ShardError: As `read_header`.
+    """
     header = read_header(path)
     with open(path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,6 +1,6 @@
 """Where files live: a run's root as a local folder or any fsspec URL, read and published in one way.
 
-A file appears under its name whole or not at all: locally it is written under `ROOT/.tmp/`, flushed to disk and
+A file appears under its name complete or not at all: locally it is written under `ROOT/.tmp/`, flushed to disk and
 renamed; on an object store it is written to a local temporary file and put in one request.
 """
 
@@ -42,7 +42,14 @@ def join(root: str, relative: str) -> str:
 
 
 def open_read(path: str) -> IO[bytes]:
-    """Open any local path or fsspec URL for reading bytes; raises InputError with the path when it cannot be."""
+    """Open any local path or fsspec URL for reading bytes.
+
+    Args:
+        path: A local path, with or without `file://`, or a URL. One that `Storage.path` gave is reached as that
+            storage is; any other as the settings of this machine say.
+    Raises:
+        InputError: It cannot be opened.
+    """
     if not is_local(path):
         return open_remote(path)
     try:
@@ -52,7 +59,7 @@ def open_read(path: str) -> IO[bytes]:
 
 
 def digest_file(path: str) -> str:
-    """xxh3-128 of a file's bytes as 32 hex digits, read in 1 MiB pieces."""
+    """xxh3-128 of a file's bytes as 32 hex digits, read in blocks of 1 MiB. path: as of `open_read`."""
     state = xxhash.xxh3_128()
     with open_read(path) as stream:
         while block := stream.read(_CHUNK):
@@ -94,7 +101,16 @@ def replacing(path: str) -> Iterator[str]:
 
 
 class Storage:
-    """The files under one root. All names are relative to it, with forward slashes. access: how s3:// is reached."""
+    """The files under one root. All names are relative to it, with forward slashes.
+
+    It can be pickled, and is then the same on a worker.
+
+    Args:
+        root: A local folder, which need not exist yet, or a URL.
+        access: How s3:// is reached; by default as the settings of this machine say.
+    Raises:
+        InputError: By every method, where a store cannot be reached or refuses.
+    """
 
     def __init__(self, root: str, access: S3Access | None = None) -> None:
         self.access = access or S3Access()
@@ -106,10 +122,11 @@ class Storage:
         return Storage, (self.root, self.access)
 
     def path(self, name: str) -> str:
-        """The full path or URL of a name; absolute paths and URLs pass through. It is reached as this storage is."""
+        """The full path or URL of a name, which is reached as this storage is; absolute paths and URLs pass through."""
         return reached(join(self.root, name), self.access)
 
     def exists(self, name: str) -> bool:
+        """Whether there is a file or, on local disks, a folder of that name."""
         if self.local:
             return os.path.exists(self.path(name))
         with store_errors(self.path(name)):
@@ -139,14 +156,14 @@ class Storage:
         """Names of all files below a folder, sorted; an absent folder is empty."""
         base = self.path(folder)
         if self.local:
-            found = [os.path.join(d, f) for d, _, files in os.walk(base) for f in files]
-            return sorted(os.path.relpath(f, self.root) for f in found)
+            paths = [os.path.join(d, f) for d, _, files in os.walk(base) for f in files]
+            return sorted(os.path.relpath(p, self.root) for p in paths)
         root = self._fs._strip_protocol(self.root)
         with store_errors(base):
             return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
 
     def remove(self, name: str) -> None:
-        """Remove a file; it is no error when there is none."""
+        """Remove a file, where there is one."""
         try:
             if self.local:
                 os.remove(self.path(name))
@@ -157,7 +174,7 @@ class Storage:
             return
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Publish a small file in one step."""
+        """Publish a small file in one step; it replaces what had the name."""
         with self.staging() as folder:
             staged = os.path.join(folder, "file")
             with open(staged, "wb") as stream:
@@ -168,7 +185,7 @@ class Storage:
     def staging(self) -> Iterator[str]:
         """A fresh local folder to write in; removed at the end, whatever happened.
 
-        Its name is random so that two attempts at one shard never meet; what they publish is the same."""
+        Its name is random, so that two attempts at one task never meet; what they publish is the same."""
         if self.local:
             folder = os.path.join(self.root, _TMP, uuid.uuid4().hex)
             os.makedirs(folder)
@@ -180,7 +197,12 @@ class Storage:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, staged: str, name: str) -> None:
-        """Flush a staged local file to disk and give it its name, in one rename or one PUT."""
+        """Flush a staged local file to disk and give it its name, in one rename or one PUT.
+
+        Args:
+            staged: A file in a folder that `staging` gave.
+            name: Its name under the root; a file that has it is replaced.
+        """
         target = self.path(name)
         if not self.local:
             with store_errors(target):

@@ -24,8 +24,8 @@ def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.Rec
                 dictionary: bool = True) -> int:
     """Write tables of one schema to a local Parquet file, a row group for each; returns the number of rows.
 
-    dictionary: whether columns may be encoded by a dictionary of their values. Of hashes and signatures no value comes
-    again: without one, they take a third less space and half the time."""
+    dictionary: whether columns may be encoded by a dictionary of their values. Hashes and signatures do not repeat:
+    without a dictionary they take a third less space and half the time."""
     n_rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, write_statistics=True,
                           use_dictionary=dictionary) as writer:
@@ -39,15 +39,15 @@ def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.Rec
 
 
 def open_table(path: str) -> pq.ParquetFile:
-    """Open a Parquet file anywhere; raises InputError naming the file where it is none."""
+    """Open a Parquet file anywhere; InputError where it is not one. path: as of `storage.open_read`."""
     try:
         return pq.ParquetFile(local_path(path) if is_local(path) else open_read(path), memory_map=False)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"is no readable Parquet file: {error}", where=path) from error
+        raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A whole Parquet file, or some of its columns, on one thread (workers own one core each)."""
+    """All rows of a Parquet file, or of some of its columns, on one thread (workers own one core each)."""
     with open_table(path) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
 

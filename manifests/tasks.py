@@ -1,7 +1,7 @@
 """One task's work: what a stage function is given, and how what it wrote is committed.
 
 A stage function has the form `stage(config, work)`. It reads `work.input(...)`, writes to `work.output(...)`, counts
-with `work.count(...)`, and returns nothing. It never sees the engine, other tasks, the clock or the run's place.
+with `work.count(...)`, and returns nothing. It never sees the engine, other tasks, the clock or where the run lies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_DAMAGE = 1000  # entries listed in a record; all are counted
 class InputRef:
     """What a task reads under one name: files by path, or every output of a stage through its manifest.
 
-    paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` stands for the files listed in
+    paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` means the files listed in
     it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees."""
 
     paths: tuple[str, ...]
@@ -87,10 +87,10 @@ class Work:
         ref = self.task.inputs.get(name)
         if ref is None:
             return []
-        found: list[str] = []
+        paths: list[str] = []
         for path in ref.paths:
-            found += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [path]
-        return [self.storage.path(p) for p in found]
+            paths += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [path]
+        return [self.storage.path(p) for p in paths]
 
     def input(self, name: str) -> str:
         """Full path of an input that is exactly one file."""
@@ -112,9 +112,9 @@ class Work:
               name: str | None = None, dictionary: bool = True) -> int:
         """Write one Parquet output; returns its number of rows. dictionary: as of `write_table`."""
         staged = self.output(role, name=name)
-        place = len(self._outputs) - 1
+        index = len(self._outputs) - 1
         n_rows = write_table(staged, schema, tables, dictionary)
-        self._outputs[place] = (*self._outputs[place][:3], n_rows)
+        self._outputs[index] = (*self._outputs[index][:3], n_rows)
         return n_rows
 
     def count(self, name: str, n: int = 1) -> None:
@@ -122,7 +122,7 @@ class Work:
         self.counters[name] += int(n)
 
     def report_damage(self, where: str, what: str) -> None:
-        """Name a piece of input that had to be skipped; it is counted as `damaged`."""
+        """Name a part of the input that had to be skipped; it is counted as `damaged`."""
         self.counters["damaged"] += 1
         if len(self.damage) < _MAX_DAMAGE:
             self.damage.append(Damage(where, what))
@@ -163,7 +163,7 @@ def forget_peak() -> None:
 
 def execute(storage: Storage, task: StageTask, function: StageFunction) -> TaskRecord:
     """Run one task and commit it: outputs first, its record last. The old record goes before the first new byte,
-    so that no record ever stands beside files it does not describe."""
+    so that there is never a record beside files that it does not describe."""
     started = time.monotonic()
     with storage.staging() as staging:
         work = Work(storage, task, staging)

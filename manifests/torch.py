@@ -1,11 +1,11 @@
-"""The packed dataset as PyTorch takes it: batches of tensors on a device, made ahead of time, resumable at any step.
+"""The packed dataset as PyTorch takes it: batches of tensors on a device, prepared ahead, resumable at any step.
 
     loader = TorchLoader(PackedDataset("runs/gpt3", "train"), batch_rows=8, device="cuda")
     for batch in loader:
         loss = model(batch.tokens, batch.targets)
 
 Needs torch (the extra `torch`). A thread, and worker processes where asked for, work ahead; `state_dict` counts what
-the training loop has been given, never what was only made.
+the training loop has been given, never what was only prepared.
 """
 
 from __future__ import annotations
@@ -53,16 +53,29 @@ _ON_HOST = {"rows", "source_tokens", "max_seqlen"}
 class TorchLoader:
     """An endless iterator of TorchBatch, in the order of `manifests.PackedLoader`.
 
-    rank and world_size: of torch.distributed where it is initialised, else 0 of 1. workers: processes that read; 0 is
-    a thread alone, enough for local disks. ahead: steps made before they are asked for. On CUDA batches are copied from
-    pinned memory on a stream of their own, so the training stream never waits for a copy that is already done.
-    documents: also what the spans say. Close it, or leave it to the garbage collector."""
+    On CUDA, batches are copied from pinned memory on a stream of their own, so the training stream never waits for a
+    copy that is already done. Close it, or leave it to the garbage collector.
+
+    Args:
+        dataset: The rows of one split.
+        batch_rows: Rows of a batch on one rank.
+        rank: This rank; that of torch.distributed where it is initialised, else 0.
+        world_size: How many ranks there are; that of torch.distributed where it is initialised, else 1.
+        seed: Names the order.
+        device: Where tokens and targets go.
+        documents: Whether batches say what the spans do: boundaries, positions and sources.
+        workers: Processes that read; 0 is a thread alone, enough for local disks.
+        ahead: Steps prepared before they are asked for.
+    Raises:
+        ValueError: A number is out of range.
+        InputError: The split has no rows.
+    """
 
     def __init__(self, dataset: PackedDataset, batch_rows: int, rank: int | None = None, world_size: int | None = None,
                  seed: int = 0, device: str | torch.device = "cpu", documents: bool = False, workers: int = 0,
                  ahead: int = 4) -> None:
         if rank is None or world_size is None:
-            rank, world_size = _place_in_the_group()
+            rank, world_size = _rank_and_world_size()
         if workers < 0 or ahead < 1:
             raise ValueError(f"workers {workers}, ahead {ahead}: need workers >= 0 and ahead >= 1")
         self.dataset, self.device = dataset, torch.device(device)
@@ -104,19 +117,19 @@ class TorchLoader:
             self.close()
 
     def _batches(self, first: int) -> Iterator[TorchBatch]:
-        """Batches in host memory from a place in the order on, by this process or by workers of DataLoader."""
-        places = itertools.count(first, self.order.rows_per_step)
+        """Batches in host memory from a position in the order on, by this process or by workers of DataLoader."""
+        positions = itertools.count(first, self.order.rows_per_step)
         steps = _Steps(self.order, self.documents)
         if not self.workers:
-            return map(steps.__getitem__, places)
-        return iter(DataLoader(steps, batch_size=None, sampler=places, num_workers=self.workers,
+            return map(steps.__getitem__, positions)
+        return iter(DataLoader(steps, batch_size=None, sampler=positions, num_workers=self.workers,
                                prefetch_factor=self.ahead, multiprocessing_context="forkserver"))
 
 
 class _Steps:
-    """A map from a place in the order to this rank's batch of the step that begins there: what DataLoader reads.
+    """A map from a position in the order to this rank's batch of the step that begins there: what DataLoader reads.
 
-    Its workers each open the dataset for themselves and are given places in turn, so their batches come in order."""
+    Its workers each open the dataset for themselves and are given positions in turn, so their batches come in order."""
 
     def __init__(self, order: PackedLoader, documents: bool) -> None:
         self.order, self.documents = order, documents
@@ -155,16 +168,16 @@ class _Ahead:
 
     def __init__(self, batches: Iterator[TorchBatch], device: torch.device, ahead: int) -> None:
         self._batches, self._device = batches, device
-        self._made: queue.Queue[tuple[TorchBatch, Any] | BaseException] = queue.Queue(ahead)
+        self._prepared: queue.Queue[tuple[TorchBatch, Any] | BaseException] = queue.Queue(ahead)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="packed-loader", daemon=True)
         self._thread.start()
 
     def take(self) -> TorchBatch:
         """The next batch; what went wrong in the thread is raised here, and again at every later call."""
-        item = self._made.get()
+        item = self._prepared.get()
         if isinstance(item, BaseException):
-            self._made.put(item)
+            self._prepared.put(item)
             raise item
         batch, copied = item
         if copied is not None:
@@ -176,11 +189,11 @@ class _Ahead:
         return batch
 
     def close(self) -> None:
-        """Ask the thread to end and wait for it; what it has made is let go of, for it may wait for a place."""
+        """Ask the thread to end and wait for it; prepared batches are dropped, for the queue may be full."""
         self._stop.set()
         while self._thread is not threading.current_thread() and self._thread.is_alive():
             with suppress(queue.Empty):
-                self._made.get_nowait()
+                self._prepared.get_nowait()
             self._thread.join(_WAIT_SECONDS / 20)
 
     def _work(self) -> None:
@@ -195,7 +208,7 @@ class _Ahead:
     def _put(self, item: Any) -> bool:
         while not self._stop.is_set():
             try:
-                self._made.put(item, timeout=_WAIT_SECONDS)
+                self._prepared.put(item, timeout=_WAIT_SECONDS)
                 return True
             except queue.Full:
                 continue
@@ -215,11 +228,11 @@ class _Ahead:
 
 
 def _tensors(batch: TorchBatch) -> dict[str, torch.Tensor]:
-    found = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
-def _place_in_the_group() -> tuple[int, int]:
+def _rank_and_world_size() -> tuple[int, int]:
     """(rank, world size) of the process in torch.distributed; (0, 1) where it is not used."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():

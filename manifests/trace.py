@@ -23,7 +23,7 @@ _ORIGIN = ["doc_id", "parent_id", "source", "url", "date", "origin_path", "origi
 class Origin:
     """Where a fragment of a row comes from.
 
-    first_token, n_tokens: its place in the row. doc_token_offset: tokens of the document before it. document: the row
+    first_token, n_tokens: its tokens in the row. doc_token_offset: tokens of the document before it. document: the row
     of the clean corpus (url, origin_path, origin_offset, origin_length, text, edits ...)."""
 
     first_token: int
@@ -37,10 +37,19 @@ class Origin:
 
 
 def trace(run: str, shard: str, row: int, token: int | None = None) -> list[Origin]:
-    """The documents of a row of a packed shard, in order; with a token (0-based in the row), only its own.
+    """The documents that a row of a packed shard is made of.
 
-    shard: `train/000000`. A token that belongs to no document (the end-of-text at a shard's start, padding) gives an
-    empty list. Raises InputError where run, shard, row or token do not exist."""
+    Args:
+        run: A run's folder.
+        shard: Which shard, such as `train/000000`.
+        row: Number of the row in the shard.
+        token: Number of a token in the row, from 0: only its document is returned.
+    Returns:
+        One origin for each fragment, in order. None for a token of no document: padding, or the end-of-text token at a
+        shard's start.
+    Raises:
+        InputError: There is no such run, shard, row or token.
+    """
     storage = Storage(run)
     shard = shard.removeprefix("packed/").removesuffix(".bin")
     path = f"packed/{shard}.bin"
@@ -54,16 +63,16 @@ def trace(run: str, shard: str, row: int, token: int | None = None) -> list[Orig
         raise InputError(f"token {token} does not exist", where=path, hint=f"a row has {header.row_length} tokens")
     spans = read_table(storage.path(f"packed/{shard}.spans.parquet"))
     spans = spans.filter(pc.equal(spans["row"], pa.scalar(row, pa.uint32())))
-    found = []
+    origins = []
     for span in spans.to_pylist():
         first = span["token_start"] - row * header.row_length
         if token is not None and not first <= token < first + span["n_tokens"]:
             continue
         tokens = np.asarray(payload[span["token_start"] : span["token_start"] + span["n_tokens"]])
         document = find_document(storage, _source_name(storage, span["source_id"]), span["doc_id"])
-        found.append(Origin(first, span["n_tokens"], span["doc_token_offset"], span["epoch"], span["truncated_left"],
-                            span["truncated_right"], tokens, document))
-    return found
+        origins.append(Origin(first, span["n_tokens"], span["doc_token_offset"], span["epoch"], span["truncated_left"],
+                              span["truncated_right"], tokens, document))
+    return origins
 
 
 def find_document(storage: Storage, source: str, doc_id: bytes) -> dict[str, Any]:
@@ -74,10 +83,10 @@ def find_document(storage: Storage, source: str, doc_id: bytes) -> dict[str, Any
         with open_table(storage.path(path)) as file:
             for group in range(file.num_row_groups):
                 ids = file.read_row_group(group, ["doc_id"])["doc_id"]
-                place = pc.index(ids, pa.scalar(doc_id, ID)).as_py()
-                if place >= 0:
+                row = pc.index(ids, pa.scalar(doc_id, ID)).as_py()
+                if row >= 0:
                     columns = [c for c in _ORIGIN if c in file.schema_arrow.names]
-                    return dict(file.read_row_group(group, columns).slice(place, 1).to_pylist()[0])
+                    return dict(file.read_row_group(group, columns).slice(row, 1).to_pylist()[0])
     raise InputError(f"document {doc_id.hex()} is not in the clean corpus", where=f"{storage.root}/clean/{source}",
                      hint="run `curate verify`: the run is incomplete or damaged")
 

@@ -51,7 +51,7 @@ def verify(run: str) -> Iterator[Finding]:
     for name in names:
         record = TaskRecord.from_json(storage.read_bytes(name) or b"")
         if record is None:
-            yield Finding(name, "record", "is no complete record of a task")
+            yield Finding(name, "record", "is not a complete record of a task")
             continue
         for output in record.outputs:
             yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))
@@ -62,8 +62,14 @@ def verify(run: str) -> Iterator[Finding]:
 
 
 def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
-    """Check headers, payloads, spans and the sums of a packed dataset against its manifest. folder: where it lies below
-    the storage's root, with a slash at the end."""
+    """Check headers, payloads, spans and row numbers of a packed dataset against its manifest.
+
+    Args:
+        storage: The run's files, or those of the packed dataset alone.
+        folder: The dataset's folder below the storage's root, with a slash at the end.
+    Yields:
+        A finding for each check, in a fixed order.
+    """
     manifest = read_table(storage.path(folder + MANIFEST))
     removed = removed_ids([storage.path(DOCUMENTS)] if storage.exists(DOCUMENTS) else [])
     lost = removed_tokens(storage.path(folder))
@@ -115,17 +121,17 @@ def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id:
     if (start[1:] < end[:-1]).any():
         return "spans overlap"
     if (len(start) and start[0] == 0) or tokens[0] != eot_id:
-        return "no end-of-text token stands before the first document"
+        return "there is no end-of-text token before the first document"
     if PACKINGS[packing].is_stream and int((end - start).sum()) + 1 + n_removed != len(tokens):
         return "spans leave a gap"
     if (tokens[_outside(start, end, len(tokens))] != eot_id).any():
         return "a removed document has left tokens" if n_removed else "a token of no document is not end-of-text"
-    whole = ~spans["truncated_right"].to_numpy(zero_copy_only=False)
-    return None if (tokens[end[whole] - 1] == eot_id).all() else "a document that ends here has no end-of-text token"
+    ends = ~spans["truncated_right"].to_numpy(zero_copy_only=False)
+    return None if (tokens[end[ends] - 1] == eot_id).all() else "a document that ends here has no end-of-text token"
 
 
 def _outside(start: np.ndarray, end: np.ndarray, n_tokens: int) -> np.ndarray:
-    """Places of a payload that are in no span, int64 [m]. start, end: of the spans, ascending and apart."""
+    """Offsets of the tokens that are in no span, int64 [m]. start, end: of the spans, ascending and disjoint."""
     gap, until = np.append(0, end), np.append(start, n_tokens)
     sizes = until - gap
     return np.repeat(gap - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
@@ -140,5 +146,5 @@ def _content_problem(storage: Storage, path: str, n_bytes: int, digest: str) -> 
     return _differs(digest_file(storage.path(path)), digest)
 
 
-def _differs(found: str, wanted: object) -> str | None:
-    return None if found == wanted else f"digest {found}, recorded {wanted}"
+def _differs(digest: str, recorded: object) -> str | None:
+    return None if digest == recorded else f"digest {digest}, recorded {recorded}"

@@ -101,7 +101,7 @@ def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator
             for batch in file.iter_batches(_BATCH_ROWS, columns=sorted({*_PLACE, *filters}), use_threads=False):
                 yield _filtered(pa.Table.from_batches([batch]), filters, path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"is no readable Parquet file: {error}", where=path) from error
+        raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
 
 
 def _filters(selection: IndexSelection) -> dict[str, Any]:

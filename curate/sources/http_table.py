@@ -26,7 +26,7 @@ def open_source_table(path: str, config: HttpConfig) -> Iterator[pq.ParquetFile]
         try:
             file = pq.ParquetFile(HttpTable(client, path))
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"is no readable Parquet file: {error}", where=path) from error
+            raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
         with file:
             yield file
 

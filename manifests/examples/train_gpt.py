@@ -77,8 +77,8 @@ class GPT(nn.Module):  # type: ignore[misc]
                 nn.init.normal_(weight, std=0.02 / math.sqrt(2 * shape.layers) if residual else 0.02)
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        angles = torch.outer(places, self.frequencies)
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        angles = torch.outer(positions, self.frequencies)
         x = self.embed(tokens)
         for block in self.blocks:
             x = block(x, angles.cos(), angles.sin())
@@ -124,7 +124,7 @@ def generate(model: nn.Module, tokens: list[int], n: int, device: torch.device) 
 
 
 def save(path: Path, **parts: Any) -> None:
-    """Write a checkpoint beside, then rename: a killed training leaves the last whole one."""
+    """Write a checkpoint beside, then rename: a killed training leaves the last complete one."""
     torch.save(parts, path.with_suffix(".part"))
     os.replace(path.with_suffix(".part"), path)
 
@@ -140,7 +140,7 @@ def arguments() -> argparse.Namespace:
                               ("stop-after", 0, "end at this step, as if killed"), ("sample", 60, "tokens to write")):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{text} (default {value})")
     parser.add_argument("--resident", action="store_true", help="train on one random batch that stays on the device: "
-                        "its tokens per second beside the usual ones tell what the loader costs")
+                        "its tokens per second beside the usual ones show what the loader costs")
     parser.add_argument("--peak", type=float, default=6e-4, help="highest learning rate (default GPT-3 Small's, 6e-4)")
     return parser.parse_args()
 

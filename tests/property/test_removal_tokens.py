@@ -7,8 +7,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.removals import covered, removed_ids
+from manifests.removals import removed_ids
 from manifests.schema import SPANS
+from manifests.spans import covered
 from tokenizer.packing.removed import take_out
 
 EOT = 7

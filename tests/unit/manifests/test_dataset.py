@@ -131,7 +131,7 @@ def test_a_tampered_shard_is_refused(tmp_path: Path) -> None:
     assert data[0][0] == 0  # the other shard still reads
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-2])
-    with pytest.raises(ShardError, match="bytes, but its header tells"):
+    with pytest.raises(ShardError, match="bytes, but its header says"):
         data[2]
     write_shard(str(shard), np.zeros(2 * T), Header(T, "concat", 256, 257, bytes(32), 1, 1))
     with pytest.raises(ShardError, match="another shard than the manifest"):
@@ -230,7 +230,7 @@ def test_no_more_shards_are_open_than_may_be(tmp_path: Path, monkeypatch: pytest
         opened.append(shard)
         return data._open(shard)
 
-    monkeypatch.setattr(data._shards, "_opened", counted)
+    monkeypatch.setattr(data._shards, "_open_one", counted)
     for rows in (np.arange(12), np.arange(12)[::-1].copy()):
         assert np.array_equal(data.tokens(rows), everything[rows])
         assert len(data._shards) == 2

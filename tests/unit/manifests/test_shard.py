@@ -72,7 +72,7 @@ def test_the_last_id_of_the_vocabulary_is_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [0, 7, 9])
 def test_only_whole_rows(tmp_path: Path, n: int) -> None:
-    with pytest.raises(ShardError, match=r"whole rows|a shard holds"):
+    with pytest.raises(ShardError, match=r"do not fill rows|a shard holds"):
         write_shard(str(tmp_path / "x.bin"), np.zeros(n, np.uint16), header())
 
 
@@ -91,10 +91,10 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     write_shard(str(path), np.arange(16), header())
     whole = path.read_bytes()
-    for data, message in [(whole[:-2], "is 1054 bytes, but its header tells of 1056"),
+    for data, message in [(whole[:-2], "is 1054 bytes, but its header says 1056"),
                           (whole + b"\0\0", "is 1058 bytes"),
                           (whole[:1000], "shorter than a header"),
-                          (b"\0" * HEADER_BYTES, "is no packed shard")]:
+                          (b"\0" * HEADER_BYTES, "is not a packed shard")]:
         path.write_bytes(data)
         with pytest.raises(ShardError, match=message) as caught:
             read_header(str(path))

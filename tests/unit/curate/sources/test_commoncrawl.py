@@ -273,7 +273,7 @@ def test_an_index_that_points_into_a_record_costs_that_record(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("bad", "what"), [
-    (b"no index at all", "no readable Parquet"), (b"", "no readable Parquet")])
+    (b"no index at all", "not a readable Parquet"), (b"", "not a readable Parquet")])
 def test_a_broken_index_is_named(bad: bytes, what: str, tmp_path: Path) -> None:
     name = next(n for n in FILES if "subset=warc/part-00001" in n)
     with serve({**FILES, name: bad}) as site, pytest.raises(InputError, match=what) as caught:

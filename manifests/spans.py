@@ -1,0 +1,84 @@
+"""A shard's spans file in memory: which documents its rows are made of, and which tokens are to be learned."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from manifests.errors import ShardError
+from manifests.hashing import Int64
+from manifests.storage import digest_file
+from manifests.tables import one_array, open_table
+
+BYTES_PER_SPAN: Final = 96  # in memory
+_COLUMNS: Final = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
+_CHAT_COLUMNS: Final = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The spans of a shard, by token_start; integers as int64 [n].
+
+    learned_*: int64 [m], the runs of tokens that may be targets: whole spans or, in dialogues, the answers in them."""
+
+    token_start: Int64
+    n_tokens: Int64
+    doc_id: pa.FixedSizeBinaryArray
+    source_id: Int64
+    doc_token_offset: Int64
+    epoch: Int64
+    row: Int64
+    group_id: pa.FixedSizeBinaryArray
+    rank: Int64
+    learned_start: Int64
+    learned_n: Int64
+    learned_row: Int64
+
+
+def read_spans(path: str, digest: str) -> Spans:
+    """Read a spans file; ShardError where it is missing or its xxh3-128 is not `digest`."""
+    if not os.path.exists(path) or digest_file(path) != digest:
+        raise ShardError("is missing, or not the spans file that the manifest describes", where=path)
+    with open_table(path) as file:
+        names = [n for n in _COLUMNS + _CHAT_COLUMNS if n in file.schema_arrow.names]
+        table: Any = file.read(columns=names, use_threads=False)
+    numbers = {n: table[n].to_numpy().astype(np.int64) for n in _COLUMNS if n != "doc_id"}
+    chat = _CHAT_COLUMNS[0] in names
+    learned = _answers(one_array(table["turns"]), numbers["token_start"], numbers["row"]) if chat else (
+        numbers["token_start"], numbers["n_tokens"], numbers["row"])
+    group: Any = one_array(table["group_id"]) if chat else pa.nulls(len(table), pa.binary(16))
+    rank = table["rank"].cast(pa.int64()).fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
+    doc_id: Any = one_array(table["doc_id"])
+    return Spans(doc_id=doc_id, group_id=group, rank=rank.astype(np.int64),
+                 learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], **numbers)
+
+
+def _answers(turns: Any, token_start: Int64, row: Int64) -> tuple[Int64, Int64, Int64]:
+    """(first token in the payload, tokens, row of the shard) of every turn with loss, int64 [m] each."""
+    span = np.repeat(np.arange(len(turns)), np.diff(turns.offsets.to_numpy()))
+    flat = turns.flatten()
+    loss = flat.field("loss").to_numpy(zero_copy_only=False).astype(np.bool_)
+    start = token_start[span] + flat.field("start").to_numpy()
+    return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss]
+
+
+def entries_of(sorted_rows: Int64, rows: Int64) -> tuple[Int64, Int64]:
+    """Entries of some rows in a sorted column, int64 [m] each: (index in `rows`, index in the column)."""
+    low, high = np.searchsorted(sorted_rows, rows), np.searchsorted(sorted_rows, rows, "right")
+    counts = high - low
+    index = np.repeat(np.arange(len(rows)), counts)
+    return index, np.arange(len(index)) + np.repeat(low - (np.cumsum(counts) - counts), counts)
+
+
+def covered(offsets: Int64, token_start: Int64, n_tokens: Int64) -> npt.NDArray[np.bool_]:
+    """Which tokens of a payload belong to a span. offsets: of tokens, int64, any shape. Spans: ascending, disjoint."""
+    if not len(token_start):
+        return np.zeros(offsets.shape, np.bool_)
+    span = np.searchsorted(token_start, offsets, "right") - 1
+    known = np.maximum(span, 0)
+    return np.asarray((span >= 0) & (offsets < (token_start + n_tokens)[known]))
