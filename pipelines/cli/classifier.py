@@ -77,11 +77,7 @@ def train(
               **_settings(kind, folds, settings, dumps)}
     with verb_run("classifier", out, raw, recipe, _TRAINING) as done:
         report = _publish_trained(done, out)
-    for error in done.failures:
-        print(f"curate: {error}", file=sys.stderr)
-    emit(form, report, lambda: "\n".join(_trained(out, report)))
-    if done.failures:
-        raise typer.Exit(1)
+    emit(form, report, lambda: "\n".join(_trained(out, report)), done.failures)
 
 
 def _publish_trained(done: VerbRun, out: str) -> dict[str, Any]:
@@ -141,12 +137,9 @@ def score(
               "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
     with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"]) as done:
         rows = _write_scores(done, out, names)
-    for error in done.failures:
-        print(f"curate: {error}", file=sys.stderr)
     facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
-    emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}")
-    if done.failures:
-        raise typer.Exit(1)
+    emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}",
+         done.failures)
 
 
 def _write_scores(done: VerbRun, out: str, names: ColumnNames) -> list[int]:

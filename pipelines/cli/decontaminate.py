@@ -56,10 +56,7 @@ def decontaminate_command(
             for damage in record.damage:
                 print(f"{damage.where}: {damage.what}", file=sys.stderr)
         facts = _publish(done, out, (id_column, text_column))
-        for error in done.failures:
-            print(f"curate: {error}", file=sys.stderr)
-    emit(form, facts, lambda: _sentences(facts))
-    raise typer.Exit(1 if done.failures else 0)
+    emit(form, facts, lambda: _sentences(facts), done.failures)
 
 
 def _config(patterns: list[str], fields: list[str], item_id: str | None, rules: dict[str, int]

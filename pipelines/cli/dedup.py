@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,10 +97,7 @@ def dedup_command(
         facts = _publish(done, out, settings, (id_column, text_column), apply)
         if settings.keep_index:
             done.publish(os.path.join(out, "index"), "dedup/index", "index")
-        for error in done.failures:
-            print(f"curate: {error}", file=sys.stderr)
-    emit(form, facts, lambda: _sentences(facts, out))
-    raise typer.Exit(1 if done.failures else 0)
+    emit(form, facts, lambda: _sentences(facts, out), done.failures)
 
 
 def _by_position(settings: DedupRecipe, keep_index: bool, against: list[str]) -> DedupRecipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,12 +49,9 @@ def extract_command(
             done.publish(out, "extract", "documents")
             done.publish(os.path.join(out, "exclusions"), "extract", "exclusions")
             counters = done.view.counters("extract")
-    for error in failures:
-        print(f"curate: {error}", file=sys.stderr)
     facts = {"files": len(paths) + sum(e.where not in paths for e in failures), "failed": [e.where for e in failures],
              **dict(sorted(counters.items()))}
-    emit(form, facts, lambda: _sentences(facts))
-    raise typer.Exit(1 if failures else 0)
+    emit(form, facts, lambda: _sentences(facts), failures)
 
 
 def _existing(patterns: Sequence[str]) -> tuple[list[str], list[CurateError]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,12 +66,8 @@ def filter_command(
                                       id_column_of(file.path, names), tally)
             with replacing(os.path.join(out, file.part)) as staged:
                 write_table(staged, schema, tables)
-        for error in done.failures:
-            print(f"curate: {error}", file=sys.stderr)
     facts = tally.facts()
-    emit(form, facts, lambda: _sentences(facts))
-    if done.failures:
-        raise typer.Exit(1)
+    emit(form, facts, lambda: _sentences(facts), done.failures)
 
 
 def _external(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool,

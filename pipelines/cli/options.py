@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from manifests.errors import RecipeError
+from manifests.errors import CurateError, RecipeError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,12 +31,25 @@ TextColumn = Annotated[str, typer.Option(help="Column or key of the texts.")]
 TextFiles = Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")]
 
 
-def emit(form: Format, facts: Any, text: Callable[[], str | None]) -> None:
-    """Print a result. text: prints it for a person, or gives what is to be printed."""
+def emit(form: Format, facts: Any, text: Callable[[], str | None], failures: Sequence[CurateError] = ()) -> None:
+    """Print a result.
+
+    Args:
+        form: For people or for programs.
+        facts: What programs read.
+        text: Prints the result for a person, or gives what is to be printed.
+        failures: Inputs that could not be read: named on stderr first.
+    Raises:
+        typer.Exit: With 1, once all is printed, where an input failed.
+    """
+    for error in failures:
+        print(f"curate: {error}", file=sys.stderr)
     if form is Format.JSON:
         print(json.dumps(facts, ensure_ascii=False, default=str))
-    elif (said := text()) is not None:
-        print(said)
+    elif (sentences := text()) is not None:
+        print(sentences)
+    if failures:
+        raise typer.Exit(1)
 
 
 def checked(model: type[Model], fields: Mapping[str, Any], prefix: str = "--", hint: str | None = None) -> Model:

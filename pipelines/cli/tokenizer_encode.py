@@ -46,8 +46,6 @@ def encode_command(
         n_empty = _publish(done, out)
         differing = _differing(done)
         counters = {**done.view.counters("tokenizer/check"), **done.view.counters("tokens")}
-    for error in done.failures:
-        print(f"curate: {error}", file=sys.stderr)
     by_reference = not fast or bool(differing or counters["encoder_fallback"])
     if fast and by_reference:
         print(f"{tokenizer}: {_why(differing, encoder.distrusted)}; tokenizers encoded all texts", file=sys.stderr)
@@ -57,9 +55,7 @@ def encode_command(
              "differing": differing, "vocab_size": encoder.vocab_size, "dtype": encoder.dtype.name,
              "tokenizer_sha256": encoder.sha256.hex(),
              "bytes_per_token": round(counters["bytes"] / counters["tokens"], 4) if counters["tokens"] else None}
-    emit(form, facts, lambda: _sentence(facts))
-    if done.failures:
-        raise typer.Exit(1)
+    emit(form, facts, lambda: _sentence(facts), done.failures)
 
 
 def _publish(done: VerbRun, out: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,14 +52,10 @@ def train_command(
             metrics = json.load(stream)
         with replacing(out) as staged:
             shutil.copyfile(trained["tokenizer"], staged)
-    for error in done.failures:
-        print(f"curate: {error}", file=sys.stderr)
     facts = {"documents": metrics["sample_documents"], "bytes": metrics["sample_bytes"], "words": metrics["n_words"],
              "vocab_size": metrics["vocab_size"], "merges": metrics["n_merges"], "tokens": metrics["sample_tokens"],
              "bytes_per_token": metrics["bytes_per_token"]}
-    emit(form, facts, lambda: _sentences(facts, config))
-    if done.failures:
-        raise typer.Exit(1)
+    emit(form, facts, lambda: _sentences(facts, config), done.failures)
 
 
 def _sentences(facts: dict[str, Any], config: TokenizerConfig) -> str:
