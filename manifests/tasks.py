@@ -152,15 +152,6 @@ def peak_memory_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def forget_peak() -> None:
-    """Let the most memory that this process has held be what it holds now, where the operating system can."""
-    try:
-        with open("/proc/self/clear_refs", "w", encoding="ascii") as stream:
-            stream.write("5")
-    except OSError:
-        return
-
-
 def execute(storage: Storage, task: StageTask, function: StageFunction) -> TaskRecord:
     """Run one task and commit it: outputs first, its record last. The old record goes before the first new byte,
     so that there is never a record beside files that it does not describe."""

@@ -78,10 +78,32 @@ def text_tables() -> None:
     (folder / "unicode_mappings.tsv").write_text(f"# Unicode {UNICODE_VERSION}\n" + "".join(mappings()), "ascii")
 
 
-def pretoken_classes() -> None:
-    from tokenizer.encoding.character_classes import OTHER, classes_of_tokenizers
+def classes_of_tokenizers() -> list[int]:
+    """For each code point, the classes of tokenizer/encoding/character_classes.py as `tokenizers` itself sees them."""
+    from tokenizers import Regex, pre_tokenizers
 
-    classes = classes_of_tokenizers().tolist()
+    from tokenizer.encoding import character_classes as known
+
+    expressions = {
+        known.LETTER: r"\p{L}", known.NUMBER: r"\p{N}", known.SPACE: r"\s", known.NEWLINE: r"[\r\n]",
+        known.UPPER: r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", known.LOWER: r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]",
+        known.OTHER: r"[^\s\p{L}\p{N}]", known.UNASSIGNED: r"\p{Cn}"}
+    codes = [c for c in range(CODE_POINTS) if not 0xD800 <= c < 0xE000]
+    text = "".join(map(chr, codes))
+    classes = [0 if not 0xD800 <= c < 0xE000 else known.OTHER for c in range(CODE_POINTS)]
+    for flag, expression in expressions.items():
+        outside: set[int] = set()
+        for _, (first, end) in pre_tokenizers.Split(Regex(f"{expression}+"), "removed").pre_tokenize_str(text):
+            outside.update(codes[first:end])
+        for code in codes:
+            classes[code] |= 0 if code in outside else flag
+    return classes
+
+
+def pretoken_classes() -> None:
+    from tokenizer.encoding.character_classes import OTHER
+
+    classes = classes_of_tokenizers()
     lines = runs(lambda code: str(classes[code]), str(OTHER))
     (ROOT / "tokenizer/encoding/character_classes.tsv").write_text("".join(lines), "ascii")
 

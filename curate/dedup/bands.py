@@ -13,20 +13,14 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(160)
 _HALF: Final = 0.5
 
 
-def collision_probability(similarity: float, n_bands: int, n_rows: int) -> float:
-    """Chance that two texts of this Jaccard similarity share a band: 1 - (1 - s**r)**b.
-
-    Source: Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4."""
-    return float(1.0 - (1.0 - similarity**n_rows) ** n_bands)
-
-
 @cache
 def best_bands(threshold: float, n_permutations: int, false_positive_weight: float,
                false_negative_weight: float) -> tuple[int, int]:
     """The bands of least weighted error, as datasketch's `MinHashLSH(threshold, num_perm, weights)` chooses them.
 
-    The error is w_fp * integral of P(s) over [0, t] + w_fn * integral of 1 - P(s) over [t, 1], by Gauss-Legendre
-    quadrature.
+    P(s) = 1 - (1 - s**r)**b is the chance that two texts of similarity s share a band (Leskovec, Rajaraman and Ullman,
+    Mining of Massive Datasets, section 3.4). The error is w_fp * integral of P(s) over [0, t] + w_fn * integral of
+    1 - P(s) over [t, 1], by Gauss-Legendre quadrature.
 
     Args:
         threshold: Jaccard similarity from which texts should meet.

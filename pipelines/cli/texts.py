@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from curate.documents.tables import read_rows
 from curate.sources.columns import ColumnNames, TextRows
 from curate.sources.kinds import detect_kind
 from manifests.errors import InputError
-from pipelines.inputs import part_names
-
-
-def each_file(paths: Sequence[str], do: Callable[[str, str], None]) -> int:
-    """Do(path, part name) for every file; one that cannot be read is named on stderr and costs itself alone.
-
-    Returns how many those were. Raises InputError where none could be read."""
-    failed = 0
-    for path, name in zip(paths, part_names(paths), strict=True):
-        try:
-            do(path, name)
-        except InputError as error:
-            failed += 1
-            if failed == len(paths):
-                raise
-            print(f"curate: {error}", file=sys.stderr)
-    return failed
 
 
 def id_column_of(path: str, columns: ColumnNames) -> str:

@@ -18,9 +18,9 @@ from curate.extraction.features import block_features
 from curate.extraction.html import decode
 from curate.extraction.page import B_END, B_START, Page
 from curate.extraction.scan import scan
-from curate.extraction.score import GRAM_WORDS, words_of
-from curate.extraction.transliterate import DISGUISES, disguised
 from curate.extraction.vocabulary import Vocabulary, load_vocabulary
+from scripts.extraction_model.disguises import DISGUISES, disguised
+from scripts.extraction_model.score import GRAM_WORDS, words_of
 
 _LINK: Final = re.compile(
     rb"""<link[^>]{0,200}?rel=["']?canonical["']?[^>]{0,200}?href=["']?(https?://[^"'\s>]+)"""

@@ -22,10 +22,10 @@ import xxhash
 
 from curate.extraction.choice import page_bound
 from curate.extraction.features import F_WORDS, FEATURES
-from curate.extraction.score import Agreement, agreement, mean_agreement
-from curate.extraction.transliterate import DISGUISES
 from curate.extraction.trees import FORMAT, MODEL_FILE
+from scripts.extraction_model.disguises import DISGUISES
 from scripts.extraction_model.gold import GoldPage, read_gold
+from scripts.extraction_model.score import Agreement, agreement, mean_agreement
 
 N_FOLDS: Final = 5
 N_TREES: Final = 250

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from curate.extraction.score import Agreement, agreement, mean_agreement, words_of
+from scripts.extraction_model.score import Agreement, agreement, mean_agreement, words_of
 
 BATCH = 32
 WORKER = Path(__file__).with_name("extraction_worker.py")

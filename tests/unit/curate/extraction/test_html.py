@@ -11,10 +11,10 @@ import pytest
 from curate.extraction.extractors import extract_text, extractor
 from curate.extraction.features import F_COVERED, F_WORDS, block_features
 from curate.extraction.scan import scan
-from curate.extraction.score import agreement, mean_agreement, words_of
-from curate.extraction.transliterate import DISGUISES, disguised
 from curate.extraction.vocabulary import load_vocabulary
 from manifests.errors import InputError
+from scripts.extraction_model.disguises import DISGUISES, disguised
+from scripts.extraction_model.score import agreement, mean_agreement, words_of
 from tests.paths import DATA
 
 GOLD = DATA / "extraction/dev.parquet"

@@ -11,11 +11,11 @@ import pytest
 from curate.extraction.choice import page_bound
 from curate.extraction.features import FEATURES, N_FEATURES, block_features
 from curate.extraction.scan import scan
-from curate.extraction.score import agreement, mean_agreement, words_of
 from curate.extraction.trees import load_trees, tree_scores, trees_of
 from curate.extraction.vocabulary import load_vocabulary
 from manifests.errors import InputError
 from scripts.extraction_model.gold import block_labels, site_of
+from scripts.extraction_model.score import agreement, mean_agreement, words_of
 
 MODEL = json.loads(files("curate.extraction").joinpath("model.json").read_text())
 

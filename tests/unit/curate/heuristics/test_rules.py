@@ -15,10 +15,10 @@ from curate.heuristics.config import RulesConfig
 from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import PRESETS, Preset
 from curate.heuristics.reasons import RuleReason
-from curate.heuristics.reference import preset_table, signal_table
 from curate.heuristics.rules import Rule, judge
 from curate.heuristics.signals import COMPUTED, Words
 from manifests.errors import InputError
+from scripts.filter_tables import preset_table, signal_table
 from tests.paths import ROOT
 
 PROSE = ("The harbour was quiet that morning, and the men who had come to mend the nets sat with their backs to the "
@@ -136,5 +136,5 @@ def test_every_preset_reads_known_signals_and_every_reason_has_a_rule() -> None:
 def test_the_page_on_filters_has_the_tables_that_the_code_has() -> None:
     page = (ROOT / "docs/filters.md").read_text("utf-8")
     for preset in (Preset.GOPHER, Preset.C4, Preset.FINEWEB, Preset.REFINEDWEB):
-        assert preset_table(preset) in page, f"{preset}: see python -m curate.heuristics.reference"
+        assert preset_table(preset) in page, f"{preset}: see python -m scripts.filter_tables"
     assert signal_table() in page

@@ -1,6 +1,6 @@
 """The tables of docs/filters.md: presets and signals, written from the code so that they cannot say anything else.
 
-    python -m curate.heuristics.reference
+    python -m scripts.filter_tables
 """
 
 from __future__ import annotations
