@@ -8,7 +8,7 @@ from curate.heuristics.kernels.signals import TABLES
 from curate.heuristics.kernels.spacy.english import english_sentences, english_words
 from curate.text.characters import PROPERTIES
 from curate.text.hash_table import word_hash
-from curate.text.words import read_only
+from curate.text.strings import read_only
 
 
 def tokens(text: str) -> tuple[list[str], np.ndarray, int]:

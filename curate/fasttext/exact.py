@@ -17,8 +17,7 @@ import pyarrow as pa
 from curate.fasttext.kernels.features import fill_table
 from curate.fasttext.kernels.sums import SOFTMAX, TABLE, TREE, label_scores
 from curate.fasttext.model_file import FastTextFile, Loss
-from curate.text.strings import string_buffers
-from curate.text.words import read_only, read_only_offsets
+from curate.text.strings import read_only, string_buffers
 
 _LOSSES: Final = {Loss.SOFTMAX: SOFTMAX, Loss.HIERARCHICAL_SOFTMAX: TREE, Loss.ONE_VS_ALL: TABLE,
                   Loss.NEGATIVE_SAMPLING: TABLE}
@@ -49,7 +48,7 @@ class ExactModel:
         scores = np.zeros(len(lines), np.float32) if out is None else out
         n_buckets = max(0, file.n_buckets)
         sizes = (file.n_words, n_buckets, file.min_chars, file.max_chars if n_buckets else 0)
-        label_scores(read_only(data), read_only_offsets(offsets), chosen, (file.words, file.word_offsets, self.table),
+        label_scores(read_only(data), read_only(offsets), chosen, (file.words, file.word_offsets, self.table),
                      self.labels, self.label_offsets, max(1, file.word_ngrams), sizes, file.input_vectors,
                      file.output_vectors, self.positive, _LOSSES[Loss(file.loss)], scores)
         return scores

@@ -15,8 +15,7 @@ from curate.fasttext.exact import word_table
 from curate.fasttext.kernels.hierarchical_softmax import best_labels, huffman
 from curate.fasttext.model_file import SUPERVISED, FastTextFile, Loss, read_model_file
 from curate.fasttext.quantised import QuantisedMatrices, read_quantised
-from curate.text.strings import string_buffers
-from curate.text.words import read_only, read_only_offsets
+from curate.text.strings import read_only, string_buffers
 from manifests.errors import InputError
 
 
@@ -44,7 +43,7 @@ class HierarchicalSoftmax:
         file, matrices = self.file, self.matrices
         data, offsets = string_buffers(lines)
         indices, probabilities = np.empty(len(lines), np.int64), np.empty(len(lines), np.float32)
-        best_labels(read_only(data), read_only_offsets(offsets), (file.words, file.word_offsets, self.table),
+        best_labels(read_only(data), read_only(offsets), (file.words, file.word_offsets, self.table),
                     self.labels, self.label_offsets, file.word_ngrams, (file.min_chars, file.max_chars),
                     matrices.inputs, matrices.outputs, (matrices.n_buckets, matrices.kept, matrices.ranks),
                     self.children, indices, probabilities)

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from curate.caches import cached_arrays
 from curate.perplexity.kernels.arpa import MAX_ORDER, fill_grams, find_word, read_grams, read_words, score_texts
-from curate.text.strings import string_buffers
-from curate.text.words import read_only, read_only_offsets
+from curate.text.strings import read_only, string_buffers
 from manifests.errors import InputError
 from manifests.storage import digest_file, open_read
 
@@ -51,16 +50,9 @@ class ArpaModel:
         data, offsets = string_buffers(texts)
         n = len(offsets) - 1
         sums, counts = np.zeros(n), np.zeros(n, np.int64)
-        score_texts(read_only(data), read_only_offsets(offsets), by_line, _frozen(self.vocabulary), _frozen(self.words),
-                    _frozen(self.grams), self.order, self.closed, self.start, self.end, sums, counts)
+        score_texts(read_only(data), read_only(offsets), by_line, read_only(self.vocabulary), read_only(self.words),
+                    read_only(self.grams), self.order, self.closed, self.start, self.end, sums, counts)
         return sums, counts
-
-
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A plain read-only view, for which kernels are compiled once, mapped or not."""
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 @lru_cache(maxsize=8)

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.text.strings import string_buffers
+from curate.text.strings import read_only, string_buffers
 from curate.text.unicode import TABLE_SIZE, combines, decode, flagged
-from curate.text.words import read_only, read_only_offsets
 
 Flags = npt.NDArray[np.uint8]
 Actions = npt.NDArray[np.uint8]
@@ -133,7 +132,7 @@ def clean_texts(texts: pa.Array | pa.ChunkedArray, actions: Actions, whitespace:
     n = len(offsets) - 1
     out = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint8)
     bounds, flags = np.zeros(n + 1, np.int64), np.zeros(n, np.uint8)
-    _clean(read_only(data), read_only_offsets(offsets), actions, whitespace, out, bounds, flags)
+    _clean(read_only(data), read_only(offsets), actions, whitespace, out, bounds, flags)
     return pa.LargeStringArray.from_buffers(n, pa.py_buffer(bounds), pa.py_buffer(out)), flags
 
 
@@ -182,6 +181,6 @@ def look_at_texts(texts: pa.Array | pa.ChunkedArray) -> Flags:
     0x80 to 0xBF became; and a C1 control is a windows-1252 character read as Latin-1."""
     data, offsets = string_buffers(texts)
     flags = np.zeros(len(offsets) - 1, np.uint8)
-    _look(read_only(data), read_only_offsets(offsets), _look_table(), _continuation_table(), _COMPATIBILITY_IDEOGRAPHS,
+    _look(read_only(data), read_only(offsets), _look_table(), _continuation_table(), _COMPATIBILITY_IDEOGRAPHS,
           flags)
     return flags

@@ -2,7 +2,8 @@
 
 A table is an array `keys`, uint64 [a power of two], at most half full, in which 0 is an empty slot; a key's slot is
 found from its low bits by linear probing, and what belongs to it lies in arrays beside, at the same index. Keys must be
-well mixed (finish a hash by `fmix64`) and not 0. The functions are compiled into their callers.
+well mixed (finish a hash by `fmix64`) and not 0. The functions are compiled into their callers. A table that compares
+more than a key (words of fastText's dictionary, windows of repeated passages) probes by itself.
 
     slot = slot_of(keys, key)           # of the key, or of the empty slot where it belongs
     if keys[slot] == EMPTY:             # it is new

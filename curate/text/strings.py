@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Number = TypeVar("Number", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
@@ -50,3 +52,10 @@ def without_nul(strings: pa.Array) -> pa.Array:
     if not pc.any(pc.match_substring(strings, "\0")).as_py():
         return strings
     return pc.replace_substring(strings, "\0", "")
+
+
+def read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """A read-only view of an array, mapped or not: kernels are compiled once, for contiguous arrays of that kind."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.text.strings import string_buffers
+from curate.text.strings import read_only, string_buffers
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode
 from curate.text.utf8 import forward, n_characters
-from curate.text.words import read_only, read_only_offsets
 
 N_WINDOWS: Final = 3
 _REACH: Final = 48  # characters a window's edge moves at most, to fall between words
@@ -97,7 +96,7 @@ def cut_windows(texts: pa.Array | pa.ChunkedArray, size: int) -> tuple[pa.LargeS
     bound = int(np.minimum(lengths, N_WINDOWS * (size + _REACH) * 4 + 16).sum())
     out = np.empty(bound + 1, np.uint8)
     ends, rows = np.empty(N_WINDOWS * n, np.int64), np.empty(N_WINDOWS * n, np.int64)
-    count = _cut(read_only(data), read_only_offsets(offsets), size, KIND, out, ends, rows)
+    count = _cut(read_only(data), read_only(offsets), size, KIND, out, ends, rows)
     bounds = np.concatenate((np.zeros(1, np.int64), ends[:count]))
     lines = pa.LargeStringArray.from_buffers(count, pa.py_buffer(bounds), pa.py_buffer(out))
     return lines, rows[:count]

@@ -19,7 +19,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import KIND, LETTER, LOWER, PUNCTUATION, SPACE, TABLE_SIZE, case_folded, decode
 
 Hashes = npt.NDArray[np.uint64]
@@ -148,13 +148,6 @@ def _hash_characters(data, offsets, table, hashes, bounds):  # type: ignore[no-u
     return n
 
 
-def read_only(data: Bytes) -> Bytes:
-    """A read-only view: kernels are compiled once, for read-only bytes."""
-    view = np.ascontiguousarray(data).view()
-    view.flags.writeable = False
-    return view
-
-
 def hash_words(data: Bytes, offsets: Offsets, table: npt.NDArray[np.uint32] = WORD) -> tuple[Hashes, Offsets]:
     """Word hashes of texts for deduplication, in reading order; 8 bytes a word.
 
@@ -169,7 +162,7 @@ def hash_words(data: Bytes, offsets: Offsets, table: npt.NDArray[np.uint32] = WO
     # Unused pages of this bound are never touched; a word and its separator take two bytes or more.
     hashes = np.empty(n_bytes // 2 + len(offsets), np.uint64)
     bounds = np.empty(len(offsets), np.int64)
-    n = _hash_words(read_only(data), read_only_offsets(offsets), table, hashes, bounds)
+    n = _hash_words(read_only(data), read_only(offsets), table, hashes, bounds)
     return hashes[:n], bounds
 
 
@@ -181,12 +174,5 @@ def hash_characters(data: Bytes, offsets: Offsets) -> tuple[Hashes, Offsets]:
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) else 0
     hashes = np.empty(n_bytes + len(offsets), np.uint64)
     bounds = np.empty(len(offsets), np.int64)
-    n = _hash_characters(read_only(data), read_only_offsets(offsets), WORD, hashes, bounds)
+    n = _hash_characters(read_only(data), read_only(offsets), WORD, hashes, bounds)
     return hashes[:n], bounds
-
-
-def read_only_offsets(offsets: Offsets) -> Offsets:
-    """A read-only view of offsets, for the same reason as `read_only`."""
-    view = np.ascontiguousarray(offsets).view()
-    view.flags.writeable = False
-    return view

@@ -8,21 +8,10 @@ import numba as nb
 import numpy as np
 
 from curate.text.hash_table import n_slots, slot_of
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.utf8 import back, forward, n_characters
-from curate.text.words import (
-    BREAK,
-    FNV_OFFSET,
-    FNV_PRIME,
-    GRAM_BASE,
-    TOKEN,
-    Hashes,
-    fmix64,
-    gram_power,
-    read_only,
-    read_only_offsets,
-)
+from curate.text.words import BREAK, FNV_OFFSET, FNV_PRIME, GRAM_BASE, TOKEN, Hashes, fmix64, gram_power
 from manifests.hashing import Int64
 
 N_OFFSETS: Final = 6
@@ -95,12 +84,12 @@ def scan(data: Bytes, offsets: Offsets, ngram: int, table: tuple[Hashes, Hashes]
     start and end with the window. characters: Unicode code points of each text. A text of fewer than ngram words has no
     n-gram."""
     n_chars = np.empty(len(offsets) - 1, np.int64)
-    _lengths(read_only(data), read_only_offsets(offsets), n_chars)
+    _lengths(read_only(data), read_only(offsets), n_chars)
     if table is not None and not table[1].any():
         return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, N_OFFSETS), np.int64), n_chars
     grams, texts, first, last = match_words(split_words(data, offsets), ngram, table)
     spans = np.zeros((len(grams), N_OFFSETS), np.int64)
-    _spans(read_only(data), read_only_offsets(offsets), texts, first, last, window, spans)
+    _spans(read_only(data), read_only(offsets), texts, first, last, window, spans)
     return grams, texts, spans, n_chars
 
 
@@ -189,7 +178,7 @@ def split_words(data: Bytes, offsets: Offsets) -> Words:
     room = int(offsets[-1] - offsets[0]) // 2 + len(offsets)
     hashes, starts, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     bounds = np.zeros(len(offsets), np.int64)
-    n = _words(read_only(data), read_only_offsets(offsets), TOKEN, _ASCII, hashes, starts, ends, bounds)
+    n = _words(read_only(data), read_only(offsets), TOKEN, _ASCII, hashes, starts, ends, bounds)
     return Words(hashes[:n], starts[:n], ends[:n], bounds)
 
 

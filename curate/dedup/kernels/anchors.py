@@ -14,8 +14,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.strings import Bytes, Offsets
-from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power, read_only, read_only_offsets
+from curate.text.strings import Bytes, Offsets, read_only
+from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power
 from manifests.hashing import Int64
 
 _NONE: Final = -1
@@ -107,7 +107,7 @@ def find_anchors(data: Bytes, offsets: Offsets, size: int) -> Anchors:
         hashes = np.empty(room, np.uint64)
         texts, firsts, lasts = (np.empty(room, np.int64) for _ in range(3))
         twice = np.empty(room, np.bool_)
-        n_found = _anchors(read_only(data), read_only_offsets(offsets), size, gram, hashes, texts, firsts, lasts, twice)
+        n_found = _anchors(read_only(data), read_only(offsets), size, gram, hashes, texts, firsts, lasts, twice)
         if n_found <= room:
             return Anchors(hashes[:n_found], texts[:n_found], firsts[:n_found], lasts[:n_found], twice[:n_found])
         room = n_found

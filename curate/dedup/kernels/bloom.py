@@ -14,20 +14,9 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import TABLE_SIZE, decode
-from curate.text.words import (
-    ALONE,
-    FNV_OFFSET,
-    FNV_PRIME,
-    GRAM_BASE,
-    WORD,
-    Hashes,
-    fmix64,
-    gram_power,
-    read_only,
-    read_only_offsets,
-)
+from curate.text.words import ALONE, FNV_OFFSET, FNV_PRIME, GRAM_BASE, WORD, Hashes, fmix64, gram_power
 
 _FIRST_ROOM: Final = 1024
 _MAX_WORDS: Final = (1 << 32) - 1
@@ -182,7 +171,7 @@ def pass_texts(data: Bytes, offsets: Offsets, bits: Hashes, n_probes: int, ngram
 
     A paragraph is a line; its n-grams are looked up, and where no more than `threshold` of them are there, all are
     added. bits: uint64 [n_words]. Source: BFF, `old-both`, with the words of `curate.text.words` for tokens."""
-    spans, bounds, shares, added = _pass(read_only(data), read_only_offsets(offsets), WORD, bits, n_probes, ngram,
+    spans, bounds, shares, added = _pass(read_only(data), read_only(offsets), WORD, bits, n_probes, ngram,
                                          min_ngram, threshold)
     return Seen(spans[0].copy(), spans[1].copy(), spans[2].copy(), bounds, shares[0].copy(), shares[1].copy(),
                 int(added))

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.text.strings import Bytes, Offsets
-from curate.text.words import Hashes, read_only, read_only_offsets
+from curate.text.strings import Bytes, Offsets, read_only
+from curate.text.words import Hashes
 
 MERSENNE: Final = np.uint64((1 << 61) - 1)
 _P1: Final = np.uint64(0x9E3779B185EBCA87)
@@ -148,5 +148,5 @@ def sign64(data: Bytes, offsets: Offsets, n: int, n_permutations: int,
     a, b = permutations64(n_permutations, seed)
     signatures = np.full((len(offsets) - 1, n_permutations), 0xFFFFFFFFFFFFFFFF, np.uint64)
     n_shingles = np.zeros(len(offsets) - 1, np.uint32)
-    _sign64(read_only(data), read_only_offsets(offsets), n, a, b, signatures, n_shingles)
+    _sign64(read_only(data), read_only(offsets), n, a, b, signatures, n_shingles)
     return signatures, n_shingles

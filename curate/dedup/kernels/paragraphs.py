@@ -26,9 +26,9 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, decomposed, in_category, lower_case
-from curate.text.words import Hashes, read_only, read_only_offsets
+from curate.text.words import Hashes
 
 CC_NET_PUNCTUATION: Final = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 _FIRST_ROOM: Final = 1024
@@ -170,7 +170,7 @@ class Units(NamedTuple):
 def find_paragraphs(data: Bytes, offsets: Offsets, paper: bool, min_bytes: int = 1) -> Units:
     """Every paragraph of texts whose normal form has min_bytes. data, offsets: as of `string_buffers`."""
     table = form_table(paper)
-    forms, ends, spans, bounds = _paragraphs(read_only(data), read_only_offsets(offsets), read_only(table.bytes),
+    forms, ends, spans, bounds = _paragraphs(read_only(data), read_only(offsets), read_only(table.bytes),
                                              table.starts, KIND, table.collapse, table.growth, min_bytes)
     return Units(_keys(forms, ends), spans[0].copy(), spans[1].copy(), spans[2].copy(), bounds)
 

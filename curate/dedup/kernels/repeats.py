@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numba as nb
 import numpy as np
 
-from curate.text.strings import Bytes, Offsets
-from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power, read_only, read_only_offsets
+from curate.text.strings import Bytes, Offsets, read_only
+from curate.text.words import GRAM_BASE, Hashes, fmix64, gram_power
 from manifests.hashing import Int64
 
 _FIRST: Final = -1
@@ -141,7 +141,7 @@ def find_repeats(data: Bytes, offsets: Offsets, order: Int64, grams: Hashes, siz
     uint64, the anchor of each; documents: int64, whose each is. order: int64, contexts by gram and then as they come
     first. Time is linear in the bytes of the contexts; memory is one byte of each, and 48 to 96 bytes a distinct window
     of one gram. Equality is decided by the bytes."""
-    runs = _repeats(read_only(data), read_only_offsets(offsets), order, grams, size, documents)
+    runs = _repeats(read_only(data), read_only(offsets), order, grams, size, documents)
     return Runs(*(np.ascontiguousarray(row) for row in runs))
 
 
@@ -170,5 +170,5 @@ def merge_removed(rows: Int64, starts: Int64, ends: Int64, data: Bytes, offsets:
 
     rows, starts, ends: int64, byte spans of texts, by text and start. data, offsets: the texts, UTF-8."""
     out = np.empty((4, len(rows)), np.int64)
-    n = _merge(rows, starts, ends, read_only(data), read_only_offsets(offsets), out)
+    n = _merge(rows, starts, ends, read_only(data), read_only(offsets), out)
     return tuple(np.ascontiguousarray(row[:n]) for row in out)

@@ -17,19 +17,9 @@ import numpy.typing as npt
 
 from curate.dedup.kernels.paragraphs import Units
 from curate.text.characters import PROPERTIES, TERMINAL
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, in_category
-from curate.text.words import (
-    ALONE,
-    FNV_OFFSET,
-    FNV_PRIME,
-    GRAM_BASE,
-    WORD,
-    fmix64,
-    gram_power,
-    read_only,
-    read_only_offsets,
-)
+from curate.text.words import ALONE, FNV_OFFSET, FNV_PRIME, GRAM_BASE, WORD, fmix64, gram_power
 
 _BLANK, _ENDS, _CLOSES, _ENDS_AT_ONCE = 1, 2, 3, 4
 _WIDE_STOPS: Final = (0x3002, 0xFF01, 0xFF1F, 0xFF61)
@@ -117,5 +107,5 @@ def _sentence_runs(data, offsets, span, words, kinds):  # type: ignore[no-untype
 
 def find_sentence_runs(data: Bytes, offsets: Offsets, span: int) -> Units:
     """Every run of `span` sentences of texts; they overlap. data, offsets: as of `string_buffers`."""
-    keys, runs, bounds = _sentence_runs(read_only(data), read_only_offsets(offsets), span, WORD, sentence_kinds())
+    keys, runs, bounds = _sentence_runs(read_only(data), read_only(offsets), span, WORD, sentence_kinds())
     return Units(keys.copy(), runs[0].copy(), runs[1].copy(), runs[2].copy(), bounds)

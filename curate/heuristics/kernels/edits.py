@@ -9,9 +9,8 @@ import numpy as np
 
 from curate.heuristics.kernels import c4, refinedweb
 from curate.text.characters import PROPERTIES
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.utf8 import longest
-from curate.text.words import read_only, read_only_offsets
 
 C4_OPEN, C4_STRICT, REFINEDWEB = range(3)
 _FIRST_ROOM: Final = 1024
@@ -50,5 +49,5 @@ def edit_texts(data: Bytes, offsets: Offsets, kind: int, c4_rules: tuple[int, in
     """(starts, ends, codes, bounds): bytes of each text that stay, within the text; int64. bounds: int64 [n + 1].
 
     codes: -1 for a span that is copied, 0 for one that a line feed replaces. kind: C4_OPEN, C4_STRICT, REFINEDWEB."""
-    out, bounds = _edit_texts(read_only(data), read_only_offsets(offsets), kind, c4_rules, web_rules, PROPERTIES)
+    out, bounds = _edit_texts(read_only(data), read_only(offsets), kind, c4_rules, web_rules, PROPERTIES)
     return out[0].copy(), out[1].copy(), out[2].copy(), bounds

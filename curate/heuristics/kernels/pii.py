@@ -12,8 +12,7 @@ from typing import Any, Final
 import numba as nb
 import numpy as np
 
-from curate.text.strings import Bytes, Offsets
-from curate.text.words import read_only, read_only_offsets
+from curate.text.strings import Bytes, Offsets, read_only
 
 EMAIL, IP, PHONE, IBAN, CARD, IPV6 = range(6)
 _FIRST_ROOM: Final = 1024
@@ -372,5 +371,5 @@ def find_pii(data: Bytes, offsets: Offsets, wanted: Any) -> tuple[Any, Any, Any,
     """(starts, ends, kinds, bounds) of personal data, bytes within each text, in order and apart; int64.
 
     wanted: bool [6], which kinds to look for. bounds: int64 [n + 1]."""
-    out, bounds = _find(read_only(data), read_only_offsets(offsets), np.asarray(wanted, np.bool_), IBAN_LENGTHS)
+    out, bounds = _find(read_only(data), read_only(offsets), np.asarray(wanted, np.bool_), IBAN_LENGTHS)
     return out[0].copy(), out[1].copy(), out[2].copy(), bounds

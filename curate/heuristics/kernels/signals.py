@@ -22,10 +22,9 @@ from curate.heuristics.kernels.stop_words import LANGUAGE_SHIFT, STOP_BITS, STOP
 from curate.heuristics.signals import COLUMN, Group
 from curate.text.characters import PROPERTIES
 from curate.text.hash_table import look_up, n_slots
-from curate.text.strings import Bytes, Offsets
+from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import LOWER
 from curate.text.utf8 import longest
-from curate.text.words import read_only, read_only_offsets
 
 _GRAMS: Final = (COLUMN.top_2_gram_character_fraction, COLUMN.top_3_gram_character_fraction,
                  COLUMN.top_4_gram_character_fraction, COLUMN.duplicate_5_gram_character_fraction,
@@ -230,7 +229,7 @@ def signal_columns(data: Bytes, offsets: Offsets, languages: npt.NDArray[np.int6
     while start < len(out):
         end = int(np.searchsorted(offsets, offsets[start] + _BATCH_BYTES, "right")) - 1
         end = min(max(end, start + 1), len(out))
-        _fill(out[start:end], data, read_only_offsets(offsets[start : end + 1]), languages[start:end], english, groups,
+        _fill(out[start:end], data, read_only(offsets[start : end + 1]), languages[start:end], english, groups,
               rules)
         start = end
     return out
@@ -254,7 +253,7 @@ def _fill(out: npt.NDArray[np.float32], data: Bytes, offsets: Offsets, languages
         cited_rows, cited_words = np.empty(0, np.int64), words
         if english and rules[0][3]:
             text, bounds, cited_rows = c4.uncited(data, offsets, PROPERTIES)
-            cited_words = _words(read_only(text), read_only_offsets(bounds), english) if len(cited_rows) else words
+            cited_words = _words(read_only(text), read_only(bounds), english) if len(cited_rows) else words
         _c4_batch(out, data, offsets, rules[0], english, words, cited_rows, cited_words, PROPERTIES)
     if Group.REFINEDWEB in groups:
         _web_batch(out, data, offsets, rules[1], PROPERTIES)

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.text.strings import string_buffers
+from curate.text.strings import read_only, string_buffers
 from curate.text.unicode import KIND, SPACE, TABLE_SIZE, decode, decomposed, in_category, lower_case
 from curate.text.utf8 import back
-from curate.text.words import read_only, read_only_offsets
 
 _MARKS: Final = {
     "，": ",", "。": ".", "、": ",", "„": '"', "”": '"', "“": '"', "«": '"', "»": '"', "１": '"', "」": '"', "「": '"',
@@ -47,7 +46,7 @@ def _table() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """(bytes, bounds int64 [_SIZE + 1]): code point c becomes bytes[bounds[c]:bounds[c + 1]]."""
     forms = [b"" if 0xD800 <= c < 0xE000 else normal_form(chr(c)).encode() for c in range(_SIZE)]
     bounds = np.concatenate(([0], np.cumsum([len(form) for form in forms])))
-    return read_only(np.frombuffer(b"".join(forms), np.uint8)), read_only_offsets(bounds.astype(np.int64))
+    return read_only(np.frombuffer(b"".join(forms), np.uint8)), read_only(bounds.astype(np.int64))
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -122,5 +121,5 @@ def normalise_texts(texts: Any, by_line: bool) -> pa.LargeStringArray:
     data, offsets = string_buffers(texts)
     n_bytes = int(offsets[-1] - offsets[0]) if len(offsets) > 1 else 0
     out, ends = np.empty(_GROWTH * n_bytes + 1, np.uint8), np.zeros(len(offsets), np.int64)
-    n = _normalise(read_only(data), read_only_offsets(offsets), by_line, *_table(), KIND, out, ends)
+    n = _normalise(read_only(data), read_only(offsets), by_line, *_table(), KIND, out, ends)
     return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(ends), pa.py_buffer(out[:n].copy()))

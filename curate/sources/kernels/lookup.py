@@ -12,8 +12,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.strings import Bytes, Offsets
-from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64, read_only, read_only_offsets
+from curate.text.strings import Bytes, Offsets, read_only
+from curate.text.words import FNV_OFFSET, FNV_PRIME, fmix64
 
 Keys = npt.NDArray[np.uint64]
 Starts = npt.NDArray[np.uint32]
@@ -104,7 +104,7 @@ def _match_words(data, offsets, keys, starts, shift, categories, salt, out):  # 
 def hash_strings(data: Bytes, offsets: Offsets, salt: int) -> Keys:
     """Key of each string, uint64 [n]; salt: what kind of string it is, so that kinds share one table."""
     keys = np.empty(len(offsets) - 1, np.uint64)
-    _hash_all(read_only(data), read_only_offsets(offsets), salt, keys)
+    _hash_all(read_only(data), read_only(offsets), salt, keys)
     return keys
 
 
@@ -120,21 +120,21 @@ def match_domains(data: Bytes, offsets: Offsets, index: KeyIndex, domain: int, h
     """Lowest category of each host, its parent domains under the salt `domain` and itself under `host`; -1 for none.
     data, offsets: lower-case hosts."""
     out = np.empty(len(offsets) - 1, np.int32)
-    _match_domains(read_only(data), read_only_offsets(offsets), *_arrays(index), domain, host, out)
+    _match_domains(read_only(data), read_only(offsets), *_arrays(index), domain, host, out)
     return out
 
 
 def match_whole(data: Bytes, offsets: Offsets, index: KeyIndex, salt: int) -> Categories:
     """Category of each whole string; -1 for none."""
     out = np.empty(len(offsets) - 1, np.int32)
-    _match_whole(read_only(data), read_only_offsets(offsets), *_arrays(index), salt, out)
+    _match_whole(read_only(data), read_only(offsets), *_arrays(index), salt, out)
     return out
 
 
 def match_words(data: Bytes, offsets: Offsets, index: KeyIndex, salt: int) -> Categories:
     """Lowest category of the words of each lower-case string: runs of letters, digits and bytes beyond ASCII."""
     out = np.empty(len(offsets) - 1, np.int32)
-    _match_words(read_only(data), read_only_offsets(offsets), *_arrays(index), salt, out)
+    _match_words(read_only(data), read_only(offsets), *_arrays(index), salt, out)
     return out
 
 
