@@ -11,8 +11,9 @@ from tokenizers import Regex, pre_tokenizers
 from scripts.unicode_tables import classes_of_tokenizers
 from tokenizer.bpe import pretokenize
 from tokenizer.bpe.pretokenize import cut
-from tokenizer.encoding.character_classes import character_classes
+from tokenizer.encoding.character_classes import LETTER, UNASSIGNED, character_classes
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.stages import UNICODE_VERSION
 
 # What the expressions turn on: contractions in both cases and with the long s, capitals before small letters, letters
 # that are both (modifiers, CJK) and neither, marks, digits of other scripts, every kind of space and newline, slashes.
@@ -68,3 +69,10 @@ def test_long_texts_take_linear_time(text: str) -> None:
     """A million characters: a cut that looks back or ahead further than its own piece would take minutes."""
     for pattern in Pattern:
         assert "".join(kernels(pa.array([text], pa.large_string()), pattern)) == text
+
+
+def test_the_table_is_of_the_version_that_records_name() -> None:
+    assert UNICODE_VERSION == "16.0.0"
+    classes = character_classes()
+    assert classes[0x1C89] & LETTER  # came with 16.0
+    assert classes[0x16EA0] & UNASSIGNED  # comes with 17.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from manifests.graph import Stage, Task, View, source_ref
-from tokenizer.encoding.stages import corpus_parts
+from tokenizer.encoding.stages import UNICODE_VERSION, corpus_parts
 
 
 def _sample(view: View) -> Iterator[Task]:
@@ -50,7 +50,8 @@ STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/sample", 2, "tokenizer.bpe.sampling:sample_histogram", "tokenizer", ("clean",), _sample),
     Stage("tokenizer/cutoffs", 1, "tokenizer.bpe.sampling:sample_cutoffs", "tokenizer", ("tokenizer/sample",),
           _cutoffs),
-    Stage("tokenizer/counts", 1, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts),
+    Stage("tokenizer/counts", 1, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts,
+          unicode=UNICODE_VERSION),
     Stage("tokenizer/words", 1, "tokenizer.bpe.counting:add_words", "tokenizer", ("tokenizer/counts",), _words),
     Stage("tokenizer", 3, "tokenizer.bpe.train:train_tokenizer", "tokenizer", ("tokenizer/words",), _tokenizer),
 )

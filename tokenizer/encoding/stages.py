@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Final
 
 from manifests.graph import Stage, Task, View, file_ref, part_of
 from manifests.tasks import InputRef
 
 _log = logging.getLogger(__name__)
+
+UNICODE_VERSION: Final = "16.0.0"
+"""Of `tokenizers`, and so of `character_classes.tsv`."""
 
 
 def corpus_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
@@ -60,8 +64,8 @@ def _say_who_failed(view: View) -> None:
 
 STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/check", 1, "tokenizer.encoding.agreement:check_encoders", "encode", ("tokenizer",), _check,
-          _say_who_encodes),
+          _say_who_encodes, unicode=UNICODE_VERSION),
     Stage("tokens", 3, "tokenizer.encoding.tokens:encode_documents", "encode", ("tokenizer/check",), _tokens,
-          _say_who_failed),
+          _say_who_failed, unicode=UNICODE_VERSION),
 )
 """From the clean corpus to tokens."""
