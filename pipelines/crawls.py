@@ -29,7 +29,7 @@ SELECTIONS: Final = "_records/selections"
 def scan_crawl(name: str, config: SourceConfig, http: HttpConfig, scanner: InputScanner) -> Source:
     """The archives of a crawl that a source names, with the records to take from each where the index chose them.
 
-    Archives are never changed once they are published, so a path stands for its bytes: no archive is asked for here.
+    Archives are never changed once they are published, so a path identifies its bytes: no archive is requested here.
     Raises RecipeError where nothing is chosen, InputError where the crawl's lists or index cannot be had."""
     crawl, where = config.commoncrawl, f"sources.{name}.commoncrawl"
     if crawl is None:
@@ -37,14 +37,14 @@ def scan_crawl(name: str, config: SourceConfig, http: HttpConfig, scanner: Input
     if crawl.index is not None:
         files, selection = _selected(name, crawl, crawl.index, http, scanner, where)
         return Source(name, files, config, selection)
-    key = f"list {crawl.place(crawl.list_path)} {crawl.shards}"
+    key = f"list {crawl.address(crawl.list_path)} {crawl.shards}"
     paths = scanner.remember(key, lambda: archive_paths(crawl, http, scanner.access, where))
     return Source(name, tuple(_file(crawl, path) for path in sorted(paths)), config)
 
 
 def _selected(name: str, crawl: CommonCrawlSource, index: IndexSelection, http: HttpConfig, scanner: InputScanner,
               where: str) -> tuple[tuple[InputFile, ...], str]:
-    names = scanner.remember(f"index {crawl.place(crawl.crawl)} {index.files} {index.parts}",
+    names = scanner.remember(f"index {crawl.address(crawl.crawl)} {index.files} {index.parts}",
                              lambda: index_paths(crawl, index, http, scanner.access, where))
     fingerprints = [_fingerprint(path, http, scanner) for path in names]
     key = xxhash.xxh3_128_hexdigest(json.dumps([index.model_dump(mode="json"), fingerprints]).encode())
@@ -78,4 +78,4 @@ def _file(crawl: CommonCrawlSource, path: str, records: pa.Table | None = None) 
     if records is not None:
         for column in ("offset", "length"):
             state.update(np.ascontiguousarray(records[column].to_numpy()).tobytes())
-    return InputFile(crawl.place(path), path, -1, state.hexdigest())
+    return InputFile(crawl.address(path), path, -1, state.hexdigest())

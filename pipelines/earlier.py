@@ -13,11 +13,11 @@ from pipelines.recipe import Recipe
 def scan_earlier(recipe: Recipe, scanner: InputScanner) -> dict[str, tuple[InputFile, ...]]:
     """The files of each index, by the field that names its run. Raises RecipeError where a run keeps none, or one whose
     signatures cannot be compared with this recipe's."""
-    found = {}
+    indexes = {}
     for number, root in enumerate(recipe.dedup.against):
         field = f"{AGAINST_INPUT}{number}"
         folder = index_folder(root, field)
         files = scanner.scan((f"{folder}/**/*.parquet",), field)
-        found[field] = tuple(f for f in files if f.relative != MANIFEST)
-        check_index(found[field][0].path, recipe.dedup.documents(), field)
-    return found
+        indexes[field] = tuple(f for f in files if f.relative != MANIFEST)
+        check_index(indexes[field][0].path, recipe.dedup.documents(), field)
+    return indexes

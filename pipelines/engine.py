@@ -151,7 +151,7 @@ class RayEngine:
         if not self._address and "RAY_AUTH_MODE" not in os.environ:
             # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
             # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again: where
-            # somebody has imported it before us, it turns tokens on by itself, and says so.
+            # somebody has imported it before us, it turns tokens on by itself, and logs that.
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             if "ray" not in sys.modules:
                 os.environ["RAY_AUTH_MODE"] = "token"

@@ -47,7 +47,7 @@ class InputScanner:
 
         in_order: as the patterns have them, sorted within each; two files of one name are then known by their paths
         below the folder that all files share."""
-        found: dict[str, InputFile] = {}
+        by_path: dict[str, InputFile] = {}
         for pattern in patterns:
             matches = _expand(reached(pattern, self.access))
             if not matches:
@@ -55,8 +55,8 @@ class InputScanner:
                                   hint="paths start at the working directory; --set NAME=VALUE sets a variable")
             for path, relative in matches:
                 n_bytes, digest = self.fingerprint(path)
-                found[path] = InputFile(path, relative, n_bytes, digest)
-        files = list(found.values())
+                by_path[path] = InputFile(path, relative, n_bytes, digest)
+        files = list(by_path.values())
         name, n = Counter(f.relative for f in files).most_common(1)[0] if files else ("", 0)
         if in_order:
             return tuple(_below_common_folder(files) if n > 1 else files)
@@ -145,8 +145,8 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
     if is_local(pattern):
         plain = os.path.abspath(local_path(pattern))
         root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
-        found = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
-        return sorted((p, p[len(root) :].lstrip("/")) for p in found)
+        matches = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
+        return sorted((p, p[len(root) :].lstrip("/")) for p in matches)
     fs, plain = filesystem(pattern)
     with store_errors(pattern):
         names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
@@ -156,7 +156,7 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
 
 def find_files(patterns: Sequence[str]) -> list[str]:
     """Files of paths, folders and patterns, each once, sorted within a pattern; InputError where one has none."""
-    found: dict[str, str] = {}
+    by_path: dict[str, str] = {}
     for pattern in patterns:
         if not is_local(pattern):
             matches = [pattern]
@@ -171,8 +171,8 @@ def find_files(patterns: Sequence[str]) -> list[str]:
         if not matches:
             raise InputError("there is no such file", where=pattern)
         for path in matches:
-            found.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
-    return list(found.values())
+            by_path.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
+    return list(by_path.values())
 
 
 def part_names(paths: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from manifests.storage import Storage
 
 
 class Journal:
-    """Files to be replaced together. Only on a local file system, where a rename is whole or not at all."""
+    """Files to be replaced together. Only on a local file system, where a rename is atomic."""
 
     def __init__(self, storage: Storage) -> None:
         if not storage.local:
@@ -37,7 +37,7 @@ class Journal:
         return staged
 
     def path(self, name: str) -> str:
-        """Where a file's content is: staged, or as it stands."""
+        """Where a file's content is: staged, or unchanged."""
         return self._staged.get(name) or self._storage.path(name)
 
     def commit(self, remove: Sequence[str] = ()) -> None:

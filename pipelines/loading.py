@@ -68,12 +68,12 @@ def override_field(fields: dict[str, Any], override: str) -> None:
     path = key.split(".")
     if path[0] in (fields.get("variables") or {}) and len(path) == 1:
         path = ["variables", *path]
-    place: Any = fields
+    group: Any = fields
     for step in path[:-1]:
-        place = place.setdefault(step, {})
-        if not isinstance(place, dict):
+        group = group.setdefault(step, {})
+        if not isinstance(group, dict):
             raise RecipeError(f"{step!r} is no group of fields", where=f"--set {key}")
-    place[path[-1]] = yaml.safe_load(value)
+    group[path[-1]] = yaml.safe_load(value)
 
 
 def _variables(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -103,20 +103,20 @@ def _substitute(value: Any, variables: Mapping[str, str]) -> Any:
 
 def explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     """One of pydantic's errors about a model, in words: the field, what is wrong, and what may have been meant."""
-    place = ".".join(str(p) for p in error["loc"] if not str(p).startswith(("function-", "tagged-")))
+    field_path = ".".join(str(p) for p in error["loc"] if not str(p).startswith(("function-", "tagged-")))
     if error["type"] == "extra_forbidden":
         hint = _suggest(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]))
-        return f"{place}: unknown field{f' ({hint})' if hint else ''}"
+        return f"{field_path}: unknown field{f' ({hint})' if hint else ''}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    if not place:  # a rule on the recipe as a whole, which names its fields itself
+    if not field_path:  # a rule on the recipe as a whole, which names its fields itself
         return message
     if error["type"] == "missing":
-        return f"{place}: {message[0].lower()}{message[1:]}"
-    return f"{place}: {message} (got {error.get('input')!r:.80})"
+        return f"{field_path}: {message[0].lower()}{message[1:]}"
+    return f"{field_path}: {message} (got {error.get('input')!r:.80})"
 
 
 def _fields_at(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    """Field names that may stand at a path of a model, following the models along a pydantic error's location."""
+    """Field names that are allowed at a path of a model, following the models along a pydantic error's location."""
     model: Any = root
     for step in path:
         if isinstance(model, type) and issubclass(model, BaseModel):

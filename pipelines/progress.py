@@ -29,7 +29,7 @@ class Reporter(Protocol):
 
 
 class SilentReporter:
-    """Says nothing."""
+    """Reports nothing."""
 
     def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None: ...
 
@@ -101,6 +101,6 @@ class BarReporter:
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
         facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
-        made = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
-        self._console.print(f"[green]✓[/] {stage:<24} {made}  [dim]{facts}[/]", highlight=False)
+        done = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
+        self._console.print(f"[green]✓[/] {stage:<24} {done}  [dim]{facts}[/]", highlight=False)
         self._bars.remove_task(self._tasks.pop(stage))

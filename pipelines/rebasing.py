@@ -59,13 +59,13 @@ def rebase(journal: Journal, records: Sequence[TaskRecord], outputs: Mapping[str
 def _digests(before: Sequence[TaskRecord], after: Sequence[TaskRecord]) -> dict[str, str]:
     """What inputs were called, and are called now: single files, and every file of a role of a stage as one.
 
-    A digest that a changed and an unchanged file share names neither: who read it is made again by the next run."""
+    A digest that a changed and an unchanged file share names neither: tasks that read it run again in the next run."""
     pairs = [(o.digest, n.digest) for old, new in zip(before, after, strict=True)
              for o, n in zip(old.outputs, new.outputs, strict=True)]
     same = {old for old, new in pairs if old == new}
-    found = {old: new for old, new in pairs if old != new and old not in same}
+    renamed = {old: new for old, new in pairs if old != new and old not in same}
     old_wholes, new_wholes = _wholes(before), _wholes(after)
-    return found | {old_wholes[key]: new_wholes[key] for key in old_wholes}
+    return renamed | {old_wholes[key]: new_wholes[key] for key in old_wholes}
 
 
 def _wholes(records: Sequence[TaskRecord]) -> dict[tuple[str, str], str]:

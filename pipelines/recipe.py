@@ -165,26 +165,26 @@ class Recipe(BaseModel):
 
     def other_files(self) -> dict[str, Sequence[str]]:
         """Patterns of input files that are no source, by the field that names them."""
-        found: dict[str, Sequence[str]] = {}
+        inputs: dict[str, Sequence[str]] = {}
         if self.links is not None:
-            found["links.files"] = self.links.files
+            inputs["links.files"] = self.links.files
         for benchmark in self.decontaminate.benchmarks:
-            found[f"decontaminate.benchmarks.{benchmark.name}"] = (benchmark.path,)
+            inputs[f"decontaminate.benchmarks.{benchmark.name}"] = (benchmark.path,)
         for i, entry in enumerate(self.extract.urls.blocklists):
-            found[f"{BLOCKLIST_INPUT}.{i}"] = (pattern_of(entry.path),)
+            inputs[f"{BLOCKLIST_INPUT}.{i}"] = (pattern_of(entry.path),)
         for i, path in enumerate(self.extract.robots.opted_out):
-            found[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
+            inputs[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
         for name, other in self.classifiers.items():
-            found[f"classifiers.{name}.path"] = (other.path,)
+            inputs[f"classifiers.{name}.path"] = (other.path,)
         if self.select.toxic_words is not None:
-            found |= {TOXIC_INPUT + ("." + language if language else ""): files for language, files in (
+            inputs |= {TOXIC_INPUT + ("." + language if language else ""): files for language, files in (
                 ("", self.select.toxic_words.files), *sorted(self.select.toxic_words.by_language.items())) if files}
         if self.perplexity is not None:
             for field, files_of in (("models", self.perplexity.models), ("pieces", self.perplexity.pieces)):
-                found |= {f"perplexity.{field}.{language}": (path,) for language, path in sorted(files_of.items())}
+                inputs |= {f"perplexity.{field}.{language}": (path,) for language, path in sorted(files_of.items())}
         if self.tokenizer.path is not None:
-            found["tokenizer.path"] = _tokenizer_files(self.tokenizer.path)
-        return found
+            inputs["tokenizer.path"] = _tokenizer_files(self.tokenizer.path)
+        return inputs
 
     def selection(self) -> SelectConfig:
         """The configuration of selection, with the sources that the keep rule applies to."""

@@ -1,4 +1,4 @@
-"""The files of a run without some documents: one way for every kind of file that holds text or tokens."""
+"""The files of a run without some documents: one rule for every kind of file that holds text or tokens."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Redaction:
         self._clean_ids: dict[bytes, list[bytes]] = {}
 
     def clean_ids(self, doc_id: bytes) -> list[bytes]:
-        """Clean documents that were made of an extracted one, as `clean` found them."""
+        """Clean documents that come from an extracted one, as `clean` found them."""
         return sorted(self._clean_ids.get(doc_id, []))
 
     @property
@@ -64,16 +64,16 @@ class Redaction:
         for output in record.outputs:
             path = self._journal.path(output.path)
             table: Any = read_table(path, ["doc_id", "parent_id"])
-            mine = table.filter(self._of_removed(table)).to_pylist()
-            if not mine:
+            removed = table.filter(self._of_removed(table)).to_pylist()
+            if not removed:
                 continue
-            for row in mine:
+            for row in removed:
                 self._clean_ids.setdefault(row["parent_id"] or row["doc_id"], []).append(row["doc_id"])
             with open_table(path) as file:
                 schema = clean_schema(_plain(file.schema_arrow))
             groups = (g.filter(pc.invert(self._of_removed(g))) for g in read_row_groups(path))
             n_rows = write_table(self._journal.stage(output.path), schema, groups)
-            self._changed(output, "documents_removed", len(mine), n_rows=n_rows)
+            self._changed(output, "documents_removed", len(removed), n_rows=n_rows)
 
     def _of_removed(self, table: pa.Table) -> Any:
         return pc.or_(is_removed(table["doc_id"], self._parents), is_removed(table["parent_id"], self._parents))
@@ -117,40 +117,40 @@ class Redaction:
         self._changed(output, "text_blanked", n, n_rows=n_rows)
 
     def _tokens(self, tokens: OutputFile, index: OutputFile) -> None:
-        """Overwrite ids in a flat file; its index stays, so that plans and layouts made of it still hold."""
+        """Overwrite ids in a flat file; its index stays, so that plans and layouts computed from it still hold."""
         table: Any = read_table(self._journal.path(index.path), ["doc_id", "token_start", "n_tokens"])
-        mine = table.filter(is_removed(table["doc_id"], self._ids))
-        if not len(mine):
+        removed = table.filter(is_removed(table["doc_id"], self._ids))
+        if not len(removed):
             return
         source, staged = self._journal.path(tokens.path), self._journal.stage(tokens.path)
         shutil.copyfile(source, staged)
         n_tokens = 0
         if os.path.getsize(staged):
             flat = np.memmap(staged, self._facts.dtype, "r+")
-            for row in mine.to_pylist():
+            for row in removed.to_pylist():
                 flat[row["token_start"] : row["token_start"] + row["n_tokens"]] = self._facts.eot_id
                 n_tokens += row["n_tokens"]
             flat.flush()
-        self._changed(tokens, "tokens_overwritten", pc.count_distinct(mine["doc_id"]).as_py(), n_tokens)
+        self._changed(tokens, "tokens_overwritten", pc.count_distinct(removed["doc_id"]).as_py(), n_tokens)
 
     def _packed(self, shard: OutputFile, spans: OutputFile) -> None:
         path = self._journal.path(spans.path)
         with open_table(path) as file:
             schema = _plain(file.schema_arrow)
         table: Any = read_table(path)
-        mine = table.filter(is_removed(table["doc_id"], self._ids))
-        if not len(mine):
+        removed = table.filter(is_removed(table["doc_id"], self._ids))
+        if not len(removed):
             return
         header, payload = open_shard(self._journal.path(shard.path))
         tokens, left = take_out(payload, table, self._ids, header.eot_id)
         write_shard(self._journal.stage(shard.path), tokens, replace(header, n_spans=len(left)))
         write_table(self._journal.stage(spans.path), schema, [left.combine_chunks()])
-        n_tokens, n_documents = int(mine["n_tokens"].to_numpy().sum()), pc.count_distinct(mine["doc_id"]).as_py()
+        n_tokens, n_documents = int(removed["n_tokens"].to_numpy().sum()), pc.count_distinct(removed["doc_id"]).as_py()
         self._changed(shard, "tokens_overwritten", n_documents, n_tokens)
         self._changed(spans, "spans_removed", n_documents, n_rows=len(left))
         split = shard.path.split("/")[-2]
         self.shards.append({"split": split, "shard_index": header.shard_index, "n_tokens": n_tokens,
-                            "rows": sorted(set(mine["row"].to_pylist()))})
+                            "rows": sorted(set(removed["row"].to_pylist()))})
 
     def _changed(self, output: OutputFile, change: str, n_documents: int, n_tokens: int = 0, n_rows: int = -1) -> None:
         path = self._journal.path(output.path)

@@ -1,4 +1,4 @@
-"""The reference page of recipes, written from the models so that it cannot say anything else."""
+"""The reference page of recipes, written from the models so that it is always true."""
 
 from __future__ import annotations
 

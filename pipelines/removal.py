@@ -1,6 +1,6 @@
 """Taking documents out of a finished run without moving anything else.
 
-Below extraction a removed document leaves an empty place: its text is blank, its tokens are end-of-text, its spans are
+Below extraction a removed document leaves a gap: its text is blank, its tokens are end-of-text, its spans are
 gone, its clean rows are deleted. Rows of the dataset keep their numbers, only shards that held it are rewritten, and
 records are carried over to the new files, so that a later `curate run` finds nothing to make.
 """
@@ -77,17 +77,17 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
     check_format(storage, read_lock(storage))
     with exclusive(storage):
         resumed = finish_pending(storage)
-        found = find_documents(storage, urls, doc_ids)
+        matches = find_documents(storage, urls, doc_ids)
         if not skip_unknown:
-            require_known(found)
-        copies = copies_of(storage, sorted(found.documents)) if found.documents else []
+            require_known(matches)
+        copies = copies_of(storage, sorted(matches.documents)) if matches.documents else []
         if with_copies and copies:
-            found.documents |= find_documents(storage, [], copies).documents
+            matches.documents |= find_documents(storage, [], copies).documents
             copies = []
         before = read_table(storage.path(DOCUMENTS)) if storage.exists(DOCUMENTS) else REMOVALS.empty_table()
         known = set(before["doc_id"].to_pylist())
-        fresh = [row for doc_id, row in sorted(found.documents.items()) if doc_id not in known]
-        done = Removal(0, fresh, found.unknown, [c.hex() for c in copies if c not in known])
+        fresh = [row for doc_id, row in sorted(matches.documents.items()) if doc_id not in known]
+        done = Removal(0, fresh, matches.unknown, [c.hex() for c in copies if c not in known])
         digest = dataset_digest(read_table(storage.path(_PACKED_MANIFEST)))
         done.dataset = done.supersedes = digest
         done.resumed = resumed
@@ -109,14 +109,14 @@ def _perform(storage: Storage, before: pa.Table, done: Removal) -> None:
 
 
 def read_records(storage: Storage) -> list[TaskRecord]:
-    """Every whole record of a run, by name."""
-    found = []
+    """Every complete record of a run, by name."""
+    records = []
     for name in storage.list(""):
         if f"/{RECORDS_FOLDER}/" in name and name.endswith(".json") and not name.startswith("."):
             record = TaskRecord.from_json(storage.read_bytes(name) or b"")
             if record is not None:
-                found.append(record)
-    return found
+                records.append(record)
+    return records
 
 
 class _Surgery:
@@ -150,7 +150,7 @@ class _Surgery:
         self._record()
 
     def _describe(self, redaction: Redaction) -> None:
-        """The packed manifest of the new shards, by the stage that made the old one."""
+        """The packed manifest of the new shards, by the stage that wrote the old one."""
         (old,) = (r for r in self._records if r.identity.stage == "packed" and r.identity.task == "dataset")
         packed = [r for r in self._records if r.identity.stage == "packed" and r is not old]
         config = {k: v for k, v in old.identity.config.items() if k != "task"}
@@ -161,9 +161,9 @@ class _Surgery:
                                         for o in r.outputs if o.role == role)
         inputs["removals"] = self._inputs([DOCUMENTS])
         scratch = Storage(self._storage.path(".removal/dataset"))
-        made = execute(scratch, StageTask("packed", old.identity.version, "dataset", PackConfig.model_validate(config),
+        done = execute(scratch, StageTask("packed", old.identity.version, "dataset", PackConfig.model_validate(config),
                                           {}, inputs, old.identity.config["task"]), describe_dataset)
-        for output in made.outputs:
+        for output in done.outputs:
             shutil.move(scratch.path(output.path), self._journal.stage(output.path))
             redaction.outputs[output.path] = output
         shutil.rmtree(scratch.root)

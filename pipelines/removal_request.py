@@ -21,7 +21,7 @@ _SHOWN = 10
 
 
 @dataclass(slots=True)
-class Found:
+class Matches:
     """Documents by id: their source and URL. unknown: what was asked for and is not in the run."""
 
     documents: dict[bytes, dict[str, Any]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def read_list(path: str) -> list[str]:
 
 def parse_ids(lines: Sequence[str]) -> list[bytes]:
     """doc_ids of 32 hex digits; RecipeError names a line that is none."""
-    found = []
+    ids = []
     for line in lines:
         try:
             value = bytes.fromhex(line)
@@ -48,15 +48,15 @@ def parse_ids(lines: Sequence[str]) -> list[bytes]:
             value = b""
         if len(value) != 16:
             raise RecipeError(f"{line!r} is no doc_id: 32 hex digits", where="--doc-ids")
-        found.append(value)
-    return found
+        ids.append(value)
+    return ids
 
 
-def find_documents(storage: Storage, urls: Sequence[str], doc_ids: Sequence[bytes]) -> Found:
+def find_documents(storage: Storage, urls: Sequence[str], doc_ids: Sequence[bytes]) -> Matches:
     """Documents and exclusions of the run with these URLs, as archived, or ids; a clean piece's id means its document.
 
     Reads ids and URLs, a part at a time."""
-    found = Found()
+    matches = Matches()
     wanted = set(doc_ids)
     parents = _parents(storage, wanted)
     wanted |= set(parents.values())
@@ -69,11 +69,11 @@ def find_documents(storage: Storage, urls: Sequence[str], doc_ids: Sequence[byte
         hits = pc.or_(pc.fill_null(pc.is_in(table["url"], value_set=url_set), False),
                       pc.is_in(table["doc_id"], value_set=id_set))
         for row in table.filter(hits).to_pylist():
-            found.documents[row["doc_id"]] = row
+            matches.documents[row["doc_id"]] = row
             seen_urls.add(row["url"])
-    found.unknown = [u for u in urls if u not in seen_urls]
-    found.unknown += [i.hex() for i in doc_ids if parents.get(i, i) not in found.documents]
-    return found
+    matches.unknown = [u for u in urls if u not in seen_urls]
+    matches.unknown += [i.hex() for i in doc_ids if parents.get(i, i) not in matches.documents]
+    return matches
 
 
 def _parents(storage: Storage, wanted: set[bytes]) -> dict[bytes, bytes]:
@@ -99,18 +99,18 @@ def copies_of(storage: Storage, doc_ids: Sequence[bytes]) -> list[bytes]:
 
 def _duplicates(storage: Storage, column: str, ids: set[bytes], other: str) -> set[bytes]:
     """Values of the other column where a column of dedup's decisions is one of the ids."""
-    values, found = pa.array(sorted(ids), ID), set[bytes]()
+    values, matches = pa.array(sorted(ids), ID), set[bytes]()
     for path in storage.list("dedup/decisions"):
         if path.endswith(".parquet") and PurePosixPath(path).name != MANIFEST and "/counts/" not in path:
             table = read_table(storage.path(path), ["doc_id", "duplicate_of"])
-            mine = table.filter(pc.fill_null(pc.is_in(table[column], value_set=values), False))
-            found |= {v for v in mine[other].to_pylist() if v is not None}
-    return found
+            rows = table.filter(pc.fill_null(pc.is_in(table[column], value_set=values), False))
+            matches |= {v for v in rows[other].to_pylist() if v is not None}
+    return matches
 
 
-def require_known(found: Found) -> None:
+def require_known(matches: Matches) -> None:
     """Raise InputError naming what the run does not hold."""
-    if found.unknown:
-        shown = ", ".join(found.unknown[:_SHOWN]) + (" …" if len(found.unknown) > _SHOWN else "")
-        raise InputError(f"{len(found.unknown)} of the documents asked for are not in the run: {shown}",
+    if matches.unknown:
+        shown = ", ".join(matches.unknown[:_SHOWN]) + (" …" if len(matches.unknown) > _SHOWN else "")
+        raise InputError(f"{len(matches.unknown)} of the documents asked for are not in the run: {shown}",
                          hint="URLs are compared as archived; --skip-unknown removes the others. Nothing was changed")

@@ -58,10 +58,9 @@ class Settings:
 
     engine: ray or inline. address: a Ray cluster's, None for this machine. workers: tasks at a time. worker_memory:
     bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first. only: the stages to do; a
-    name that is no stage's, such as `dedup` or `decontaminate/`, stands for all in that folder; the others count as
-    done, with nothing to show. guards: whether a stage that leaves too
-    little stops the run. tracebacks: inline, whether an error that no stage foresaw is raised as it is, to be looked
-    into, or fails its task alone."""
+    name that is no stage's, such as `dedup` or `decontaminate/`, means all in that folder; the others count as done,
+    with no output. guards: whether a stage that leaves too little stops the run. tracebacks: inline, whether an
+    unexpected error is raised as it is, for debugging, or fails its task alone."""
 
     engine: str = "ray"
     address: str | None = None
@@ -176,7 +175,7 @@ def _until(name: str | None) -> Sequence[Stage]:
     if name is None:
         return STAGES
     by_name = {s.name: s for s in STAGES}
-    # `dedup` stands for the last stage of that folder.
+    # `dedup` means the last stage of that folder.
     wanted = [s for s in by_name if s == name] or [s for s in by_name if s.startswith(f"{name}/")]
     if not wanted:
         raise RecipeError(f"no stage is called {name!r}", where="--until", hint=f"one of: {', '.join(by_name)}")
@@ -287,10 +286,10 @@ class _Run:
                 keep.update(o.path for o in record.outputs)
         if not self._complete:
             return
-        for found in self._storage.list(""):
+        for name in self._storage.list(""):
             kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/", REMOVALS_FOLDER)
-            if found not in keep and not found.startswith(kept_folders):
-                self._storage.remove(found)
+            if name not in keep and not name.startswith(kept_folders):
+                self._storage.remove(name)
 
 
 def _write_manifest(storage: Storage, stage: Stage, records: Sequence[TaskRecord]) -> None:

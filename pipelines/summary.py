@@ -155,7 +155,7 @@ def print_status(rows: Sequence[dict[str, Any]]) -> None:
     for run in rows:
         console.print(f"{run['run']}: recipe {run['recipe']}")
         if run["other_version"]:
-            console.print(f"made by version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
+            console.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
                           "it, `curate run --fresh` makes it anew", soft_wrap=True)
         table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:

@@ -1,4 +1,4 @@
-"""Single commands over files of one's own: the stage graph, with a recipe made of a command's options.
+"""Single commands over the user's files: the stage graph, with a recipe built from a command's options.
 
 A verb names its files, the fields of its recipe and the stages it wants. Its files become the one source `pages` of
 kind `table` (or of what the verb says), and the graph runs in a work folder beside the output, so a command that was
@@ -26,12 +26,12 @@ from pipelines.progress import SilentReporter
 from pipelines.running import Settings, run
 
 SOURCE: Final = "pages"
-"""Name of the source that a verb's files are: ids of documents are made of it."""
+"""Name of the source that a verb's files are: document ids depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerbFile:
-    """An input file of a verb. part: file name of what is made of it. task: name of its tasks in the run; None where
+    """An input file of a verb. part: file name of its output. task: name of its tasks in the run; None where
     it could not be read."""
 
     path: str
@@ -41,7 +41,7 @@ class VerbFile:
 
 @dataclass(slots=True)
 class VerbRun:
-    """What the graph made of a verb's files.
+    """The output of the graph for a verb's files.
 
     storage: the run in the work folder. view: the records of its stages. files: in the order given. failures: of files
     that could not be read."""
@@ -66,7 +66,7 @@ class VerbRun:
 
 
 def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
-    """A source of a verb's recipe: files as they stand, no patterns, in this order.
+    """A source of a verb's recipe: files as they are, no patterns, in this order.
 
     config: fields of the source beside them; `kind` among them where the files are no tables."""
     files = [glob.escape(p) if is_local(p) else p for p in paths]
@@ -90,7 +90,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         guards: Whether a stage that leaves too little stops the run.
         needs_one: Whether it is an error that none of the files can be read.
     Yields:
-        What the graph made of each file.
+        The output of the graph for each file.
     Raises:
         RecipeError: The options make no recipe.
         InputError: None of the files can be read.

@@ -69,24 +69,24 @@ def normalise(texts: pa.Array | pa.ChunkedArray, config: NormaliseConfig) -> Nor
     if isinstance(texts, pa.ChunkedArray):
         texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)
     given, changed = texts.cast(pa.large_string()), {}
-    found = given
+    texts = given
     if config.mojibake or config.nfc:
-        flags = look_at_texts(found)
+        flags = look_at_texts(texts)
         if config.mojibake:
-            found, changed["mojibake"] = _repair(found, flags & MAYBE_MOJIBAKE != 0, fix_mojibake)
+            texts, changed["mojibake"] = _repair(texts, flags & MAYBE_MOJIBAKE != 0, fix_mojibake)
         if config.nfc:
             # What was repaired may have become something to normalise.
-            flags = look_at_texts(found) if changed.get("mojibake") else flags
-            found, changed["nfc"] = _repair(found, flags & NOT_SURELY_NFC != 0, _nfc)
+            flags = look_at_texts(texts) if changed.get("mojibake") else flags
+            texts, changed["nfc"] = _repair(texts, flags & NOT_SURELY_NFC != 0, _nfc)
     if config.control_characters or config.whitespace:
-        found, done = clean_texts(found, _actions(config.control_characters, config.whitespace), config.whitespace)
+        texts, done = clean_texts(texts, _actions(config.control_characters, config.whitespace), config.whitespace)
         if config.control_characters:
             changed["control_characters"] = int(np.count_nonzero(done & DROPPED))
         if config.whitespace:
             changed["whitespace"] = int(np.count_nonzero(done & RESPACED))
     if given.null_count:
-        found = pc.if_else(pc.is_valid(given), found, pa.scalar(None, pa.large_string()))
-    return Normalised(found, changed)
+        texts = pc.if_else(pc.is_valid(given), texts, pa.scalar(None, pa.large_string()))
+    return Normalised(texts, changed)
 
 
 def fix_mojibake(text: str) -> str:
@@ -112,10 +112,10 @@ def _actions(control_characters: bool, whitespace: bool) -> Actions:
 
 def _repair(texts: pa.Array, suspects: Flags, repair: Callable[[str], str]) -> tuple[pa.Array, int]:
     """Texts with the suspects among them repaired, and how many of those changed."""
-    places = np.flatnonzero(suspects)
-    if not len(places):
+    rows = np.flatnonzero(suspects)
+    if not len(rows):
         return texts, 0
-    old = texts.take(pa.array(places)).to_pylist()
+    old = texts.take(pa.array(rows)).to_pylist()
     new = [repair(text) for text in old]
     n = sum(a != b for a, b in zip(old, new, strict=True))
     if not n:

@@ -73,7 +73,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
         yield _page_rows(batch, config, work, file)
     if n_records == 0:
         raise InputError(f"holds no archive record that can be read{first_loss}", where=file.path,
-                         hint="is it a WARC, ARC or WACZ file, and was it fetched whole?")
+                         hint="is it a WARC, ARC or WACZ file, and was it fetched completely?")
 
 
 def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: SourceFile) -> pa.Table:
@@ -99,8 +99,8 @@ def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: 
 
 
 def _record_id(entry: WarcEntry) -> bytes | None:
-    found = entry.fields.get("warc-record-id")
-    return valid_text(found) if found else None
+    record_id = entry.fields.get("warc-record-id")
+    return valid_text(record_id) if record_id else None
 
 
 def _too_large(n_bytes: int, config: ExtractConfig) -> _Verdict:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
 from curate.documents.pages import read_pages
-from curate.sources.cc_index import read_places
+from curate.sources.cc_index import read_ranges
 from curate.sources.columns import SourceFile, TextRows
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, ReadRows, open_nonempty
@@ -36,8 +36,8 @@ def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator
     if kind.rows is not None:
         yield from _text_rows(kind.rows, config, work, file, http)
     elif records := work.inputs("records"):
-        places = [p for path in records for p in read_places(path, file.origin_path)]
-        yield from read_pages(partial(read_records, file.path, places, http), config, work, file)
+        ranges = [p for path in records for p in read_ranges(path, file.origin_path)]
+        yield from read_pages(partial(read_records, file.path, ranges, http), config, work, file)
     else:
         with closing(open_nonempty(file.path, http)) as stream:
             yield from read_pages(stream, config, work, file)

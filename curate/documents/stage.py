@@ -46,7 +46,7 @@ def extract(config: ExtractConfig, work: Work) -> None:
     Input `source`: a path or URL. Variables: source, origin_path, kind (auto, warc, wet, jsonl, parquet, text);
     optionally filter_language (true), languages (of the configuration), id_column, text_column, url_column. Inputs
     beside it: the files of lists, by the field that names them. Outputs: `documents`, and `exclusions` at
-    SOURCE/exclusions/PART.parquet. Damage is reported with its place; raises InputError for a file that cannot be
+    SOURCE/exclusions/PART.parquet. Damage is reported with its offset; raises InputError for a file that cannot be
     read at all."""
     file = _source_file(config, work)
     read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (_documents, DOCUMENTS)
@@ -177,25 +177,25 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Ta
     """Add language and language_score, of the rows that are still there, and exclude by them where asked to."""
     texts = pc.if_else(pc.is_null(rows["reason"]), rows["text"], pa.scalar(None, pa.large_string()))
     if config.identify_language:
-        found = identify(texts, config.language_model)
+        languages = identify(texts, config.language_model)
     else:
         none = pa.nulls(len(rows), pa.float32())
-        found = Languages(pa.nulls(len(rows), pa.string()), none, none)
-    rows = rows.append_column("language", _codes(found.labels)).append_column("language_score", found.scores)
-    mixed = pc.less(found.shares, 1.0)
+        languages = Languages(pa.nulls(len(rows), pa.string()), none, none)
+    rows = rows.append_column("language", _codes(languages.labels)).append_column("language_score", languages.scores)
+    mixed = pc.less(languages.shares, 1.0)
     work.count("mixed_language", pc.sum(mixed).as_py() or 0)
     if not (config.identify_language and work.variables.get("filter_language", True)):
         return rows
     wanted = work.variables.get("languages") or config.languages
     if wanted is not None:
-        meant = wanted_labels(pc.unique(found.labels.drop_null()).to_pylist(), wanted)
-        rows = _exclude(rows, pc.invert(pc.is_in(found.labels, pa.array(meant, pa.string()))), ExtractReason.LANGUAGE,
-                        found.scores)
+        meant = wanted_labels(pc.unique(languages.labels.drop_null()).to_pylist(), wanted)
+        other = pc.invert(pc.is_in(languages.labels, pa.array(meant, pa.string())))
+        rows = _exclude(rows, other, ExtractReason.LANGUAGE, languages.scores)
         # Compared as the float32 it is stored as: a report of value and threshold must not contradict the verdict.
-        unsure = pc.less(found.scores, pa.scalar(config.min_language_score, pa.float32()))
-        rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, found.scores, config.min_language_score)
-    foreign = pc.less(found.shares, pa.scalar(config.min_language_share, pa.float32()))
-    return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, found.shares, config.min_language_share)
+        unsure = pc.less(languages.scores, pa.scalar(config.min_language_score, pa.float32()))
+        rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, languages.scores, config.min_language_score)
+    foreign = pc.less(languages.shares, pa.scalar(config.min_language_share, pa.float32()))
+    return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, languages.shares, config.min_language_share)
 
 
 def _codes(labels: pa.StringArray) -> pa.Array:
@@ -208,9 +208,9 @@ def _codes(labels: pa.StringArray) -> pa.Array:
 def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> pa.Table:
     """Kept rows as the table that is written."""
     n = len(rows)
-    made = {"source": pa.repeat(pa.scalar(file.source), n), "origin_path": pa.repeat(pa.scalar(file.origin_path), n),
+    columns = {"source": pa.repeat(pa.scalar(file.source), n), "origin_path": pa.repeat(pa.scalar(file.origin_path), n),
             "n_bytes": pc.cast(pc.binary_length(rows["text"]), pa.int64())}
-    arrays = [made[f.name] if f.name in made else rows[f.name] for f in DOCUMENTS]
+    arrays = [columns[f.name] if f.name in columns else rows[f.name] for f in DOCUMENTS]
     return _with_signals(pa.Table.from_arrays(arrays, schema=DOCUMENTS), config)
 
 

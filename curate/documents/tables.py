@@ -1,9 +1,9 @@
 """Tables of documents, read as they are: the source kind `table`, which single commands read their files through.
 
 One document a row, in the file's order; nothing is normalised, no rule on addresses, lengths or languages applies. Ids
-of 16 bytes under `doc_id` are kept, so that what several commands say of a document can be joined; else an id is made
-of the source, the file and the row. Columns that no stage knows stay in the file: a row is found again by its number,
-which `origin_offset` holds.
+of 16 bytes under `doc_id` are kept, so that the reports of several commands on a document can be joined; else an id is
+derived from the source, the file and the row. Columns that no stage knows stay in the file: `origin_offset` holds the
+number of a row, by which it is found again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
     """The rows of a table of texts, in order, every row with an id.
 
     Args:
-        path: Parquet, JSON Lines or plain text, told by its content; local path or URL.
+        path: Parquet, JSON Lines or plain text, recognised by its content; local path or URL.
         columns: What the columns of the file are called. `RankedColumns` asks for ids of documents, date and quality.
         report: Called with (row or byte, what is wrong there) for what cannot be read.
         http: How to fetch it.
@@ -85,8 +85,8 @@ def table_documents(file: SourceFile, language: str | None, report: Callable[[in
         numbers = range(rows.first_row, rows.first_row + n)
         doc_ids = rows.doc_ids
         if doc_ids is None or doc_ids.null_count:
-            made = row_ids(file.source, file.origin_path, numbers)
-            doc_ids = made if doc_ids is None else pc.coalesce(doc_ids, made)
+            derived = row_ids(file.source, file.origin_path, numbers)
+            doc_ids = derived if doc_ids is None else pc.coalesce(doc_ids, derived)
         text, urls = rows.text.fill_null(""), without_nul(rows.urls)  # spans are bytes of the text as the table has it
         columns = {
             "doc_id": doc_ids, "record_id": without_nul(rows.ids), "source": pa.repeat(pa.scalar(file.source), n),
@@ -104,5 +104,5 @@ def _groups(names: pa.Array | None) -> pa.Array | None:
     """Ids of groups: those of a run as they are, and one for every other name."""
     if names is None or names.null_count == len(names):
         return None
-    made = [None if name is None else document_id("group", "", name) for name in names.to_pylist()]
-    return pc.coalesce(as_document_ids(names), pa.array(made, ID))
+    derived = [None if name is None else document_id("group", "", name) for name in names.to_pylist()]
+    return pc.coalesce(as_document_ids(names), pa.array(derived, ID))

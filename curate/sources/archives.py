@@ -44,17 +44,17 @@ def _read_wacz(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) 
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         yield Damage(0, f"no readable WACZ package: {error}")
         return
-    found = False
+    has_archive = False
     for info in sorted(package.infolist(), key=lambda i: i.header_offset):
         if not info.filename.lower().endswith(_ARCHIVE_NAMES):
             continue
-        found = True
+        has_archive = True
         try:
             yield from _read_packed(package, stream, info, wanted, max_block_bytes)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
                 zlib.error) as error:
             yield Damage(info.header_offset, f"{info.filename}: {error}")
-    if not found:
+    if not has_archive:
         yield Damage(0, "WACZ package without an archive")
 
 
@@ -67,7 +67,7 @@ def _read_packed(package: zipfile.ZipFile, stream: IO[bytes], info: zipfile.ZipI
             entry.offset += start
             yield entry
         return
-    # A deflated archive has no places of its own in the file: its records are told apart by their number alone.
+    # A deflated archive has no offsets of its own in the file: its records are told apart by their number alone.
     with package.open(info) as inner:
         framing = _framing(inner)
         for number, entry in enumerate(read_warc(inner, wanted, max_block_bytes, framing)):
@@ -91,7 +91,7 @@ class _Section(io.RawIOBase):
     """Some bytes of a seekable file as a file of their own."""
 
     def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
-        self._stream, self._start, self._size, self._place = stream, start, size, 0
+        self._stream, self._start, self._size, self._position = stream, start, size, 0
 
     def readable(self) -> bool:
         return True
@@ -100,14 +100,14 @@ class _Section(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        self._stream.seek(self._start + self._place)
-        data = self._stream.read(max(0, min(len(view), self._size - self._place)))
+        self._stream.seek(self._start + self._position)
+        data = self._stream.read(max(0, min(len(view), self._size - self._position)))
         view[: len(data)] = data
-        self._place += len(data)
+        self._position += len(data)
         return len(data)

@@ -75,23 +75,23 @@ class ListFile:
 
 @dataclass(frozen=True, slots=True)
 class ListTable:
-    """All lists as one table. The index gives places in names. n_entries: of the lists, by kind."""
+    """All lists as one table. The index gives positions in names. n_entries: of the lists, by kind."""
 
     index: KeyIndex
     names: tuple[str, ...]
     n_entries: dict[str, int]
 
     def match(self, urls: pa.Array, hosts: pa.Array) -> pa.Array:
-        """Category of each page, or null: of several, the one whose list stands first. string [n] -> string [n]."""
-        found = np.full(len(urls), ABSENT, np.int32)
+        """Category of each page, or null: of several, the one whose list comes first. string [n] -> string [n]."""
+        best = np.full(len(urls), ABSENT, np.int32)
         if self.n_entries.get("domains") or self.n_entries.get("hosts"):
-            found = _lower(found, match_domains(*string_buffers(hosts), self.index, _SALTS["domains"], _SALTS["hosts"]))
+            best = _lower(best, match_domains(*string_buffers(hosts), self.index, _SALTS["domains"], _SALTS["hosts"]))
         if self.n_entries.get("urls"):
             normal = normalise_urls(urls)["url"].to_arrow()
-            found = _lower(found, match_whole(*string_buffers(normal), self.index, _SALTS["urls"]))
+            best = _lower(best, match_whole(*string_buffers(normal), self.index, _SALTS["urls"]))
         if self.n_entries.get("words"):
-            found = _lower(found, match_words(*string_buffers(pc.utf8_lower(urls)), self.index, _SALTS["words"]))
-        return pa.array(self.names, pa.string()).take(pa.array(found, mask=found == ABSENT))
+            best = _lower(best, match_words(*string_buffers(pc.utf8_lower(urls)), self.index, _SALTS["words"]))
+        return pa.array(self.names, pa.string()).take(pa.array(best, mask=best == ABSENT))
 
 
 def _lower(a: Categories, b: Categories) -> Categories:
@@ -100,7 +100,7 @@ def _lower(a: Categories, b: Categories) -> Categories:
 
 
 def pattern_of(path: str) -> str:
-    """A list's path as a pattern of input files: a folder stands for all that is below it."""
+    """A list's path as a pattern of input files: a folder means all files below it."""
     return f"{path.rstrip('/')}/**" if os.path.isdir(path) else path
 
 
@@ -125,10 +125,10 @@ def load_lists(files: Sequence[ListFile]) -> ListTable:
 
 def _stat(path: str) -> tuple[int, int]:
     try:
-        found = os.stat(path)
+        stat = os.stat(path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from error
-    return found.st_size, found.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=4)
@@ -148,10 +148,10 @@ def _build(files: Sequence[ListFile]) -> tuple[dict[str, Any], dict[str, Any]]:
     categories: list[Categories] = [np.empty(0, np.int32)]
     n_entries: dict[str, int] = {}
     for file in files:
-        found = hash_strings(*string_buffers(_entries(file)), _SALTS[file.kind])
-        keys.append(found)
-        categories.append(np.full(len(found), names.index(file.category), np.int32))
-        n_entries[file.kind] = n_entries.get(file.kind, 0) + len(found)
+        hashes = hash_strings(*string_buffers(_entries(file)), _SALTS[file.kind])
+        keys.append(hashes)
+        categories.append(np.full(len(hashes), names.index(file.category), np.int32))
+        n_entries[file.kind] = n_entries.get(file.kind, 0) + len(hashes)
     every, which = np.concatenate(keys), np.concatenate(categories)
     order = np.lexsort((which, every))
     every, which = every[order], which[order]
@@ -176,7 +176,7 @@ def _entries(file: ListFile) -> pa.Array:
 
 
 def _text(path: str) -> str:
-    """A whole list, decompressed."""
+    """A list, decompressed."""
     with open_read(path) as stream:
         pieces = list(read_pieces(stream, b""))
     broken = next((p.broken for p in pieces if p.broken), None)

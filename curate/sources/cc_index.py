@@ -1,4 +1,4 @@
-"""Common Crawl's Parquet index: from filters to the places of records.
+"""Common Crawl's Parquet index: from filters to offsets of records.
 
 One row of the index is one record of the crawl's archives. Its columns are read batch by batch, only those that a
 filter names and the three that say where the record lies; over HTTP, only their bytes are fetched.
@@ -24,7 +24,7 @@ RECORDS: Final = pa.schema([
     pa.field("offset", pa.int64(), nullable=False),
     pa.field("length", pa.int64(), nullable=False),
 ])
-"""Places of records, by archive and offset, each once."""
+"""Offset and length of records, by archive and offset, each once."""
 
 _BATCH_ROWS: Final = 1 << 16
 _MAX_RECORD_BYTES: Final = 1 << 31
@@ -32,7 +32,7 @@ _PLACE: Final = ("warc_filename", "warc_record_offset", "warc_record_length")
 
 
 def select_records(selection: IndexSelection, files: Sequence[str], http: HttpConfig) -> pa.Table:
-    """The places of the records that a selection takes, as a table of `RECORDS`, sorted.
+    """Where the records lie that a selection takes, as a table of `RECORDS`, sorted.
 
     Reading stops at `limit` records. Raises InputError naming the file that is no index, or lacks a column."""
     names: dict[str, int] = {}
@@ -74,9 +74,9 @@ def archives_of(records: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         start = end
 
 
-def read_places(path: str, archive: str) -> list[tuple[int, int]]:
+def read_ranges(path: str, archive: str) -> list[tuple[int, int]]:
     """(offset, length) of the records of one archive, from a file of `RECORDS`."""
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     with open_table(path) as file:
         for group in range(file.num_row_groups):
             bounds = file.metadata.row_group(group).column(0).statistics
@@ -84,8 +84,8 @@ def read_places(path: str, archive: str) -> list[tuple[int, int]]:
                 continue
             rows = file.read_row_group(group, use_threads=False)
             rows = rows.filter(pc.equal(rows["archive"], archive))
-            found += zip(rows["offset"].to_pylist(), rows["length"].to_pylist(), strict=True)
-    return found
+            ranges += zip(rows["offset"].to_pylist(), rows["length"].to_pylist(), strict=True)
+    return ranges
 
 
 def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator[pa.Table]:

@@ -158,14 +158,14 @@ def _date(value: str | None) -> datetime | None:
     text = (value or "").strip()
     try:
         if len(text) == len("YYYYMMDDhhmmss") and text.isdecimal():
-            found = datetime.strptime(text, "%Y%m%d%H%M%S")
+            date = datetime.strptime(text, "%Y%m%d%H%M%S")
         elif len(text) != len("YYYYMMDD") and text.replace(".", "", 1).isdecimal():
-            found = datetime.fromtimestamp(float(text), UTC)
+            date = datetime.fromtimestamp(float(text), UTC)
         else:
-            found = datetime.fromisoformat(text)
+            date = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def as_numbers(column: pa.Array) -> pa.Array:

@@ -47,12 +47,12 @@ Numbers = Annotated[str, BeforeValidator(_spec), AfterValidator(_check_spec)]
 
 
 def numbers(spec: str, n: int) -> list[int]:
-    """The numbers that `0-9,17` or `all` stands for, ascending, each once. n: how many there are, for `all`.
+    """The numbers that `0-9,17` or `all` means, ascending, each once. n: how many there are, for `all`.
 
     Raises ValueError where it is neither, or a range runs backwards."""
     if spec == "all":
         return list(range(n))
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in spec.split(","):
         match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
         if match is None:
@@ -60,8 +60,8 @@ def numbers(spec: str, n: int) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 10_000_000:
             raise ValueError(f"the range {part.strip()!r} runs backwards or too far")
-        found.update(range(first, last + 1))
-    return sorted(found)
+        numbers.update(range(first, last + 1))
+    return sorted(numbers)
 
 
 class IndexSelection(BaseModel):
@@ -74,7 +74,7 @@ class IndexSelection(BaseModel):
     files: tuple[str, ...] = Field((), description=(
         "Index files, as local paths or URLs; without them, those that `parts` names are read from the crawl."))
     parts: Numbers | None = Field(None, description=(
-        "Index files of the crawl by their place in cc-index-table.paths.gz, subset warc: 0-3,7 or all."))
+        "Index files of the crawl by their number in cc-index-table.paths.gz, subset warc: 0-3,7 or all."))
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{3}$")], ...] | None = Field(None, description=(
         "ISO 639-3 codes, as in the index: the language of most of the page's text must be one of them."))
     statuses: tuple[int, ...] | None = Field((200,), description="HTTP statuses.")
@@ -84,7 +84,7 @@ class IndexSelection(BaseModel):
         "Regular expression (RE2) that must match somewhere in the URL; anchor it with ^ and $."))
     limit: int = Field(1_000_000, ge=1, le=50_000_000, description=(
         "Records at most: the first in the order of the index files and their rows. The selection is held in memory, "
-        "at about 20 bytes a record; whole archives are the cheaper way to a large part of a crawl."))
+        "at about 20 bytes a record; whole archives are cheaper for a large part of a crawl."))
 
     @model_validator(mode="after")
     def _files_or_parts(self) -> Self:
@@ -111,7 +111,7 @@ class CommonCrawlSource(BaseModel):
         "The crawl's name, such as CC-MAIN-2026-43 or CC-NEWS/2026/10."))
     kind: Literal["warc", "wet"] = Field("warc", description="Archived pages, or the texts Common Crawl took of them.")
     shards: Numbers | None = Field(None, description=(
-        "Archives by their place in the crawl's list, from 0: 0-9,17 or all. Each is one shard of the run."))
+        "Archives by their number in the crawl's list, from 0: 0-9,17 or all. Each is one task of the run."))
     index: IndexSelection | None = Field(None, description="Instead of shards: pages chosen from the crawl's index.")
     base_url: str = Field(BASE_URL, min_length=1, description=(
         "Where the crawl lies: Common Crawl's own address, s3://commoncrawl/, a mirror or a local folder."))
@@ -129,7 +129,7 @@ class CommonCrawlSource(BaseModel):
         """The list of its archives, relative to the base URL."""
         return f"crawl-data/{self.crawl}/{self.kind}.paths.gz"
 
-    def place(self, path: str) -> str:
+    def address(self, path: str) -> str:
         """Where a path of the crawl is to be read."""
         base = os.path.abspath(local_path(self.base_url)) if is_local(self.base_url) else self.base_url
         return f"{base.rstrip('/')}/{path}"
@@ -140,7 +140,7 @@ def archive_paths(source: CommonCrawlSource, http: HttpConfig, access: S3Access,
 
     where: the recipe's field, for errors. Raises InputError where the list cannot be had, RecipeError where the crawl
     has no archive of such a number."""
-    listed = _read_list(reached(source.place(source.list_path), access), http)
+    listed = _read_list(reached(source.address(source.list_path), access), http)
     return _choose(listed, source.shards or "all", f"{where}.shards", source.list_path)
 
 
@@ -150,8 +150,8 @@ def index_paths(source: CommonCrawlSource, index: IndexSelection, http: HttpConf
     if index.parts is None:
         return [os.path.abspath(local_path(f)) if is_local(f) else f for f in index.files]
     name = f"crawl-data/{source.crawl}/cc-index-table.paths.gz"
-    listed = [p for p in _read_list(reached(source.place(name), access), http) if _INDEX_SUBSET in p]
-    return [source.place(p) for p in _choose(listed, index.parts, f"{where}.index.parts", name)]
+    listed = [p for p in _read_list(reached(source.address(name), access), http) if _INDEX_SUBSET in p]
+    return [source.address(p) for p in _choose(listed, index.parts, f"{where}.index.parts", name)]
 
 
 def check_path(path: str, where: str) -> str:

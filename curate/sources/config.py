@@ -23,7 +23,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 class SourceConfig(BaseModel):
     """One source of documents: files of its own, a crawl, or the pages of another source that links match.
 
-    Sources are listed in order of trust: of two duplicates, the one whose source stands first stays."""
+    Sources are listed in order of trust: of two duplicates, the one whose source comes first is kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

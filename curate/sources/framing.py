@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """What tells records of one format apart.
+    """How records of one format are told apart.
 
     openings: what the first bytes of a record may be. start: matches where a record can begin inside other bytes, so
     it asks for more than the opening. longest_start: bytes that `start` may need to see. nests: whether a sound header

@@ -53,7 +53,7 @@ class HttpConfig(BaseModel):
 
     @property
     def user_agent(self) -> str:
-        """What the server is told: the program, its purpose, and whom to ask."""
+        """What identifies the client: the program, its purpose, and whom to ask."""
         contact = f"; {self.contact}" if self.contact else ""
         return f"curate/{version('curate')} (web archives to training data{contact})"
 
@@ -132,13 +132,13 @@ class HttpClient:
 
     def fetch(self, url: str, start: int, n_bytes: int) -> bytes:
         """Exactly n_bytes of a file from `start`; raises InputError naming it where they cannot be had."""
-        found, budget = bytearray(), RetryBudget(self.config, url)
-        while len(found) < n_bytes:
+        content, budget = bytearray(), RetryBudget(self.config, url)
+        while len(content) < n_bytes:
             try:
-                self._fetch_some(url, start, n_bytes, found, budget)
+                self._fetch_some(url, start, n_bytes, content, budget)
             except AttemptError as error:
                 budget.failed(error)
-        return bytes(found)
+        return bytes(content)
 
     def size_and_version(self, url: str) -> tuple[int, str | None]:
         """(bytes, ETag or date of change) of a file, from the head of a one-byte answer; raises InputError."""
@@ -148,7 +148,7 @@ class HttpClient:
                 with closing(self.request(url, "bytes=0-0")) as response:
                     total = content_range(response)[2] if response.status == 206 else content_length(response)
                     if total is None:
-                        raise AttemptError("the server does not tell its length", final=True)
+                        raise AttemptError("the server does not state its length", final=True)
                     return total, version_of(response)
             except AttemptError as error:
                 budget.failed(error)
@@ -159,17 +159,17 @@ class HttpClient:
             self._pool.clear()
             self._pool = None
 
-    def _fetch_some(self, url: str, start: int, n_bytes: int, found: bytearray, budget: RetryBudget) -> None:
-        with closing(self.request(url, f"bytes={start + len(found)}-{start + n_bytes - 1}")) as response:
-            if response.status != 206 or content_range(response)[0] != start + len(found):
+    def _fetch_some(self, url: str, start: int, n_bytes: int, content: bytearray, budget: RetryBudget) -> None:
+        with closing(self.request(url, f"bytes={start + len(content)}-{start + n_bytes - 1}")) as response:
+            if response.status != 206 or content_range(response)[0] != start + len(content):
                 what = "has fewer bytes" if response.status == 416 else "is on a server that gives no ranges"
                 raise AttemptError(f"bytes {start} to {start + n_bytes}: the file {what}", final=True)
             for data in received(response, self.config):
-                found += data[: n_bytes - len(found)]
+                content += data[: n_bytes - len(content)]
                 budget.received(len(data))
-                if len(found) >= n_bytes and response.length_remaining != 0:
+                if len(content) >= n_bytes and response.length_remaining != 0:
                     return  # more is sent than was asked for; else its end is read, and the connection is used again
-        if len(found) < n_bytes:
+        if len(content) < n_bytes:
             raise AttemptError("the answer ends early")
 
     def _manager(self, url: str) -> urllib3.PoolManager:
@@ -227,7 +227,7 @@ def _date(value: str) -> datetime | None:
 
 
 def content_range(response: urllib3.BaseHTTPResponse) -> tuple[int | None, int | None, int | None]:
-    """(first byte, last byte, length of the file) of an answer, as far as it tells."""
+    """(first byte, last byte, length of the file) of an answer, as far as it states them."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if match is None:
         return None, None, None

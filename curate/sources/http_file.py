@@ -72,7 +72,7 @@ class HttpFile(io.RawIOBase):
         return offset
 
     def read(self, n: int | None = -1, /) -> bytes:
-        found = []
+        pieces = []
         left = n if n is not None and n >= 0 else -1
         while left:
             if self._position == self._frontier and not self._receive():
@@ -81,8 +81,8 @@ class HttpFile(io.RawIOBase):
             data = bytes(self._kept[start : start + left] if left > 0 else self._kept[start:])
             self._position += len(data)
             left -= len(data) if left > 0 else 0
-            found.append(data)
-        return b"".join(found)
+            pieces.append(data)
+        return b"".join(pieces)
 
     def close(self) -> None:
         if not self.closed:
@@ -120,12 +120,12 @@ class HttpFile(io.RawIOBase):
         self._budget.received(len(data))
 
     def _end_of_body(self) -> None:
-        """Judge an answer that ended as it said it would: an answer's length is not always the file's."""
-        whole = self._response is not None and content_length(self._response) is None  # chunked, and ended as such
+        """Judge an answer that ended as announced: an answer's length is not always the file's."""
+        complete = self._response is not None and content_length(self._response) is None  # chunked, and ended as such
         self._drop()
         if self._sure and self._length is not None and self._frontier < self._length:
             raise AttemptError(f"the answer ends at byte {self._frontier} of {self._length}")
-        if whole and not self._sure:
+        if complete and not self._sure:
             self._length, self._sure = self._frontier, True
         elif not self._answered:
             raise AttemptError("the answer is empty")
@@ -170,7 +170,7 @@ class HttpFile(io.RawIOBase):
         while left:
             data = next(self._body, b"")
             if not data:
-                raise AttemptError(f"the answer ends {left} bytes before the place where the last one broke")
+                raise AttemptError(f"the answer ends {left} bytes before the byte where the last one broke")
             state.update(data[:left])
             rest = data[left:]
             left -= min(left, len(data))

@@ -35,7 +35,7 @@ def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> It
 
 
 def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] | Damage]:
-    """Lines in blocks; a Damage stands for `offset` lines (0 or 1) that cannot be had."""
+    """Lines in blocks; a Damage of `offset` lines (0 or 1) replaces those that cannot be read."""
     lines: list[bytes] = []
     n_bytes = 0
     for line in _lines(stream, max_line_bytes):
@@ -58,8 +58,8 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
     for piece in read_pieces(stream, opening=b"{"):
         rest += piece.data
         if b"\n" in piece.data:
-            *whole, last = bytes(rest).split(b"\n")
-            for line in whole:
+            *complete, last = bytes(rest).split(b"\n")
+            for line in complete:
                 yield Damage(1, f"line is longer than {max_line_bytes} bytes") if too_long else line
                 too_long = False
             rest = bytearray(last)
@@ -101,7 +101,7 @@ def _ranks(names: ColumnNames) -> dict[str, str]:
 
 
 def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
-    """The slow way, which names the bad lines; they become rows without text."""
+    """The slow path, which names the bad lines; they become rows without text."""
     columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": [], "doc_id": [], "group": []}
     scores: list[float | None] = []
     ranks = _ranks(names)

@@ -1,4 +1,4 @@
-"""The kinds of source files, in one table: how each is told by its content, and what reads it.
+"""The kinds of source files, in one table: how each is recognised by its content, and what reads it.
 
 Names of files are not trusted. Recipes, single commands and dialogues all ask this table; another kind is one module
 with a reader and one entry here.
@@ -30,7 +30,7 @@ from curate.sources.warc import Damage
 from manifests.errors import InputError
 
 TABLE: Final = "table"
-"""Not a form of file but a way of reading: the rows of any kind of table, one document each, as they are."""
+"""Not a file format but a kind of reading: the rows of any kind of table, one document each, as they are."""
 
 TOKENS: Final = "tokens"
 """Texts that were encoded already: nothing reads them before the mixture does."""
@@ -148,7 +148,7 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 def _gunzip(raw: bytes) -> bytes:
-    """What the members in these bytes hold, as far as they go: a WET file tells what it is in its second member."""
+    """What the members in these bytes hold, as far as they go: a WET file states what it is in its second member."""
     out = b""
     while raw and len(out) < _HEAD_BYTES:
         decoder = zlib.decompressobj(wbits=31)

@@ -1,7 +1,7 @@
-"""A stored archive as its decompressed bytes, member by member, with the damage found on the way.
+"""A stored archive as its decompressed bytes, member by member, with the damage found in it.
 
 Web archives are files of many small gzip members (or zstd or lz4 frames), one a record, so that a record can be read
-alone by its offset. Reading member by member tells where each begins and ends in the file as stored, which a stream
+alone by its offset. Reading member by member shows where each begins and ends in the file as stored, which a stream
 decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that opens with a WARC
 record.
 """
@@ -64,7 +64,7 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         yield from _plain(window)
         return
     codec: _Codec = _Gzip() if compression == "gzip" else _Lz4() if compression == "lz4" else _Zstd()
-    last = -1  # offset of the last whole member
+    last = -1  # offset of the last complete member
     while True:
         if isinstance(codec, _Zstd):
             codec.skip_frames(window)
@@ -145,13 +145,13 @@ class _Gzip:
 
     def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
         """What a saved decoder gives before the error: zlib's Python face drops the output of a call that fails."""
-        found = []
+        pieces = []
         try:
-            for place in range(0, len(data), 64):
-                found.append(decoder.decompress(data[place : place + 64]))
+            for start in range(0, len(data), 64):
+                pieces.append(decoder.decompress(data[start : start + 64]))
         except zlib.error:
             pass
-        return b"".join(found)
+        return b"".join(pieces)
 
 
 class _Zstd:
@@ -264,13 +264,13 @@ def _find_member(window: _Window, codec: _Codec, opening: bytes | tuple[bytes, .
     A magic number alone is no proof: it turns up by chance once in 16 MiB of compressed bytes."""
     while True:
         data = bytes(window.peek(_READ_BYTES))
-        place = data.find(codec.magic)
-        if place < 0:
+        start = data.find(codec.magic)
+        if start < 0:
             if len(data) < _READ_BYTES:
                 return False
             window.advance(len(data) - len(codec.magic) + 1)
             continue
-        window.advance(place)
+        window.advance(start)
         try:
             text, _ = codec.inflate(codec.open(), bytes(window.peek(_PROBE_BYTES))[:_PROBE_BYTES])
         except codec.errors:

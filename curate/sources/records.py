@@ -1,6 +1,6 @@
-"""Single records of an archive, fetched by their places and read as if the whole archive had been.
+"""Single records of an archive, fetched by offset and length, and read as if the whole archive had been.
 
-Places that lie close together are fetched in one request: what is skipped between them costs less than asking again.
+Ranges that lie close together are fetched in one request: what is skipped between them costs less than another request.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _MAX_RANGE_BYTES: Final = 8 << 20  # of several records; one alone may be longer
 Fetch = Callable[[int, int], bytes]
 
 
-def coalesce(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
-    """(start, end, places) of ranges that together cover ascending (offset, length) places."""
+def coalesce(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """(start, end, ranges) of requests that together cover ascending (offset, length) ranges."""
     group: list[tuple[int, int]] = []
     start = end = 0
-    for offset, length in places:
+    for offset, length in ranges:
         stop = max(end, offset + length)
         if group and (offset - end > _MAX_GAP_BYTES or stop - start > _MAX_RANGE_BYTES):
             yield start, end, group
@@ -39,13 +39,13 @@ def coalesce(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, list
         yield start, end, group
 
 
-def read_records(path: str, places: Sequence[tuple[int, int]], http: HttpConfig, wanted: frozenset[str],
+def read_records(path: str, ranges: Sequence[tuple[int, int]], http: HttpConfig, wanted: frozenset[str],
                  max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
-    """The records at ascending (offset, length) places of an archive, with the offsets that reading the whole of it
+    """The records at ascending (offset, length) ranges of an archive, with the offsets that reading the whole of it
     would give. wanted, max_block_bytes: as of `read_warc`. Raises InputError where the archive cannot be had, or is
-    shorter than a place."""
+    shorter than a range."""
     with _fetcher(path, http) as fetch:
-        for start, end, group in coalesce(places):
+        for start, end, group in coalesce(ranges):
             data = memoryview(fetch(start, end - start))
             for offset, length in group:
                 record = io.BytesIO(data[offset - start : offset - start + length])
@@ -56,7 +56,7 @@ def read_records(path: str, places: Sequence[tuple[int, int]], http: HttpConfig,
 
 @contextmanager
 def _fetcher(path: str, http: HttpConfig) -> Iterator[Fetch]:
-    """What reads n bytes from a place of an archive, wherever that lies."""
+    """What reads n bytes from an offset of an archive, local or remote."""
     if is_http(path):
         client = HttpClient(http)
         try:

@@ -1,6 +1,6 @@
 """Reddit submission dumps in Pushshift's form: one JSON object a line, usually zstd with a window of up to 2 GiB.
 
-A dump is decompressed as a stream and parsed in chunks of whole lines, each by polars at once; only a chunk that
+A dump is decompressed as a stream and parsed in chunks of complete lines, each by polars at once; only a chunk that
 polars refuses is read again line by line, so that one broken line costs one line.
 """
 

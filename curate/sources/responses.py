@@ -99,7 +99,7 @@ def _codings(headers: Iterable[tuple[str, str]]) -> list[str]:
 def _undone(reader: SupportsRead, codings: list[str]) -> SupportsRead:
     """What gives a body with its content encodings undone.
 
-    FastWARC's own way, `auto_decode="all"`, decodes all it holds at once: gigabytes of a bomb. Its readers do not."""
+    FastWARC's `auto_decode="all"`, decodes all it holds at once: gigabytes of a bomb. Its readers do not."""
     for coding in reversed(codings):
         reader = _READERS[coding](reader)
     return reader
@@ -118,11 +118,11 @@ class _Inflated:
             if self._stream is None:
                 self._stream = zlib.decompressobj() if _is_zlib(data) else zlib.decompressobj(-zlib.MAX_WBITS)
             try:
-                found: bytes = self._stream.decompress(data, size)
+                decoded: bytes = self._stream.decompress(data, size)
             except zlib.error as error:
                 raise OSError(f"is no deflate: {error}") from error
-            if found or self._stream.eof:
-                return found
+            if decoded or self._stream.eof:
+                return decoded
             data = self._stream.unconsumed_tail
         return b""
 
@@ -139,20 +139,20 @@ _READERS: Final[dict[str, Callable[[Any], SupportsRead]]] = {
 def _body_without_a_gap(block: bytes, max_body_bytes: int) -> bytes:
     """The HTML of a response whose header runs into it with no empty line between, as writers of 1996 left it."""
     lines = block[:_HTTP_HEADER_BYTES].splitlines(keepends=True)
-    place = 0
+    start = 0
     for line in lines:
         if not line.strip():
             return b""
         if _LOOKS_HTML.match(line):
-            return block[place : place + max_body_bytes + 1]
-        place += len(line)
+            return block[start : start + max_body_bytes + 1]
+        start += len(line)
     return b""
 
 
 def _read_some(reader: SupportsRead, n: int) -> bytes:
     """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
-    found = []
+    pieces = []
     while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
-        found.append(data)
+        pieces.append(data)
         n -= len(data)
-    return b"".join(found)
+    return b"".join(pieces)

@@ -24,9 +24,9 @@ class S3Config(BaseModel):
         "Address of a store that speaks S3 but is not Amazon's: MinIO, Ceph, R2 and the like."))
     region: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="Region of the buckets, such as us-east-1.")
     attempts: int = Field(10, ge=1, le=100, description=(
-        "Times a request is made before the file is given up; each pause is longer than the one before."))
+        "Times a request is sent before the file is given up; each pause is longer than the one before."))
     timeout_seconds: float = Field(60.0, gt=0, le=3600, description=(
-        "Seconds to connect, or without a byte, after which a request is made again."))
+        "Seconds to connect, or without a byte, after which a request is sent again."))
 
     def access(self) -> S3Access:
         """The same for those who open files."""

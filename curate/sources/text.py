@@ -15,7 +15,7 @@ from curate.text.strings import strings_array, valid_text
 
 
 def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Damage]:
-    """The one row of a text file, without an id, behind the places where it is damaged.
+    """The one row of a text file, without an id, after what is damaged in it.
 
     Its text is null, and `n_bytes` what was read, where it is longer than max_bytes: no more than that and one block
     are held. A damaged file gives what comes before the damage."""

@@ -61,10 +61,10 @@ def load_url_lists(rules: UrlRules, opted_out: Sequence[str], inputs: Callable[[
 
 
 def _files(path: str, given: Sequence[str]) -> list[str]:
-    found = list(given) or sorted(p for p in glob.glob(pattern_of(path), recursive=True) if os.path.isfile(p))
-    if not found:
+    paths = list(given) or sorted(p for p in glob.glob(pattern_of(path), recursive=True) if os.path.isfile(p))
+    if not paths:
         raise InputError("no list is there", where=path, hint="give a file, a pattern or a folder")
-    return found
+    return paths
 
 
 def url_reasons(urls: pa.Array, host: pa.Array, rules: UrlRules, lists: UrlLists = UrlLists()) -> pa.Array:
@@ -99,12 +99,12 @@ def _scheme_taken(urls: pa.Array, rules: UrlRules) -> pa.Array:
 def _host_blocked(host: pa.Array, rules: UrlRules) -> pa.Array:
     """Whether a host or a domain above it is blocked: labels are cut from the left until none is left."""
     blocked = pa.array([h.lower().strip(".") for h in rules.blocked_hosts], pa.string())
-    found = pc.is_in(host, blocked)
+    is_blocked = pc.is_in(host, blocked)
     if not len(blocked):
-        return found
+        return is_blocked
     for _ in range(_MAX_LABELS):
         host = pc.replace_substring_regex(host, r"^[^.]*\.?", "")
-        found = pc.or_(found, pc.is_in(host, blocked))
+        is_blocked = pc.or_(is_blocked, pc.is_in(host, blocked))
         if not pc.any(pc.greater(pc.binary_length(host), 0)).as_py():
             break
-    return found
+    return is_blocked

@@ -2,7 +2,7 @@
 
 FastWARC's own iterator ends without a word at a broken gzip member or a cut file, and gives the records of one member
 the offset of another. Cutting records out of the decompressed bytes costs nothing next to parsing HTML, finds the next
-record after any damage, and knows each record's place in the file as stored, several records in one member included.
+record after any damage, and knows each record's offset in the file as stored, several records in one member included.
 FastWARC parses what is cut out (`curate.sources.responses`).
 """
 
@@ -41,7 +41,7 @@ class WarcEntry:
 
     @property
     def position(self) -> int | str:
-        """What tells the record from all others of its file: its offset, and its number where it shares a member."""
+        """What identifies the record in its file: its offset, and its number where it shares a member."""
         return f"{self.offset}+{self.ordinal}" if self.ordinal else self.offset
 
     @property
@@ -74,7 +74,7 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
     wanted: record types whose content is read, lower case. max_block_bytes: longer contents are skipped. Memory is
     bounded by twice that. A record is given out only once the bytes after it are known to be sound, so the last
     record of a broken member is lost with it, and those before it in the same member are kept. A record whose declared
-    length is too long, but which ends as a record does where the next begins, is given out and told. Damage never
+    length is too long, but which ends as a record does where the next begins, is given out and reported. Damage never
     raises."""
     window = _Window(read_pieces(stream, framing.openings), framing)
     while True:
@@ -96,10 +96,10 @@ class _Window:
         self.buffer = bytearray()
         self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
         self._pieces = pieces
-        self._start = 0  # place of buffer[0] in the decompressed bytes
+        self._start = 0  # offset of buffer[0] in the decompressed bytes
         self._over = False
         self._damage: list[Damage] = []
-        self._members: deque[tuple[int, int | None]] = deque()  # (place where it starts, offset in the file)
+        self._members: deque[tuple[int, int | None]] = deque()  # (start in the decompressed bytes, offset in the file)
         self._ends: dict[int | None, int] = {}  # offset of a member -> where it ends
         self._records: dict[int | None, int] = {}  # offset of a member -> records begun in it so far
 
@@ -155,13 +155,13 @@ class _Window:
         self.broken = None
         return not self._over
 
-    def member_at(self, place: int) -> int | None:
-        """Offset of the member that buffer[place] comes from; None in a plain file."""
+    def member_at(self, index: int) -> int | None:
+        """Offset of the member that buffer[index] comes from; None in a plain file."""
         while len(self._members) > 1 and self._members[1][0] <= self._start:
             _, member = self._members.popleft()
             self._ends.pop(member, None)
             self._records.pop(member, None)
-        return next(offset for start, offset in reversed(self._members) if start <= self._start + place)
+        return next(offset for start, offset in reversed(self._members) if start <= self._start + index)
 
     def next_member(self, end: int) -> int | None:
         """Where in the buffer the next member begins, if it does so before buffer[end]."""
@@ -184,11 +184,11 @@ class _Window:
         self._records[member] = ordinal = self._records.get(member, -1) + 1
         return member, ordinal
 
-    def stored_length(self, offset: int, ordinal: int, place: int) -> int:
-        """Bytes in the file of a record that ends before buffer[place]; -1 where it is not alone in one member.
+    def stored_length(self, offset: int, ordinal: int, index: int) -> int:
+        """Bytes in the file of a record that ends before buffer[index]; -1 where it is not alone in one member.
 
         To be asked before anything else moves the window on."""
-        end = self._start + place
+        end = self._start + index
         if self._members[0][1] is None:
             return end - offset
         if ordinal or offset not in self._ends:
@@ -245,19 +245,19 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
 def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
     """Fill in an entry's content and length; false, where it is damaged, which is then recorded."""
     framing, end = window.framing, header_bytes + entry.n_block_bytes
-    whole = window.ensure(end)
+    complete = window.ensure(end)
     window.ensure(end + framing.longest_start)
     after = bytes(window.buffer[end : end + framing.longest_start]).lstrip(b"\r\n")
-    place = window.next_member(end)
-    if place is not None and place >= header_bytes and framing.start.match(window.buffer, place):
-        return _cut_at_next(window, entry, header_bytes, place)  # its member ended before it did
+    index = window.next_member(end)
+    if index is not None and index >= header_bytes and framing.start.match(window.buffer, index):
+        return _cut_at_next(window, entry, header_bytes, index)  # its member ended before it did
     ends_well = after.startswith(framing.openings) if after else _terminator_length(window, end) > 0
-    if not whole or not ends_well:
+    if not complete or not ends_well:
         # A length that is too long, or bytes lost from the middle: the record may have swallowed the next one.
         inner = framing.start.search(window.buffer, header_bytes)
         if inner is not None and inner.start() < end:
             return _cut_at_next(window, entry, header_bytes, inner.start())
-    if not whole:
+    if not complete:
         if window.broken is None and _ends_a_record(window.framing, window.buffer):
             return _cut_at_next(window, entry, header_bytes, len(window.buffer))
         if window.broken is None:
@@ -276,7 +276,7 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
 
 
 def _cut_at_next(window: _Window, entry: WarcEntry, header_bytes: int, end: int) -> bool:
-    """End an entry where the next record begins, or the file ends: its content is whole if it ends as records do."""
+    """End an entry where the next record begins, or the file ends: its content is complete if it ends as records do."""
     window.lose(entry.offset, "record runs into the next one" if end < len(window.buffer) else
                 f"record is shorter than its {entry.n_block_bytes} bytes")
     content = bytes(memoryview(window.buffer)[header_bytes:end])
@@ -288,8 +288,8 @@ def _cut_at_next(window: _Window, entry: WarcEntry, header_bytes: int, end: int)
     return entry.block is not None
 
 
-def _terminator_length(window: _Window, place: int) -> int:
-    return next((len(t) for t in window.framing.terminators if window.buffer.startswith(t, place)), 0)
+def _terminator_length(window: _Window, index: int) -> int:
+    return next((len(t) for t in window.framing.terminators if window.buffer.startswith(t, index)), 0)
 
 
 def _next_start(window: _Window, header_bytes: int) -> int | None:
@@ -297,8 +297,8 @@ def _next_start(window: _Window, header_bytes: int) -> int | None:
     if not window.framing.nests:
         found = window.framing.start.search(window.buffer, 1, header_bytes)
         return found.start() if found else None
-    place = window.next_member(header_bytes)
-    return place if place is not None and window.framing.start.match(window.buffer, place) else None
+    index = window.next_member(header_bytes)
+    return index if index is not None and window.framing.start.match(window.buffer, index) else None
 
 
 def _ends_a_record(framing: Framing, content: bytes | bytearray) -> bool:
@@ -320,7 +320,7 @@ def _header_length(window: _Window) -> int | None:
 
 
 def _resynchronise(window: _Window, offset: int, what: str) -> None:
-    """Move to the next place where a record begins, and name the bytes passed over."""
+    """Move to the next offset where a record begins, and name the bytes passed over."""
     n_bytes, first = 0, 1
     while True:
         more = window.ensure(len(window.buffer) + 1)

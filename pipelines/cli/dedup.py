@@ -49,7 +49,7 @@ def dedup_command(
         "What stays of two duplicates, with commas: quality, length, date, position (the file given first, then the "
         "first row). Position decides between equals."))] = "position",
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
-        "YAML with what a recipe says under `dedup`; the options above are then taken from it."))] = None,
+        "YAML with the fields of a recipe's `dedup`; the options above are then taken from it."))] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
     against: Annotated[list[str] | None, typer.Option("--against", metavar="DIR", help=(
         "A run, or a folder of decisions, that keeps its index: what it kept comes first and stays. May be given again."

@@ -24,7 +24,7 @@ def extract_command(
         "Languages to keep, such as en or en,de; without it, all."))] = None,
     extractor: Annotated[str | None, typer.Option(metavar="NAME", help="HTML extractor; see docs/recipe.md.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
-        "YAML with what a recipe says under `extract`."))] = None,
+        "YAML with the fields of a recipe's `extract`."))] = None,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     workers: Annotated[int | None, typer.Option(min=1, help="Files at a time; one a core by default.")] = None,
@@ -55,7 +55,7 @@ def extract_command(
 
 
 def _existing(patterns: Sequence[str]) -> tuple[list[str], list[CurateError]]:
-    """The files there are, and an error for each name that stands for none."""
+    """The files there are, and an error for each name that matches none."""
     from pipelines.inputs import find_files
 
     paths: dict[str, None] = {}

@@ -22,7 +22,7 @@ def filter_command(
     threshold: Annotated[list[str], typer.Option(metavar="REASON=VALUE", help=(
         "Another threshold for a rule; `null` turns it off. Repeatable."))] = [],  # noqa: B006 (typer copies it)
     rules: Annotated[str | None, typer.Option(metavar="FILE", help=(
-        "YAML with what a recipe says under select.rules, instead of --preset."))] = None,
+        "YAML with the fields of a recipe's select.rules, instead of --preset."))] = None,
     language: Annotated[str, typer.Option(help="ISO 639-1 code of the texts, for the share of stop words.")] = "en",
     toxic_words: Annotated[list[str], typer.Option("--toxic-words", metavar="FILE", help=(
         "Words and phrases, one a line, for the signal toxic_word_fraction; repeatable."))] = [],  # noqa: B006
@@ -50,7 +50,7 @@ def filter_command(
     from pipelines.verbs import SOURCE, files_source, verb_run
 
     if words not in [w.value for w in Words]:
-        raise RecipeError("is no way to count words; they are paper and datatrove", where=f"--words {words}")
+        raise RecipeError("is not a way of counting words; use paper or datatrove", where=f"--words {words}")
     config = _config(preset, threshold, rules)
     paths = find_files(files)
     names = ColumnNames(id=id_column, text=text_column)

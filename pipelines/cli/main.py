@@ -1,6 +1,6 @@
 """The `curate` command: the composition root, which alone may import all four packages, inside command bodies.
 
-stdout carries the result, stderr the log and progress. Exit codes: 0 done; 1 done, but shards or checks failed, and
+stdout carries the result, stderr the log and progress. Exit codes: 0 done; 1 done, but tasks or checks failed, and
 they are named; 2 bad usage or recipe; 3 the output is in use, stale or another run's; 130 interrupted, resumable.
 """
 
@@ -40,7 +40,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
 
 app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
                   add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-recipe_app = typer.Typer(help="Check recipes, and describe what they may say.", no_args_is_help=True)
+recipe_app = typer.Typer(help="Check recipes, and describe their fields.", no_args_is_help=True)
 models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
@@ -57,7 +57,7 @@ app.command("decontaminate")(decontaminate_command)
 
 
 class EngineName(StrEnum):
-    """Where shards are made."""
+    """Where tasks run."""
 
     RAY = "ray"
     INLINE = "inline"
@@ -74,11 +74,11 @@ def run(
     out: Annotated[str, typer.Option("--out", metavar="RUN", help="Folder or URL of the run; continued if it exists.")],
     settings: Sets = [],  # noqa: B006 (typer copies it)
     address: Annotated[str | None, typer.Option(help="Ray cluster to join; without it Ray starts here.")] = None,
-    engine: Annotated[EngineName, typer.Option(help="inline runs every shard in this process.")] = EngineName.RAY,
-    workers: Annotated[int | None, typer.Option(min=1, help="Shards at a time; all cores by default.")] = None,
+    engine: Annotated[EngineName, typer.Option(help="inline runs every task in this process.")] = EngineName.RAY,
+    workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time; all cores by default.")] = None,
     worker_memory: Annotated[int | None, typer.Option(min=1, help="Bytes that a worker reserves on its node.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is whole.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and why; write nothing.")] = False,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is done.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done, and why.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
@@ -134,8 +134,8 @@ def remove(
     run: RunFolder,
     urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs as archived, one a line.")] = None,
     doc_ids: Annotated[str | None, typer.Option(metavar="FILE", help="doc_ids of 32 hex digits, one a line.")] = None,
-    with_copies: Annotated[bool, typer.Option(help="Also what deduplication found to be the same documents.")] = False,
-    skip_unknown: Annotated[bool, typer.Option(help="Remove the others where some are not in the run.")] = False,
+    with_copies: Annotated[bool, typer.Option(help="Also their duplicates, as deduplication saw them.")] = False,
+    skip_unknown: Annotated[bool, typer.Option(help="Remove the others if some are not in the run.")] = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Take documents out of a finished run, in place: curate remove runs/gpt3 --urls requests.txt"""
@@ -180,7 +180,7 @@ def trace(
 
 @recipe_app.command("check")
 def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
-    """Say whether a recipe is well-formed and its files are there; writes nothing."""
+    """Check whether a recipe is well-formed and its files are there; writes nothing."""
     from manifests.storage import Storage
     from pipelines.inputs import InputScanner
     from pipelines.loading import load_recipe
@@ -245,7 +245,7 @@ def main() -> None:
     except CurateError as error:
         print(f"curate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except OSError as error:  # a place that cannot be written, a full disk
+    except OSError as error:  # a path that cannot be written, a full disk
         if error.filename is None and not error.strerror:
             raise
         print(f"curate: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)

@@ -83,6 +83,6 @@ def _of_recipe(name: str, run: str | None, settings: list[str], out: str | None)
         from pipelines.running import run as execute
 
         execute(recipe, out, Settings(until="mix/plan"))
-    if (place := run or out) is None:
+    if (folder := run or out) is None:
         raise RecipeError("has no tokens to plan on", where=name, hint="add --run RUN, a run that has encoded them")
-    return recipe.mixture, recipe.seed, find_tokens([place])
+    return recipe.mixture, recipe.seed, find_tokens([folder])

@@ -52,7 +52,7 @@ def pack_command(
     if shard_tokens is None and fields["shard_tokens"] % fields["row_length"]:
         fields["shard_tokens"] = max(1, fields["shard_tokens"] // fields["row_length"]) * fields["row_length"]
     config = checked(PackConfig, fields)
-    path = _tokenizer_of([_place(text)[1] for text in inputs], tokenizer)
+    path = _tokenizer_of([_source_folder(text)[1] for text in inputs], tokenizer)
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
@@ -72,7 +72,7 @@ def pack_command(
     print_mixture(plan, form, _splits(os.path.join(packed, "manifest.parquet")))
 
 
-def _place(text: str) -> tuple[str | None, str]:
+def _source_folder(text: str) -> tuple[str | None, str]:
     """(source, folder) of DIR or NAME=DIR."""
     name, sign, path = text.partition("=")
     return (name, path) if sign and not os.path.exists(text) else (None, text)
@@ -82,53 +82,52 @@ def find_tokens(texts: list[str]) -> list[TokenPart]:
     """Token parts of what was named: a run, or folders of token files."""
     from tokenizer.mixture.token_parts import find_parts
 
-    places = map(_place, texts)
-    return [part for source, folder in places for part in find_parts(folder, source)]
+    return [part for source, folder in map(_source_folder, texts) for part in find_parts(folder, source)]
 
 
 def _tokenizer_of(folders: list[str], given: str | None) -> str:
     """The tokenizer to name in the shards: the one given, or what the folders hold. InputError where there is none, or
-    where a folder's tokens were made with another: ids would be packed under a name that is not theirs."""
+    where a folder's tokens come from another: the shards would name the wrong tokenizer."""
     import hashlib
 
     from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
 
-    places = {folder: os.path.join(folder, "tokenizer", "tokenizer.json") for folder in folders}
-    own = {folder: place for folder, place in places.items() if os.path.exists(place)}
+    files = {folder: os.path.join(folder, "tokenizer", "tokenizer.json") for folder in folders}
+    own = {folder: file for folder, file in files.items() if os.path.exists(file)}
     path = given or next(iter(own.values()), None)
     if path is None:
-        raise InputError("there is no such tokenizer", where=places[folders[0]], hint="give --tokenizer")
+        raise InputError("there is no such tokenizer", where=files[folders[0]], hint="give --tokenizer")
     wanted = hashlib.sha256(read_tokenizer(tokenizer_files(path))).digest()
-    for folder, mine in own.items():
-        if hashlib.sha256(read_tokenizer((mine,))).digest() != wanted:
+    for folder, file in own.items():
+        if hashlib.sha256(read_tokenizer((file,))).digest() != wanted:
             raise InputError(f"holds tokens of another tokenizer than {path}", where=folder,
                              hint="encode all sources with one tokenizer, and pack with that")
     return path
 
 
 def _splits(manifest: str) -> dict[str, dict[str, Any]]:
-    """What became of each split: sums over its shards."""
+    """Figures of each split, summed over its shards."""
     from manifests.tables import read_table
 
     rows = read_table(manifest).to_pylist()
-    found = {}
+    splits = {}
     for split in dict.fromkeys(row["split"] for row in rows):
-        mine = [row for row in rows if row["split"] == split]
-        counts = {name: sum(row[name] for row in mine) for name in (
+        shards = [row for row in rows if row["split"] == split]
+        counts = {name: sum(row[name] for row in shards) for name in (
             "n_rows", "n_tokens", "padding_tokens", "dropped_tokens", "truncated_documents")}
-        used = sum(n for row in mine for _, n in row["tokens_by_source"])
-        found[split] = {"shards": len(mine), **counts, "utilisation": used / counts["n_tokens"]}
-    return found
+        used = sum(n for row in shards for _, n in row["tokens_by_source"])
+        splits[split] = {"shards": len(shards), **counts, "utilisation": used / counts["n_tokens"]}
+    return splits
 
 
 def run_recipe(path: str) -> dict[str, Any]:
     """The resolved recipe of a run; empty for a folder that is none."""
     import yaml
 
-    place = os.path.join(path, "recipe.lock.yaml")
-    if not os.path.exists(place):
+    lock = os.path.join(path, "recipe.lock.yaml")
+    if not os.path.exists(lock):
         return {}
-    with open(place, encoding="utf-8") as file:
+    with open(lock, encoding="utf-8") as file:
         return dict((yaml.safe_load(file) or {}).get("recipe", {}))
 
 

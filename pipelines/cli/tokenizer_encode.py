@@ -73,8 +73,8 @@ def _publish(done: VerbRun, out: str) -> int:
     for file in done.files:
         if os.path.exists(index := os.path.join(out, file.part)):
             os.unlink(index)
-    made = done.view.output("tokenizer", "tokenizer", "tokenizer").paths[0]
-    shutil.copyfile(done.storage.path(made), os.path.join(out, "tokenizer", "tokenizer.json"))
+    tokenizer_file = done.view.output("tokenizer", "tokenizer", "tokenizer").paths[0]
+    shutil.copyfile(done.storage.path(tokenizer_file), os.path.join(out, "tokenizer", "tokenizer.json"))
     indexes, documents = (dict(done.outputs(*of)) for of in (("tokens", "index"), ("extract", "documents")))
     schema = TOKENS.append(pa.field("id", pa.string(), nullable=False))
     n_empty = 0

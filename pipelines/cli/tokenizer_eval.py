@@ -46,14 +46,14 @@ def eval_command(
 
     paths = find_files(files)
     encoders = {name: Encoder(read_tokenizer(tokenizer_files(name)), name) for name in dict.fromkeys(tokenizers)}
-    found = evaluate(encoders, _batches(paths, by, id_column, text_column), EncodeConfig())
-    if by and by != "file" and set(found[0].groups) <= {NO_GROUP}:
+    evaluations = evaluate(encoders, _batches(paths, by, id_column, text_column), EncodeConfig())
+    if by and by != "file" and set(evaluations[0].groups) <= {NO_GROUP}:
         raise InputError(f"have no value under {by!r} in any row", where=", ".join(paths[:3]),
-                         hint="name a column for --by, or say `--by file`")
+                         hint="name a column for --by, or pass `--by file`")
     if tokens is not None:
         with replacing(str(tokens)) as staged:
-            write_table(staged, TOKEN_COUNTS, (evaluation.token_counts() for evaluation in found))
-    facts = [evaluation.facts() if by else {**evaluation.facts(), "by": {}} for evaluation in found]
+            write_table(staged, TOKEN_COUNTS, (evaluation.token_counts() for evaluation in evaluations))
+    facts = [evaluation.facts() if by else {**evaluation.facts(), "by": {}} for evaluation in evaluations]
     for fact in facts:
         if fact["encoder"] == "tokenizers":
             why = fact["encoder_distrusted"] or "the fast encoder does not take this tokenizer"
@@ -71,7 +71,7 @@ def _batches(paths: list[str], by: str | None, id_column: str, text_column: str
     from pipelines.cli.texts import id_column_of, read_texts
 
     for path in paths:
-        # The group's column is read in the place of the URL's, which nothing here asks for.
+        # The group's column is read instead of the URL's, which is not needed here.
         names = ColumnNames(id=id_column, text=text_column, url=by or "url")
         columns = names.model_copy(update={"id": id_column_of(path, names)})
         n = 0

@@ -20,7 +20,7 @@ def tune_command(
     """Histogram of a signal, what a threshold drops, and texts near it: curate tune runs/gpt3 --signal n_words
 
     Nothing is written. With a threshold that suits, set it under select.rules.thresholds and run again: the signals are
-    stored, so only selection and what follows it are made anew."""
+    stored, so only selection and what follows it are computed again."""
 
     from curate.heuristics import tuning
 

@@ -17,9 +17,9 @@ _TOKEN = re.compile(r"\b[a-z]{4,}\b")
 def near_duplicate(chance: Chance, article: Article, target: float) -> tuple[Article, float]:
     """(edited article, its exact Jaccard with the article): as many words replaced as keep it at `target` or above.
 
-    The places are spread over the text as hashing has it; at least one word is replaced, whatever the target."""
-    places = [(p, m.start(), m.end()) for p, text in enumerate(article.paragraphs) for m in _TOKEN.finditer(text)]
-    chosen = chance.shuffled(f"edits {article.origin}", places)
+    The replaced words are spread over the text by hashing; at least one word is replaced, whatever the target."""
+    tokens = [(p, m.start(), m.end()) for p, text in enumerate(article.paragraphs) for m in _TOKEN.finditer(text)]
+    chosen = chance.shuffled(f"edits {article.origin}", tokens)
     low, high = 1, min(len(chosen), article.n_words)
     while low < high:  # similarity falls with the number of edits, so the last good number is found by bisection
         middle = (low + high + 1) // 2
@@ -31,9 +31,9 @@ def near_duplicate(chance: Chance, article: Article, target: float) -> tuple[Art
     return edited, jaccard(article.text, edited.text)
 
 
-def _edited(chance: Chance, article: Article, places: list[tuple[int, int, int]]) -> Article:
+def _edited(chance: Chance, article: Article, tokens: list[tuple[int, int, int]]) -> Article:
     paragraphs = list(article.paragraphs)
-    for paragraph, start, end in sorted(places, reverse=True):
+    for paragraph, start, end in sorted(tokens, reverse=True):
         word = chance.one("replacement", f"{article.origin}/{paragraph}/{start}", _FRESH)
         paragraphs[paragraph] = paragraphs[paragraph][:start] + word + paragraphs[paragraph][end:]
     return replace(article, paragraphs=tuple(paragraphs))

@@ -101,15 +101,15 @@ def plan(chance: Chance, n_pages: int) -> Plan:
     if len(articles) < n_articles / 2:
         raise StageError(f"the installed documentation gives {len(articles)} articles of the {n_articles} asked for",
                          hint="render fewer pages, or install the packages of constraints.txt")
-    whole = Plan(questions=questions(chance, max(3, counts[Kind.CONTAMINATED] * 2 // 5)))
+    planned = Plan(questions=questions(chance, max(3, counts[Kind.CONTAMINATED] * 2 // 5)))
     supply = iter(articles)
-    whole.pages.extend(_contaminated(chance, supply, whole.questions, counts[Kind.CONTAMINATED]))
-    whole.pages.extend(_mojibake(chance, supply, counts[Kind.MOJIBAKE]))
-    whole.truncated.extend(_good(chance, next(supply), Kind.TRUNCATED, True) for _ in range(counts[Kind.TRUNCATED]))
-    whole.pages.extend(_originals_and_copies(chance, list(supply), counts[Kind.EXACT], counts[Kind.NEAR]))
-    whole.pages.extend(_foreign(chance, counts[Kind.FOREIGN]))
-    whole.pages.extend(_spam(chance, number) for number in range(counts[Kind.SPAM]))
-    return whole
+    planned.pages.extend(_contaminated(chance, supply, planned.questions, counts[Kind.CONTAMINATED]))
+    planned.pages.extend(_mojibake(chance, supply, counts[Kind.MOJIBAKE]))
+    planned.truncated.extend(_good(chance, next(supply), Kind.TRUNCATED, True) for _ in range(counts[Kind.TRUNCATED]))
+    planned.pages.extend(_originals_and_copies(chance, list(supply), counts[Kind.EXACT], counts[Kind.NEAR]))
+    planned.pages.extend(_foreign(chance, counts[Kind.FOREIGN]))
+    planned.pages.extend(_spam(chance, number) for number in range(counts[Kind.SPAM]))
+    return planned
 
 
 def _good(chance: Chance, article: Article, kind: Kind, linked: bool, avoid: str = "") -> Page:
@@ -158,13 +158,13 @@ def _contaminated(chance: Chance, supply: Iterator[Article], items: list[Questio
     for number, item in enumerate(turns[:n_pages]):
         page = _good(chance, next(supply), Kind.CONTAMINATED, True)
         paragraphs = list(page.paragraphs)
-        place = chance.below("plant", page.url, len(paragraphs))
+        index = chance.below("plant", page.url, len(paragraphs))
         if number % 3 == 0:
-            paragraphs.insert(place, item.question)
+            paragraphs.insert(index, item.question)
         elif number % 3 == 1:
-            paragraphs[place] += " " + item.question
+            paragraphs[index] += " " + item.question
         else:
-            paragraphs.insert(place, f"A reader asks: {item.question.upper()} The answer is {item.answer}.")
+            paragraphs.insert(index, f"A reader asks: {item.question.upper()} The answer is {item.answer}.")
         yield replace(page, paragraphs=tuple(paragraphs), items=(item.item,))
 
 

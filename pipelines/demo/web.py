@@ -56,11 +56,11 @@ def render(out: Path, n_pages: int = 3000, seed: int = SEED) -> Rendered:
     """Write crawl/part-*.warc.gz, reddit/RS_demo.zst, text/reference.jsonl.gz, benchmarks/demo_questions.jsonl.gz and
     truth.parquet under `out`; raises StageError where the environment has too little documentation."""
     chance = Chance(seed)
-    whole = plan(chance, n_pages)
+    planned = plan(chance, n_pages)
     for folder in ("crawl", "reddit", "text", "benchmarks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    parts = _deal(chance, whole)
-    damaged = {page.url for page in whole.truncated}
+    parts = _deal(chance, planned)
+    damaged = {page.url for page in planned.truncated}
     siblings: dict[str, list[Link]] = defaultdict(list)
     for pages in parts:
         for page in pages:
@@ -70,22 +70,22 @@ def render(out: Path, n_pages: int = 3000, seed: int = SEED) -> Rendered:
     n_links = _write_reddit(out / "reddit" / "RS_demo.zst", chance, [page for pages in parts for page in pages])
     _write_lines(out / "text" / "reference.jsonl.gz", ({"id": a.origin, "text": a.text} for a in reference()))
     _write_lines(out / "benchmarks" / "demo_questions.jsonl.gz",
-                 ({"id": q.item, "question": q.question, "answer": q.answer} for q in whole.questions))
+                 ({"id": q.item, "question": q.question, "answer": q.answer} for q in planned.questions))
     rows = list(_truth(parts))
     pq.write_table(pa.Table.from_pylist(rows, TRUTH), out / "truth.parquet", compression="zstd")
     by_kind = {str(kind): sum(row["kind"] == kind for row in rows) for kind in Kind}
-    return Rendered(out, len(rows), by_kind, len(whole.questions), n_links)
+    return Rendered(out, len(rows), by_kind, len(planned.questions), n_links)
 
 
 def _part(index: int) -> str:
     return f"part-{index:05}"
 
 
-def _deal(chance: Chance, whole: Plan) -> list[list[Page]]:
-    """Pages of each archive. A damaged record stands in the middle of an archive, the later ones at the end of one."""
-    shuffled = chance.shuffled("pages", whole.pages)
+def _deal(chance: Chance, planned: Plan) -> list[list[Page]]:
+    """Pages of each archive. A damaged record lies in the middle of an archive, the later ones at the end of one."""
+    shuffled = chance.shuffled("pages", planned.pages)
     parts = [shuffled[index::N_PARTS] for index in range(N_PARTS)]
-    for number, page in enumerate(whole.truncated):
+    for number, page in enumerate(planned.truncated):
         pages = parts[number % N_PARTS]
         turn = number // N_PARTS
         if turn == 1:
@@ -97,8 +97,8 @@ def _deal(chance: Chance, whole: Plan) -> list[list[Page]]:
 
 def _truth(parts: list[list[Page]]) -> Iterator[dict[str, object]]:
     for index, pages in enumerate(parts):
-        for place, page in enumerate(pages):
-            around = [*pages[max(0, place - 1) : place], *pages[place + 1 : place + 2]]
+        for number, page in enumerate(pages):
+            around = [*pages[max(0, number - 1) : number], *pages[number + 1 : number + 2]]
             yield {"url": page.url, "kind": str(page.kind), "of_url": page.of_url, "jaccard": page.jaccard,
                    "items": list(page.items), "language": page.language, "charset": page.charset,
                    "linked": page.linked, "part": _part(index), "note": page.note, "text": page.text,

@@ -93,7 +93,7 @@ def test_status_says_which_version_made_it(capsys: pytest.CaptureFixture[str]) -
     stages = {row["stage"]: row for row in rows[0]["stages"]}
     assert (stages["packed"]["tasks"], stages["dedup/marks"]["tasks"]) == (5, 1)
     print_status(rows)
-    assert "made by version 0.1.0" in capsys.readouterr().out
+    assert "of version 0.1.0" in capsys.readouterr().out
 
 
 def test_every_file_is_what_its_record_says() -> None:

@@ -162,7 +162,7 @@ def test_verify_wants_the_first_end_of_text(tmp_path: Path) -> None:
     make(tmp_path, MixtureConfig(weights={"crawl": 1, "books": 1}, validation_fraction=0.15), "best_fit")
     row = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()[0]
     path = tmp_path / "packed" / row["path"]
-    for place, problem in ((0, "no end-of-text token stands before"), (_padding(path, tmp_path / "packed" / row[
+    for place, problem in ((0, "there is no end-of-text token before"), (_padding(path, tmp_path / "packed" / row[
             "spans_path"]), "a token of no document is not end-of-text")):
         before = path.read_bytes()
         data = bytearray(before)
