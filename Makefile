@@ -137,11 +137,6 @@ bench-paragraphs: $(READY) ## Repeated paragraphs, sentences and n-grams on the 
 bench-filters: $(READY) build/datatrove/.ready ## The fineweb preset beside datatrove's filters, on the texts of RUN (default runs/gpt3)
 	$(BIN)/python -m tests.benchmarks.filters $(or $(RUN),runs/gpt3) --datatrove build/datatrove/bin/python
 
-.PHONY: bench-perplexity
-bench-perplexity: $(READY) ## ARPA models beside KenLM (pip install kenlm), on the texts of RUN (default runs/gpt3)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt kenlm
-	$(BIN)/python -m tests.benchmarks.perplexity $(or $(RUN),runs/gpt3)
-
 .PHONY: bench-dedup-truth
 bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the texts of RUN (default runs/gpt3): found and wrong
 	$(BIN)/python -m tests.benchmarks.dedup_truth $(or $(RUN),runs/gpt3)

@@ -68,7 +68,7 @@ class PerplexityRecipe(PerplexityReading, PerplexityCuts):
     """Language models of the user's own, under which documents get the signal `perplexity`."""
 
     models: dict[str, str] = Field(min_length=1, description=(
-        "N-gram models by ISO 639-1 code: .arpa, .arpa.gz, or KenLM's binary form (needs the extra `kenlm`)."))
+        "N-gram models by ISO 639-1 code, which the extra `kenlm` reads: .arpa, .arpa.gz, or KenLM's binary form."))
     pieces: dict[str, str] = Field(default_factory=dict, description=(
         "SentencePiece models by ISO 639-1 code, for language models over pieces, such as CCNet's (needs the extra "
         "`sentencepiece`)."))

@@ -32,7 +32,7 @@ def _perplexity_cutoffs(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("signals", 1, "curate.heuristics.external:external_signals", "perplexity", ("extract",), _signals,
+    Stage("signals", 2, "curate.heuristics.external:external_signals", "perplexity", ("extract",), _signals,
           unicode=UNICODE_VERSION),
     Stage("signals/cutoffs", 1, "curate.perplexity.buckets:cutoffs", "perplexity.cutoffs", ("signals",),
           _perplexity_cutoffs),

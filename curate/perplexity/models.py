@@ -1,4 +1,4 @@
-"""Language models by file: ARPA through our own tables, KenLM's binary form through its library, and SentencePiece."""
+"""Language models by file: n-gram models, ARPA or binary, through KenLM's library, and SentencePiece."""
 
 from __future__ import annotations
 
@@ -9,44 +9,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curate.perplexity.arpa import GZIP_MAGIC, load_arpa
 from curate.perplexity.config import PerplexityReading
 from curate.perplexity.kernels.ccnet import normalise_texts
 from manifests.errors import InputError
 from manifests.storage import digest_file, is_local, local_path, open_read
 
 KENLM_MAGIC: Final = b"mmap lm http://kheafield.com/code"
-
-
-class LanguageModel(Protocol):
-    """What scores texts."""
-
-    def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n]."""
-        ...
+GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
-class KenlmModel:
-    """A model in KenLM's binary form, asked through its library, a text at a time."""
+class LanguageModel:
+    """An n-gram model, asked through KenLM's library, a sentence at a time."""
 
-    model: Any
+    kenlm: Any
 
     def score(self, texts: Any, by_line: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """As `LanguageModel.score`."""
+        """(sum of log10 probabilities float64 [n], words and sentence ends int64 [n]) of texts, string [n].
+
+        A sentence is a line, or the whole text; its words stand between ASCII white space."""
         sums, counts = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
         for row, text in enumerate(texts.to_pylist()):
             line = (text or "").encode()
             for sentence in line.split(b"\n") if by_line else (line,):
                 n_words = len(sentence.split())
                 if n_words:
-                    sums[row] += self.model.score(sentence)
+                    sums[row] += self.kenlm.score(sentence)
                     counts[row] += n_words + 1
         return sums, counts
 
@@ -98,24 +92,20 @@ def load_language_model(path: str) -> LanguageModel:
 def _load(path: str, digest: str) -> LanguageModel:
     with open_read(path) as stream:
         head = stream.read(1 << 16)
-    with _local(path) as local:
-        if head.startswith(KENLM_MAGIC):
-            return _kenlm(local, path)
-        if head.startswith(GZIP_MAGIC) or b"\\data\\" in head:
-            return load_arpa(local)
-    raise InputError("is no language model: neither ARPA nor KenLM's binary form", where=path)
-
-
-def _kenlm(local: str, path: str) -> KenlmModel:
+    if not head.startswith((KENLM_MAGIC, GZIP_MAGIC)) and b"\\data\\" not in head:
+        raise InputError("is no language model: neither ARPA nor KenLM's binary form", where=path)
     try:
         import kenlm
     except ImportError as error:
-        raise InputError("is in KenLM's binary form, which needs its library", where=path,
-                         hint="pip install 'curate[kenlm]' (it builds with cmake), or give the .arpa file") from error
-    try:
-        return KenlmModel(kenlm.Model(local))
-    except OSError as error:
-        raise InputError(f"KenLM cannot read it: {error}", where=path) from error
+        raise InputError("is a language model, which needs KenLM's library", where=path,
+                         hint="pip install 'curate[kenlm]' (it builds with a C++ compiler)") from error
+    config = kenlm.Config()
+    config.show_progress, config.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+    with _local(path) as local:
+        try:
+            return LanguageModel(kenlm.Model(local, config))
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"KenLM cannot read it: {error}", where=path) from error
 
 
 def load_pieces(path: str) -> Any:

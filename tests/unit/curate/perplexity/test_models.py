@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import gzip
 import re
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from curate.heuristics.external import external_signals
 from curate.heuristics.tuning import read_values, signal_names
-from curate.perplexity.arpa import load_arpa
 from curate.perplexity.buckets import BIN_SHIFT, CUTOFFS, buckets, cutoffs, percentile, unwanted
 from curate.perplexity.config import Bucket, PerplexityCuts, PerplexityReading
 from curate.perplexity.kernels.ccnet import normal_form, normalise_texts
@@ -36,9 +36,7 @@ SENTENCES = [line.split() for line in (
 
 
 @pytest.fixture
-def arpa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CURATE_CACHE", str(tmp_path / "cache"))
-    load_arpa.cache_clear()
+def arpa(tmp_path: Path) -> Path:
     path = tmp_path / "model.arpa"
     path.write_text(arpa_text(*estimate(SENTENCES, 3)), "utf-8")
     return path
@@ -64,53 +62,66 @@ def test_perplexity_is_ten_to_the_mean_of_lines_and_their_ends(arpa: Path) -> No
     assert _known(arpa, "THE  cát sat ön the mat") == _known(arpa, "the cat sat on the mat")
 
 
-def test_a_compressed_model_is_the_same_and_is_compiled_once(arpa: Path, tmp_path: Path) -> None:
+def test_a_compressed_model_is_the_same(arpa: Path, tmp_path: Path) -> None:
     packed = tmp_path / "model.arpa.gz"
     packed.write_bytes(gzip.compress(arpa.read_bytes()))
     assert _known(packed, "the cat is long") == _known(arpa, "the cat is long")
-    compiled = sorted(p.name for p in (tmp_path / "cache/language-models").iterdir())
-    assert len(compiled) == 2  # one for each file
-    assert not any(name.startswith(".") for name in compiled)
 
 
-@pytest.mark.parametrize(("old", "new", "line"), [
-    ("\\2-grams:", "\\3-grams:", ":"), ("\t<unk>", "\t<unk> <unk> word", ":"), ("ngram 2=", "ngram 2=1", ":"),
-    ("\\data\\", "\\date\\", ""), ("<s>", "<t>", ""), ("\tcat\t", "\tdog\t", ":"), ("\\end\\", "", "")])
-def test_a_broken_model_is_named_with_its_line(arpa: Path, old: str, new: str, line: str) -> None:
+@pytest.mark.parametrize(("old", "new"), [
+    ("\\2-grams:", "\\3-grams:"), ("ngram 2=", "ngram 2=1"), ("\\data\\", "\\date\\"), ("\\end\\", "")])
+def test_a_broken_model_is_named(arpa: Path, old: str, new: str) -> None:
     text = arpa.read_text("utf-8")
     assert old in text
     arpa.write_text(text.replace(old, new), "utf-8")
-    with pytest.raises(InputError) as found:
+    with pytest.raises(InputError, match=r"model\.arpa"):
         load_language_model(str(arpa))
-    assert f"model.arpa{line}" in str(found.value)
-    assert re.search(r"model\.arpa:\d+", str(found.value)) or not line
 
 
-def test_a_cut_off_archive_and_a_stranger_are_named(tmp_path: Path, arpa: Path) -> None:
+def test_a_cut_off_archive_and_a_page_are_named(tmp_path: Path, arpa: Path) -> None:
     packed = tmp_path / "cut.arpa.gz"
     packed.write_bytes(gzip.compress(arpa.read_bytes())[:-20])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="KenLM cannot read it"):
         load_language_model(str(packed))
     (tmp_path / "page.txt").write_text("no model at all")
     with pytest.raises(InputError, match="no language model"):
         load_language_model(str(tmp_path / "page.txt"))
 
 
-def test_a_binary_model_without_the_library_says_how_to_get_it(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.arpa.bin"
-    path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(100))
+def test_a_model_without_the_library_says_how_to_get_it(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "kenlm", None)
     with pytest.raises(InputError, match=r"curate\[kenlm\]"):
-        load_language_model(str(path))
+        load_language_model(str(arpa))
 
 
 def test_a_damaged_binary_model_is_an_input_error(tmp_path: Path) -> None:
-    pytest.importorskip("kenlm", reason="KenLM's library is an extra, built from source")
     path = tmp_path / "model.arpa.bin"
     path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(100))
     with pytest.raises(InputError):
         load_language_model(str(path))
+
+
+WORDS = st.sampled_from(["a", "b", "c", "dé", "東京", "x" * 40])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=8), min_size=1, max_size=12), st.integers(2, 5), st.lists(
+    st.lists(st.sampled_from(["a", "b", "c", "dé", "東京", "never", "y\u00a0z"]), max_size=9), max_size=6))
+def test_a_text_scores_what_back_off_says(sentences: list[list[str]], order: int, asked: list[list[str]]) -> None:
+    logs, weights = estimate(sentences, order)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.arpa")
+        path.write_text(arpa_text(logs, weights), "utf-8")
+        model = load_language_model(str(path))
+    text = "\n".join("  ".join(words) for words in asked)
+    sums, counts = model.score(pa.array(["a", text], pa.large_string()), True)
+    lines = [words for words in asked if words]
+    assert counts.tolist() == [2, sum(len(words) + 1 for words in lines)]
+    assert sums[1] == pytest.approx(sum(log10_of(logs, weights, words) for words in lines), rel=1e-5, abs=1e-5)
+    together = [word for words in asked for word in words]
+    sums, counts = model.score(pa.array([text], pa.large_string()), False)
+    assert counts.tolist() == [len(together) + 1 if together else 0]
+    assert sums[0] == pytest.approx(log10_of(logs, weights, together) if together else 0.0, rel=1e-5, abs=1e-5)
 
 
 def test_pieces_come_between_text_and_model(arpa: Path, tmp_path: Path) -> None:
@@ -145,6 +156,7 @@ _CHARS = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters="Σ")
     lambda c: not unicodedata.combining(c) or unicodedata.category(c) == "Mn")
 
 
+@settings(deadline=None)  # kernels may be compiled in it
 @example(["\U000e0100x\U000e01ef"])
 @given(st.lists(st.text(_CHARS | st.sampled_from("É—…\n\t \u00a0가각１٣«»"), max_size=40), max_size=5))
 def test_the_normal_form_is_ccnets(texts: list[str]) -> None:
