@@ -27,7 +27,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         fields = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"is no YAML: {error}", where=name) from error
+        raise RecipeError(f"is not YAML: {error}", where=name) from error
     if not isinstance(fields, dict):
         raise RecipeError("must be a mapping of fields", where=name, hint="see `curate recipe schema`")
     for override in overrides:

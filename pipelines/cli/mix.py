@@ -1,4 +1,4 @@
-"""`curate mix`: what a mixture asks of its sources, what they have, and what it would take."""
+"""`curate mix`: the target and actual share of each source of a mixture, and the tokens it has and gives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def mix_command(
-    whats: Annotated[list[str], typer.Argument(metavar="RECIPE|RUN|IN…", help=(
+    inputs: Annotated[list[str], typer.Argument(metavar="RECIPE|RUN|IN…", help=(
         "A recipe, a run whose recipe is meant, or folders of token files; NAME=DIR names a folder's source."))],
     run: Annotated[str | None, typer.Option(
         metavar="RUN", help="The run whose tokens a recipe's mixture is planned on; with a RUN, that one.")] = None,
@@ -33,32 +33,32 @@ def mix_command(
         metavar="RUN", help="Without --dry-run: run the recipe until its mixture is planned.")] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """What a mixture asks, has and takes: curate mix runs/gpt3 --set mixture.preset=gpt3 --dry-run
+    """Plan a mixture: curate mix runs/gpt3 --set mixture.preset=gpt3 --dry-run
 
     Of token files of one's own: curate mix books web=crawl --mixture '{weights: {books: 1, web: 3}}' --dry-run"""
     from tokenizer.mixture.mixture import plan_budgets
     from tokenizer.mixture.token_parts import count_parts
 
-    what = whats[0]
-    is_run = os.path.exists(os.path.join(what, "recipe.lock.yaml"))
-    folders = len(whats) > 1 or (not is_run and (mixture is not None or _holds_tokens(what)))
+    first = inputs[0]
+    is_run = os.path.exists(os.path.join(first, "recipe.lock.yaml"))
+    folders = len(inputs) > 1 or (not is_run and (mixture is not None or _holds_tokens(first)))
     if not dry_run and (is_run or folders or out is None):
         raise RecipeError("needs --dry-run, or a recipe and --out", where="curate mix",
-                          hint=f"`curate mix {' '.join(whats)} --dry-run` prints the plan")
+                          hint=f"`curate mix {' '.join(inputs)} --dry-run` prints the plan")
     if folders:
-        parts = find_tokens(whats)
+        parts = find_tokens(inputs)
         amounts = mixture_of(mixture, {}, parts)
     elif is_run:
-        amounts, seed, parts = _of_run(what, run or what, mixture, settings)
+        amounts, seed, parts = _of_run(first, run or first, mixture, settings)
     else:
-        amounts, seed, parts = _of_recipe(what, run, settings, None if dry_run else out)
+        amounts, seed, parts = _of_recipe(first, run, settings, None if dry_run else out)
     print_mixture(plan_budgets(amounts, count_parts(parts, seed, amounts.validation_fraction), seed), form)
 
 
-def _holds_tokens(what: str) -> bool:
+def _holds_tokens(text: str) -> bool:
     """Whether this is a folder of token files, or NAME=DIR."""
     try:
-        return bool(find_tokens([what]))
+        return bool(find_tokens([text]))
     except InputError:
         return False
 

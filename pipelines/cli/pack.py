@@ -163,4 +163,4 @@ def print_mixture(plan: Plan, form: Format, splits: dict[str, dict[str, Any]] | 
     print(plan.table())
     for split, facts in (splits or {}).items():
         print(f"{split}: {facts['n_rows']:,} rows in {facts['shards']:,} shards, {facts['utilisation']:.2%} used; "
-              f"{facts['truncated_documents']:,} documents cut, {facts['dropped_tokens']:,} tokens dropped")
+              f"{facts['truncated_documents']:,} documents truncated, {facts['dropped_tokens']:,} tokens dropped")

@@ -62,7 +62,7 @@ def test_variables_and_overrides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("name: [", "is no YAML"),
+    ("name: [", "is not YAML"),
     ("- a", "must be a mapping"),
     ("name: x\nvariables: {data: d}\nsources: {web: {files: '${dta}/x'}}", "variable ${dta} is not declared"),
 ])
