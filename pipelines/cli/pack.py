@@ -147,7 +147,7 @@ def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -
         try:
             fields = yaml.safe_load(source)
         except yaml.YAMLError as error:
-            raise RecipeError(f"is no YAML: {error}", where="--mixture") from error
+            raise RecipeError(f"is not YAML: {error}", where="--mixture") from error
         if not isinstance(fields, dict):
             raise RecipeError("must be a mapping of fields, or a file of them", where="--mixture",
                               hint="such as '{weights: {crawl: 3, books: 1}}'")
