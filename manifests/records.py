@@ -112,6 +112,17 @@ def read_record(storage: Storage, stage: str, task: str) -> TaskRecord | None:
     return record
 
 
+def record_names(storage: Storage) -> list[str]:
+    """Names of every record of a run, complete or not, sorted; not of those that are staged."""
+    return [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
+
+
+def read_records(storage: Storage) -> list[TaskRecord]:
+    """Every complete record of a run, by name."""
+    records = (TaskRecord.from_json(storage.read_bytes(name) or b"") for name in record_names(storage))
+    return [record for record in records if record is not None]
+
+
 def staleness(record: TaskRecord | None, wanted: Identity) -> str | None:
     """Why a task must be done (again), in words; None where its record is up to date."""
     if record is None:

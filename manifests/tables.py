@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.errors import InputError
-from manifests.storage import is_local, local_path, open_read
+from manifests.storage import is_local, local_path, open_read, replacing
 
 PARTITION = "partition"
 
@@ -36,6 +36,15 @@ def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.Rec
                 writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
                 n_rows += len(table)
     return n_rows
+
+
+def publish_table(path: str, tables: Iterable[pa.Table], schema: pa.Schema | None = None) -> int:
+    """`write_table` under a local path that appears complete or not at all. schema: of the first table if None."""
+    if schema is None:
+        tables = list(tables)
+        schema = tables[0].schema
+    with replacing(path) as staged:
+        return write_table(staged, schema, tables)
 
 
 def open_table(path: str) -> pq.ParquetFile:

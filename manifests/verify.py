@@ -12,7 +12,7 @@ import xxhash
 
 from manifests.errors import CurateError, InputError
 from manifests.packing import PACKINGS
-from manifests.records import RECORDS_FOLDER, TaskRecord
+from manifests.records import TaskRecord, record_names
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.shard import open_shard
 from manifests.storage import Storage, digest_file
@@ -45,7 +45,7 @@ def verify(run: str) -> Iterator[Finding]:
     if storage.exists(MANIFEST) and storage.exists("sources.parquet"):
         yield from verify_packed(storage, "")
         return
-    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
+    names = record_names(storage)
     if not names:
         raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)
     for name in names:

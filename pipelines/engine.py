@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from curate.caches import cache_folder, kernel_cache_folder
@@ -69,8 +68,7 @@ class Engine(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
@@ -123,8 +121,7 @@ class InlineEngine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._jobs.clear()
 
 
@@ -191,9 +188,8 @@ class RayEngine:
     def outcomes(self) -> Iterator[Outcome]:
         import ray
 
-        window = 2 * self.workers  # enough that an autoscaler sees demand, few enough that memory stays bounded
-        if self._wanted:
-            window = self._wanted
+        # Enough that an autoscaler sees demand, few enough that memory stays bounded.
+        window = self._wanted or 2 * self.workers
         while self._jobs or self._remote_jobs or self._running:
             while len(self._running) < window and (following := self._next()) is not None:
                 job, tries = following
@@ -209,8 +205,7 @@ class RayEngine:
                 else:
                     yield outcome
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         import ray
 
         for ref in self._running:

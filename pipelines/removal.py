@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError
-from manifests.records import RECORDS_FOLDER, Identity, OutputFile, TaskRecord, record_name
+from manifests.records import Identity, OutputFile, TaskRecord, read_records, record_name
 from manifests.removals import CHANGES, DOCUMENTS, PENDING, SUCCESSION
 from manifests.schema import REMOVAL_CHANGES, REMOVALS
 from manifests.schema import SUCCESSION as SUCCESSION_SCHEMA
@@ -55,9 +55,7 @@ class Removal:
     def facts(self) -> dict[str, Any]:
         """JSON-ready."""
         documents = [{"doc_id": d["doc_id"].hex(), "source": d["source"], "url": d["url"]} for d in self.documents]
-        return {"request": self.request, "documents": documents, "unknown": self.unknown, "copies": self.copies,
-                "changes": self.changes, "dataset": self.dataset, "supersedes": self.supersedes,
-                "resumed": self.resumed}
+        return {**asdict(self), "documents": documents}
 
 
 def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies: bool = False,
@@ -106,17 +104,6 @@ def _perform(storage: Storage, before: pa.Table, done: Removal) -> None:
         if not storage.exists(PENDING):
             journal.drop()
         raise
-
-
-def read_records(storage: Storage) -> list[TaskRecord]:
-    """Every complete record of a run, by name."""
-    records = []
-    for name in storage.list(""):
-        if f"/{RECORDS_FOLDER}/" in name and name.endswith(".json") and not name.startswith("."):
-            record = TaskRecord.from_json(storage.read_bytes(name) or b"")
-            if record is not None:
-                records.append(record)
-    return records
 
 
 class _Surgery:

@@ -12,7 +12,7 @@ from rich.table import Table
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError
 from manifests.graph import Stage
-from manifests.records import RECORDS_FOLDER, TaskRecord
+from manifests.records import read_records
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
@@ -131,8 +131,7 @@ def status_rows(run: str) -> list[dict[str, Any]]:
     lock = read_lock(storage)
     if lock is None:
         raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
-    names = [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json")]
-    records = [r for n in names if (r := TaskRecord.from_json(storage.read_bytes(n) or b"")) is not None]
+    records = read_records(storage)
     version = other_version(lock)
     if version is None:
         stages = [(s.name, s.path, [r for r in records if s.owns(r.identity)]) for s in STAGES]

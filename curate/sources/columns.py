@@ -106,8 +106,7 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
 def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """A column as strings: numbers in decimal, bytes as UTF-8 (U+FFFD for what is none), of a fixed size as hex; a
     cell that cannot be one is null."""
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    column = one_array(column)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_fixed_size_binary(column.type):

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.json as pj
 
-from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows, as_dates, as_document_ids, as_numbers
+from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows
 from curate.sources.members import read_pieces
 from curate.sources.warc import Damage
 from curate.text.strings import strings_array, valid_text
@@ -102,9 +102,8 @@ def _ranks(names: ColumnNames) -> dict[str, str]:
 
 def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
     """The slow path, which names the bad lines; they become rows without text."""
-    columns: dict[str, list[bytes | None]] = {"text": [], "id": [], "url": [], "date": [], "doc_id": [], "group": []}
-    scores: list[float | None] = []
-    ranks = _ranks(names)
+    uses = {"text": names.text, "id": names.id, "url": names.url, **_ranks(names)}
+    columns: dict[str, list[Any]] = {use: [] for use in uses}
     for number, line in enumerate(lines, row):
         fields: Any = {}
         if line.strip():
@@ -115,20 +114,12 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
             if not isinstance(fields, dict):
                 yield Damage(number, "line is not a JSON object")
                 fields = {}
-        columns["text"].append(_string(fields.get(names.text)))
-        columns["id"].append(_name(fields.get(names.id, fields.get("doc_id"))))
-        columns["url"].append(_string(fields.get(names.url)))
-        for use in ("date", "doc_id", "group"):
-            columns[use].append(_name(fields.get(ranks[use])) if use in ranks else None)
-        score = fields.get(ranks["quality"]) if "quality" in ranks else None
-        scores.append(float(score) if isinstance(score, int | float) else None)
-    arrays = {use: strings_array(values).cast(pa.large_string() if use == "text" else pa.string())
+        for use, key in uses.items():
+            value = fields.get(key, fields.get("doc_id") if use == "id" else None)
+            columns[use].append(_READ.get(use, _name)(value))
+    arrays = {use: pa.array(values, pa.float64()) if use == "quality" else strings_array(values)
               for use, values in columns.items()}
-    yield TextRows(row, arrays["text"], arrays["id"], arrays["url"],
-                   as_dates(arrays["date"]) if "date" in ranks else None,
-                   as_numbers(pa.array(scores, pa.float64())) if "quality" in ranks else None,
-                   as_document_ids(arrays["doc_id"]) if "doc_id" in ranks else None,
-                   arrays["group"] if "group" in ranks else None)
+    yield TextRows.of(row, pa.table(arrays), {use: use for use in uses})
 
 
 def _name(value: object) -> bytes | None:
@@ -138,3 +129,10 @@ def _name(value: object) -> bytes | None:
 
 def _string(value: object) -> bytes | None:
     return valid_text(value) if isinstance(value, str) else None
+
+
+def _score(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+_READ: Final = {"text": _string, "url": _string, "quality": _score}

@@ -82,7 +82,7 @@ def train(
 
 def _publish_trained(done: VerbRun, out: str) -> dict[str, Any]:
     """Copy what was trained into the output's folder; returns the metrics, with counters."""
-    from manifests.tables import write_table
+    from manifests.tables import publish_table
 
     files = {"model.bin": ("classifier", "model", "model"), "model.json": ("classifier", "model", "card"),
              "metrics.json": ("classifier/metrics", "metrics", "metrics"),
@@ -91,9 +91,7 @@ def _publish_trained(done: VerbRun, out: str) -> dict[str, Any]:
     for name, output in files.items():
         with replacing(os.path.join(out, name)) as staged:
             shutil.copyfile(done.storage.path(done.view.output(*output).paths[0]), staged)
-    with replacing(os.path.join(out, "held_out.parquet")) as staged:
-        held_out = _held_out(done)
-        write_table(staged, held_out.schema, [held_out])
+    publish_table(os.path.join(out, "held_out.parquet"), [_held_out(done)])
     with open(os.path.join(out, "metrics.json"), encoding="utf-8") as stream:
         report: dict[str, Any] = json.load(stream)
     report["counters"] = {**done.view.counters("classifier/labels"), **done.view.counters("classifier/examples")}
@@ -147,7 +145,7 @@ def _write_scores(done: VerbRun, out: str, names: ColumnNames) -> list[int]:
     import pyarrow as pa
 
     from curate.classifier.score_tables import score_column
-    from manifests.tables import read_table, write_table
+    from manifests.tables import publish_table, read_table
     from pipelines.cli.texts import id_column_of
 
     scores, rows = dict(done.outputs("classifier/scores", "scores")), []
@@ -156,8 +154,7 @@ def _write_scores(done: VerbRun, out: str, names: ColumnNames) -> list[int]:
                             pa.field("quality_score", pa.float32(), nullable=False)])
         table = pa.table([read_table(documents, ["record_id"])["record_id"],
                           read_table(scores[file])[score_column(_OTHER)]], schema=schema)
-        with replacing(os.path.join(out, file.part)) as staged:
-            rows.append(write_table(staged, schema, [table]))
+        rows.append(publish_table(os.path.join(out, file.part), [table]))
         print(f"{file.path}: {sum(rows):,} documents so far", file=sys.stderr)
     return rows
 

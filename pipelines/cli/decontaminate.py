@@ -89,13 +89,11 @@ def _publish(done: VerbRun, out: str, columns: tuple[str, str]) -> dict[str, Any
     """Write the decisions of every file and the report; returns what came of it."""
     from curate.decontamination.own_files import own_decisions, own_report
     from curate.sources.columns import ColumnNames
-    from manifests.storage import replacing
-    from manifests.tables import read_table, write_table
+    from manifests.tables import publish_table, read_table
     from pipelines.cli.texts import id_column_of
 
     def write(name: str, table: pa.Table) -> None:
-        with replacing(os.path.join(out, name)) as staged:
-            write_table(staged, table.schema, [table])
+        publish_table(os.path.join(out, name), [table])
 
     documents = dict(done.outputs("extract", "documents"))
     for file, path in done.outputs("decontaminate", "decisions"):

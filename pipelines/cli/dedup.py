@@ -12,10 +12,6 @@ from manifests.errors import InputError, RecipeError
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pyarrow as pa
-
     from curate.dedup.config import DedupRecipe
     from curate.dedup.files.own_decisions import Decided, OwnIds
     from pipelines.verbs import VerbFile, VerbRun
@@ -140,7 +136,7 @@ def _publish(done: VerbRun, out: str, settings: DedupRecipe, columns: tuple[str,
     from curate.dedup.files.kept_rows import kept_groups, kept_rows
     from curate.dedup.files.own_decisions import own_boilerplate, own_decisions
     from curate.sources.columns import ColumnNames
-    from manifests.tables import read_table
+    from manifests.tables import publish_table, read_table
     from pipelines.cli.texts import id_column_of
 
     decided = _decided(done)
@@ -150,17 +146,18 @@ def _publish(done: VerbRun, out: str, settings: DedupRecipe, columns: tuple[str,
         own_rows, facts = decided[file], read_table(documents, ["record_id", "n_bytes"])
         id_column = id_column_of(file.path, ColumnNames(id=columns[0], text=columns[1]))
         table = own_decisions(id_column, own_rows, facts["record_id"], own, settings.against)
-        _write(os.path.join(out, file.part), table.schema, [table])
+        publish_table(os.path.join(out, file.part), [table])
         keep, sizes = own_rows.decisions["keep"], facts["n_bytes"].to_numpy()
         totals.update(documents=len(table), kept=int(keep.to_numpy().sum()), bytes=int(sizes.sum()),
                       kept_bytes=int(own_rows.bytes_left(sizes)[keep.to_numpy()].sum()))
         dropped.update(reason for reason in table["reason"].to_pylist() if reason is not None)
         if apply:
             groups = partial(kept_groups, documents, keep, own_rows.edits)
-            _write(os.path.join(out, "kept", file.part), *kept_rows(file.path, (id_column, columns[1]), groups))
+            schema, tables = kept_rows(file.path, (id_column, columns[1]), groups)
+            publish_table(os.path.join(out, "kept", file.part), tables, schema)
     if settings.passages:
         report = own_boilerplate(_reported(done), own)
-        _write(os.path.join(out, "report", "boilerplate.parquet"), report.schema, [report])
+        publish_table(os.path.join(out, "report", "boilerplate.parquet"), [report])
     return {**{name: totals[name] for name in ("documents", "kept", "bytes", "kept_bytes")},
             "dropped": dict(sorted(dropped.items())), "counters": _counters(done)}
 
@@ -193,14 +190,6 @@ def _own_ids(done: VerbRun, decided: list[Decided], n_runs: int) -> OwnIds:
                          (file.path for file in done.view.files[f"{AGAINST_INPUT}{run}"]), "own_id")
                for run in range(n_runs)]
     return OwnIds(here, earlier)
-
-
-def _write(path: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    from manifests.storage import replacing
-    from manifests.tables import write_table
-
-    with replacing(path) as staged:
-        write_table(staged, schema, tables)
 
 
 _COUNTED = ("documents_cut", "removed_spans", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",

@@ -43,8 +43,7 @@ def filter_command(
     from curate.heuristics.filtering import Tally, filtered
     from curate.heuristics.signals import Words
     from curate.sources.columns import ColumnNames
-    from manifests.storage import replacing
-    from manifests.tables import write_table
+    from manifests.tables import publish_table
     from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
     from pipelines.verbs import SOURCE, files_source, verb_run
@@ -64,8 +63,7 @@ def filter_command(
         for file, documents in done.outputs("extract", "documents"):
             schema, tables = filtered(documents, external.get(file), decisions[file], config,
                                       id_column_of(file.path, names), tally)
-            with replacing(os.path.join(out, file.part)) as staged:
-                write_table(staged, schema, tables)
+            publish_table(os.path.join(out, file.part), tables, schema)
     facts = tally.facts()
     emit(form, facts, lambda: _sentences(facts), done.failures)
 

@@ -65,8 +65,7 @@ def _publish(done: VerbRun, out: str) -> int:
     import pyarrow.compute as pc
 
     from manifests.schema import TOKENS
-    from manifests.storage import replacing
-    from manifests.tables import read_table, write_table
+    from manifests.tables import publish_table, read_table
 
     os.makedirs(os.path.join(out, "tokens"), exist_ok=True)
     os.makedirs(os.path.join(out, "tokenizer"), exist_ok=True)
@@ -83,8 +82,7 @@ def _publish(done: VerbRun, out: str) -> int:
         index = read_table(indexes[file])
         n_empty += pc.sum(pc.equal(index["n_tokens"], 0)).as_py() or 0
         table = index.append_column("id", read_table(documents[file], ["record_id"])["record_id"]).cast(schema)
-        with replacing(os.path.join(out, file.part)) as staged:
-            write_table(staged, schema, [table])
+        publish_table(os.path.join(out, file.part), [table])
         print(f"{file.path}: {len(table):,} texts", file=sys.stderr)
     return n_empty
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError
-from manifests.storage import replacing
 from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def eval_command(
     Bytes and characters per token, fertility (tokens per word between white space), shares of unknown tokens and of
     tokens that are one byte of a character, and what of the vocabulary occurs. Give texts that none was trained on."""
 
-    from manifests.tables import write_table
+    from manifests.tables import publish_table
     from pipelines.inputs import find_files
     from tokenizer.encoding.agreement import EncodeConfig
     from tokenizer.encoding.encode import Encoder
@@ -51,8 +50,7 @@ def eval_command(
         raise InputError(f"have no value under {by!r} in any row", where=", ".join(paths[:3]),
                          hint="name a column for --by, or pass `--by file`")
     if tokens is not None:
-        with replacing(str(tokens)) as staged:
-            write_table(staged, TOKEN_COUNTS, (evaluation.token_counts() for evaluation in evaluations))
+        publish_table(tokens, (evaluation.token_counts() for evaluation in evaluations), TOKEN_COUNTS)
     facts = [evaluation.facts() if by else {**evaluation.facts(), "by": {}} for evaluation in evaluations]
     for fact in facts:
         if fact["encoder"] == "tokenizers":
