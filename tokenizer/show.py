@@ -16,7 +16,7 @@ _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", 
 
 
 def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
-    """JSON-ready facts of each fragment: its place in the row, its text, and its document's origin and text."""
+    """JSON-ready facts of each fragment: its position in the row, its text, and its document's origin and text."""
     tokenizer = load(Storage(run).path("tokenizer/tokenizer.json")) if origins else None
     facts = []
     for origin in origins:
@@ -40,10 +40,10 @@ def print_origins(facts: Sequence[dict[str, Any]]) -> None:
         print(f"tokens {first} to {first + n - 1}: document {fact['doc_id']}, its token {fact['doc_token_offset']} on, "
               f"epoch {fact['epoch']}")
         print(f"  {fact['source']}: {fact['url'] or '(no URL)'}")
-        place = f"{fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes"
-        print(f"  {place}, {fact['date'] or 'no date'}")
+        origin = f"{fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes"
+        print(f"  {origin}, {fact['date'] or 'no date'}")
         if fact["parent_id"]:
-            print(f"  a piece of document {fact['parent_id']}")
+            print(f"  a part of document {fact['parent_id']}")
         print(f"  decoded: {_short(fact['decoded'])}")
         print(f"  text:    {_short(fact['text'])}")
 

@@ -37,7 +37,7 @@ def test_best_fit_equals_the_naive_packer(lengths: list[int], capacity: int) -> 
     rows = row_packer("best_fit").fill_rows(np.array(lengths, np.int64), capacity, ANY)
     found: list[list[tuple[int, int, int]]] = [[] for _ in range(rows.n_rows)]
     used = [0] * rows.n_rows
-    columns = (rows.instance, rows.offset, rows.n_tokens, rows.row, rows.place)
+    columns = (rows.instance, rows.offset, rows.n_tokens, rows.row, rows.start)
     for instance, offset, n, row, place in zip(*(c.tolist() for c in columns), strict=True):
         assert place == used[row]
         used[row] += n
@@ -82,7 +82,7 @@ def test_every_shard_begins_with_a_free_place(lengths: list[int], capacity: int,
     assert rows.n_rows == filled.n_rows
     taken: dict[int, set[int]] = {row: set() for row in range(rows.n_rows)}
     pieces: dict[int, list[tuple[int, int]]] = {i: [] for i in range(len(lengths))}
-    columns = (rows.instance, rows.offset, rows.n_tokens, rows.row, rows.place)
+    columns = (rows.instance, rows.offset, rows.n_tokens, rows.row, rows.start)
     for instance, offset, n, row, place in zip(*(c.tolist() for c in columns), strict=True):
         places = set(range(place, place + n))
         assert not places & taken[row]
@@ -100,7 +100,7 @@ def test_every_shard_begins_with_a_free_place(lengths: list[int], capacity: int,
             assert offset == place
             place += n
         assert place == length
-    order = np.lexsort((rows.place, rows.row))
+    order = np.lexsort((rows.start, rows.row))
     assert (order == np.arange(len(order))).all()
 
 
@@ -118,5 +118,5 @@ def test_a_document_far_longer_than_a_shard() -> None:
     for packing in ("best_fit", "pad"):
         rows = begin_shards(row_packer(packing).fill_rows(np.array([100_000], np.int64), 8, 4), 8, 0, 4)
         assert rows.n_tokens.sum() == 100_000
-        assert rows.place[np.flatnonzero(rows.row % 4 == 0)].min() == 1
+        assert rows.start[np.flatnonzero(rows.row % 4 == 0)].min() == 1
         assert 4 * 100_000 / 31 <= rows.n_rows <= 100_000 / 7 + 1  # 31 places in four rows; all rows a token shorter

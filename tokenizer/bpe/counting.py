@@ -24,7 +24,7 @@ from tokenizer.bpe.sampling import document_bins, read_cutoffs
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.bpe.words import WORDS, WordTable
 from tokenizer.encoding.patterns import Pattern
-from tokenizer.encoding.pieces import byte_alphabet
+from tokenizer.encoding.token_bytes import byte_alphabet
 
 _CHECK_BYTES: Final = 1 << 16
 _GROUP_ROWS: Final = 1 << 20
@@ -92,9 +92,9 @@ class _Part:
         if texts is None:
             return True
         first = pc.utf8_slice_codeunits(texts.slice(0, 64), 0, _CHECK_BYTES // 64)
-        mine = WordTable()
-        mine.count_texts(first, self.pattern)
-        found, expected = (t.sort_by("word") for t in (mine.table(), reference_counts(first, self.pattern)))
+        counted = WordTable()
+        counted.count_texts(first, self.pattern)
+        found, expected = (t.sort_by("word") for t in (counted.table(), reference_counts(first, self.pattern)))
         return bool(found.equals(expected))
 
     def count(self, table: pa.Table) -> pa.Table:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import StageError
+from tokenizer.encoding.strings import string_buffers
 
 BYTES: Final = 256
 _MOST_CELLS: Final = 2**31 - 1
@@ -98,13 +99,12 @@ def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_fr
 
 
 def _text(words: pa.Array, counts: Int64, alphabet: Int32, vocab_size: int) -> _Text:
-    _, places, buffer = words.buffers()
-    offsets = np.frombuffer(places, np.int64)[words.offset : words.offset + len(words) + 1]
+    offsets, data = string_buffers(words)
     n_bytes = int(offsets[-1] - offsets[0]) if len(words) else 0
     if n_bytes > _MOST_CELLS:
         raise StageError(f"the distinct pre-tokens have {n_bytes} bytes, more than {_MOST_CELLS}", where="tokenizer",
                          hint="raise tokenizer.min_word_count, or train on a smaller sample")
-    data = np.frombuffer(buffer or b"", np.uint8)[offsets[0] : offsets[-1]] if n_bytes else np.empty(0, np.uint8)
+    data = data[offsets[0] : offsets[-1]] if n_bytes else np.empty(0, np.uint8)
     lengths = np.ones(vocab_size, np.int32)
     word_of = np.repeat(np.arange(len(words), dtype=np.int32), np.diff(offsets)) if n_bytes else np.empty(0, np.int32)
     return _Text(alphabet[data], word_of, np.ascontiguousarray(counts, np.int64), lengths)

@@ -1,7 +1,7 @@
 """Pre-tokenization: where text is cut before byte pairs are merged. Compiled, over Arrow's buffers.
 
 The patterns are regular expressions that a tokenizer.json holds; the kernels cut exactly where `tokenizers` does, in
-one pass. A match depends on the text after its beginning alone, so a document can be cut piece by piece.
+one pass. A match depends on the text after its beginning alone, so a document can be split in blocks of pre-tokens.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from tokenizers import Regex, pre_tokenizers
 
 from tokenizer.encoding.character_classes import LETTER, LOWER, NEWLINE, NUMBER, OTHER, SPACE, UPPER, character_classes
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
+from tokenizer.encoding.strings import string_buffers
 
 _NUMBER: Final = {Pattern.GPT2: 0, Pattern.CL100K: 1, Pattern.O200K: 2, Pattern.LLAMA: 3}
-_BLOCK: Final = 1 << 15  # pieces cut at a time: 512 KiB of places, so they stay in the cache
+_BLOCK: Final = 1 << 15  # pre-tokens at a time: 512 KiB of offsets, so they stay in the cache
 
 Places = npt.NDArray[np.int64]
 
@@ -33,12 +34,10 @@ def pre_tokenizer(pattern: Pattern) -> Any:
 
 
 def cut(texts: pa.Array, pattern: Pattern) -> Iterator[tuple[npt.NDArray[np.uint8], Places, Places]]:
-    """Pre-tokens of every text, in order, some thousands at a time: (UTF-8 data, starts, ends), int64 [n] places in it.
+    """Pre-tokens of every text, in order, some thousands at a time: (UTF-8 data, starts, ends), int64 [n] offsets.
 
-    texts: large_string without nulls. The arrays of places are used again for the next block."""
-    _, places, buffer = texts.buffers()
-    offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(buffer or b"", np.uint8)
+    texts: large_string without nulls. The arrays of offsets are used again for the next block."""
+    offsets, data = string_buffers(texts)
     starts, ends = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
     cursor = np.array([0, offsets[0] if len(texts) else 0], np.int64)
     classes = character_classes()
@@ -49,7 +48,7 @@ def cut(texts: pa.Array, pattern: Pattern) -> Iterator[tuple[npt.NDArray[np.uint
 
 @nb.njit(nogil=True, cache=True)
 def _cut_block(data, offsets, classes, pattern, cursor, starts, ends):  # type: ignore[no-untyped-def]
-    """Cut from cursor (text, place) on until the block is full or the texts end; returns the number of pieces."""
+    """Split from cursor (text, offset) on until the block is full or the texts end; returns how many pre-tokens."""
     text, p, n = cursor[0], cursor[1], 0
     while text < len(offsets) - 1:
         end = offsets[text + 1]
@@ -142,8 +141,8 @@ def _cased(data, p, end, classes):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _punctuation(data, p, q, end, classes, kind, slashes):  # type: ignore[no-untyped-def]
-    """End of the piece at p (its second character at q) that is no word and no number: punctuation with the newlines
-    after it, or spaces."""
+    """End of the pre-token at p (its second character at q) that is no word and no number: punctuation with the
+    newlines after it, or spaces."""
     if data[p] == 32 and q < end and _character(data, q, classes)[0] & OTHER:
         kind = OTHER
     if not kind & OTHER:
@@ -156,8 +155,8 @@ def _punctuation(data, p, q, end, classes, kind, slashes):  # type: ignore[no-un
 
 @nb.njit(nogil=True, cache=True)
 def _spaces(data, p, end, classes, newlines):  # type: ignore[no-untyped-def]
-    """End of a piece of white space: up to the last newline where those count, else all but the last character where
-    something follows, else all."""
+    """End of a pre-token of white space: up to the last newline where those count, else all but the last character
+    where something follows, else all."""
     e, last, newline = p, p, p
     while e < end:
         kind, q = _character(data, e, classes)
@@ -216,7 +215,7 @@ def _contraction(data, p, end, any_case):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _character(data, p, classes):  # type: ignore[no-untyped-def]
-    """(classes, next place) of the UTF-8 character at p; Arrow strings are valid UTF-8 by contract."""
+    """(classes, next offset) of the UTF-8 character at p; Arrow strings are valid UTF-8 by contract."""
     c = np.int64(data[p])
     if c < 0x80:
         return classes[c], p + 1

@@ -28,9 +28,9 @@ def tiktoken_ranks(data: bytes, where: str) -> bytes:
                          hint="tiktoken takes ids for ranks; only tokenizers whose ids follow their merges have ranks")
     made = set(ids)
     ranks = {i: encoder.decode_bytes([i]) for i in sorted(model["vocab"].values()) if i not in added}
-    if any(len(piece) > 1 for i, piece in ranks.items() if i not in made):
+    if any(len(token) > 1 for i, token in ranks.items() if i not in made):
         raise InputError("has tokens that neither bytes nor merges make", where=where)
-    return b"".join(base64.b64encode(piece) + b" %d\n" % i for i, piece in ranks.items())
+    return b"".join(base64.b64encode(token) + b" %d\n" % i for i, token in ranks.items())
 
 
 def pattern_of(data: bytes, where: str) -> str:

@@ -26,7 +26,7 @@ from tokenizer.bpe.words import WORDS
 from tokenizer.encoding.encode import END_OF_TEXT, Encoder
 from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
 from tokenizer.encoding.patterns import Pattern
-from tokenizer.encoding.pieces import byte_alphabet
+from tokenizer.encoding.token_bytes import byte_alphabet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
     counts = table["n"].to_numpy()
     letters = byte_alphabet()
     tokens = sorted(letters)  # the ids that GPT-2 and `tokenizers` give to bytes
-    place = {letter: i for i, letter in enumerate(tokens)}
-    alphabet = np.array([place[letter] for letter in letters], np.int32)
+    id_of = {letter: i for i, letter in enumerate(tokens)}
+    alphabet = np.array([id_of[letter] for letter in letters], np.int32)
     done = train(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), counts, alphabet,
                  config.vocab_size - 257, config.min_frequency)
     n_bytes = int(np.dot(pc.binary_length(column).to_numpy(), counts))

@@ -12,6 +12,7 @@ import pyarrow as pa
 from tokenizer.bpe.pretokenize import cut
 from tokenizer.encoding.hashes import hash_bytes
 from tokenizer.encoding.patterns import Pattern
+from tokenizer.encoding.strings import string_buffers
 
 WORDS: Final = pa.schema([
     pa.field("word", pa.large_binary(), nullable=False, metadata={"comment": "UTF-8 bytes of a pre-token"}),
@@ -58,9 +59,8 @@ class WordTable:
         """Add counts of another table (WORDS)."""
         for batch in table.to_batches():
             words: pa.Array = batch.column("word")
-            _, places, buffer = words.buffers()
-            offsets = np.frombuffer(places, np.int64)[words.offset : words.offset + len(words) + 1]
-            self._add(np.frombuffer(buffer or b"", np.uint8), offsets[:-1], offsets[1:], batch.column("n").to_numpy())
+            offsets, data = string_buffers(words)
+            self._add(data, offsets[:-1], offsets[1:], batch.column("n").to_numpy())
 
     def table(self) -> pa.Table:
         """The words and their counts (WORDS). The bytes are this table's own: do not count on while it is used."""

@@ -32,7 +32,7 @@ _BLOCK_GROUPS = 1024
 _CHECKED = 256  # one text in so many is encoded by the reference too
 Ids = npt.NDArray[Any]
 TEMPLATES = {"chatml": ("<|im_start|>{role}\n", "<|im_end|>\n"), "plain": ("", "")}
-"""What stands before and after the text of a turn."""
+"""The text before and after that of a turn."""
 
 
 class ChatConfig(BaseModel):
@@ -105,7 +105,7 @@ class ChatCounts:
 class ChatEncoder:
     """Groups to token ids by a template.
 
-    A turn's text is encoded by itself, so its ids do not depend on what stands around it, and special tokens spelt in
+    A turn's text is encoded by itself, so its ids do not depend on the text around it, and special tokens spelt in
     it stay text; only the template's own markers may become special tokens. data: the tokenizer.json."""
 
     def __init__(self, config: ChatConfig, encoder: Encoder, data: bytes, source: str, counts: ChatCounts) -> None:
@@ -136,8 +136,8 @@ class ChatEncoder:
         ids, offsets = self.encoder.encode(texts)
         checked = np.arange(0, len(texts), _CHECKED)
         expected, _ = self.encoder.encode_reference(texts.take(pa.array(checked)))
-        mine = [ids[offsets[i] : offsets[i + 1]] for i in checked.tolist()]
-        if self.encoder.fast and not np.array_equal(np.concatenate([*mine, ids[:0]]), expected):
+        sample = [ids[offsets[i] : offsets[i + 1]] for i in checked.tolist()]
+        if self.encoder.fast and not np.array_equal(np.concatenate([*sample, ids[:0]]), expected):
             self.counts.encoder_fallback += 1
             ids, offsets = self.encoder.encode_reference(texts)
         return (ids[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
@@ -155,8 +155,8 @@ class ChatEncoder:
         return done
 
     def _dialogue(self, turns: tuple[Turn, ...], texts: Iterator[Ids]) -> Dialogue:
-        pieces: list[Ids] = []
-        found, place = [], 0
+        parts: list[Ids] = []
+        spans, position = [], 0
         for number, turn in enumerate(turns):
             header = self._marker(self._header.format(role=turn.role))
             end = self._marker(self._footer)
@@ -164,10 +164,10 @@ class ChatEncoder:
                 end = np.append(end, self.encoder.eot_id)
             text = next(texts)
             n_tokens = len(text) + len(end)
-            found.append((place + len(header), n_tokens, turn.role, turn.role in self.config.learned_roles))
-            pieces += [header, text, end]
-            place += len(header) + n_tokens
-        return Dialogue(np.concatenate(pieces).astype(self.encoder.dtype), found)
+            spans.append((position + len(header), n_tokens, turn.role, turn.role in self.config.learned_roles))
+            parts += [header, text, end]
+            position += len(header) + n_tokens
+        return Dialogue(np.concatenate(parts).astype(self.encoder.dtype), spans)
 
     def _marker(self, text: str) -> Ids:
         if text not in self._marker_ids:
@@ -185,10 +185,10 @@ def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder)
     rows = begin_shards(rows, config.row_length, 0, rows.n_rows)
     payload = np.full(rows.n_rows * config.row_length, encoder.eot_id, encoder.dtype)
     begins = np.empty(len(groups), np.int64)
-    begins[rows.instance] = rows.row * config.row_length + rows.place
+    begins[rows.instance] = rows.row * config.row_length + rows.start
     spans: list[dict[str, Any]] = []
-    for place in np.argsort(begins).tolist():
-        group, start = groups[place], int(begins[place])
+    for index in np.argsort(begins).tolist():
+        group, start = groups[index], int(begins[index])
         for rank, (doc_id, dialogue) in enumerate(zip(group.doc_ids, group.dialogues, strict=True)):
             payload[start : start + len(dialogue.ids)] = dialogue.ids
             spans.append({

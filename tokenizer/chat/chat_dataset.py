@@ -198,7 +198,7 @@ class _Shards:
 
 
 def _publish(stage: str, out: str) -> None:
-    """Put what was made in the place of what was there; without a manifest there is no dataset in between."""
+    """Replace an earlier dataset by the new one; in between there is no manifest, and so no dataset."""
     for name in reversed(_PUBLISHED):
         path = os.path.join(out, name)
         if os.path.isdir(path):

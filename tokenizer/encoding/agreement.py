@@ -55,13 +55,13 @@ def check_encoders(config: EncodeConfig, work: Work) -> None:
         for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
             texts = pa.concat_arrays(group["text"].chunks)
             rows = sampled_rows(config, texts, id_words(group["doc_id"]), first)
-            places = differing(encoder, texts.take(pa.array(rows)))
-            bad = np.flatnonzero(places != EQUAL)
+            first_differences = differing(encoder, texts.take(pa.array(rows)))
+            bad = np.flatnonzero(first_differences != EQUAL)
             work.count("checked_documents", len(rows))
             work.count("differing_documents", len(bad))
             first = False
             ids: Any = group["doc_id"].combine_chunks()
-            yield pa.table([ids.take(pa.array(rows[bad])), pa.array(places[bad])], schema=DIFFERENCES)
+            yield pa.table([ids.take(pa.array(rows[bad])), pa.array(first_differences[bad])], schema=DIFFERENCES)
 
     for name in ("checked_documents", "differing_documents"):
         work.count(name, 0)
@@ -99,10 +99,10 @@ def differing(encoder: Encoder, texts: pa.Array) -> npt.NDArray[np.int64]:
                      for i in range(len(texts))], np.int64)
 
 
-def _first_difference(mine: Ids, right: Ids) -> int:
-    n = min(len(mine), len(right))
-    unlike = np.flatnonzero(mine[:n] != right[:n])
-    return int(unlike[0]) if len(unlike) else EQUAL if len(mine) == len(right) else n
+def _first_difference(ids: Ids, right: Ids) -> int:
+    n = min(len(ids), len(right))
+    unlike = np.flatnonzero(ids[:n] != right[:n])
+    return int(unlike[0]) if len(unlike) else EQUAL if len(ids) == len(right) else n
 
 
 def encode_or_none(encoder: Encoder, texts: pa.Array) -> tuple[Ids, Offsets] | None:

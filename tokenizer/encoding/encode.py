@@ -23,9 +23,9 @@ import pyarrow as pa
 from manifests.errors import InputError
 from manifests.shard import Tokens, token_dtype
 from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
-from tokenizer.encoding.pieces import Pieces, byte_alphabet
 from tokenizer.encoding.reference import Reference
-from tokenizer.encoding.strings import as_strings, rows_with_unassigned
+from tokenizer.encoding.strings import as_strings, rows_with_unassigned, string_buffers
+from tokenizer.encoding.token_bytes import TokenBytes, byte_alphabet
 
 __all__ = ["END_OF_TEXT", "Encoder", "Ids", "Offsets", "byte_alphabet", "load"]
 
@@ -58,7 +58,7 @@ class Encoder:
         config = self._reference.config
         added = frozenset(str(t["content"]) for t in config.get("added_tokens") or [])
         self.byte_level = any('"ByteLevel"' in json.dumps(config.get(name)) for name in ("pre_tokenizer", "decoder"))
-        self._pieces = Pieces(vocab, added) if self.byte_level else None
+        self._token_bytes = TokenBytes(vocab, added) if self.byte_level else None
         probe = self._reference.encode(pa.array([_PROBE]))[0]
         self.lossless = self.decode_bytes(probe) == _PROBE.encode()
         self.distrusted: str | None = None
@@ -122,15 +122,15 @@ class Encoder:
         ids, offsets = self._reference.encode(strings)
         return ids.astype(self.dtype), offsets
 
-    def distrust(self, why: str) -> None:
+    def distrust(self, reason: str) -> None:
         """Use the reference alone from now on, in this process: the fast encoder was wrong."""
-        self._fast, self.distrusted = None, why
+        self._fast, self.distrusted = None, reason
 
     def decode_bytes(self, ids: Any) -> bytes:
         """UTF-8 bytes of ids; special tokens give their names. Of byte-level vocabularies exact even where ids end
         inside a character."""
-        if self._pieces is not None:
-            return self._pieces.join(ids)
+        if self._token_bytes is not None:
+            return self._token_bytes.join(ids)
         return str(self._reference.tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)).encode()
 
     @overload
@@ -143,12 +143,12 @@ class Encoder:
         if offsets is None:
             return self.decode_bytes(ids).decode("utf-8", "replace")
         bounds = np.asarray(offsets, np.int64)
-        if self._pieces is not None:
-            pieces = self._pieces.texts(ids, bounds)
+        if self._token_bytes is not None:
+            texts = self._token_bytes.texts(ids, bounds)
             try:
-                return pieces.cast(pa.large_string())
+                return texts.cast(pa.large_string())
             except pa.ArrowInvalid:  # a character was cut
-                return pa.array([p.decode("utf-8", "replace") for p in pieces.to_pylist()], pa.large_string())
+                return pa.array([p.decode("utf-8", "replace") for p in texts.to_pylist()], pa.large_string())
         numbers = np.asarray(ids)
         rows = [numbers[a:b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
         return pa.array([self.decode_bytes(row).decode() for row in rows], pa.large_string())
@@ -217,20 +217,19 @@ def _load_fast(config: Mapping[str, Any]) -> Any:
 def _replaced(ids: Ids, offsets: Offsets, rows: npt.NDArray[np.int64], right: Ids, bounds: Offsets
               ) -> tuple[Ids, Offsets]:
     """(ids, offsets) with the ids of some rows, ascending, replaced: row rows[i] by right[bounds[i]:bounds[i + 1]]."""
-    lengths, pieces, done = np.diff(offsets), [], 0
+    lengths, parts, done = np.diff(offsets), [], 0
     lengths[rows] = np.diff(bounds)
     for i, row in enumerate(rows.tolist()):
-        pieces += [ids[offsets[done] : offsets[row]], right[bounds[i] : bounds[i + 1]]]
+        parts += [ids[offsets[done] : offsets[row]], right[bounds[i] : bounds[i + 1]]]
         done = row + 1
-    return np.concatenate([*pieces, ids[offsets[done] :]]), np.concatenate([[0], np.cumsum(lengths)])
+    return np.concatenate([*parts, ids[offsets[done] :]]), np.concatenate([[0], np.cumsum(lengths)])
 
 
 def _awkward_strings(strings: pa.LargeStringArray) -> Any:
     """Arrow strings as gigatoken's input type, over the same buffers."""
     import awkward as ak  # gigatoken's own dependency
 
-    _, places, data = strings.buffers()
-    offsets = np.frombuffer(places, np.int64)[strings.offset : strings.offset + len(strings) + 1]
-    characters = ak.contents.NumpyArray(np.frombuffer(data or b"", np.uint8), parameters={"__array__": "char"})
+    offsets, data = string_buffers(strings)
+    characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
     content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), characters, parameters={"__array__": "string"})
     return ak.Array(content)

@@ -72,7 +72,7 @@ class Evaluation:
 
     def add(self, texts: pa.Array, groups: Counts, names: Sequence[str], measures: Mapping[str, Counts],
             config: EncodeConfig) -> None:
-        """Encode texts and add them to their groups. groups: int [n] places in names. measures: int64 [n] each."""
+        """Encode texts and add them to their groups. groups: int [n] indexes into names. measures: int64 [n] each."""
         ids, offsets = self._checked(texts, config)
         self.counts += np.bincount(ids, minlength=len(self.counts))
         found = {**measures, "documents": np.ones(len(texts), np.int64), "tokens": np.diff(offsets),

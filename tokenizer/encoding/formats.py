@@ -19,7 +19,7 @@ from typing import Any, Final
 from manifests.errors import InputError
 from manifests.storage import is_local, open_read
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
-from tokenizer.encoding.pieces import byte_alphabet
+from tokenizer.encoding.token_bytes import byte_alphabet
 
 _PAIRS: Final = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))  # OpenAI's names, Hugging Face's
 _END_OF_TEXT: Final = "<|endoftext|>"
@@ -69,7 +69,7 @@ def tokenizer_files(path: str) -> tuple[str, ...]:
     folder, name = os.path.split(path)
     for pair in _PAIRS:
         if name in pair:
-            return _whole_pair(folder, pair)
+            return _both_of_pair(folder, pair)
     beside = f"{path}.json"
     return (path, beside) if not name.endswith(".json") and os.path.isfile(beside) else (path,)
 
@@ -80,7 +80,7 @@ def _files_of_folder(folder: str) -> tuple[str, ...]:
         return (os.path.join(folder, "tokenizer.json"),)
     for pair in _PAIRS:
         if there & set(pair):
-            return _whole_pair(folder, pair)
+            return _both_of_pair(folder, pair)
     ranks = sorted(name for name in there if name.endswith(".tiktoken"))
     if len(ranks) != 1:
         raise InputError(f"holds {len(ranks) or 'no'} tokenizers", where=folder,
@@ -88,7 +88,7 @@ def _files_of_folder(folder: str) -> tuple[str, ...]:
     return tokenizer_files(os.path.join(folder, ranks[0]))
 
 
-def _whole_pair(folder: str, pair: tuple[str, str]) -> tuple[str, ...]:
+def _both_of_pair(folder: str, pair: tuple[str, str]) -> tuple[str, ...]:
     paths = tuple(os.path.join(folder, name) for name in pair)
     for path in paths:
         if not os.path.isfile(path):
@@ -115,9 +115,9 @@ def read_tokenizer(files: Sequence[str], pattern: str | None = None,
             raise InputError("is no ranks file: it has a pattern and special tokens of its own", where=first)
         return data
     if beside:
-        said = _parsed(_read(beside[0]), beside[0])
-        pattern = pattern if pattern is not None else said.get("pat_str")
-        special_tokens = special_tokens if special_tokens is not None else said.get("special_tokens")
+        beside_ranks = _parsed(_read(beside[0]), beside[0])
+        pattern = pattern if pattern is not None else beside_ranks.get("pat_str")
+        special_tokens = special_tokens if special_tokens is not None else beside_ranks.get("special_tokens")
     known = KNOWN_ENCODINGS.get(os.path.basename(first).removesuffix(".tiktoken"))
     if pattern is None and known is not None:
         pattern, special_tokens = known.pattern, special_tokens or known.special_tokens
@@ -138,7 +138,7 @@ def _parsed(data: bytes, where: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"is no JSON: {error}", where=where) from error
     if not isinstance(found, dict):
-        raise InputError("holds no JSON object", where=where)
+        raise InputError("does not hold a JSON object", where=where)
     return found
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tokenizer.encoding.strings import string_buffers
+
 
 def text_hashes(texts: pa.Array) -> npt.NDArray[np.uint64]:
     """uint64 [n]: a hash of each text's bytes, the same everywhere. texts: large_string without nulls."""
-    _, places, buffer = texts.buffers()
-    offsets = np.frombuffer(places, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    hashes: npt.NDArray[np.uint64] = _hash_all(np.frombuffer(buffer or b"", np.uint8), offsets).astype(np.uint64)
+    offsets, data = string_buffers(texts)
+    hashes: npt.NDArray[np.uint64] = _hash_all(data, offsets).astype(np.uint64)
     return hashes
 
 

@@ -17,9 +17,10 @@ from tokenizers import Tokenizer
 
 from manifests.errors import InputError
 from tokenizer.encoding.patterns import EXPRESSIONS
+from tokenizer.encoding.strings import string_buffers
 
 BATCH_BYTES: Final = 1 << 20
-_CUT_BYTES: Final = 1 << 18  # where a long document may be cut, the next place after so many bytes is taken
+_CUT_BYTES: Final = 1 << 18  # where a long document may be cut, the next such offset after so many bytes is taken
 
 Offsets = npt.NDArray[np.int64]
 Ids32 = npt.NDArray[np.uint32]
@@ -53,8 +54,8 @@ class Reference:
         strings = texts.cast(pa.large_string())
         for first, end in _batches(strings):
             if end - first == 1 and self._cuts:
-                pieces = cut_pieces(np.frombuffer(strings[first].as_buffer(), np.uint8))
-                parts = [ids for piece in pieces for ids in self._encode([str(piece, "utf-8")])]
+                fragments = split_text(np.frombuffer(strings[first].as_buffer(), np.uint8))
+                parts = [ids for fragment in fragments for ids in self._encode([str(fragment, "utf-8")])]
                 found = [np.concatenate(parts) if parts else np.empty(0, np.uint32)]
             else:
                 found = self._encode(strings.slice(first, end - first).to_pylist())
@@ -105,10 +106,9 @@ def _load(data: bytes) -> Any:
 
 def _batches(strings: pa.Array) -> Iterator[tuple[int, int]]:
     """Ranges of texts of together at most BATCH_BYTES, or of one text."""
-    _, places, _ = strings.buffers()
     if not len(strings):
         return
-    offsets = np.frombuffer(places, np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    offsets, _ = string_buffers(strings)
     first = 0
     while first < len(strings):
         end = int(np.searchsorted(offsets, offsets[first] + BATCH_BYTES, "right")) - 1
@@ -116,28 +116,28 @@ def _batches(strings: pa.Array) -> Iterator[tuple[int, int]]:
         first = end
 
 
-def cut_pieces(data: npt.NDArray[np.uint8]) -> Iterator[memoryview]:
-    """UTF-8 text in pieces that begin with a space after an ASCII letter: every pattern known here cuts there, whatever
-    stands around. A stretch without such a place stays whole."""
+def split_text(data: npt.NDArray[np.uint8]) -> Iterator[memoryview]:
+    """UTF-8 text in fragments that begin with a space after an ASCII letter: every known pattern splits there, whatever
+    the text around it. A stretch without such an offset is one fragment."""
     start, view = 0, data.data
     while start < len(data):
         end, window = start + _CUT_BYTES, _CUT_BYTES
-        place = len(data)
+        cut = len(data)
         while end < len(data):
             part = data[end - 1 : end + window]
             letters = (part[:-1] | 0x20) - np.uint8(97) < 26
             found = np.flatnonzero(letters & (part[1:] == 32))
             if len(found):
-                place = end + int(found[0])
+                cut = end + int(found[0])
                 break
             end, window = end + window, window * 2
-        yield view[start:place]
-        start = place
+        yield view[start:cut]
+        start = cut
 
 
 def _may_be_cut(config: dict[str, Any]) -> bool:
-    """Whether a tokenizer's ids of a text are those of its pieces: its pattern is known, it changes no text but by
-    Unicode's forms, and no added token can hold the place of a cut."""
+    """Whether a tokenizer's ids of a text are those of its fragments: its pattern is known, it changes no text but by
+    Unicode's forms, and no added token can span such an offset."""
     normalizer, cut = config.get("normalizer"), config.get("pre_tokenizer") or {}
     if normalizer is not None and normalizer.get("type") not in ("NFC", "NFD", "NFKC", "NFKD"):
         return False

@@ -48,7 +48,7 @@ def _say_who_encodes(view: View) -> None:
 
 
 def _tokens(view: View) -> Iterator[Task]:
-    # Only what is unusual is said, so that runs whose encoders agree do not depend on how that was found out.
+    # Only what is unusual is reported, so that runs whose encoders agree do not depend on how that was found out.
     differ = {"fast": False} if view.counters("tokenizer/check").get("differing_documents", 0) else {}
     for part, _, documents in corpus_parts(view):
         yield Task(part, {"documents": documents, **tokenizer_file(view)}, differ)
@@ -56,9 +56,9 @@ def _tokens(view: View) -> Iterator[Task]:
 
 def _say_who_failed(view: View) -> None:
     checked = view.counters("tokenizer/check")
-    said = checked.get("differing_documents", 0) or checked.get("no_fast_encoder", 0)
+    reported = checked.get("differing_documents", 0) or checked.get("no_fast_encoder", 0)
     failed = view.counters("tokens").get("encoder_fallback", 0)
-    if failed and not said:
+    if failed and not reported:
         _log.warning("tokens: the fast encoder failed on %s parts, which tokenizers encoded", failed)
 
 

@@ -42,20 +42,27 @@ def as_strings(texts: Any) -> pa.LargeStringArray:
     return pc.fill_null(strings, "") if strings.null_count else strings
 
 
+def string_buffers(strings: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """(offsets, data) of a large_string or large_binary array, without a copy: string i is data[offsets[i]:offsets[i +
+    1]]. offsets: int64 [n + 1]. data: uint8, of the whole buffer that the array may be a slice of."""
+    _, offsets, data = strings.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    return bounds, np.frombuffer(data or b"", np.uint8)
+
+
 def rows_with_unassigned(strings: pa.LargeStringArray) -> npt.NDArray[np.int64]:
     """int64 [m], ascending: texts that hold a code point which is no character of the Unicode of `tokenizers`.
 
     strings: valid UTF-8, as `as_strings` gives."""
-    _, places, buffer = strings.buffers()
-    offsets = np.frombuffer(places, np.int64)[strings.offset : strings.offset + len(strings) + 1]
-    data = np.frombuffer(buffer or b"", np.uint8)[int(offsets[0]) : int(offsets[-1])]
+    offsets, data = string_buffers(strings)
+    data = data[int(offsets[0]) : int(offsets[-1])]
     found = [_unassigned(data, first, min(len(data), first + _BLOCK)) for first in range(0, len(data), _BLOCK)]
     at = np.concatenate(found) if found else np.empty(0, np.int64)
     return np.unique(np.searchsorted(offsets, at + offsets[0], "right") - 1)
 
 
 def _unassigned(data: npt.NDArray[np.uint8], first: int, end: int) -> npt.NDArray[np.int64]:
-    """Places in [first, end) where an unassigned code point begins."""
+    """Offsets in [first, end) where an unassigned code point begins."""
     pairs, least = _pairs_of_unassigned()
     at = first + np.flatnonzero(data[first:end] >= least)
     at = at[pairs.take(data.take(at).astype(np.uint16) << 8 | data.take(at + 1))]
@@ -78,7 +85,7 @@ def _pairs_of_unassigned() -> tuple[npt.NDArray[np.bool_], int]:
 
 
 def _code_points(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """int64: code points of the UTF-8 characters of two bytes or more that begin at these places."""
+    """int64: code points of the UTF-8 characters of two bytes or more that begin at these offsets."""
     first = data[at].astype(np.int64)
     length = 2 + (first >= 0xE0) + (first >= 0xF0)
     codes = first & np.where(length == 2, 0x1F, np.where(length == 3, 0x0F, 0x07))

@@ -31,25 +31,25 @@ def export_nanogpt(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> d
 
 
 def export_olmo(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
-    """`SPLIT/part-0-NNNNN.npy`, raw tokens in spite of the name, and `.csv.gz`: start, end, id, source, place.
+    """`SPLIT/part-0-NNNNN.npy`, raw tokens in spite of the name, and `.csv.gz`: start, end, id, source, offset.
 
-    The place is the first token's in its document (dolma, tokens/memmap_writer.py, has a line number there)."""
+    The offset is that of the first token in its document (dolma, tokens/memmap_writer.py, has a line number there)."""
     tokens = {}
     for split in dataset.splits:
         tokens[split] = 0
-        for shard, body, found in dataset.stream(split):
+        for shard, body, fragments in dataset.stream(split):
             name = f"{split}/part-0-{shard.index:05d}"
             tokens[split] += folder.write(f"{name}.npy", [body]) // dataset.dtype.itemsize
-            folder.write(f"{name}.csv.gz", [gzip.compress(_csv(dataset, found), mtime=0)])
+            folder.write(f"{name}.csv.gz", [gzip.compress(_csv(dataset, fragments), mtime=0)])
     return {"tokens": tokens}
 
 
-def _csv(dataset: ExportDataset, found: Fragments) -> bytes:
-    ids: list[bytes] = ids_array(found.words).to_pylist()
-    columns = (found.start.tolist(), (found.start + found.n_tokens).tolist(), ids, found.source_id.tolist(),
-               found.doc_token_offset.tolist())
-    return "".join(f"{start},{end},{doc_id.hex()},{dataset.sources[source]},{place}\n"
-                   for start, end, doc_id, source, place in zip(*columns, strict=True)).encode()
+def _csv(dataset: ExportDataset, fragments: Fragments) -> bytes:
+    ids: list[bytes] = ids_array(fragments.words).to_pylist()
+    columns = (fragments.start.tolist(), (fragments.start + fragments.n_tokens).tolist(), ids,
+               fragments.source_id.tolist(), fragments.doc_token_offset.tolist())
+    return "".join(f"{start},{end},{doc_id.hex()},{dataset.sources[source]},{offset}\n"
+                   for start, end, doc_id, source, offset in zip(*columns, strict=True)).encode()
 
 
 def export_datatrove(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def export_datatrove(dataset: ExportDataset, folder: Folder, zero_copy: bool) ->
     counts = {}
     for split in dataset.splits:
         counts[split] = 0
-        for shard, body, found in dataset.stream(split):
+        for shard, body, fragments in dataset.stream(split):
             name = f"{split}/{shard.index:05d}_shuffled.ds"
             folder.write(name, [body])
-            folder.write(f"{name}.index", [(found.start + found.n_tokens).astype("<u8")])
+            folder.write(f"{name}.index", [(fragments.start + fragments.n_tokens).astype("<u8")])
             folder.write(f"{name}.metadata", [_metadata(dataset, len(body))])
             counts[split] += len(body)
     return {"tokens": counts}

@@ -1,7 +1,7 @@
 """Megatron's indexed datasets: `.bin` of tokens, `.idx` of documents (megatron/core/datasets/indexed_dataset.py).
 
     0   9 bytes  "MMIDIDX", two zeros        18  uint64   S, sequences             34   int32[S]   tokens of each
-    9   uint64   version, 1                  26  uint64   S + 1                    ...  int64[S]   byte place in .bin
+    9   uint64   version, 1                  26  uint64   S + 1                    ...  int64[S]   byte offset in .bin
     17  uint8    8 uint16, 4 int32                                                 ...  int64[S+1] documents: 0 to S
 
 A sequence is a document with its end-of-text token last, as `preprocess_data.py --append-eod` leaves it. Megatron has
@@ -43,11 +43,12 @@ def export_megatron(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> 
         if zero_copy:
             counts[split] = 0
             for shard in shards:
-                found = shard.fragments()
+                fragments = shard.fragments()
                 name = f"{split}/{shard.index:06d}"
                 folder.link(f"{name}.bin", shard.path)
-                folder.write(f"{name}.idx", [index_bytes(found.n_tokens, HEADER_BYTES + found.start * size, size)])
-                counts[split] += len(found)
+                pointers = HEADER_BYTES + fragments.start * size
+                folder.write(f"{name}.idx", [index_bytes(fragments.n_tokens, pointers, size)])
+                counts[split] += len(fragments)
             continue
         lengths: list[Ints] = []
         folder.write(f"{split}.bin", _bodies(dataset, split, lengths))
@@ -59,11 +60,11 @@ def export_megatron(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> 
 
 def _bodies(dataset: ExportDataset, split: str, lengths: list[Ints]) -> Iterator[npt.NDArray[Any]]:
     """The documents' tokens of every shard; `lengths` gets their lengths, parts of one document added up."""
-    for _, body, found in dataset.stream(split):
-        mine = found.n_tokens.copy()
-        if found.joins:
-            lengths[-1][-1] += mine[0]
-            mine = mine[1:]
-        if len(mine):
-            lengths.append(mine)
+    for _, body, fragments in dataset.stream(split):
+        of_shard = fragments.n_tokens.copy()
+        if fragments.joins:
+            lengths[-1][-1] += of_shard[0]
+            of_shard = of_shard[1:]
+        if len(of_shard):
+            lengths.append(of_shard)
         yield body

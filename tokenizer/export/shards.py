@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _SPANS = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", 
 class Fragments:
     """Documents of a shard, each as one run of its payload: spans of one document that follow one another are joined.
 
-    start, n_tokens: place in the payload, int64 [n]. doc_token_offset: int64 [n]. ends: whether the document ends here,
+    start, n_tokens: range in the payload, int64 [n]. doc_token_offset: int64 [n]. ends: whether the document ends here,
     with its end-of-text token. joins: whether the first one goes on with the last one of the shard before."""
 
     start: Ints
@@ -67,7 +67,7 @@ class ExportShard:
         return tokens
 
     def fragments(self) -> Fragments:
-        """The shard's documents, in order of their place."""
+        """The shard's documents, in the order of the payload."""
         table: Any = read_table(self.spans_path, _SPANS)
         words = id_words(table["doc_id"])
         start, n_tokens, source_id, offset, epoch = (
@@ -88,9 +88,9 @@ class ExportShard:
         start = spans["token_start"].to_numpy().astype(np.int64)
         edges = np.unique(np.concatenate([start, start + spans["n_tokens"].to_numpy(),
                                           np.arange(self.n_rows + 1) * row_length]))
-        places = np.searchsorted(edges, np.arange(self.n_rows + 1) * row_length)
+        bounds = np.searchsorted(edges, np.arange(self.n_rows + 1) * row_length)
         return [(edges[a : b + 1] - edges[a]).astype(np.int32)
-                for a, b in zip(places[:-1].tolist(), places[1:].tolist(), strict=True)]
+                for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +108,31 @@ class ExportDataset:
     sources: dict[int, str]
 
     def stream(self, split: str) -> Iterator[tuple[ExportShard, Tokens, Fragments]]:
-        """Every shard of a split with the tokens of its documents, joined, and the documents' places in those.
+        """Every shard of a split with the tokens of its documents, joined, and the documents' offsets in those.
 
         What belongs to no document is left out: the end-of-text at a shard's start, and padding."""
         last: tuple[Any, ...] | None = None
         for shard in self.splits.get(split, []):
-            found = shard.fragments()
-            body = _body(shard.tokens(), found, self.dtype)
-            starts = np.cumsum(found.n_tokens) - found.n_tokens
-            joins = bool(len(found)) and last == (*found.words[0].tolist(), int(found.epoch[0]),
-                                                  int(found.doc_token_offset[0]))
-            if len(found):
-                end = int(found.doc_token_offset[-1] + found.n_tokens[-1])
-                last = (*found.words[-1].tolist(), int(found.epoch[-1]), end)
-            yield shard, body, Fragments(starts, found.n_tokens, found.words, found.source_id, found.doc_token_offset,
-                                         found.epoch, found.ends, joins)
+            fragments = shard.fragments()
+            body = _body(shard.tokens(), fragments, self.dtype)
+            starts = np.cumsum(fragments.n_tokens) - fragments.n_tokens
+            joins = bool(len(fragments)) and last == (*fragments.words[0].tolist(), int(fragments.epoch[0]),
+                                                      int(fragments.doc_token_offset[0]))
+            if len(fragments):
+                end = int(fragments.doc_token_offset[-1] + fragments.n_tokens[-1])
+                last = (*fragments.words[-1].tolist(), int(fragments.epoch[-1]), end)
+            yield shard, body, replace(fragments, start=starts, joins=joins)
 
 
-def _body(tokens: Tokens, found: Fragments, dtype: np.dtype[Any]) -> Tokens:
+def _body(tokens: Tokens, fragments: Fragments, dtype: np.dtype[Any]) -> Tokens:
     """Tokens of documents, joined: a view where they lie in one run."""
-    if not len(found):
+    if not len(fragments):
         return np.empty(0, dtype)
-    ends = found.start + found.n_tokens
-    if (found.start[1:] == ends[:-1]).all():
-        return tokens[int(found.start[0]) : int(ends[-1])]
-    body = np.empty(int(found.n_tokens.sum()), dtype)
-    copy_runs(tokens, found.start, np.cumsum(found.n_tokens) - found.n_tokens, found.n_tokens, body)
+    ends = fragments.start + fragments.n_tokens
+    if (fragments.start[1:] == ends[:-1]).all():
+        return tokens[int(fragments.start[0]) : int(ends[-1])]
+    body = np.empty(int(fragments.n_tokens.sum()), dtype)
+    copy_runs(tokens, fragments.start, np.cumsum(fragments.n_tokens) - fragments.n_tokens, fragments.n_tokens, body)
     return body
 
 

@@ -19,7 +19,7 @@ DESCRIPTION = "export.json"
 
 
 class Folder:
-    """The folder of an export. Files appear under their names whole or not at all."""
+    """The folder of an export. Files appear under their names complete or not at all."""
 
     def __init__(self, out: str) -> None:
         self.storage = Storage(out)

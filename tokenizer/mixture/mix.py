@@ -1,4 +1,4 @@
-"""The stages that settle the mixture: count what every part holds, then plan exact budgets and their boundaries.
+"""The stages that plan the mixture: count what every part holds, then plan exact budgets and their boundaries.
 
 Memory does not grow with the corpus: parts give histograms over the hash that orders a fractional pass, and only the
 one bin that a boundary falls in is looked at document by document.
@@ -48,9 +48,9 @@ def count_tokens(config: MixtureConfig, work: Work) -> None:
     for group in read_index(work.input("index")):
         words = id_words(group["doc_id"])
         split = is_validation(seed, config.validation_fraction, id_words(group["group_id"])).astype(np.int64)
-        place = (split, (epoch_order(seed, words) >> _SHIFT).astype(np.int64))
-        np.add.at(documents, place, 1)
-        np.add.at(tokens, place, group["n_tokens"].to_numpy() + 1)
+        index = (split, (epoch_order(seed, words) >> _SHIFT).astype(np.int64))
+        np.add.at(documents, index, 1)
+        np.add.at(tokens, index, group["n_tokens"].to_numpy() + 1)
     tables = []
     for split_id, name in enumerate(SPLITS):
         bins = np.flatnonzero(documents[split_id])
@@ -103,16 +103,16 @@ Histogram = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 def _read_counts(paths: list[str]) -> dict[str, Histogram]:
     """(documents, tokens) int64 [2, bins] of every source, summed over its parts."""
-    found: dict[str, Histogram] = {}
+    histograms: dict[str, Histogram] = {}
     for path in paths:
         table: Any = read_table(path)
         for (source, split), group in _groups(table):
-            documents, tokens = found.setdefault(
+            documents, tokens = histograms.setdefault(
                 source, (np.zeros((2, _BINS), np.int64), np.zeros((2, _BINS), np.int64)))
-            place = (SPLITS.index(split), group["bin"].to_numpy())
-            documents[place] += group["n_documents"].to_numpy()
-            tokens[place] += group["n_tokens"].to_numpy()
-    return found
+            index = (SPLITS.index(split), group["bin"].to_numpy())
+            documents[index] += group["n_documents"].to_numpy()
+            tokens[index] += group["n_tokens"].to_numpy()
+    return histograms
 
 
 def _groups(table: pa.Table) -> list[tuple[tuple[str, str], pa.Table]]:
@@ -123,7 +123,7 @@ def _groups(table: pa.Table) -> list[tuple[tuple[str, str], pa.Table]]:
 
 
 def _boundary(source: str, cut: Cut, plan: Plan, tokens: npt.NDArray[np.int64], paths: list[str]) -> Boundary:
-    """The document in which a cut of a source falls. tokens: int64 [bins], of the training split."""
+    """The document in which a phase of a source ends. tokens: int64 [bins], of the training split."""
     ends = np.cumsum(tokens)
     chosen = int(np.searchsorted(ends, cut.tokens))
     wanted = cut.tokens - int(ends[chosen - 1] if chosen else 0)
@@ -141,15 +141,15 @@ def _boundary(source: str, cut: Cut, plan: Plan, tokens: npt.NDArray[np.int64], 
 
 def _documents_of_bin(plan: Plan, chosen: int, paths: list[str]) -> tuple[UInt64, UInt64, npt.NDArray[np.int64]]:
     """(order, id words, n_tokens) of the training documents in one bin: about 1 in 4,096 of a source's."""
-    found: list[tuple[UInt64, UInt64, npt.NDArray[np.int64]]] = []
+    columns: list[tuple[UInt64, UInt64, npt.NDArray[np.int64]]] = []
     for path in paths:
         for group in read_index(path):
             words, groups = id_words(group["doc_id"]), id_words(group["group_id"])
             order = epoch_order(plan.seed, words)
             here = np.flatnonzero(order >> _SHIFT == np.uint64(chosen))
             here = here[~is_validation(plan.seed, plan.validation_fraction, groups[here])]
-            found.append((order[here], words[here], group["n_tokens"].to_numpy()[here]))
-    if not found:
+            columns.append((order[here], words[here], group["n_tokens"].to_numpy()[here]))
+    if not columns:
         return np.empty(0, np.uint64), np.empty((0, 2), np.uint64), np.empty(0, np.int64)
-    order, words, n_tokens = (np.concatenate(column) for column in zip(*found, strict=True))
+    order, words, n_tokens = (np.concatenate(column) for column in zip(*columns, strict=True))
     return order, words, n_tokens

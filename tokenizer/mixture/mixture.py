@@ -3,8 +3,8 @@
 A token of the mixture is a document token or the one end-of-text token that each document is counted with. Shares are
 kept exactly: where a source would need more than `max_epochs` passes, the total shrinks until it does not.
 
-A source is an endless tape: its training documents in ascending hash, pass after pass. Phase after phase cuts its
-budget off the front, to the token; so nothing is repeated before all of a source was used, whatever the phases.
+Each source is read as an endless *tape*: its training documents in ascending hash, pass after pass. Phase after phase
+takes its budget off the front, to the token; so nothing repeats before all of a source was used, whatever the phases.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where a cut falls within a pass: documents whose (order, doc_id) is below are before it whole, and of this one
-    n_tokens are. order: the keyed hash, 16 hex digits. doc_id: 32 hex digits. n_tokens: counts the end-of-text token
-    where the document happens to end exactly here."""
+    """The document in which a phase ends within a pass: the phase takes all of the documents whose
+    (order, doc_id) is below, and n_tokens of this one. order: the keyed hash, 16 hex digits. doc_id: 32 hex digits.
+    n_tokens: counts the end-of-text token where the document happens to end exactly here."""
 
     order: str
     doc_id: str
@@ -48,8 +48,8 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The place on a source's tape where a phase ends: `tokens` into pass number `epoch`. boundary: null at the start
-    of a pass."""
+    """The position on a source's tape where a phase ends: `tokens` into pass number `epoch`. boundary: null at the
+    start of a pass."""
 
     epoch: int
     tokens: int
@@ -61,7 +61,7 @@ START = Cut(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """One source's part of the mixture. source_id: its place among all sources by name. weight: share asked for, of 1,
+    """One source's part of the mixture. source_id: its rank among all sources by name. weight: its target share, of 1,
     over all phases. cuts: where each phase ends on the source's tape."""
 
     name: str
@@ -96,7 +96,7 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True)
 class PhasePlan:
-    """One phase. shares: what was asked of each source, of 1. selected_tokens: what each gives; in the order of the
+    """One phase. shares: the target share of each source, of 1. selected_tokens: what each gives; in the order of the
     plan's sources."""
 
     name: str
@@ -152,21 +152,22 @@ class Plan:
 
     def table(self) -> str:
         """The plan as lines for people."""
-        lines = [f"{'source':<20} {'asked':>7} {'available':>15} {'selected':>15} {'epochs':>7} {'val':>13}"]
-        lines += [f"{s.name:<20} {s.weight:>7.2%} {s.available_tokens:>15,} {s.selected_tokens:>15,} "
+        lines = [f"{'source':<20} {'target share':>12} {'available tokens':>16} {'selected tokens':>15} {'epochs':>7} "
+                 f"{'val tokens':>13}"]
+        lines += [f"{s.name:<20} {s.weight:>12.2%} {s.available_tokens:>16,} {s.selected_tokens:>15,} "
                   f"{s.epochs:>7.2f} {s.val_tokens:>13,}" for s in self.sources]
         if len(self.phases) > 1:
             for phase in self.phases:
                 lines.append(f"phase {phase.name}: {phase.total_tokens:,} tokens")
-                lines += [f"  {s.name:<18} {share:>7.2%} {'':>15} {n:>15,} {n / s.available_tokens:>7.2f}"
+                lines += [f"  {s.name:<18} {share:>12.2%} {'':>16} {n:>15,} {n / s.available_tokens:>7.2f}"
                           for s, n, share in zip(self.sources, phase.selected_tokens, phase.shares, strict=True) if n]
-        asked = f"{self.requested_tokens:,} asked for, " if self.requested_tokens else ""
-        reason = f"{asked}limited by max_epochs of {self.limited_by}" if self.limited_by else "as asked for"
-        return "\n".join([*lines, f"{'total':<20} {self.total_tokens:>46,} tokens, {reason}"])
+        requested = f"{self.requested_tokens:,} requested, " if self.requested_tokens else ""
+        reason = f"{requested}limited by max_epochs of {self.limited_by}" if self.limited_by else "as requested"
+        return "\n".join([*lines, f"{'total':<20} {self.total_tokens:>45,} tokens, {reason}"])
 
 
 def plan_budgets(config: MixtureConfig, counts: Mapping[str, Counts], seed: int) -> Plan:
-    """Exact budgets of all sources in all phases; boundaries are still to be found.
+    """Exact budgets of all sources in all phases; boundaries come later.
 
     total = min(total_tokens, min over sources of floor(floor(available * max_epochs) / share)), split by the shares
     with largest remainders, ties by name; phases likewise. All in exact fractions. Raises StageError where a source
@@ -174,23 +175,24 @@ def plan_budgets(config: MixtureConfig, counts: Mapping[str, Counts], seed: int)
     used = config.sources()
     _check_sources(config, counts, used)
     have = {n: counts.get(n, Counts(0, 0, 0, 0)) if used[n] else Counts(0, 0, 0, 0) for n in used}
-    found = [_shares(amounts, used, have) for _, amounts in config.stages()]
-    parts, asked = _phase_parts(config, [total for _, total in found])
+    targets = [_shares(amounts, used, have) for _, amounts in config.stages()]
+    parts, requested = _phase_parts(config, [total for _, total in targets])
     limits = {n: Fraction(config.max_epochs_by_source.get(n, config.max_epochs)) for n in used}
     most = {n: int(have[n].train_tokens * limits[n]) for n in used}
-    overall = {n: sum((p * shares[n] for p, (shares, _) in zip(parts, found, strict=True)), Fraction(0)) for n in used}
+    overall = {n: sum((p * shares[n] for p, (shares, _) in zip(parts, targets, strict=True)), Fraction(0))
+               for n in used}
     totals = {n: int(most[n] / overall[n]) for n in used if overall[n]}
     scarce = min(totals, key=lambda n: (totals[n], n))
-    limited = asked is None or totals[scarce] < asked
-    total = totals[scarce] if asked is None else min(asked, totals[scarce])
-    budgets = _budgets(total, parts, [shares for shares, _ in found], most, overall)
+    limited = requested is None or totals[scarce] < requested
+    total = totals[scarce] if requested is None else min(requested, totals[scarce])
+    budgets = _budgets(total, parts, [shares for shares, _ in targets], most, overall)
     phases = tuple(
         PhasePlan(name, sum(budget.values()), tuple(float(shares[n]) for n in used), tuple(budget.values()))
-        for (name, _), (shares, _), budget in zip(config.stages(), found, budgets, strict=True))
+        for (name, _), (shares, _), budget in zip(config.stages(), targets, budgets, strict=True))
     sources = tuple(
         _source_plan(name, i, overall[name], limits[name], have[name], [b[name] for b in budgets])
         for i, name in enumerate(used))
-    return Plan(seed, config.validation_fraction, asked, sum(p.total_tokens for p in phases),
+    return Plan(seed, config.validation_fraction, requested, sum(p.total_tokens for p in phases),
                 scarce if limited else None, phases, sources)
 
 
@@ -206,37 +208,37 @@ def _source_plan(name: str, source_id: int, weight: Fraction, limit: Fraction, h
 
 def _shares(amounts: Amounts, names: Mapping[str, bool], have: Mapping[str, Counts]
             ) -> tuple[dict[str, Fraction], int | None]:
-    """Each source's share of a phase, of 1, and the phase's tokens where the amounts tell."""
+    """Each source's share of a phase, of 1, and the phase's tokens where the amounts say."""
     if amounts.weights:
         wanted, total = {n: Fraction(w) for n, w in amounts.weights.items()}, None
     else:
         given = {n: int(have[n].train_tokens * Fraction(e)) for n, e in amounts.epochs.items()} or amounts.tokens
         wanted, total = {n: Fraction(t) for n, t in given.items()}, sum(given.values())
-    whole = sum(wanted.values(), Fraction(0))
-    if not whole:
+    n_wanted = sum(wanted.values(), Fraction(0))
+    if not n_wanted:
         raise StageError("a phase asks for no token at all", where="mixture.epochs", hint="ask for more of a source")
-    return {n: wanted.get(n, Fraction(0)) / whole for n in names}, total
+    return {n: wanted.get(n, Fraction(0)) / n_wanted for n in names}, total
 
 
 def _phase_parts(config: MixtureConfig, totals: Sequence[int | None]) -> tuple[list[Fraction], int | None]:
-    """Each phase's part of all tokens, of 1, and the tokens asked for."""
+    """Each phase's part of all tokens, of 1, and the requested tokens."""
     if not config.phases:
         return [Fraction(1)], totals[0] if totals[0] is not None else config.total_tokens
     if config.phases[0].is_relative:
-        wanted, asked = [Fraction(p.share or 0) for p in config.phases], config.total_tokens
+        wanted, requested = [Fraction(p.share or 0) for p in config.phases], config.total_tokens
     else:
         wanted = [Fraction(p.total_tokens or t or 0) for p, t in zip(config.phases, totals, strict=True)]
-        asked = int(sum(wanted))
-    return [w / sum(wanted) for w in wanted], asked
+        requested = int(sum(wanted))
+    return [w / sum(wanted) for w in wanted], requested
 
 
 def _budgets(total: int, parts: Sequence[Fraction], shares: Sequence[Shares], most: Mapping[str, int],
              overall: Shares) -> list[dict[str, int]]:
     """Tokens of every source in every phase. Rounding in several phases may take a source beyond its limit by a few
-    tokens; then the total gives way by as many."""
+    tokens; then the total shrinks by as many."""
     while True:
         sizes = largest_remainder(total, {f"{i:06d}": part for i, part in enumerate(parts)}).values()
-        budgets = [largest_remainder(size, mine) for size, mine in zip(sizes, shares, strict=True)]
+        budgets = [largest_remainder(size, of_phase) for size, of_phase in zip(sizes, shares, strict=True)]
         over = {n: sum(b[n] for b in budgets) - most[n] for n in most}
         excess = [int(over[n] / overall[n]) for n in most if over[n] > 0]
         if not excess or not total:
@@ -260,7 +262,7 @@ def _check_sources(config: MixtureConfig, counts: Mapping[str, Counts], used: Ma
 
 
 def largest_remainder(total: int, shares: Shares) -> dict[str, int]:
-    """Whole numbers that sum to total and differ from total * share by less than one (Hamilton's method).
+    """Integers that sum to total and differ from total * share by less than one (Hamilton's method).
 
     shares sum to 1. Ties go to the name that sorts first; a share of 0 gets 0. In the order of the names."""
     exact = {n: total * shares[n] for n in sorted(shares)}
@@ -274,13 +276,13 @@ def largest_remainder(total: int, shares: Shares) -> dict[str, int]:
 def is_validation(seed: int, fraction: float, words: UInt64) -> npt.NDArray[np.bool_]:
     """Which documents are held out, bool [n], from uint64 [n, 2] ids of their groups: a fact of those and the seed.
 
-    Pieces of one page, and documents that a chain of near-duplicates joins, are one group and lie on one side."""
+    Parts of one page, and documents that a chain of near-duplicates joins, are one group and lie on one side."""
     return uniform(seed, "validation", words) < fraction
 
 
 def epoch_order(seed: int, words: UInt64) -> UInt64:
     """uint64 [n]: the order in which a pass takes documents. One order serves every pass, so a larger budget only adds
-    documents; how they stand in the shards is another hash. Ties are broken by the id's two little-endian words."""
+    documents; their order in the shards is another hash. Ties are broken by the id's two little-endian words."""
     return keyed_hash(seed, "mixture", words)
 
 
@@ -288,20 +290,20 @@ def phase_passes(cuts: tuple[Cut, Cut], order: UInt64, words: UInt64, n_tokens: 
                  ) -> Iterator[tuple[int, Ints, Ints, Ints]]:
     """What a phase takes of some training documents, pass by pass: (epoch, rows, first token, tokens).
 
-    cuts: where the phase begins and ends. n_tokens: int64 [n], without end-of-text. rows: int64 [m], places in the
+    cuts: where the phase begins and ends. n_tokens: int64 [n], without end-of-text. rows: int64 [m], indexes into the
     arguments. first token: 0 unless an earlier phase took the document's beginning. tokens: what is taken from there;
     it counts the end-of-text where the document's end is reached."""
     start, end = cuts
-    whole = n_tokens + 1
+    counted = n_tokens + 1
     for epoch in range(start.epoch, end.epoch + 1):
-        until = _before(end, order, words, whole) if epoch == end.epoch else whole
-        first = _before(start, order, words, whole) if epoch == start.epoch else np.zeros(len(whole), np.int64)
+        until = _before(end, order, words, counted) if epoch == end.epoch else counted
+        first = _before(start, order, words, counted) if epoch == start.epoch else np.zeros(len(counted), np.int64)
         rows = np.flatnonzero(until > first)
         yield epoch, rows, first[rows], (until - first)[rows]
 
 
-def _before(cut: Cut, order: UInt64, words: UInt64, whole: Ints) -> Ints:
-    """Tokens of every document that lie before a cut within its pass, int64 [n]."""
+def _before(cut: Cut, order: UInt64, words: UInt64, counted: Ints) -> Ints:
+    """Tokens of every document that lie before the end of a phase within its pass, int64 [n]."""
     if cut.boundary is None:
         return np.zeros(len(order), np.int64)
     edge = np.uint64(int(cut.boundary.order, 16))
@@ -309,4 +311,4 @@ def _before(cut: Cut, order: UInt64, words: UInt64, whole: Ints) -> Ints:
     tie = order == edge
     here = tie & (words[:, 0] == low) & (words[:, 1] == high)
     below = (order < edge) | (tie & ((words[:, 0] < low) | ((words[:, 0] == low) & (words[:, 1] < high))))
-    return np.where(here, cut.boundary.n_tokens, np.where(below, whole, 0))
+    return np.where(here, cut.boundary.n_tokens, np.where(below, counted, 0))

@@ -76,7 +76,7 @@ class MixtureConfig(Amounts):
     """How much of each source the training split holds, and what is held out for validation."""
 
     preset: Literal["gpt2", "gpt3", "llama1"] | None = Field(
-        None, description="Weights of a paper's table; weights given as well take the place of the paper's.")
+        None, description="Weights of a paper's table; weights given as well replace the paper's.")
     preset_sources: dict[str, str] = Field(
         default_factory=dict, description=(
             "What the recipe calls the preset's sources, by the paper's names; several may be one source, whose weight "
@@ -106,8 +106,8 @@ class MixtureConfig(Amounts):
                              f"{', '.join(table)}")
         weights: dict[str, Any] = {}
         for name, weight in table.items():
-            mine = called.get(name, name)
-            weights[mine] = weights.get(mine, 0.0) + weight
+            own_name = called.get(name, name)
+            weights[own_name] = weights.get(own_name, 0.0) + weight
         return {**data, "weights": {**weights, **(data.get("weights") or {})}}
 
     @model_validator(mode="after")
@@ -133,11 +133,11 @@ class MixtureConfig(Amounts):
 
     def sources(self) -> dict[str, bool]:
         """Every source that the mixture names, sorted, and whether any phase takes something of it."""
-        found: dict[str, bool] = {}
+        used_by_name: dict[str, bool] = {}
         for _, amounts in self.stages():
             for name, used in amounts.names().items():
-                found[name] = found.get(name, False) or used
-        return dict(sorted(found.items()))
+                used_by_name[name] = used_by_name.get(name, False) or used
+        return dict(sorted(used_by_name.items()))
 
 
 def _check_amounts(amounts: Amounts) -> None:

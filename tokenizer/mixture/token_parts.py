@@ -1,4 +1,4 @@
-"""Token files of one's own: found in folders and runs, and counted as a mixture is planned on them."""
+"""Token files from elsewhere: located in folders and runs, and counted as a mixture is planned on them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def find_parts(path: str, source: str | None = None) -> list[TokenPart]:
                    if os.path.isdir(os.path.join(run, name)) and name != "_records"}
     else:
         folders = {source or os.path.basename(os.path.normpath(path)): path}
-    found = [part for name, folder in folders.items() for part in _parts_of(name, folder)]
-    if not found:
+    parts = [part for name, folder in folders.items() for part in _parts_of(name, folder)]
+    if not parts:
         raise InputError("holds no token parts", where=path,
                          hint="give a run, or a folder of .parquet indexes with .tokens files")
-    return found
+    return parts
 
 
 def _parts_of(source: str, folder: str) -> list[TokenPart]:
@@ -51,8 +51,8 @@ def _parts_of(source: str, folder: str) -> list[TokenPart]:
     parts = []
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)
-        places = [os.path.join(folder, f"{stem}.tokens"), os.path.join(folder, "tokens", f"{stem}.tokens")]
-        tokens = next((p for p in places if os.path.exists(p)), None)
+        candidates = [os.path.join(folder, f"{stem}.tokens"), os.path.join(folder, "tokens", f"{stem}.tokens")]
+        tokens = next((p for p in candidates if os.path.exists(p)), None)
         if suffix != ".parquet" or tokens is None:
             continue
         index = os.path.join(folder, name)
@@ -66,13 +66,13 @@ def _parts_of(source: str, folder: str) -> list[TokenPart]:
 
 def count_parts(parts: Sequence[TokenPart], seed: int, validation_fraction: float) -> dict[str, Counts]:
     """What every source has of both splits, from the indexes alone: what a mixture is planned on."""
-    found: dict[str, list[int]] = {}
+    totals: dict[str, list[int]] = {}
     for part in parts:
-        total = found.setdefault(part.source, [0, 0, 0, 0])
+        total = totals.setdefault(part.source, [0, 0, 0, 0])
         for group in read_index(part.index):
             held_out = is_validation(seed, validation_fraction, id_words(group["group_id"]))
             tokens = group["n_tokens"].to_numpy() + 1
-            for place, here in ((0, ~held_out), (2, held_out)):
-                total[place] += int(np.count_nonzero(here))
-                total[place + 1] += int(tokens[here].sum())
-    return {name: Counts(*total) for name, total in found.items() if total[0] or total[2]}
+            for column, here in ((0, ~held_out), (2, held_out)):
+                total[column] += int(np.count_nonzero(here))
+                total[column + 1] += int(tokens[here].sum())
+    return {name: Counts(*total) for name, total in totals.items() if total[0] or total[2]}

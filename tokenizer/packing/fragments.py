@@ -1,4 +1,4 @@
-"""What a packed shard holds of the documents that its buckets stand for."""
+"""What a packed shard holds of the documents in its buckets."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Fragments:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardPlace:
-    """A shard's place in its stream: a phase of the training split, or the val split."""
+class ShardRange:
+    """The part of its stream that a shard holds: a phase of the training split, or the val split."""
 
     phase: int
     first_token: int

@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.shard import Tokens
 from manifests.storage import is_local, local_path, open_read
 
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]
 
 
 @nb.njit(nogil=True, cache=True)
@@ -23,10 +23,10 @@ def _copy(source, source_starts, target_starts, lengths, target):  # type: ignor
         target[t : t + n] = source[s : s + n]
 
 
-def copy_runs(source: Tokens, source_starts: Places, target_starts: Places, lengths: Places, target: Tokens) -> None:
+def copy_runs(source: Tokens, source_starts: Offsets, target_starts: Offsets, lengths: Offsets, target: Tokens) -> None:
     """target[target_starts[i] : + lengths[i]] = source[source_starts[i] : + lengths[i]] for every i.
 
-    Arrays of one dtype, uint16 or uint32; places int64 [n]. Raises ValueError where a run leaves its array."""
+    Arrays of one dtype, uint16 or uint32; offsets int64 [n]. Raises ValueError where a run leaves its array."""
     if source.dtype != target.dtype:
         raise ValueError(f"cannot copy {source.dtype} tokens into {target.dtype}")
     if not len(lengths):

@@ -91,8 +91,8 @@ def _groups_of(config: PackConfig, plan: Plan, stream: int, sizes: npt.NDArray[n
     return pa.table(columns, schema=GROUPS)
 
 
-def _check_totals(plan: Plan, found: list[int]) -> None:
-    for (split, phase), have, want in zip(plan.streams, found, plan.stream_tokens(), strict=True):
+def _check_totals(plan: Plan, held: list[int]) -> None:
+    for (split, phase), have, want in zip(plan.streams, held, plan.stream_tokens(), strict=True):
         if have != want:
             raise StageError(f"phase {phase} of the {split} split has {have} tokens; the plan selected {want}",
                              where="pack/groups", hint="the inputs index and plan must be of the same run")

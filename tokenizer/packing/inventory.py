@@ -36,21 +36,21 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     {train,val}_{selected,packed,dropped}_tokens. Raises ShardError where they do not add up."""
     plan = read_plan(work.input("plan"))
     layout: Any = read_table(work.input("shards"))
-    places = {(r["split"], r["shard_index"]): r for r in layout.to_pylist()}
+    expected = {(r["split"], r["shard_index"]): r for r in layout.to_pylist()}
     rows: list[dict[str, Any]] = []
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
     for shard, spans in zip(work.inputs("shard"), work.inputs("spans"), strict=True):
         row, tokens = _describe(shard, spans, plan, bool(work.inputs("removals")))
-        place = places.pop((row["split"], row["shard_index"]), None)
-        if place is None or place["n_tokens"] != row["n_tokens"]:
+        planned = expected.pop((row["split"], row["shard_index"]), None)
+        if planned is None or planned["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
-        row |= {"first_row": place["first_row"], "phase": place["phase"], "dropped_tokens": place["dropped_tokens"],
+        row |= {**{name: planned[name] for name in ("first_row", "phase", "dropped_tokens")},
                 "seed": int(work.variables["seed"]), "recipe_sha256": str(work.variables["recipe_sha256"])}
         rows.append(row)
         packed[row["split"]] += tokens
-    if places:
-        raise ShardError(f"{len(places)} shards of the layout are missing", where="packed",
-                         hint=f"the first is {min(places)[0]}/{min(places)[1]:06d}")
+    if expected:
+        raise ShardError(f"{len(expected)} shards of the layout are missing", where="packed",
+                         hint=f"the first is {min(expected)[0]}/{min(expected)[1]:06d}")
     rows.sort(key=lambda r: (r["split"], r["shard_index"]))
     _account(plan, rows, packed, work)
     work.write("manifest", PACKED_MANIFEST, [pa.Table.from_pylist(rows, PACKED_MANIFEST)], name="manifest.parquet")
@@ -85,8 +85,8 @@ def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[
 
 def _n_truncated(spans: pa.Table) -> int:
     """Documents of a shard that some row holds only a part of."""
-    cut: Any = pc.or_(spans["truncated_left"], spans["truncated_right"])
-    return int(pc.count_distinct(spans.filter(cut)["doc_id"]).as_py())
+    truncated: Any = pc.or_(spans["truncated_left"], spans["truncated_right"])
+    return int(pc.count_distinct(spans.filter(truncated)["doc_id"]).as_py())
 
 
 def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArray[np.int64]], work: Work) -> None:
@@ -95,9 +95,9 @@ def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArr
     A split without any shard has dropped all it had: pack/layout allows that for an unwanted val split alone."""
     selected = {"train": plan.total_tokens, "val": sum(s.val_tokens for s in plan.sources)}
     for split in SPLITS:
-        mine = [r for r in rows if r["split"] == split]
+        of_split = [r for r in rows if r["split"] == split]
         n_packed = int(packed[split].sum())
-        n_dropped = sum(r["dropped_tokens"] for r in mine) if mine else selected[split]
+        n_dropped = sum(r["dropped_tokens"] for r in of_split) if of_split else selected[split]
         work.count(f"{split}_selected_tokens", selected[split])
         work.count(f"{split}_packed_tokens", n_packed)
         work.count(f"{split}_dropped_tokens", n_dropped)

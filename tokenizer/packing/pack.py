@@ -17,7 +17,7 @@ from manifests.tables import read_table
 from manifests.tasks import Work
 from tokenizer.encoding.encode import Encoder, load
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.fragments import Fragments, ShardPlace
+from tokenizer.packing.fragments import Fragments, ShardRange
 from tokenizer.packing.gather import copy_runs, read_tokens
 from tokenizer.packing.groups import partitions_of
 from tokenizer.packing.instances import read_instances
@@ -33,15 +33,15 @@ def pack_shard(config: PackConfig, work: Work) -> None:
     span_tokens, rows, spans. Memory: one shard's tokens, and the index of the buckets it overlaps."""
     split, shard_index = str(work.variables["split"]), int(work.variables["shard_index"])
     encoder = load(work.input("tokenizer"))
-    place = _place_in_stream(work.input("shards"), split, shard_index)
-    buckets = _buckets_of(work.input("layout"), split, place)
+    shard = _range_of(work.input("shards"), split, shard_index)
+    buckets = _buckets_of(work.input("layout"), split, shard)
     partitions = [p for b in buckets for p in partitions_of(config, b)]
     instances = read_instances(work.inputs("index"), partitions)
-    fragments = packer(config.packing).fragments(config, instances, buckets, place)
+    fragments = packer(config.packing).fragments(config, instances, buckets, shard)
     if fragments is None:
         raise ShardError("the shuffled parts do not hold the tokens that the layout promises",
                          where=f"{split}/{shard_index:06d}", hint="make pack/shuffle and pack/layout again")
-    payload = _gather(work.inputs("tokens"), fragments, place.n_tokens, encoder)
+    payload = _gather(work.inputs("tokens"), fragments, shard.n_tokens, encoder)
     spans = _spans(fragments, config.row_length)
     payload, spans = take_out(payload, spans, removed_ids(work.inputs("removals")), encoder.eot_id)
     header = write_shard(work.output("shard", ".bin"), payload, Header(
@@ -54,26 +54,26 @@ def pack_shard(config: PackConfig, work: Work) -> None:
     work.count("spans", len(spans))
 
 
-def _place_in_stream(shards: str, split: str, shard_index: int) -> ShardPlace:
+def _range_of(shards: str, split: str, shard_index: int) -> ShardRange:
     rows: Any = read_table(shards).to_pylist()
     (row,) = (r for r in rows if r["split"] == split and r["shard_index"] == shard_index)
     # first_row counts over the split; here it counts from where the phase begins.
     start = min(r["first_row"] for r in rows if r["split"] == split and r["phase"] == row["phase"])
-    return ShardPlace(row["phase"], row["first_token"], row["n_tokens"], row["first_row"] - start, row["n_rows"])
+    return ShardRange(row["phase"], row["first_token"], row["n_tokens"], row["first_row"] - start, row["n_rows"])
 
 
-def _buckets_of(layout: str, split: str, place: ShardPlace) -> list[dict[str, Any]]:
+def _buckets_of(layout: str, split: str, shard: ShardRange) -> list[dict[str, Any]]:
     """Rows of the layout whose buckets a shard overlaps, in order."""
     table: Any = read_table(layout)
-    rows = [r for r in table.to_pylist() if r["split"] == split and r["phase"] == place.phase]
+    rows = [r for r in table.to_pylist() if r["split"] == split and r["phase"] == shard.phase]
     if any(r["n_rows"] for r in rows):
-        low, high, start, size = place.first_row, place.first_row + place.n_rows, "row_start", "n_rows"
+        low, high, start, size = shard.first_row, shard.first_row + shard.n_rows, "row_start", "n_rows"
     else:
-        low, high, start, size = place.first_token, place.first_token + place.n_tokens - 1, "token_start", "n_tokens"
-    found = [r for r in rows if r[start] < high and r[start] + r[size] > low]
-    if not found:
+        low, high, start, size = shard.first_token, shard.first_token + shard.n_tokens - 1, "token_start", "n_tokens"
+    overlapping = [r for r in rows if r[start] < high and r[start] + r[size] > low]
+    if not overlapping:
         raise ShardError("the layout has no bucket for this shard", where=split, hint="make pack/layout again")
-    return found
+    return overlapping
 
 
 def _gather(paths: list[str], fragments: Fragments, n_tokens: int, encoder: Encoder) -> npt.NDArray[Any]:
@@ -93,7 +93,7 @@ def _gather(paths: list[str], fragments: Fragments, n_tokens: int, encoder: Enco
 
 
 def _spans(fragments: Fragments, row_length: int) -> pa.Table:
-    """SPANS of a shard: its fragments, cut at every row."""
+    """SPANS of a shard: its fragments, split at every row."""
     first_row = fragments.begin // row_length
     n_cuts = (fragments.end - 1) // row_length - first_row + 1
     owner = np.repeat(np.arange(len(n_cuts)), n_cuts)

@@ -1,4 +1,4 @@
-"""What a way of packing does, and the ways by name.
+"""What a packing mode does, and the modes by name.
 
 `concat` is a stream; the others fill rows with whole documents, by a function of their own (`RowPacker`).
 """
@@ -13,13 +13,13 @@ import numpy as np
 
 from manifests.packing import PACKINGS
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.fragments import Fragments, Ints, ShardPlace, fragments_of
+from tokenizer.packing.fragments import Fragments, Ints, ShardRange, fragments_of
 from tokenizer.packing.instances import Instances
-from tokenizer.packing.rows import Pieces, Rows, begin_shards, cut_to_rows, used_tokens
+from tokenizer.packing.rows import DocumentParts, Rows, begin_shards, cut_to_rows, used_tokens
 
 
 class Packer(Protocol):
-    """One way of packing, as the stages of packing ask it.
+    """One packing mode, as the stages of packing ask it.
 
     fills_rows: whether pack/rows fills the rows of every group before shards can be laid out."""
 
@@ -37,7 +37,7 @@ class Packer(Protocol):
         stream that fill no row. n_tokens, n_rows: of the stream."""
 
     def fragments(self, config: PackConfig, instances: Instances, buckets: list[dict[str, Any]],
-                  place: ShardPlace) -> Fragments | None:
+                  shard: ShardRange) -> Fragments | None:
         """What a shard holds of the instances of the buckets that it overlaps; None where these do not hold the tokens
         that the layout promises."""
 
@@ -45,11 +45,11 @@ class Packer(Protocol):
 class RowPacker:
     """Packing that fills rows with whole documents. Groups of buckets that make about a shard are packed together.
 
-    fill: rows from pieces, a row length, and how many tokens are kept free; deterministic."""
+    fill: rows from parts of documents, a row length, and how many tokens are kept free; deterministic."""
 
     fills_rows: Final = True
 
-    def __init__(self, fill: Callable[[Pieces, int, int], Rows]) -> None:
+    def __init__(self, fill: Callable[[DocumentParts, int, int], Rows]) -> None:
         self._fill = fill
 
     def fill_rows(self, lengths: Ints, row_length: int, shard_rows: int) -> Rows:
@@ -78,29 +78,29 @@ class RowPacker:
         return sizes, np.zeros(len(sizes), np.int64), 0
 
     def fragments(self, config: PackConfig, instances: Instances, buckets: list[dict[str, Any]],
-                  place: ShardPlace) -> Fragments | None:
+                  shard: ShardRange) -> Fragments | None:
         """Groups of buckets are filled one by one, as they were laid out."""
         bounds = np.cumsum([0, *(b["n_tokens"] for b in buckets)])
         if int(instances.n_tokens.sum()) != bounds[-1]:
             return None
         edges = np.searchsorted(np.cumsum(instances.n_tokens), bounds, "right")
-        found = []
+        filled = []
         for bucket, low, high in zip(buckets, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             rows = self.fill_rows(instances.n_tokens[low:high], config.row_length, config.shard_rows)
             rows = begin_shards(rows, config.row_length, bucket["row_start"], config.shard_rows)
-            row = rows.row + (bucket["row_start"] - place.first_row)
-            here = np.flatnonzero((row >= 0) & (row < place.n_rows))
-            begin = row[here] * config.row_length + rows.place[here]
-            found.append((rows.instance[here] + low, begin, rows.n_tokens[here], rows.offset[here]))
-        chosen, begin, n_tokens, offset = (np.concatenate(column) for column in zip(*found, strict=True))
+            row = rows.row + (bucket["row_start"] - shard.first_row)
+            here = np.flatnonzero((row >= 0) & (row < shard.n_rows))
+            begin = row[here] * config.row_length + rows.start[here]
+            filled.append((rows.instance[here] + low, begin, rows.n_tokens[here], rows.offset[here]))
+        chosen, begin, n_tokens, offset = (np.concatenate(column) for column in zip(*filled, strict=True))
         return fragments_of(instances, chosen, begin, n_tokens, offset)
 
 
 def packer(packing: str) -> Packer:
-    """The packer of a way of packing. packing: a name of `manifests.packing.PACKINGS`."""
+    """The packer of a packing mode. packing: a name of `manifests.packing.PACKINGS`."""
     return cast(Packer, import_module(f"tokenizer.packing.modes.{PACKINGS[packing].name}").PACKER)
 
 
 def row_packer(packing: str) -> RowPacker:
-    """The packer of a way of packing that fills rows with whole documents."""
+    """The packer of a packing mode that fills rows with whole documents."""
     return cast(RowPacker, packer(packing))

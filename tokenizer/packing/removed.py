@@ -19,10 +19,10 @@ def take_out(payload: npt.NDArray[Any], spans: pa.Table, removed: pa.Array,
     payload: uint16 or uint32 [N], copied where it changes. The tokens are in no span, so readers neither learn nor name
     them: `targets` is -100 there, as on padding."""
     gone = is_removed(spans["doc_id"], removed)
-    mine = spans.filter(gone)
-    if not len(mine):
+    removed = spans.filter(gone)
+    if not len(removed):
         return payload, spans
-    return blank(payload, mine["token_start"].to_numpy(), mine["n_tokens"].to_numpy(), eot_id), spans.filter(
+    return blank(payload, removed["token_start"].to_numpy(), removed["n_tokens"].to_numpy(), eot_id), spans.filter(
         pc.invert(gone))
 
 

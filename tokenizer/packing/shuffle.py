@@ -23,7 +23,7 @@ from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.gather import Places, copy_runs, read_tokens
+from tokenizer.packing.gather import Offsets, copy_runs, read_tokens
 from tokenizer.packing.instances import INSTANCES
 
 _BLOCK_TOKENS = 1 << 22
@@ -35,7 +35,7 @@ def bucket_of(key: UInt64, buckets: int) -> npt.NDArray[np.int64]:
 
 
 def shuffle_key(seed: int, epoch: int, words: UInt64) -> UInt64:
-    """uint64 [n]: where documents stand in the stream of a split; every pass has an order of its own."""
+    """uint64 [n]: the order of documents in the stream of a split; every pass has an order of its own."""
     return keyed_hash(seed, f"shuffle-{epoch}", words)
 
 
@@ -53,22 +53,22 @@ def shuffle_part(config: PackConfig, work: Work) -> None:
     index: Any = pa.concat_tables([TOKENS.empty_table(), *read_index(work.input("index"))])
     words, lengths = id_words(index["doc_id"]), index["n_tokens"].to_numpy()
     held_out = is_validation(plan.seed, plan.validation_fraction, id_words(index["group_id"]))
-    found = _instances(plan, source, words, lengths, held_out, config.buckets)
-    ends = np.cumsum(found.n_tokens)
+    instances = _instances(plan, source, words, lengths, held_out, config.buckets)
+    ends = np.cumsum(instances.n_tokens)
     tokens = read_tokens(work.input("tokens"), encoder.dtype)
-    starts = index["token_start"].to_numpy()[found.document] + found.first
-    texts = lengths[found.document] - found.first
+    starts = index["token_start"].to_numpy()[instances.document] + instances.first
+    texts = lengths[instances.document] - instances.first
     with open(work.output("tokens", ".tokens"), "wb") as file:
         for block in _blocks(tokens, starts, texts, ends, encoder.eot_id):
             file.write(block.data)
-    work.write("index", partition_schema(INSTANCES), _row_groups(found, words, source.source_id, ends))
+    work.write("index", partition_schema(INSTANCES), _row_groups(instances, words, source.source_id, ends))
     work.count("documents", len(index))
-    work.count("unselected_documents", len(index) - len(np.unique(found.document)))
-    work.count("truncated_documents", int(found.truncated.sum()))
-    is_train = found.partition // config.buckets < len(plan.phases)
+    work.count("unselected_documents", len(index) - len(np.unique(instances.document)))
+    work.count("truncated_documents", int(instances.truncated.sum()))
+    is_train = instances.partition // config.buckets < len(plan.phases)
     for name, here in (("train", is_train), ("val", ~is_train)):
         work.count(f"{name}_instances", int(here.sum()))
-        work.count(f"{name}_tokens", int(found.n_tokens[here].sum()))
+        work.count(f"{name}_tokens", int(instances.n_tokens[here].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _Instances:
     partition: npt.NDArray[np.int64]
 
 
-def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, held_out: npt.NDArray[np.bool_],
+def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Offsets, held_out: npt.NDArray[np.bool_],
                buckets: int) -> _Instances:
     """Every (document, pass) of a part that the plan takes, sorted by (stream, key, id, epoch)."""
     train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out if source.weight else np.zeros_like(held_out))
@@ -104,7 +104,7 @@ def _instances(plan: Plan, source: SourcePlan, words: UInt64, lengths: Places, h
     return _Instances(document[by], first[by], epoch_of[by], key[by], n_tokens[by], truncated[by], partition[by])
 
 
-def _blocks(tokens: Any, starts: Places, lengths: Places, ends: Places, eot_id: int) -> Iterator[npt.NDArray[Any]]:
+def _blocks(tokens: Any, starts: Offsets, lengths: Offsets, ends: Offsets, eot_id: int) -> Iterator[npt.NDArray[Any]]:
     """The instances' tokens, joined, in blocks of bounded size; a document larger than a block is cut between them.
 
     starts, lengths: int64 [n], the documents in `tokens`. ends: int64 [n], where instances end in the result."""
@@ -122,16 +122,16 @@ def _blocks(tokens: Any, starts: Places, lengths: Places, ends: Places, eot_id: 
         yield block
 
 
-def _row_groups(found: _Instances, words: UInt64, source_id: int, ends: Places) -> Iterator[pa.Table]:
+def _row_groups(instances: _Instances, words: UInt64, source_id: int, ends: Offsets) -> Iterator[pa.Table]:
     """The index, one table a partition."""
-    bounds = np.flatnonzero(np.diff(found.partition, prepend=-1, append=-1))
+    bounds = np.flatnonzero(np.diff(instances.partition, prepend=-1, append=-1))
     schema = partition_schema(INSTANCES)
     for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         rows = slice(a, b)
         columns = {
-            PARTITION: found.partition[rows].astype(np.int32), "key": found.key[rows],
-            "doc_id": ids_array(words[found.document[rows]]), "source_id": np.full(b - a, source_id, np.uint16),
-            "epoch": found.epoch[rows].astype(np.uint16), "doc_token_offset": found.first[rows],
-            "n_tokens": found.n_tokens[rows],
-            "token_start": ends[rows] - found.n_tokens[rows], "truncated": found.truncated[rows]}
+            PARTITION: instances.partition[rows].astype(np.int32), "key": instances.key[rows],
+            "doc_id": ids_array(words[instances.document[rows]]), "source_id": np.full(b - a, source_id, np.uint16),
+            "epoch": instances.epoch[rows].astype(np.uint16), "doc_token_offset": instances.first[rows],
+            "n_tokens": instances.n_tokens[rows],
+            "token_start": ends[rows] - instances.n_tokens[rows], "truncated": instances.truncated[rows]}
         yield pa.table(columns, schema=schema)

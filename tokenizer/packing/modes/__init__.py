@@ -1,1 +1,1 @@
-"""The ways of packing, one module each, called as `manifests.packing` calls them: `PACKER` packs by it."""
+"""The packing modes, one module each, called as `manifests.packing` calls them: `PACKER` packs by it."""

@@ -7,34 +7,34 @@ import numba as nb
 import numpy as np
 
 from tokenizer.packing.packers import RowPacker
-from tokenizer.packing.rows import Pieces, Rows
+from tokenizer.packing.rows import DocumentParts, Rows
 
 
-def _fill(pieces: Pieces, row_length: int, kept_free: int) -> Rows:
-    """A row stands where the document that opened it stands among the instances, so that rows are as shuffled as
+def _fill(parts: DocumentParts, row_length: int, kept_free: int) -> Rows:
+    """A row comes where the document that opened it comes among the instances, so that rows are as shuffled as
     documents are."""
-    n = len(pieces.instance)
-    longest_first = np.argsort(-pieces.needed, kind="stable")
-    row, place = np.empty(n, np.int64), np.empty(n, np.int64)
-    n_rows = int(_best_fit(pieces.needed[longest_first], row_length, row, place))
-    openers = longest_first[place == 0]  # pieces that opened a row, in the order of the rows
+    n = len(parts.instance)
+    longest_first = np.argsort(-parts.needed, kind="stable")
+    row, start = np.empty(n, np.int64), np.empty(n, np.int64)
+    n_rows = int(_best_fit(parts.needed[longest_first], row_length, row, start))
+    openers = longest_first[start == 0]  # parts that opened a row, in the order of the rows
     rank = np.empty(n_rows, np.int64)
     rank[np.argsort(openers)] = np.arange(n_rows)
     row = rank[row]
-    order = np.lexsort((place, row))
+    order = np.lexsort((start, row))
     chosen, row = longest_first[order], row[order]
-    n_tokens = pieces.n_tokens[chosen]
+    n_tokens = parts.n_tokens[chosen]
     if kept_free:  # the free tokens go to the end of their rows
         begins = np.cumsum(n_tokens) - n_tokens
-        place = begins - begins[np.searchsorted(row, row)]
+        start = begins - begins[np.searchsorted(row, row)]
     else:
-        place = place[order]
-    return Rows(pieces.instance[chosen], pieces.offset[chosen], n_tokens, row, place, n_rows)
+        start = start[order]
+    return Rows(parts.instance[chosen], parts.offset[chosen], n_tokens, row, start, n_rows)
 
 
 @nb.njit(nogil=True, cache=True)
-def _best_fit(lengths, capacity, row, place):  # type: ignore[no-untyped-def]
-    """Fill `row` and `place` of every length, descending, and return the number of rows.
+def _best_fit(lengths, capacity, row, start):  # type: ignore[no-untyped-def]
+    """Fill `row` and `start` of every length, descending, and return the number of rows.
 
     Rows with equal room left form a stack; a binary tree over the amounts of room says which stacks hold any, so the
     fullest row that fits is found in O(log capacity). Of equal rows, the one filled last is taken."""
@@ -69,7 +69,7 @@ def _best_fit(lengths, capacity, row, place):  # type: ignore[no-untyped-def]
         else:
             room, chosen = capacity, n_rows
             n_rows += 1
-        row[i], place[i] = chosen, capacity - room
+        row[i], start[i] = chosen, capacity - room
         room -= need
         if room > 0:
             below[chosen] = top[room]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.fragments import Fragments, Ints, ShardPlace, fragments_of
+from tokenizer.packing.fragments import Fragments, Ints, ShardRange, fragments_of
 from tokenizer.packing.instances import Instances
 from tokenizer.packing.packers import Packer
 
@@ -41,17 +41,17 @@ class _Concat:
         return sizes, np.arange(len(sizes)) * (config.shard_tokens - 1), dropped
 
     def fragments(self, config: PackConfig, instances: Instances, buckets: list[dict[str, Any]],
-                  place: ShardPlace) -> Fragments | None:
+                  shard: ShardRange) -> Fragments | None:
         """Tokens [first, first + n_tokens - 1) of the stream."""
-        first, high = place.first_token, place.first_token + place.n_tokens - 1
+        first, high = shard.first_token, shard.first_token + shard.n_tokens - 1
         ends = buckets[0]["token_start"] + np.cumsum(instances.n_tokens)
         starts = ends - instances.n_tokens
         here = np.flatnonzero((ends > first) & (starts < high))
         ends, starts = ends[here], starts[here]
         begin, end = np.maximum(starts, first), np.minimum(ends, high)
         shift = 1 - first  # the payload's first token is the end-of-text that belongs to no document
-        found = fragments_of(instances, here, begin + shift, end - begin, begin - starts)
-        return found if int((end - begin).sum()) == place.n_tokens - 1 else None
+        fragments = fragments_of(instances, here, begin + shift, end - begin, begin - starts)
+        return fragments if int((end - begin).sum()) == shard.n_tokens - 1 else None
 
 
 PACKER: Packer = _Concat()

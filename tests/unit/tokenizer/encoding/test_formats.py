@@ -30,8 +30,8 @@ from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import Encoder, load
 from tokenizer.encoding.formats import KNOWN_ENCODINGS, read_tokenizer, tokenizer_files
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
-from tokenizer.encoding.pieces import byte_alphabet
-from tokenizer.encoding.reference import cut_pieces
+from tokenizer.encoding.reference import split_text
+from tokenizer.encoding.token_bytes import byte_alphabet
 
 GPT2 = DATA / "tokenizers/gpt2"
 needs_gpt2 = pytest.mark.skipif(not (GPT2 / "vocab.bpe").exists(), reason=f"no GPT-2 vocabulary under {DATA}")
@@ -262,7 +262,7 @@ def test_the_reference_cuts_long_documents_where_no_token_crosses(text: str, ste
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tokenizer.encoding.reference._CUT_BYTES", step)
         patch.setattr("tokenizer.encoding.reference.BATCH_BYTES", step)
-        pieces = [str(p, "utf-8") for p in cut_pieces(np.frombuffer(text.encode(), np.uint8))]
+        pieces = [str(p, "utf-8") for p in split_text(np.frombuffer(text.encode(), np.uint8))]
         assert "".join(pieces) == text
         found = [encoder.encode_reference(pa.array([text, "a b", text]))[0].tolist() for encoder, _ in RANKS.values()]
     assert found == [encoder.encode_reference(pa.array([text, "a b", text]))[0].tolist()
@@ -280,6 +280,6 @@ def test_offsets_of_cut_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tokenizer.encoding.reference.BATCH_BYTES", 40)
     ids, offsets = encoder.encode_reference(texts)
     assert (ids.tolist(), offsets.tolist()) == (expected.tolist(), bounds.tolist())
-    assert all(len(p) for p in cut_pieces(np.frombuffer(TEXTS[0].encode(), np.uint8)))
+    assert all(len(p) for p in split_text(np.frombuffer(TEXTS[0].encode(), np.uint8)))
     for (a, b), text in zip(pairwise(offsets), texts.to_pylist(), strict=True):
         assert encoder.decode(ids[a:b]) == text

@@ -15,8 +15,8 @@ from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
 from tokenizer.encoding.encode import Encoder
 from tokenizer.encoding.formats import _tokenizer_json
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
-from tokenizer.encoding.pieces import byte_alphabet
 from tokenizer.encoding.strings import as_strings, rows_with_unassigned
+from tokenizer.encoding.token_bytes import byte_alphabet
 
 TEXTS = ["it's re", "", "'re \U000323b0're", " \n", "naïve 😀"]
 OF_UNICODE_17 = [*range(0x10940, 0x1095A), *range(0x16EA0, 0x16EB9), 0x088F, 0x0C5C, 0x0CDC, 0x1ACF, 0xA7CE, 0xA7D2,

@@ -25,7 +25,7 @@ DOCUMENTS: dict[str, Callable[[int], str]] = {
     "prose": lambda n: ("The gulls, it's said, keep 12 harbours.\n " * (n // 41 + 1))[:n]}
 _CODE = """
 import sys, pyarrow as pa
-from tests.unit.tokenizer.encoding.test_pieces import DOCUMENTS
+from tests.unit.tokenizer.encoding.test_reference import DOCUMENTS
 from tokenizer.encoding.encode import load
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024

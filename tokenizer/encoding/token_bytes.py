@@ -23,21 +23,21 @@ def byte_alphabet() -> list[str]:
     return letters
 
 
-class Pieces:
+class TokenBytes:
     """Bytes of every id, joined. vocab: ids by token in the byte alphabet; a name in `plain`, or one that is not in the
     alphabet, stands for itself in UTF-8. An id without a token has no bytes."""
 
     def __init__(self, vocab: Mapping[str, int], plain: frozenset[str]) -> None:
         table = str.maketrans({letter: chr(byte) for byte, letter in enumerate(byte_alphabet())})
-        pieces = [b""] * (max(vocab.values()) + 1)
+        entries = [b""] * (max(vocab.values()) + 1)
         for token, i in vocab.items():
             try:
-                pieces[i] = token.encode() if token in plain else token.translate(table).encode("latin-1")
+                entries[i] = token.encode() if token in plain else token.translate(table).encode("latin-1")
             except UnicodeEncodeError:
-                pieces[i] = token.encode()
-        self.lengths = np.array([len(piece) for piece in pieces], np.int64)
+                entries[i] = token.encode()
+        self.lengths = np.array([len(entry) for entry in entries], np.int64)
         self._starts = np.cumsum(self.lengths) - self.lengths
-        self._data = np.frombuffer(b"".join(pieces), np.uint8)
+        self._data = np.frombuffer(b"".join(entries), np.uint8)
 
     def join(self, ids: Any) -> bytes:
         """UTF-8 bytes of ids, one after another. Raises IndexError for an id beyond the vocabulary."""
@@ -61,6 +61,6 @@ class Pieces:
             block = numbers[first : first + _BLOCK_IDS]
             lengths = self.lengths[block]
             ends = np.cumsum(lengths)
-            places = np.arange(int(ends[-1])) + np.repeat(self._starts[block] - ends + lengths, lengths)
-            blocks.append(self._data[places])
+            offsets = np.arange(int(ends[-1])) + np.repeat(self._starts[block] - ends + lengths, lengths)
+            blocks.append(self._data[offsets])
         return np.concatenate(blocks) if blocks else np.empty(0, np.uint8)
