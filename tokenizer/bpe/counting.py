@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.tables import PARTITION, partition_schema, read_partition, read_row_groups
+from manifests.tables import PARTITION, one_array, partition_schema, read_partition, read_row_groups
 from manifests.tasks import Work
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.sampling import document_bins, read_cutoffs
@@ -83,8 +83,8 @@ class _Part:
             if taken.any():
                 self.n_documents += int(taken.sum())
                 self.n_bytes += int(n_bytes[taken].sum())
-                column: Any = group["text"]
-                yield (column if taken.all() else column.filter(pa.array(taken))).combine_chunks()
+                column: Any = one_array(group["text"])
+                yield column if taken.all() else column.filter(pa.array(taken))
 
     def agrees(self) -> bool:
         """Whether kernels and `tokenizers` count the beginning of the first texts alike."""
@@ -94,8 +94,8 @@ class _Part:
         first = pc.utf8_slice_codeunits(texts.slice(0, 64), 0, _CHECK_BYTES // 64)
         counted = WordTable()
         counted.count_texts(first, self.pattern)
-        found, expected = (t.sort_by("word") for t in (counted.table(), reference_counts(first, self.pattern)))
-        return bool(found.equals(expected))
+        words, expected = (t.sort_by("word") for t in (counted.table(), reference_counts(first, self.pattern)))
+        return bool(words.equals(expected))
 
     def count(self, table: pa.Table) -> pa.Table:
         self.n_pretokens += int(pc.sum(table["n"]).as_py())
@@ -160,6 +160,6 @@ def count_texts(texts: Iterable[pa.Array], pattern: Pattern, threads: int = 1) -
 def reference_counts(texts: pa.Array, pattern: Pattern) -> pa.Table:
     """The same counts (WORDS) by `tokenizers`, some fifty times slower: what the kernels must equal."""
     cut, byte_of = pre_tokenizer(pattern), {letter: byte for byte, letter in enumerate(byte_alphabet())}
-    found = Counter(word for text in texts.to_pylist() for word, _ in cut.pre_tokenize_str(text))
-    words = [bytes(map(byte_of.__getitem__, word)) for word in found]
-    return pa.table([pa.array(words, pa.large_binary()), pa.array(found.values(), pa.int64())], schema=WORDS)
+    counts = Counter(word for text in texts.to_pylist() for word, _ in cut.pre_tokenize_str(text))
+    words = [bytes(map(byte_of.__getitem__, word)) for word in counts]
+    return pa.table([pa.array(words, pa.large_binary()), pa.array(counts.values(), pa.int64())], schema=WORDS)

@@ -79,10 +79,19 @@ class _Side(NamedTuple):
 
 
 def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_frequency: int) -> Training:
-    """Merges of the most frequent pairs, the best first; fewer than asked where pairs run out.
+    """Merges of the most frequent pairs, the best first; fewer than `n_merges` where pairs run out.
 
-    words: large_binary without nulls, distinct; counts: int64 [n] > 0; alphabet: int32 [256], the id of each byte.
-    Raises StageError beyond 2^31 - 1 bytes of distinct words. Memory: some 12 bytes a byte of them, and 50 a pair."""
+    Memory: some 12 bytes for each byte of the words, and 50 for each pair.
+
+    Args:
+        words: large_binary [n] without nulls, distinct.
+        counts: int64 [n], above 0.
+        alphabet: int32 [256], the id of each byte.
+        n_merges: Most merges.
+        min_frequency: Least count of a pair that is merged.
+    Raises:
+        StageError: The words have more than 2^31 - 1 bytes.
+    """
     text = _text(words, counts, alphabet, BYTES + n_merges)
     left, right = (_side(BYTES + n_merges, len(text.cells)) for _ in range(2))
     least = max(1, min_frequency)

@@ -14,8 +14,16 @@ def tiktoken_ranks(data: bytes, where: str) -> bytes:
     """The ranks of a byte-level BPE's tokenizer.json: bytes and merges, without special tokens.
 
     tiktoken merges the pair whose joined bytes have the lowest rank, so ids must follow the merges' order: those of
-    tokenizers trained here do, and GPT-2's. Raises InputError where they do not, or where the file is no byte-level
-    BPE. The pattern and special tokens are not in a ranks file: see tokenizer.encoding.patterns.EXPRESSIONS."""
+    tokenizers trained here do, and GPT-2's. A ranks file has neither the pattern (`pattern_of`) nor special tokens.
+
+    Args:
+        data: The tokenizer.json.
+        where: Its name, for errors.
+    Returns:
+        The ranks file.
+    Raises:
+        InputError: The ids do not follow the merges, or the file is not a byte-level BPE.
+    """
     encoder = Encoder(data, where)
     model = json.loads(data)["model"]
     if model.get("type") != "BPE":
@@ -35,8 +43,8 @@ def tiktoken_ranks(data: bytes, where: str) -> bytes:
 
 def pattern_of(data: bytes, where: str) -> str:
     """The regular expression by which a tokenizer.json cuts text: tiktoken's pat_str. InputError where none does."""
-    found = json.loads(data).get("pre_tokenizer") or {}
-    steps = found.get("pretokenizers", [found])
+    pre_tokenizer = json.loads(data).get("pre_tokenizer") or {}
+    steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     for step in steps:
         if step.get("type") == "Split" and "Regex" in step["pattern"]:
             return str(step["pattern"]["Regex"])

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from manifests.errors import StageError
-from manifests.tables import read_table
+from manifests.tables import one_array, read_table
 from manifests.tasks import Work
 from tokenizer.bpe.merges import Training, train
 from tokenizer.bpe.pretokenize import pre_tokenizer
@@ -43,8 +43,17 @@ class Trained:
 def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
     """A tokenizer.json trained on counted pre-tokens: all 256 bytes, the merges, end-of-text last.
 
-    words: WORDS, each word once. Merges and file are those of `tokenizers`' BpeTrainer on texts with these counts. Too
-    few words for the vocabulary give fewer merges. Raises StageError where there is no word."""
+    Merges and file are those of `tokenizers`' BpeTrainer on texts with these counts. Too few words for the vocabulary
+    give fewer merges.
+
+    Args:
+        config: Size of the vocabulary, pattern, and least count of a pair.
+        words: WORDS, each word once.
+    Returns:
+        The tokenizer.json, and the sizes of what it was trained on, in bytes, tokens and distinct words.
+    Raises:
+        StageError: There is no word.
+    """
     if not len(words):
         raise StageError("there is no text to train a tokenizer on", where="tokenizer",
                          hint="loosen the filters that emptied the corpus, or name a file in tokenizer.path")
@@ -55,8 +64,7 @@ def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
     tokens = sorted(letters)  # the ids that GPT-2 and `tokenizers` give to bytes
     id_of = {letter: i for i, letter in enumerate(tokens)}
     alphabet = np.array([id_of[letter] for letter in letters], np.int32)
-    done = train(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), counts, alphabet,
-                 config.vocab_size - 257, config.min_frequency)
+    done = train(one_array(column), counts, alphabet, config.vocab_size - 257, config.min_frequency)
     n_bytes = int(np.dot(pc.binary_length(column).to_numpy(), counts))
     return Trained(_tokenizer_json(tokens, done, Pattern(config.pattern)), len(done.merges), n_bytes, done.n_tokens,
                    len(table))

@@ -179,7 +179,11 @@ class ChatEncoder:
 def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder) -> tuple[Ids, pa.Table]:
     """(payload [rows * T], CHAT_SPANS) of one shard: groups in whole rows, padding filled with end-of-text tokens.
 
-    groups: each of at most row_length - 1 tokens, so that none is cut for the end-of-text token that begins a shard."""
+    Args:
+        config: Packing and row length, T tokens.
+        groups: Each of at most T - 1 tokens, so that none is cut for the end-of-text token that begins a shard.
+        encoder: Whose dtype and end-of-text token the payload has.
+    """
     lengths = np.array([g.n_tokens for g in groups], np.int64)
     rows = row_packer(config.packing).fill_rows(lengths, config.row_length, len(groups))
     rows = begin_shards(rows, config.row_length, 0, rows.n_rows)

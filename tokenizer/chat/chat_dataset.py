@@ -47,8 +47,21 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
 
     OUT holds manifest.parquet, sources.parquet, train/ and val/ (shards and CHAT_SPANS), documents/ (CHAT_DOCUMENTS)
     and exclusions/ (EXCLUSIONS), the latter two a part for each input. What was there of these is replaced, at the end.
-    Memory: shard_tokens of each split. Raises InputError where a file or the tokenizer cannot be read, StageError where
-    no line can be packed."""
+    Memory: shard_tokens of each split.
+
+    Args:
+        config: Template, packing and sizes.
+        files: JSON Lines, plain, gzip or zstd.
+        tokenizer: As `tokenizer.load` takes it.
+        out: Folder of the dataset.
+        source: Name of the one source.
+        id_column: Field of a line that holds its id.
+    Returns:
+        How many lines and dialogues were packed, and how many were left out by reason.
+    Raises:
+        InputError: A file or the tokenizer cannot be read.
+        StageError: No line can be packed.
+    """
     stage = os.path.join(out, ".tmp")
     shutil.rmtree(stage, ignore_errors=True)
     for folder in ("documents", "exclusions"):

@@ -7,7 +7,6 @@ every part is encoded by the reference.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.hashing import id_words, uniform
 from manifests.schema import ID
-from manifests.tables import read_row_groups
+from manifests.tables import one_array, read_row_groups
 from manifests.tasks import Work
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 
@@ -53,15 +52,14 @@ def check_encoders(config: EncodeConfig, work: Work) -> None:
     def differences() -> Iterator[pa.Table]:
         first = True
         for group in read_row_groups(work.input("documents"), ["doc_id", "text"]):
-            texts = pa.concat_arrays(group["text"].chunks)
+            texts = one_array(group["text"])
             rows = sampled_rows(config, texts, id_words(group["doc_id"]), first)
             first_differences = differing(encoder, texts.take(pa.array(rows)))
             bad = np.flatnonzero(first_differences != EQUAL)
             work.count("checked_documents", len(rows))
             work.count("differing_documents", len(bad))
             first = False
-            ids: Any = group["doc_id"].combine_chunks()
-            yield pa.table([ids.take(pa.array(rows[bad])), pa.array(first_differences[bad])], schema=DIFFERENCES)
+            yield pa.table([one_array(group["doc_id"]).take(pa.array(rows[bad])), pa.array(first_differences[bad])], schema=DIFFERENCES)
 
     for name in ("checked_documents", "differing_documents"):
         work.count(name, 0)
@@ -89,10 +87,10 @@ def sampled_rows(config: EncodeConfig, texts: pa.Array, words: npt.NDArray[np.ui
 def differing(encoder: Encoder, texts: pa.Array) -> npt.NDArray[np.int64]:
     """int64 [n]: the first token of each text on which the encoders differ, -1 where the fast one failed, or EQUAL."""
     expected, bounds = encoder.encode_reference(texts)
-    found = encode_or_none(encoder, texts)
-    if found is None:
+    encoded = encode_or_none(encoder, texts)
+    if encoded is None:
         return np.full(len(texts), -1, np.int64)
-    ids, offsets = found
+    ids, offsets = encoded
     if np.array_equal(ids, expected) and np.array_equal(offsets, bounds):
         return np.full(len(texts), EQUAL, np.int64)
     return np.array([_first_difference(ids[offsets[i] : offsets[i + 1]], expected[bounds[i] : bounds[i + 1]])

@@ -45,7 +45,14 @@ class Encoder:
     """One tokenizer, loaded. dtype: uint16 or uint32, what its ids are stored in. data: its tokenizer.json, and sha256
     of that. lossless: whether decoding gives every text back; byte-level vocabularies do. distrusted: why the fast
     encoder is not used, where it could be loaded and gave other ids than the reference. texts_apart: how many texts
-    `encode` left to the reference so far, for a character that it does not know."""
+    `encode` left to the reference so far, for a character that it does not know.
+
+    Args:
+        data: The tokenizer.json.
+        where: The file's name, for errors.
+    Raises:
+        InputError: The data are not a tokenizer.json, or its model makes special tokens of their names in text.
+    """
 
     def __init__(self, data: bytes, where: str) -> None:
         self._reference = Reference(data, where)
@@ -96,10 +103,17 @@ class Encoder:
         return self._reference.special
 
     def encode(self, texts: pa.Array) -> tuple[Ids, Offsets]:
-        """Ids of every text, joined, and where each begins: uint16 or uint32, int64 [n + 1].
+        """Ids of every text, joined, and where each begins. No token is added.
 
-        texts: an Arrow array of strings, chunked or not; a null is an empty text. Text i is ids[offsets[i]:offsets[i +
-        1]]; no token is added. Raises TypeError for anything else, InputError where a text is no UTF-8."""
+        Args:
+            texts: An Arrow array of strings, chunked or not; a null is an empty text.
+        Returns:
+            (ids, offsets): ids uint16 or uint32 [m], as `dtype` says, and offsets int64 [n + 1]. Text i is
+            ids[offsets[i]:offsets[i + 1]].
+        Raises:
+            TypeError: The argument is not such an array.
+            InputError: A text is not UTF-8.
+        """
         strings = as_strings(texts)
         if self._fast is None or not len(strings):
             return self._by_reference(strings)
@@ -115,7 +129,15 @@ class Encoder:
             ids, offsets)
 
     def encode_reference(self, texts: pa.Array) -> tuple[Ids, Offsets]:
-        """The same through `tokenizers`: what `encode` must equal."""
+        """The same through `tokenizers`: what `encode` must equal.
+
+        Args:
+            texts: As `encode` takes them.
+        Returns:
+            (ids, offsets), as `encode` gives them.
+        Raises:
+            TypeError, InputError: As `encode`.
+        """
         return self._by_reference(as_strings(texts))
 
     def _by_reference(self, strings: pa.Array) -> tuple[Ids, Offsets]:
@@ -128,7 +150,13 @@ class Encoder:
 
     def decode_bytes(self, ids: Any) -> bytes:
         """UTF-8 bytes of ids; special tokens give their names. Of byte-level vocabularies exact even where ids end
-        inside a character."""
+        inside a character.
+
+        Args:
+            ids: Integers [m], a list or an array.
+        Raises:
+            IndexError: An id lies beyond a byte-level vocabulary.
+        """
         if self._token_bytes is not None:
             return self._token_bytes.join(ids)
         return str(self._reference.tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)).encode()
@@ -138,8 +166,16 @@ class Encoder:
     @overload
     def decode(self, ids: Any, offsets: Offsets) -> pa.Array: ...
     def decode(self, ids: Any, offsets: Offsets | None = None) -> Any:
-        """Text of ids, or large_string [n] of ids[offsets[i]:offsets[i + 1]]; a character that is cut at either end
-        becomes U+FFFD."""
+        """Text of ids; a character that is cut at either end becomes U+FFFD.
+
+        Args:
+            ids: Integers [m], a list or an array.
+            offsets: int64 [n + 1], where each text begins in the ids; None: all ids are one text.
+        Returns:
+            A string; with offsets, large_string [n] of ids[offsets[i]:offsets[i + 1]].
+        Raises:
+            IndexError: An id lies beyond a byte-level vocabulary.
+        """
         if offsets is None:
             return self.decode_bytes(ids).decode("utf-8", "replace")
         bounds = np.asarray(offsets, np.int64)
@@ -181,8 +217,17 @@ class Encoder:
 def load(path: str, pattern: str | None = None, special_tokens: Mapping[str, int] | None = None) -> Encoder:
     """The encoder of a tokenizer: tokenizer.json, GPT-2's pair of files, tiktoken's ranks, or a folder of one of these.
 
-    Kept for the process: many shards share one, and loading takes up to a second. pattern and special_tokens: of ranks,
-    as `formats.read_tokenizer` says. Raises InputError where there is no tokenizer."""
+    Kept for the process: many tasks share one, and loading takes up to a second.
+
+    Args:
+        path: A tokenizer.json, tiktoken's ranks, encoder.json or vocab.bpe, or a folder of one of these; or a URL.
+        pattern: For ranks alone: the regular expression, or its name (gpt2, cl100k, o200k, llama).
+        special_tokens: For ranks alone: ids of the special tokens by name.
+    Returns:
+        The encoder, with the fast implementation where it agrees with the reference on a few test strings.
+    Raises:
+        InputError: There is no tokenizer, or it cannot be read, or the pattern of ranks is not known.
+    """
     data = read_tokenizer(tokenizer_files(path), pattern, special_tokens)
     return _encoder(data, os.path.basename(os.path.normpath(path)))
 

@@ -75,10 +75,10 @@ class Evaluation:
         """Encode texts and add them to their groups. groups: int [n] indexes into names. measures: int64 [n] each."""
         ids, offsets = self._checked(texts, config)
         self.counts += np.bincount(ids, minlength=len(self.counts))
-        found = {**measures, "documents": np.ones(len(texts), np.int64), "tokens": np.diff(offsets),
-                 "unknown": _within(np.isin(ids, self._unknown), offsets),
-                 "partial": _within(self._partial[ids], offsets)}
-        for measure, values in found.items():
+        columns = {**measures, "documents": np.ones(len(texts), np.int64), "tokens": np.diff(offsets),
+                   "unknown": _within(np.isin(ids, self._unknown), offsets),
+                   "partial": _within(self._partial[ids], offsets)}
+        for measure, values in columns.items():
             sums = np.bincount(groups, values.astype(np.float64), len(names)).astype(np.int64)
             for name, total in zip(names, sums.tolist(), strict=True):
                 for sizes in (self.total, self.groups.setdefault(name, Sizes())):
@@ -122,18 +122,26 @@ class Evaluation:
 
 def evaluate(encoders: Mapping[str, Encoder], batches: Iterable[tuple[pa.Array, pa.Array]],
              config: EncodeConfig) -> list[Evaluation]:
-    """Every tokenizer on the same texts. batches: (texts, groups), string arrays; texts without nulls, of bounded size.
+    """Every tokenizer on the same texts.
 
     Memory: a batch and its ids. Every batch's sample is encoded by both encoders; where they differ the reference takes
-    over for that tokenizer, which `encoder_distrusted` says."""
-    found = [Evaluation(name, encoder) for name, encoder in encoders.items()]
+    over for that tokenizer, which `encoder_distrusted` says.
+
+    Args:
+        encoders: Tokenizers by the name that reports give them.
+        batches: (texts, groups), string arrays [n] of bounded size; texts without nulls.
+        config: Whether the fast encoder is used, and how much of it is checked.
+    Returns:
+        An evaluation of each tokenizer, in their order.
+    """
+    evaluations = [Evaluation(name, encoder) for name, encoder in encoders.items()]
     for texts, groups in batches:
         coded: Any = pc.fill_null(groups.cast(pa.string()), NO_GROUP).dictionary_encode()
         numbers, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
         measures = measure_texts(texts)
-        for evaluation in found:
+        for evaluation in evaluations:
             evaluation.add(texts, numbers, names, measures, config)
-    return found
+    return evaluations
 
 
 def measure_texts(texts: pa.Array) -> dict[str, Counts]:
@@ -152,8 +160,8 @@ def _within(flags: npt.NDArray[np.bool_], offsets: Offsets) -> Counts:
 
 
 def _unknown_ids(encoder: Encoder) -> Counts:
-    found = encoder.unknown_id
-    return np.array([] if found is None else [found], np.int64)
+    unknown = encoder.unknown_id
+    return np.array([] if unknown is None else [unknown], np.int64)
 
 
 def _partial_ids(encoder: Encoder) -> npt.NDArray[np.bool_]:

@@ -57,8 +57,12 @@ _SAME_PATTERNS: Final[Mapping[str, Pattern]] = {
 def tokenizer_files(path: str) -> tuple[str, ...]:
     """The files that determine the ids of the tokenizer at a path, in the order `read_tokenizer` takes them.
 
-    path: a tokenizer.json, tiktoken ranks (with NAME.json beside NAME, if it is there), encoder.json or vocab.bpe, or a
-    folder of one of these. Raises InputError where there is none, or more than one kind of ranks."""
+    Args:
+        path: A tokenizer.json, tiktoken ranks (with NAME.json beside NAME, if it is there), encoder.json or vocab.bpe,
+            or a folder of one of these.
+    Raises:
+        InputError: There is none, or more than one ranks file.
+    """
     if not is_local(path):
         return (path,)
     if os.path.isdir(path):
@@ -101,9 +105,16 @@ def read_tokenizer(files: Sequence[str], pattern: str | None = None,
                    special_tokens: Mapping[str, int] | None = None) -> bytes:
     """tokenizer.json of the files that `tokenizer_files` names, in any order; a tokenizer.json comes back as it is.
 
-    pattern: for ranks, a regular expression or a name (gpt2, cl100k, o200k, llama). special_tokens: ids by name. Both
-    may stand in NAME.json beside the ranks, as {"pat_str", "special_tokens"}; files of OpenAI's names need neither.
-    Nothing is guessed: InputError where the pattern of ranks is not known."""
+    Args:
+        files: Paths or URLs.
+        pattern: For ranks, a regular expression or a name (gpt2, cl100k, o200k, llama). NAME.json beside the ranks may
+            give it, as `pat_str`, and files of OpenAI's names need none. Nothing is guessed.
+        special_tokens: For ranks, ids by name. NAME.json may give them as well, as `special_tokens`.
+    Returns:
+        The tokenizer.json, UTF-8.
+    Raises:
+        InputError: A file is broken, or the pattern of ranks is not known.
+    """
     named = {os.path.basename(file): file for file in files}
     for vocab, merges in _PAIRS:
         if {vocab, merges} <= set(named):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import InputError
+from manifests.tables import one_array
 from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
 
 _BLOCK: Final = 1 << 22  # bytes that are searched at a time
@@ -33,9 +34,7 @@ def as_strings(texts: Any) -> pa.LargeStringArray:
             or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)):
         raise TypeError(f"texts must be an Arrow array of strings, not of {texts.type}")
     try:
-        strings: Any = texts.cast(pa.large_string())
-        if isinstance(strings, pa.ChunkedArray):
-            strings = pa.concat_arrays(strings.chunks) if strings.num_chunks else pa.array([], pa.large_string())
+        strings: Any = one_array(texts.cast(pa.large_string()))
         strings.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(f"text is no UTF-8: {error}", where="an Arrow array of texts") from error

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import ID, TOKENS
-from manifests.tables import open_table, read_row_groups
+from manifests.tables import one_array, open_table, read_row_groups
 from manifests.tasks import Work
 from tokenizer.encoding.agreement import EncodeConfig, encode_or_none
 from tokenizer.encoding.encode import Encoder, Offsets, load
@@ -38,7 +38,7 @@ def encode_documents(config: EncodeConfig, work: Work) -> None:
 
     def index(out: TokenFile) -> Iterator[pa.Table]:
         for group in read_row_groups(work.input("documents"), columns):
-            starts, lengths = out.add(pa.concat_arrays(group["text"].chunks))
+            starts, lengths = out.add(one_array(group["text"]))
             groups = group["group_id"] if "group_id" in columns else pa.nulls(len(group), ID)
             yield pa.table([group["doc_id"], pa.array(starts), pa.array(lengths), groups], schema=TOKENS)
 

@@ -137,7 +137,13 @@ def _body(tokens: Tokens, fragments: Fragments, dtype: np.dtype[Any]) -> Tokens:
 
 
 def open_dataset(path: str) -> ExportDataset:
-    """The dataset of a run's folder or of its `packed` folder; InputError where there is none."""
+    """The packed dataset in a folder, as exports read it.
+
+    Args:
+        path: A run's folder, or its `packed` folder.
+    Raises:
+        InputError: There is no dataset, or it has no shard.
+    """
     folder = next((f for f in (path, os.path.join(path, "packed"))
                    if all(os.path.exists(os.path.join(f, n)) for n in ("manifest.parquet", "sources.parquet"))), None)
     if folder is None:

@@ -170,8 +170,17 @@ def plan_budgets(config: MixtureConfig, counts: Mapping[str, Counts], seed: int)
     """Exact budgets of all sources in all phases; boundaries come later.
 
     total = min(total_tokens, min over sources of floor(floor(available * max_epochs) / share)), split by the shares
-    with largest remainders, ties by name; phases likewise. All in exact fractions. Raises StageError where a source
-    with a weight has no training tokens, or one with tokens has no weight."""
+    with largest remainders, ties by name; phases likewise. All in exact fractions.
+
+    Args:
+        config: Target shares, limits and phases.
+        counts: Documents and tokens of every source.
+        seed: Of the run; it is noted in the plan.
+    Returns:
+        The plan: tokens of every source in every phase, without the documents that phases end in.
+    Raises:
+        StageError: A source with a weight has no training tokens, or one with tokens has no weight.
+    """
     used = config.sources()
     _check_sources(config, counts, used)
     have = {n: counts.get(n, Counts(0, 0, 0, 0)) if used[n] else Counts(0, 0, 0, 0) for n in used}

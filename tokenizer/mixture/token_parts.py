@@ -31,7 +31,14 @@ def find_parts(path: str, source: str | None = None) -> list[TokenPart]:
     """Token parts of a run (all its sources), or of one folder, whose name is the source's unless `source` is given.
 
     A folder holds index parts (.parquet with doc_id, token_start and n_tokens) with a .tokens file of the same name
-    beside each, or in its subfolder `tokens`. Raises InputError where there is none."""
+    beside each, or in its subfolder `tokens`.
+
+    Args:
+        path: A run, or a folder.
+        source: Name of the source, for a folder.
+    Raises:
+        InputError: There is no token part, or an index lacks a column.
+    """
     run = os.path.join(path, "tokens")
     if os.path.exists(os.path.join(path, "recipe.lock.yaml")) and os.path.isdir(run):
         folders = {name: os.path.join(run, name) for name in sorted(os.listdir(run))

@@ -53,10 +53,16 @@ class RowPacker:
         self._fill = fill
 
     def fill_rows(self, lengths: Ints, row_length: int, shard_rows: int) -> Rows:
-        """Rows of `row_length` tokens for instances of given lengths, int64 [n], each at least 1.
+        """Documents packed into rows.
 
-        However the rows are cut into shards of `shard_rows`, enough of them are not full: one for each shard that
-        begins among them (`begin_shards`)."""
+        However the rows are divided into shards of `shard_rows`, enough of them are not full: one for each shard that
+        begins among them (`begin_shards`).
+
+        Args:
+            lengths: Tokens of the instances, int64 [n], each at least 1.
+            row_length: Tokens of a row.
+            shard_rows: Rows of a shard.
+        """
         kept_free = 0
         while True:
             rows = self._fill(cut_to_rows(lengths, row_length, kept_free), row_length, kept_free)
@@ -97,7 +103,11 @@ class RowPacker:
 
 
 def packer(packing: str) -> Packer:
-    """The packer of a packing mode. packing: a name of `manifests.packing.PACKINGS`."""
+    """The packer of a packing mode.
+
+    Args:
+        packing: A name in `manifests.packing.PACKINGS`.
+    """
     return cast(Packer, import_module(f"tokenizer.packing.modes.{PACKINGS[packing].name}").PACKER)
 
 
