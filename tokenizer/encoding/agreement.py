@@ -59,7 +59,7 @@ def check_encoders(config: EncodeConfig, work: Work) -> None:
             work.count("checked_documents", len(rows))
             work.count("differing_documents", len(bad))
             first = False
-            yield pa.table([one_array(group["doc_id"]).take(pa.array(rows[bad])), pa.array(first_differences[bad])], schema=DIFFERENCES)
+            yield pa.table([group["doc_id"].take(pa.array(rows[bad])), first_differences[bad]], schema=DIFFERENCES)
 
     for name in ("checked_documents", "differing_documents"):
         work.count(name, 0)
