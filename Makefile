@@ -142,7 +142,7 @@ bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the t
 	$(BIN)/python -m tests.benchmarks.dedup_truth $(or $(RUN),runs/gpt3)
 
 .PHONY: bench-dedup-scale
-bench-dedup-scale: $(READY) ## From bands to marks over N documents (default 1000000): time, memory, disk
+bench-dedup-scale: $(READY) ## From bands to decisions over N documents (default 1000000): time, memory, disk
 	$(BIN)/python -m tests.benchmarks.dedup_scale --documents $(or $(N),1000000)
 
 .PHONY: bench-language
