@@ -68,7 +68,7 @@ def texts_of(path: str) -> Iterator[pa.Array]:
 
 
 def ours(path: str, merges: int, pattern: str, threads: int) -> bytes:
-    from tokenizer.bpe.counting import count_texts
+    from tests.counted_words import count_texts
     from tokenizer.bpe.train import learn
     from tokenizer.bpe.train_config import TokenizerConfig
     from tokenizer.encoding.patterns import Pattern

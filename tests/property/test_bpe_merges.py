@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from tests.counted_words import count_texts
 from tokenizer.bpe import merges, words
-from tokenizer.bpe.counting import count_texts, reference_counts
+from tokenizer.bpe.counting import reference_counts
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig

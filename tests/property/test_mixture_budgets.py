@@ -27,8 +27,8 @@ def test_budgets(weights: dict[str, float], tokens: list[int], total: int | None
         have = counts[source.name].train_tokens
         assert source.selected_tokens <= have * Fraction(epochs)
         assert abs(source.selected_tokens - plan.total_tokens * Fraction(weights[source.name]) / whole) < 1
-        assert source.whole_epochs * have + source.partial_tokens == source.selected_tokens
-        assert 0 <= source.partial_tokens < have
+        assert source.cuts[-1].epoch * have + source.cuts[-1].tokens == source.selected_tokens
+        assert 0 <= source.cuts[-1].tokens < have
     if plan.limited_by is None:
         assert plan.total_tokens == total
     else:

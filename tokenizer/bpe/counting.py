@@ -8,9 +8,7 @@ difference, and the reference counts the whole part, which its counters show.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -129,32 +127,6 @@ def add_words(config: TokenizerConfig, work: Work) -> None:
     work.count("words", len(kept))
     work.count("rare_words", len(words) - len(kept))
     work.count("rare_pretokens", (pc.sum(words["n"]).as_py() or 0) - (pc.sum(kept["n"]).as_py() or 0))
-
-
-def count_texts(texts: Iterable[pa.Array], pattern: Pattern, threads: int = 1) -> pa.Table:
-    """Counts (WORDS) of large_string texts, in no defined order, on so many threads; memory for distinct words only."""
-    free: SimpleQueue[WordTable] = SimpleQueue()
-    tables = [WordTable() for _ in range(threads)]
-    for table in tables:
-        free.put(table)
-
-    def count(array: pa.Array, table: WordTable) -> None:
-        try:
-            table.count_texts(array, pattern)
-        finally:
-            free.put(table)
-
-    running: list[Future[None]] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for array in texts:
-            running.append(pool.submit(count, array, free.get()))
-            while running and running[0].done():
-                running.pop(0).result()
-        for future in running:
-            future.result()
-    for table in tables[1:]:
-        tables[0].add(table.table())
-    return tables[0].table()
 
 
 def reference_counts(texts: pa.Array, pattern: Pattern) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,11 +100,10 @@ def train_tokenizer(config: TokenizerConfig, work: Work) -> None:
     encoder = Encoder(data, config.path or "tokenizer.json")
     if not encoder.lossless:
         work.count("lossy")
-    with open(work.output("tokenizer", ".json"), "wb") as file:
-        file.write(data)
+    Path(work.output("tokenizer", ".json")).write_bytes(data)
     metrics = _metrics(config, encoder, trained, work.inputs("cutoffs"))
-    with open(work.output("metrics", name="metrics.json"), "w", encoding="utf-8") as text:
-        text.write(json.dumps(metrics, sort_keys=True, indent=1) + "\n")
+    Path(work.output("metrics", name="metrics.json")).write_text(
+        json.dumps(metrics, sort_keys=True, indent=1) + "\n", encoding="utf-8")
     for name in ("vocab_size", "n_merges", "n_words", "sample_documents", "sample_bytes", "sample_tokens"):
         if metrics[name] is not None:
             work.count(name, metrics[name])

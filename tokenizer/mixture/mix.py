@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,7 @@ def plan_mixture(config: MixtureConfig, work: Work) -> None:
         replace(cut, boundary=_boundary(s.name, cut, plan, histograms[s.name][1][0], parts.get(s.name, [])))
         if cut.tokens else cut for cut in s.cuts)) for s in plan.sources]
     plan = replace(plan, sources=tuple(sources))
-    with open(work.output("plan", ".json"), "w", encoding="utf-8") as file:
-        file.write(plan.to_json())
+    Path(work.output("plan", ".json")).write_text(plan.to_json(), encoding="utf-8")
     work.count("total_tokens", plan.total_tokens)
     work.count("val_tokens", sum(s.val_tokens for s in plan.sources))
     for source in plan.sources:

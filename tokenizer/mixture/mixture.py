@@ -79,16 +79,6 @@ class SourcePlan:
     def epochs(self) -> float:
         return self.selected_tokens / self.available_tokens if self.available_tokens else 0.0
 
-    @property
-    def whole_epochs(self) -> int:
-        """Passes over all training documents, over all phases."""
-        return self.cuts[-1].epoch
-
-    @property
-    def partial_tokens(self) -> int:
-        """Tokens of one more, fractional pass."""
-        return self.cuts[-1].tokens
-
     def phase(self, number: int) -> tuple[Cut, Cut]:
         """Where a phase begins and ends on the source's tape."""
         return (self.cuts[number - 1] if number else START), self.cuts[number]

@@ -75,9 +75,6 @@ def read_instances(paths: Sequence[str], partitions: Sequence[int]) -> Instances
 def _read_partitions(path: str, wanted: set[int]) -> pa.Table | None:
     """Rows of some partitions of a shuffled part; None where it has none. The file is opened once."""
     with open_table(path) as file:
-        groups = []
-        for group in range(file.num_row_groups):
-            statistics: Any = file.metadata.row_group(group).column(0).statistics
-            if statistics.min in wanted:
-                groups.append(group)
+        metadata: Any = file.metadata
+        groups = [i for i in range(file.num_row_groups) if metadata.row_group(i).column(0).statistics.min in wanted]
         return file.read_row_groups(groups, columns=INSTANCES.names, use_threads=False) if groups else None

@@ -1,4 +1,4 @@
-"""Stage `pack/layout`: which tokens every shard holds, settled by prefix sums before any shard is packed.
+"""Stage `pack/layout`: which tokens every shard holds, found by prefix sums before any shard is packed.
 
 So shards can be packed in any order, by any number of workers. Every shard begins with an end-of-text token that
 belongs to no document. In `concat`, its payload goes on with the next N - 1 tokens of its stream, and only one tail per

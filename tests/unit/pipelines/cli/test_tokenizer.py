@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from manifests.errors import InputError
 from pipelines.cli.main import app
+from tests.counted_words import count_texts
 from tests.paths import DATA
 from tests.unit.tokenizer.bpe.test_train import hugging_face, text_of
-from tokenizer.bpe.counting import count_texts
 from tokenizer.bpe.ranks import pattern_of, special_tokens, tiktoken_ranks
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig

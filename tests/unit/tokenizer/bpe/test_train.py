@@ -20,10 +20,11 @@ from manifests.errors import InputError, StageError
 from manifests.hashing import document_id
 from manifests.schema import DOCUMENTS
 from manifests.tables import read_table, write_table
+from tests.counted_words import count_texts
 from tests.paths import ROOT
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
 from tokenizer.bpe import pretokenize
-from tokenizer.bpe.counting import add_words, count_texts, count_words, reference_counts
+from tokenizer.bpe.counting import add_words, count_words, reference_counts
 from tokenizer.bpe.sampling import Histogram, bins, byte_budgets, mixture_shares, sample_cutoffs, sample_histogram
 from tokenizer.bpe.train import learn, train_tokenizer
 from tokenizer.bpe.train_config import TokenizerConfig

@@ -13,9 +13,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from manifests.errors import InputError
+from tests.counted_words import count_texts
 from tests.paths import DATA
 from tests.unit.tokenizer.small_run import byte_tokenizer
-from tokenizer.bpe.counting import count_texts
 from tokenizer.bpe.train import learn
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.encode import load

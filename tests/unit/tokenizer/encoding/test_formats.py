@@ -20,9 +20,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 import tokenizer as package
 from manifests.errors import InputError
+from tests.counted_words import count_texts
 from tests.paths import DATA
 from tests.unit.tokenizer.bpe.test_train import text_of
-from tokenizer.bpe.counting import count_texts
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.ranks import tiktoken_ranks
 from tokenizer.bpe.train import learn

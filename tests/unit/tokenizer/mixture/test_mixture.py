@@ -38,7 +38,7 @@ def test_the_total_shrinks_to_the_scarcest_source() -> None:
     counts = {"a": Counts(1, 1000, 0, 0), "b": Counts(1, 50, 0, 0)}
     plan = plan_budgets(MixtureConfig(weights={"a": 3, "b": 1}, total_tokens=10_000), counts, 0)
     assert (plan.total_tokens, plan.limited_by) == (800, "b")
-    assert {s.name: (s.selected_tokens, s.whole_epochs, s.partial_tokens) for s in plan.sources} == {
+    assert {s.name: (s.selected_tokens, s.cuts[-1].epoch, s.cuts[-1].tokens) for s in plan.sources} == {
         "a": (600, 0, 600), "b": (200, 4, 0)}
     own = MixtureConfig(weights={"a": 3, "b": 1}, total_tokens=10_000, max_epochs_by_source={"b": 2.5})
     assert plan_budgets(own, counts, 0).total_tokens == 500

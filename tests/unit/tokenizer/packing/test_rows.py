@@ -217,7 +217,7 @@ def test_phases(tmp_path: Path, packing: str) -> None:
             tokens = sum(n for r in manifest for name, n in r["tokens_by_source"] if name == source.name)
             assert tokens == source.selected_tokens
             passes = Counter(epoch for (doc, epoch, _) in found if doc in _documents(source.name))
-            assert all(passes[e] == source.available_tokens for e in range(source.whole_epochs))
+            assert all(passes[e] == source.available_tokens for e in range(source.cuts[-1].epoch))
 
 
 def test_one_phase_of_everything_is_the_plain_mixture(tmp_path: Path) -> None:
