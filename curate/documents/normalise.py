@@ -29,6 +29,7 @@ from curate.text.cleaning import (
     look_at_texts,
 )
 from curate.text.strings import strings_array
+from manifests.tables import one_array
 
 _ENCODING_STEPS: Final = ftfy.TextFixerConfig(
     unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
@@ -66,9 +67,7 @@ class Normalised(NamedTuple):
 
 def normalise(texts: pa.Array | pa.ChunkedArray, config: NormaliseConfig) -> Normalised:
     """Texts after the steps of a recipe; nulls stay null. texts: string or large_string [n]."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)
-    given, changed = texts.cast(pa.large_string()), {}
+    given, changed = one_array(texts).cast(pa.large_string()), {}
     texts = given
     if config.mojibake or config.nfc:
         flags = look_at_texts(texts)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.tables import one_array
+
 Number = TypeVar("Number", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -19,8 +21,7 @@ def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Offsets]
     """(data uint8, offsets int64 [n + 1]): text i is data[offsets[i]:offsets[i + 1]]. A null is an empty text.
 
     Zero-copy for a large_string array; a string array has its offsets widened, a chunked one is joined."""
-    if isinstance(strings, pa.ChunkedArray):
-        strings = pa.concat_arrays(strings.chunks) if strings.num_chunks else pa.array([], strings.type)
+    strings = one_array(strings)
     if strings.type != pa.large_string():
         strings = strings.cast(pa.large_string())
     if strings.null_count:
