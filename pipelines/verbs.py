@@ -75,7 +75,8 @@ def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
 
 @contextmanager
 def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any], only: Sequence[str],
-             workers: int = 1, guards: bool = False, needs_one: bool = True) -> Iterator[VerbRun]:
+             workers: int = 1, guards: bool = False, needs_one: bool = True,
+             source: Mapping[str, Any] | None = None) -> Iterator[VerbRun]:
     """Run some stages over a verb's files; the work folder goes when the block ends without error.
 
     Args:
@@ -89,6 +90,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         workers: Tasks at a time: in this process, or with more than one on Ray.
         guards: Whether a stage that leaves too little stops the run.
         needs_one: Whether it is an error that none of the files can be read.
+        source: Fields of the source `pages`, as of `files_source`.
     Yields:
         The output of the graph for each file.
     Raises:
@@ -98,9 +100,9 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
     recipe = validate({
-        "name": name, "sources": {SOURCE: files_source(paths)}, "classifier": None, "mixture": {"weights": {SOURCE: 1}},
-        "extract": {"identify_language": False, "signals": False}, "dedup": {"exact": False, "near": False}, **fields},
-        f"curate {name}")
+        "name": name, "sources": {SOURCE: files_source(paths, **(source or {}))}, "classifier": None,
+        "mixture": {"weights": {SOURCE: 1}}, "extract": {"identify_language": False, "signals": False},
+        "dedup": {"exact": False, "near": False}, **fields}, f"curate {name}")
     work = f"{os.path.abspath(out).rstrip('/')}.work"
     settings = Settings("ray" if workers > 1 else "inline", workers=workers if workers > 1 else None, only=tuple(only),
                         guards=guards, tracebacks=False)

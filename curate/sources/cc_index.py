@@ -28,7 +28,7 @@ RECORDS: Final = pa.schema([
 
 _BATCH_ROWS: Final = 1 << 16
 _MAX_RECORD_BYTES: Final = 1 << 31
-_PLACE: Final = ("warc_filename", "warc_record_offset", "warc_record_length")
+_LOCATION: Final = ("warc_filename", "warc_record_offset", "warc_record_length")
 
 
 def select_records(selection: IndexSelection, files: Sequence[str], http: HttpConfig) -> pa.Table:
@@ -89,16 +89,16 @@ def read_ranges(path: str, archive: str) -> list[tuple[int, int]]:
 
 
 def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator[pa.Table]:
-    """Rows of one index file that every filter takes: its three columns of `_PLACE`, of sound values."""
+    """Rows of one index file that every filter takes: its three columns of `_LOCATION`, of sound values."""
     filters = _filters(selection)
     try:
         with open_source_table(path, http) as file:
             present = set(file.schema_arrow.names)
-            for name in (*_PLACE, *filters):
+            for name in (*_LOCATION, *filters):
                 if name not in present:
                     raise InputError(f"has no column {name!r}", where=path,
                                      hint="is it a file of Common Crawl's columnar index? older crawls lack languages")
-            for batch in file.iter_batches(_BATCH_ROWS, columns=sorted({*_PLACE, *filters}), use_threads=False):
+            for batch in file.iter_batches(_BATCH_ROWS, columns=sorted({*_LOCATION, *filters}), use_threads=False):
                 yield _filtered(pa.Table.from_batches([batch]), filters, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
@@ -126,9 +126,9 @@ def _filtered(rows: pa.Table, filters: dict[str, Any], path: str) -> pa.Table:
         else:
             mask = pc.is_in(rows[name].cast(wanted.type), wanted)
         rows = rows.filter(mask)
-    rows = rows.select(list(_PLACE)).drop_null()
+    rows = rows.select(list(_LOCATION)).drop_null()
     rows = pa.table({"warc_filename": rows["warc_filename"].cast(pa.string()),
-                     **{name: rows[name].cast(pa.int64()) for name in _PLACE[1:]}})
+                     **{name: rows[name].cast(pa.int64()) for name in _LOCATION[1:]}})
     for name in pc.unique(rows["warc_filename"]).to_pylist():
         check_path(name, path)
     sound = pc.and_(pc.greater_equal(rows["warc_record_offset"], 0), pc.greater(rows["warc_record_length"], 0))

@@ -99,7 +99,7 @@ def _codings(headers: Iterable[tuple[str, str]]) -> list[str]:
 def _undone(reader: SupportsRead, codings: list[str]) -> SupportsRead:
     """What gives a body with its content encodings undone.
 
-    FastWARC's `auto_decode="all"`, decodes all it holds at once: gigabytes of a bomb. Its readers do not."""
+    FastWARC's `auto_decode="all"` decodes all it holds at once: gigabytes of a bomb. Its readers do not."""
     for coding in reversed(codings):
         reader = _READERS[coding](reader)
     return reader

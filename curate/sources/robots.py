@@ -64,8 +64,8 @@ def _header_directives(values: tuple[str, ...], agents: frozenset[str]) -> Itera
 
 def _meta_directives(body: bytes, names: frozenset[str]) -> Iterator[str]:
     end = _HEAD_END.search(body, 0, _HEAD_BYTES)
-    for found in _META.finditer(body, 0, end.start() if end else _HEAD_BYTES):
-        pairs = _ATTRIBUTE.findall(html.unescape(found[1].decode("latin-1")))
+    for tag in _META.finditer(body, 0, end.start() if end else _HEAD_BYTES):
+        pairs = _ATTRIBUTE.findall(html.unescape(tag[1].decode("latin-1")))
         fields = {name.lower(): (a or b or c).strip().lower() for name, a, b, c in pairs}
         if fields.get("name") in names:
             for word in fields.get("content", "").split(","):

@@ -19,7 +19,7 @@ from manifests.errors import InputError
 _SCHEME: Final = r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"
 _EXTENSION: Final = r"^[^:/?#]+://[^/?#]*/(?:[^?#]*/)?[^/?#]*\.(?P<extension>[A-Za-z0-9]{1,8})(?:[?#]|$)"
 BLOCKLIST_INPUT: Final = "extract.urls.blocklists"
-"""Input of a shard that holds the files of the list with this number."""
+"""Input of a task that holds the files of the list with this number."""
 OPTED_OUT_INPUT: Final = "extract.robots.opted_out"
 _MAX_LABELS: Final = 16  # of a host name, when its parent domains are looked up
 

@@ -125,15 +125,15 @@ def score(
     from curate.classifier.scorers import load_scorer
     from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
 
     label, n_bytes = _reading(model, label, max_bytes)
     scorer = load_scorer(model, label)  # a broken model is named before any work
     paths = find_files(files)
     names = ColumnNames(id=id_column, text=text_column)
-    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
-    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"]) as done:
+    recipe = {"classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
+    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"],
+                  source={"id_column": id_column, "text_column": text_column}) as done:
         rows = _write_scores(done, out, names)
     facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
     emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}",
@@ -274,25 +274,19 @@ def _reading(model: str, label: str | None, max_bytes: int | None) -> tuple[str 
     return label or facts.get("positive_label"), max_bytes or facts.get("max_bytes_per_document")
 
 
-def _scored(path: str, columns: tuple[str, str], scorer: Scorer, n_bytes: int | None) -> Iterator[
-        tuple[pa.Array[Any], npt.NDArray[np.float32]]]:
-    from curate.classifier.lines import classifier_lines
-    from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import read_texts
-
-    for rows in read_texts(path, ColumnNames(id=columns[0], text=columns[1])):
-        lines = rows.text if n_bytes is None else classifier_lines(rows.text, n_bytes)
-        yield rows.ids, scorer.score(lines)
-
-
 def _all_scores(patterns: list[str], columns: tuple[str, str], scorer: Scorer,
                 n_bytes: int | None) -> npt.NDArray[np.float32]:
     import numpy as np
 
+    from curate.classifier.lines import classifier_lines
+    from curate.sources.columns import ColumnNames
+    from pipelines.cli.texts import read_texts
     from pipelines.inputs import find_files
 
-    scores = [score for path in find_files(patterns) for _, score in _scored(path, columns, scorer, n_bytes)]
-    return np.concatenate([np.empty(0, np.float32), *scores])
+    names, scores = ColumnNames(id=columns[0], text=columns[1]), [np.empty(0, np.float32)]
+    for rows in (rows for path in find_files(patterns) for rows in read_texts(path, names)):
+        scores.append(scorer.score(rows.text if n_bytes is None else classifier_lines(rows.text, n_bytes)))
+    return np.concatenate(scores)
 
 
 def _held_out_scores(patterns: list[str], linked_only: bool) -> tuple[

@@ -43,15 +43,15 @@ def decontaminate_command(
     item) and `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts
     touch."""
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
 
     rules = {"ngram": ngram, "window": window, "min_piece": min_piece, "max_pieces": max_pieces,
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
     paths = find_files(files)
-    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "decontaminate": config.model_dump(mode="json")}
-    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"]) as done:
+    recipe = {"decontaminate": config.model_dump(mode="json")}
+    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"],
+                  source={"id_column": id_column, "text_column": text_column}) as done:
         for record in done.view.tasks("decontaminate/index"):
             for damage in record.damage:
                 print(f"{damage.where}: {damage.what}", file=sys.stderr)

@@ -69,7 +69,7 @@ def dedup_command(
     the passage first; --apply writes what is left of the text, and every other column."""
     from curate.dedup.config import DedupRecipe
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
 
     every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
     fields: dict[str, Any] = {
@@ -86,8 +86,8 @@ def dedup_command(
         raise RecipeError("asks for nothing", where=f"--config {config}", hint="set exact, near, or another rule")
     paths = find_files(files)
     columns = _columns(settings, id_column, text_column, date_column, quality_column)
-    recipe = {"sources": {SOURCE: files_source(paths, **columns)}, "dedup": settings.model_dump(mode="json")}
-    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], workers) as done:
+    recipe = {"dedup": settings.model_dump(mode="json")}
+    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], workers, source=columns) as done:
         for file, path in done.outputs("extract", "documents"):
             _check_needed(asked, file.path, path, columns)
         facts = _publish(done, out, settings, (id_column, text_column), apply)

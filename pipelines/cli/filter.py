@@ -46,18 +46,18 @@ def filter_command(
     from manifests.tables import publish_table
     from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
 
     if words not in [w.value for w in Words]:
         raise RecipeError("is not a way of counting words; use paper or datatrove", where=f"--words {words}")
     config = _config(preset, threshold, rules)
     paths = find_files(files)
     names = ColumnNames(id=id_column, text=text_column)
-    fields = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column, language=language)},
-              "extract": {"identify_language": False, "signals": True, "words": words},
+    fields = {"extract": {"identify_language": False, "signals": True, "words": words},
               **_external(language, toxic_words, perplexity_model, pieces, normalise, config)}
     tally = Tally()
-    with verb_run("filter", out, paths, fields, ["extract", "signals", "select"]) as done:
+    with verb_run("filter", out, paths, fields, ["extract", "signals", "select"],
+                  source={"id_column": id_column, "text_column": text_column, "language": language}) as done:
         external = dict(done.outputs("signals", "signals")) if done.view.tasks("signals") else {}
         decisions = dict(done.outputs("select", "decisions"))
         for file, documents in done.outputs("extract", "documents"):

@@ -34,15 +34,15 @@ def encode_command(
     ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
     from tokenizer.encoding.encode import load
 
     paths = find_files(files)
     encoder = load(tokenizer)
     encoder.eot_id  # noqa: B018 (refuses a tokenizer that nothing can be packed with)
-    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
-    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"]) as done:
+    recipe = {"tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
+    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"],
+                  source={"id_column": id_column, "text_column": text_column}) as done:
         n_empty = _publish(done, out)
         differing = _differing(done)
         counters = {**done.view.counters("tokenizer/check"), **done.view.counters("tokens")}

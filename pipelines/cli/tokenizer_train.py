@@ -37,15 +37,14 @@ def train_command(
 
     from manifests.storage import replacing
     from pipelines.inputs import find_files
-    from pipelines.verbs import SOURCE, files_source, verb_run
+    from pipelines.verbs import verb_run
     from tokenizer.bpe.train_config import TokenizerConfig
 
     config = checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
                                        "sample_bytes": sample_bytes})
     paths = find_files(files)
-    recipe = {"sources": {SOURCE: files_source(paths, id_column=id_column, text_column=text_column)},
-              "tokenizer": config}
-    with verb_run("train", out, paths, recipe, _STAGES, workers) as done:
+    columns = {"id_column": id_column, "text_column": text_column}
+    with verb_run("train", out, paths, {"tokenizer": config}, _STAGES, workers, source=columns) as done:
         trained = {role: done.storage.path(done.view.output("tokenizer", "tokenizer", role).paths[0])
                    for role in ("tokenizer", "metrics")}
         with open(trained["metrics"], encoding="utf-8") as stream:
