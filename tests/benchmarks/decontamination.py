@@ -1,4 +1,4 @@
-"""Decontamination of real crawl text on one core: GPT-3's rule, the overlap report, and planted contamination that must go.
+"""Decontamination of real crawl text on one core: GPT-3's rule, the overlap report, planted contamination.
 
     python -m tests.benchmarks.decontamination --data DATA --texts RUN
 
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _tell(truth: Truth) -> None:
-    print(f"{truth.planted:,} documents with planted contamination, {truth.missed} of them not cut; {truth.cuts:,} cuts, "
+    print(f"{truth.planted:,} documents contaminated on purpose, {truth.missed} not cut; {truth.cuts:,} cuts, "
           f"{truth.wrong} not confirmed by a 13-gram of the item they name")
     print(f"{len(truth.examples)} documents with real contamination: " + (", ".join(
         f"{name} {n}" for name, n in sorted(truth.real.items())) or "none"))

@@ -37,7 +37,7 @@ class Quiet:
 
 @dataclass
 class Truth:
-    """What became of planted contamination. planted: documents with one, missed: those that keep a 13-gram of it; wrong: cuts
+    """Planted contamination. planted: documents with one, missed: those that keep a 13-gram of it; wrong: cuts
     whose words are no n-gram of the item they name. real: documents with a cut in their own words, by benchmark."""
 
     planted: int = 0
