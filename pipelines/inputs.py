@@ -82,8 +82,8 @@ class InputScanner:
         self._storage.write_bytes(_CACHE, json.dumps(self._seen, sort_keys=True).encode())
         for name, table in self._tables.items():
             with self._storage.staging() as folder:
-                pieces = (table.slice(start, _TABLE_ROWS) for start in range(0, len(table), _TABLE_ROWS))
-                write_table(f"{folder}/table", table.schema, pieces)
+                parts = (table.slice(start, _TABLE_ROWS) for start in range(0, len(table), _TABLE_ROWS))
+                write_table(f"{folder}/table", table.schema, parts)
                 self._storage.publish(f"{folder}/table", name)
 
     def remember(self, key: str, find: Callable[[], list[str]]) -> list[str]:

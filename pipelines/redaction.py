@@ -60,7 +60,7 @@ class Redaction:
         return pa.array(sorted({*self._parents.to_pylist(), *(i for v in self._clean_ids.values() for i in v)}), ID)
 
     def clean(self, record: TaskRecord) -> None:
-        """Delete the rows of removed documents and of their pieces from a clean part."""
+        """Delete the rows of removed documents and of their fragments from a clean part."""
         for output in record.outputs:
             path = self._journal.path(output.path)
             table: Any = read_table(path, ["doc_id", "parent_id"])

@@ -53,9 +53,9 @@ def parse_ids(lines: Sequence[str]) -> list[bytes]:
 
 
 def find_documents(storage: Storage, urls: Sequence[str], doc_ids: Sequence[bytes]) -> Matches:
-    """Documents and exclusions of the run with these URLs, as archived, or ids; a clean piece's id means its document.
+    """Documents and exclusions of the run with these URLs, as archived, or these ids.
 
-    Reads ids and URLs, a part at a time."""
+    The id of a clean fragment means its document. Reads ids and URLs, a part at a time."""
     matches = Matches()
     wanted = set(doc_ids)
     parents = _parents(storage, wanted)
@@ -77,15 +77,15 @@ def find_documents(storage: Storage, urls: Sequence[str], doc_ids: Sequence[byte
 
 
 def _parents(storage: Storage, wanted: set[bytes]) -> dict[bytes, bytes]:
-    """The extracted document of every wanted id that is a piece's."""
+    """The extracted document of every wanted id that is a fragment's."""
     if not wanted:
         return {}
     ids, parents = pa.array(sorted(wanted), ID), dict[bytes, bytes]()
     for path in storage.list("clean"):
         if path.endswith(".parquet") and PurePosixPath(path).name != MANIFEST:
             table = read_table(storage.path(path), ["doc_id", "parent_id"])
-            pieces = table.filter(pc.and_(pc.is_in(table["doc_id"], value_set=ids), pc.is_valid(table["parent_id"])))
-            parents |= {r["doc_id"]: r["parent_id"] for r in pieces.to_pylist()}
+            fragments = table.filter(pc.and_(pc.is_in(table["doc_id"], value_set=ids), pc.is_valid(table["parent_id"])))
+            parents |= {r["doc_id"]: r["parent_id"] for r in fragments.to_pylist()}
     return parents
 
 

@@ -66,7 +66,14 @@ class Normalised(NamedTuple):
 
 
 def normalise(texts: pa.Array | pa.ChunkedArray, config: NormaliseConfig) -> Normalised:
-    """Texts after the steps of a recipe; nulls stay null. texts: string or large_string [n]."""
+    """Texts in one form, by the steps that a recipe asks for.
+
+    Args:
+        texts: string or large_string [n]; nulls stay null.
+        config: Which steps.
+    Returns:
+        The texts, large_string [n], and how many each step changed.
+    """
     given, changed = one_array(texts).cast(pa.large_string()), {}
     texts = given
     if config.mojibake or config.nfc:

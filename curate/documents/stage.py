@@ -114,13 +114,13 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     n_rows = n_bytes = 0
     for table in tables:
-        for piece in _pieces(table):
-            size = _text_bytes(piece)
-            if waiting and (n_rows + len(piece) > _TARGET_ROWS or n_bytes + size > _TARGET_BYTES):
+        for rows in _slices(table):
+            size = _text_bytes(rows)
+            if waiting and (n_rows + len(rows) > _TARGET_ROWS or n_bytes + size > _TARGET_BYTES):
                 yield pa.concat_tables(waiting).combine_chunks()
                 waiting, n_rows, n_bytes = [], 0, 0
-            waiting.append(piece)
-            n_rows, n_bytes = n_rows + len(piece), n_bytes + size
+            waiting.append(rows)
+            n_rows, n_bytes = n_rows + len(rows), n_bytes + size
     if waiting:
         yield pa.concat_tables(waiting).combine_chunks()
 
@@ -129,7 +129,7 @@ def _text_bytes(rows: pa.Table) -> int:
     return int(pc.sum(pc.binary_length(rows["text"])).as_py() or 0)
 
 
-def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
     """A table in runs of rows within both targets; a longer text is a run of its own."""
     sizes = pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy()
     ends = np.cumsum(sizes)

@@ -34,12 +34,19 @@ def is_html(content_type: str | None, body: bytes) -> bool:
 
 
 def decode(body: bytes, charset: str | None = None) -> str:
-    """The characters of a page or text. Never raises: what cannot be read becomes U+FFFD.
+    """The characters of a page or text, whatever its encoding.
 
     Order: byte order mark; UTF-8 where all of it is valid (by far the most common, and hardly ever so by accident);
     the HTTP charset; the page's own meta tag; detection; windows-1252. An encoding under which more than a tenth of
     the non-ASCII bytes are errors gives way to the next. HTML's own order (WHATWG, 13.2.3) believes HTTP first; pages
-    converted to UTF-8 without their headers make that the worse guess."""
+    converted to UTF-8 without their headers make that the worse guess.
+
+    Args:
+        body: The page as stored.
+        charset: What its HTTP header says, if anything.
+    Returns:
+        The text; what cannot be read is U+FFFD. It never raises.
+    """
     for mark, encoding in _BOMS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace")

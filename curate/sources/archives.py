@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO, Final, cast
 
 from curate.sources.framing import ARC, ARC_START, WARC, Framing
-from curate.sources.members import read_pieces
+from curate.sources.members import read_chunks
 from curate.sources.warc import Damage, WarcEntry, read_warc
 
 ZIP_START: Final = b"PK\x03\x04"
@@ -20,8 +20,16 @@ _ARCHIVE_NAMES: Final = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
 def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
     """The records of a seekable WARC, ARC or WACZ file in file order, and what could not be read between them.
 
-    wanted, max_block_bytes: as of `read_warc`. Offsets are of the file as stored, of a WACZ package too, so that a
-    record can be read again by its offset and length alone. Damage never raises."""
+    Offsets are of the file as stored, of a WACZ package too, so that a record can be read again by its offset and
+    length alone. Damage never raises.
+
+    Args:
+        stream: The file, seekable, at its start.
+        wanted: Record types whose content is read, lower case, such as `response`.
+        max_block_bytes: Longer contents are skipped; memory is bounded by twice that.
+    Yields:
+        Records, and the parts of the file that give none.
+    """
     if stream.read(len(ZIP_START)) == ZIP_START:
         yield from _read_wacz(stream, wanted, max_block_bytes)
         return
@@ -32,7 +40,7 @@ def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int
 def _framing(stream: IO[bytes]) -> Framing:
     """ARC where the file's first bytes, decompressed, say so; the stream is left at its start."""
     start = stream.tell()
-    head = next(read_pieces(stream, b""), None)
+    head = next(read_chunks(stream, b""), None)
     stream.seek(start)
     return ARC if head is not None and head.data.startswith(ARC_START) else WARC
 

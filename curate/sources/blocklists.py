@@ -37,7 +37,7 @@ from curate.sources.kernels.lookup import (
     match_whole,
     match_words,
 )
-from curate.sources.members import read_pieces
+from curate.sources.members import read_chunks
 from curate.text.strings import string_buffers
 from curate.text.urls import ascii_hosts, normalise_urls
 from manifests.errors import InputError
@@ -105,7 +105,7 @@ def pattern_of(path: str) -> str:
 
 
 def list_files(entry: Blocklist, paths: Sequence[str]) -> Iterator[ListFile]:
-    """The lists among the files of an entry, in their order; files of other names in a folder are no lists."""
+    """The lists among the files of an entry, in their order; files of other names in a folder are not lists."""
     for path in paths:
         parts = PurePath(path)
         stem = parts.name.split(".")[0]
@@ -118,7 +118,13 @@ def list_files(entry: Blocklist, paths: Sequence[str]) -> Iterator[ListFile]:
 
 
 def load_lists(files: Sequence[ListFile]) -> ListTable:
-    """The table of lists, from the cache where it was built before; raises InputError where a file cannot be read."""
+    """The table of some lists, from the cache where it was built before.
+
+    Args:
+        files: Lists in order: where several match, the first names the reason.
+    Raises:
+        InputError: A file cannot be read.
+    """
     state = tuple((f.path, f.kind, f.category, *_stat(f.path)) for f in files)
     return _load(tuple(files), state)
 
@@ -178,8 +184,8 @@ def _entries(file: ListFile) -> pa.Array:
 def _text(path: str) -> str:
     """A list, decompressed."""
     with open_read(path) as stream:
-        pieces = list(read_pieces(stream, b""))
-    broken = next((p.broken for p in pieces if p.broken), None)
+        chunks = list(read_chunks(stream, b""))
+    broken = next((p.broken for p in chunks if p.broken), None)
     if broken is not None:
         raise InputError(f"is damaged: {broken}", where=path, hint="fetch it again")
-    return b"".join(p.data for p in pieces).decode("utf-8", "replace")
+    return b"".join(p.data for p in chunks).decode("utf-8", "replace")

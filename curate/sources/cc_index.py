@@ -32,9 +32,17 @@ _LOCATION: Final = ("warc_filename", "warc_record_offset", "warc_record_length")
 
 
 def select_records(selection: IndexSelection, files: Sequence[str], http: HttpConfig) -> pa.Table:
-    """Where the records lie that a selection takes, as a table of `RECORDS`, sorted.
+    """Where the records lie that a selection takes.
 
-    Reading stops at `limit` records. Raises InputError naming the file that is no index, or lacks a column."""
+    Args:
+        selection: The filters of a recipe's `index`; reading stops at its `limit`.
+        files: Parts of the columnar index, paths or URLs.
+        http: How https:// is fetched.
+    Returns:
+        A table of `RECORDS`, sorted.
+    Raises:
+        InputError: A file is not an index, or lacks a column.
+    """
     names: dict[str, int] = {}
     codes, offsets, lengths = [], [], []
     left = selection.limit

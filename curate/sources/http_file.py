@@ -72,7 +72,7 @@ class HttpFile(io.RawIOBase):
         return offset
 
     def read(self, n: int | None = -1, /) -> bytes:
-        pieces = []
+        chunks = []
         left = n if n is not None and n >= 0 else -1
         while left:
             if self._position == self._frontier and not self._receive():
@@ -81,8 +81,8 @@ class HttpFile(io.RawIOBase):
             data = bytes(self._kept[start : start + left] if left > 0 else self._kept[start:])
             self._position += len(data)
             left -= len(data) if left > 0 else 0
-            pieces.append(data)
-        return b"".join(pieces)
+            chunks.append(data)
+        return b"".join(chunks)
 
     def close(self) -> None:
         if not self.closed:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows
-from curate.sources.members import read_pieces
+from curate.sources.members import read_chunks
 from curate.sources.warc import Damage
 from curate.text.strings import strings_array, valid_text
 
@@ -22,8 +22,13 @@ _BLOCK_BYTES: Final = 8 << 20
 def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> Iterator[TextRows | Damage]:
     """The rows of a JSON Lines file in batches; `first_row` and the offset of a Damage are line numbers from 0.
 
-    Blank lines count as lines and give rows without text. max_line_bytes: longer lines are lost, named, and never
-    held in memory."""
+    Args:
+        stream: The file, plain or compressed, seekable. Blank lines count as lines and give rows without text.
+        names: Which fields are text, id, URL and so on.
+        max_line_bytes: Longer lines are skipped, named, and never held in memory.
+    Yields:
+        Rows, and the lines that give none.
+    """
     row = 0
     for block in line_blocks(stream, max_line_bytes):
         if isinstance(block, Damage):
@@ -55,9 +60,9 @@ def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] 
 def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
     """Lines without their line feeds. After a broken member, the rest of the line it cuts is lost with it."""
     rest, too_long = bytearray(), False
-    for piece in read_pieces(stream, opening=b"{"):
-        rest += piece.data
-        if b"\n" in piece.data:
+    for chunk in read_chunks(stream, opening=b"{"):
+        rest += chunk.data
+        if b"\n" in chunk.data:
             *complete, last = bytes(rest).split(b"\n")
             for line in complete:
                 yield Damage(1, f"line is longer than {max_line_bytes} bytes") if too_long else line
@@ -65,8 +70,8 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
             rest = bytearray(last)
         if len(rest) > max_line_bytes:
             rest, too_long = bytearray(), True
-        if piece.broken is not None:
-            yield Damage(1 if rest or too_long else 0, f"{piece.broken} (at byte {piece.member})")
+        if chunk.broken is not None:
+            yield Damage(1 if rest or too_long else 0, f"{chunk.broken} (at byte {chunk.member})")
             rest, too_long = bytearray(), False
     if too_long:
         yield Damage(1, f"line is longer than {max_line_bytes} bytes")

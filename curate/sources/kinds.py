@@ -23,7 +23,7 @@ from curate.sources.framing import ARC_START
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.jsonl import read_jsonl
-from curate.sources.members import compression_of, read_pieces
+from curate.sources.members import compression_of, read_chunks
 from curate.sources.parquet import read_parquet
 from curate.sources.text import read_text_rows
 from curate.sources.warc import Damage
@@ -143,7 +143,7 @@ def _head(stream: IO[bytes]) -> bytes:
         except zstandard.ZstdError:
             return b""
     if compression == "lz4":
-        return next((piece.data for piece in read_pieces(io.BytesIO(raw), b"")), b"")[:_HEAD_BYTES]
+        return next((chunk.data for chunk in read_chunks(io.BytesIO(raw), b"")), b"")[:_HEAD_BYTES]
     return raw
 
 

@@ -20,7 +20,7 @@ import zstandard
 _READ_BYTES: Final = 1 << 20
 _GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves unused is copied
 _ZSTD_STEP: Final = 1 << 11  # zstd has no output limit: 2 KiB can grow to 64 MiB at most
-_PIECE_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b\x08"
 _LZ4_STEP: Final = 1 << 12  # a byte of lz4 grows to 255 at most
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -31,9 +31,9 @@ _PROBE_BYTES: Final = 1 << 12
 
 
 @dataclass(slots=True)
-class Piece:
+class Chunk:
     """Decompressed bytes of one member. member: where it begins in the file; None in a file without compression.
-    end: where it ends, on its last piece. broken: why the member cannot be read further, in words; its bytes so far
+    end: where it ends, on its last chunk. broken: why the member cannot be read further, in words; its bytes so far
     may be wrong near their end."""
 
     data: bytes
@@ -52,12 +52,12 @@ def compression_of(head: bytes) -> str:
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
 
 
-def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Piece]:
-    """The decompressed bytes of a seekable file, in pieces of about a mebibyte (of lz4 of 5 at most, of zstd of 64).
+def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Chunk]:
+    """The decompressed bytes of a seekable file, in chunks of about a mebibyte (of lz4 of 5 at most, of zstd of 64).
 
     opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
     any.
-    Never raises for damage: a piece with `broken` names it."""
+    Never raises for damage: a chunk with `broken` names it."""
     window = _Window(stream)
     compression = compression_of(bytes(window.peek(4)))
     if compression == "none":
@@ -81,7 +81,7 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         else:
             start = window.offset
             if not _only_padding(window):
-                yield Piece(b"", start, broken="bytes that are no member")
+                yield Chunk(b"", start, broken="bytes that are no member")
                 if last >= 0 and not codec.checked:
                     start = last + 1  # a frame need not have a checksum: the last may have swallowed the next
         window.seek(start)
@@ -89,9 +89,9 @@ def read_pieces(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
             return
 
 
-def _plain(window: _Window) -> Iterator[Piece]:
-    while data := window.take(_PIECE_BYTES):
-        yield Piece(data, None)
+def _plain(window: _Window) -> Iterator[Chunk]:
+    while data := window.take(_CHUNK_BYTES):
+        yield Chunk(data, None)
 
 
 class _Window:
@@ -134,8 +134,8 @@ class _Gzip:
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
-        """(output of at most a piece, bytes of data that were used)."""
-        out = decoder.decompress(data, _PIECE_BYTES)
+        """(output of at most a chunk, bytes of data that were used)."""
+        out = decoder.decompress(data, _CHUNK_BYTES)
         # At the end of a member CPython leaves a stale unconsumed_tail from the call before.
         left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
         return out, len(data) - len(left)
@@ -145,13 +145,13 @@ class _Gzip:
 
     def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
         """What a saved decoder gives before the error: zlib's Python face drops the output of a call that fails."""
-        pieces = []
+        chunks = []
         try:
             for start in range(0, len(data), 64):
-                pieces.append(decoder.decompress(data[start : start + 64]))
+                chunks.append(decoder.decompress(data[start : start + 64]))
         except zlib.error:
             pass
-        return b"".join(pieces)
+        return b"".join(chunks)
 
 
 class _Zstd:
@@ -227,7 +227,7 @@ def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
         return None
 
 
-def _member(window: _Window, codec: _Codec) -> Generator[Piece, None, int | None]:
+def _member(window: _Window, codec: _Codec) -> Generator[Chunk, None, int | None]:
     """Pieces of the member that begins here; returns where it began if it is broken, else None."""
     member, decoder = window.offset, codec.open()
     while True:
@@ -237,16 +237,16 @@ def _member(window: _Window, codec: _Codec) -> Generator[Piece, None, int | None
             out, used = codec.inflate(decoder, data)
         except codec.errors as error:
             why = f"member cannot be decompressed: {error}"
-            yield Piece(codec.salvage(saved, data), member, broken=why)
+            yield Chunk(codec.salvage(saved, data), member, broken=why)
             return member
         window.advance(used)
         if decoder.eof:
-            yield Piece(out, member, end=window.offset)
+            yield Chunk(out, member, end=window.offset)
             return None
         if out:
-            yield Piece(out, member)
+            yield Chunk(out, member)
         elif not data:
-            yield Piece(b"", member, broken="file ends within a member")
+            yield Chunk(b"", member, broken="file ends within a member")
             return member
 
 

@@ -17,8 +17,15 @@ BATCH_ROWS = 1024
 def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Damage]:
     """The rows of a Parquet file in batches of about a thousand; `first_row` counts within the file.
 
-    An unreadable row group is reported as Damage and the others are read. Raises InputError where the file is no
-    Parquet at all, or has no text column."""
+    Args:
+        path: A local path or URL.
+        names: Which columns are text, id, URL and so on.
+        http: How https:// is fetched.
+    Yields:
+        Rows; a row group that cannot be read is reported as Damage, and the others are read.
+    Raises:
+        InputError: The file is not Parquet, or has no text column.
+    """
     with open_source_table(path, http or HttpConfig()) as file:
         wanted = pick_columns(file.schema_arrow, names, path)
         row = 0

@@ -80,13 +80,13 @@ def _submission(line: bytes) -> tuple[str | None, int | None, bool | None]:
     return url, score, bool(is_self) if is_self is not None else None
 
 
-def _line_blocks(pieces: Iterator[bytes], report: Report, path: str) -> Iterator[bytes]:
+def _line_blocks(chunks: Iterator[bytes], report: Report, path: str) -> Iterator[bytes]:
     """Bytes cut at line ends into blocks of about _CHUNK_BYTES; the last may lack its newline."""
     held: list[bytes] = []
     n_held = 0
-    for piece in pieces:
-        held.append(piece)
-        n_held += len(piece)
+    for chunk in chunks:
+        held.append(chunk)
+        n_held += len(chunk)
         if n_held < _CHUNK_BYTES:
             continue
         block = b"".join(held)
@@ -104,37 +104,37 @@ def _line_blocks(pieces: Iterator[bytes], report: Report, path: str) -> Iterator
 def _decompressed(path: str, report: Report) -> Iterator[bytes]:
     with open_read(path) as stream:
         head = stream.read(4)
-        pieces = _pieces(head, stream)
+        chunks = _chunks(head, stream)
         if head.startswith(_ZSTD):
             zstd = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-            yield from _members(pieces, zstd.decompressobj, path, report)
+            yield from _members(chunks, zstd.decompressobj, path, report)
         elif head.startswith(_GZIP):
-            yield from _members(pieces, lambda: zlib.decompressobj(31), path, report)
+            yield from _members(chunks, lambda: zlib.decompressobj(31), path, report)
         else:
-            yield from pieces
+            yield from chunks
 
 
-def _pieces(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+def _chunks(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
     while head:
         yield head
         head = stream.read(_READ_BYTES)
 
 
-def _members(pieces: Iterator[bytes], new: Callable[[], object], path: str, report: Report) -> Iterator[bytes]:
+def _members(chunks: Iterator[bytes], new: Callable[[], object], path: str, report: Report) -> Iterator[bytes]:
     """The text of concatenated zstd frames or gzip members; a stream that breaks off is reported, not raised."""
     decoder, fresh = new(), True
-    for piece in pieces:
-        while piece:
+    for chunk in chunks:
+        while chunk:
             if decoder.eof:  # type: ignore[attr-defined]
                 decoder, fresh = new(), True
             try:
-                text = decoder.decompress(piece)  # type: ignore[attr-defined]
+                text = decoder.decompress(chunk)  # type: ignore[attr-defined]
             except (zlib.error, zstandard.ZstdError) as error:
                 report(path, f"the compressed stream is broken: {error}")
                 return
             fresh = False
             if text:
                 yield text
-            piece = decoder.unused_data if decoder.eof else b""  # type: ignore[attr-defined]
+            chunk = decoder.unused_data if decoder.eof else b""  # type: ignore[attr-defined]
     if not fresh and not decoder.eof:  # type: ignore[attr-defined]
         report(path, "the compressed stream ends early")

@@ -42,11 +42,18 @@ class HttpPage:
 
 
 def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
-    """The HTTP response in a record's content, its content and transfer encodings undone; None where it is none.
+    """The HTTP response in a record's content, its content and transfer encodings undone.
 
     A body whose declared encoding is not true is taken as it is stored. A response whose header lacks its status line,
-    and a bare HTML page without any header, have no status. No more than max_body_bytes + 1 bytes are ever decoded, so
-    a decompression bomb, nested ones too, costs no more than a long page."""
+    and a bare HTML page without any header, have no status.
+
+    Args:
+        block: Content of a `response` record.
+        max_body_bytes: No more than one byte beyond is ever decoded, so a decompression bomb, nested ones too, costs no
+            more than a long page.
+    Returns:
+        The page, or None where the content is not a response.
+    """
     if block.startswith(b"HTTP/"):
         return _parse_response(block, max_body_bytes)
     if _LOOKS_HTML.match(block, 0, _SNIFF_BYTES):
@@ -151,8 +158,8 @@ def _body_without_a_gap(block: bytes, max_body_bytes: int) -> bytes:
 
 def _read_some(reader: SupportsRead, n: int) -> bytes:
     """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
-    pieces = []
+    chunks = []
     while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
-        pieces.append(data)
+        chunks.append(data)
         n -= len(data)
-    return b"".join(pieces)
+    return b"".join(chunks)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.extraction.html import decode
 from curate.sources.columns import TextRows
-from curate.sources.members import read_pieces
+from curate.sources.members import read_chunks
 from curate.sources.warc import Damage
 from curate.text.strings import strings_array, valid_text
 
@@ -20,10 +20,10 @@ def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Dam
     Its text is null, and `n_bytes` what was read, where it is longer than max_bytes: no more than that and one block
     are held. A damaged file gives what comes before the damage."""
     data = bytearray()
-    for piece in read_pieces(stream, opening=b""):
-        data += piece.data
-        if piece.broken is not None:
-            yield Damage(piece.member or 0, piece.broken)
+    for chunk in read_chunks(stream, opening=b""):
+        data += chunk.data
+        if chunk.broken is not None:
+            yield Damage(chunk.member or 0, chunk.broken)
             break
         if len(data) > max_bytes:
             yield TextRows(0, pa.nulls(1, pa.large_string()), pa.nulls(1, pa.string()), pa.nulls(1, pa.string()),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import IO, Final
 
 from curate.sources.framing import WARC, Framing
-from curate.sources.members import Piece, read_pieces
+from curate.sources.members import Chunk, read_chunks
 
 _MAX_HEADER_BYTES: Final = 1 << 16
 _LINE_ENDS: Final = 4  # bytes that end a record
@@ -71,12 +71,19 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
               framing: Framing = WARC) -> Iterator[WarcEntry | Damage]:
     """The records of a gzip, zstd or plain WARC (or ARC) in file order, and what could not be read between them.
 
-    wanted: record types whose content is read, lower case. max_block_bytes: longer contents are skipped. Memory is
-    bounded by twice that. A record is given out only once the bytes after it are known to be sound, so the last
-    record of a broken member is lost with it, and those before it in the same member are kept. A record whose declared
-    length is too long, but which ends as a record does where the next begins, is given out and reported. Damage never
-    raises."""
-    window = _Window(read_pieces(stream, framing.openings), framing)
+    A record is given out only once the bytes after it are known to be intact, so the last record of a broken member is
+    lost with it, and those before it in the same member are kept. A record whose declared length is too long, but which
+    ends as a record does where the next begins, is given out and reported. Damage never raises.
+
+    Args:
+        stream: The file, seekable, at the start of a record.
+        wanted: Record types whose content is read, lower case.
+        max_block_bytes: Longer contents are skipped; memory is bounded by twice that.
+        framing: How records begin and end.
+    Yields:
+        Records, and the parts of the file that give none.
+    """
+    window = _Window(read_chunks(stream, framing.openings), framing)
     while True:
         while window.skip_line_ends():
             entry = _read_entry(window, wanted, max_block_bytes)
@@ -91,11 +98,11 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
 class _Window:
     """Decompressed bytes yet to be read, up to the next break, and the members they come from."""
 
-    def __init__(self, pieces: Iterator[Piece], framing: Framing) -> None:
+    def __init__(self, chunks: Iterator[Chunk], framing: Framing) -> None:
         self.framing = framing
         self.buffer = bytearray()
         self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
-        self._pieces = pieces
+        self._chunks = chunks
         self._start = 0  # offset of buffer[0] in the decompressed bytes
         self._over = False
         self._damage: list[Damage] = []
@@ -106,18 +113,18 @@ class _Window:
     def ensure(self, n: int) -> bool:
         """Have n bytes in the buffer; false where the bytes end or break before that."""
         while len(self.buffer) < n and not self._over and self.broken is None:
-            piece = next(self._pieces, None)
-            if piece is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 self._over = True
                 break
-            if not self._members or self._members[-1][1] != piece.member:
-                self._members.append((self._start + len(self.buffer), piece.member))
-            self.buffer += piece.data
-            if piece.end is not None:
-                self._ends[piece.member] = piece.end
-            if piece.broken is not None and piece.member is not None:
-                self.broken = piece.member
-                self._damage.append(Damage(piece.member, piece.broken))
+            if not self._members or self._members[-1][1] != chunk.member:
+                self._members.append((self._start + len(self.buffer), chunk.member))
+            self.buffer += chunk.data
+            if chunk.end is not None:
+                self._ends[chunk.member] = chunk.end
+            if chunk.broken is not None and chunk.member is not None:
+                self.broken = chunk.member
+                self._damage.append(Damage(chunk.member, chunk.broken))
         return len(self.buffer) >= n
 
     def drop(self, n: int) -> None:
