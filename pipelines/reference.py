@@ -16,7 +16,7 @@ from pipelines.recipe import Recipe
 _HEAD = """# Recipe reference
 
 Every field a recipe may have, with its type, default and meaning. This page is generated: `curate recipe reference`.
-`curate recipe schema` prints the same as a JSON schema, and `curate recipe check FILE` tells whether a recipe is
+`curate recipe schema` prints the same as a JSON schema, and `curate recipe check FILE` says whether a recipe is
 well-formed. A field without a default must be given.
 """
 

@@ -31,7 +31,7 @@ _INVISIBLE: Final = np.frombuffer(b"visibility:hidden", np.uint8)
 
 @kernel
 def read_name(html, i):  # type: ignore[no-untyped-def]
-    """(hash, place after) of the tag name at i, in lower case."""
+    """(hash, offset after) of the tag name at i, in lower case."""
     h = FNV_OFFSET
     while i < html.size:
         c = html[i]
@@ -46,7 +46,7 @@ def read_name(html, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def read_attributes(page, tables, i):  # type: ignore[no-untyped-def]
-    """Read attributes up to the tag's end; the place after it, past the end of the page where it has none."""
+    """Read attributes up to the tag's end; the offset after it, past the end of the page where it has none."""
     html, s = page.html, page.state
     s[ATTRIBUTES] = s[HAS_HREF] = s[SELF_CLOSING] = 0
     while i < html.size:
@@ -64,7 +64,7 @@ def read_attributes(page, tables, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def _attribute(page, tables, i):  # type: ignore[no-untyped-def]
-    """Read one attribute; the place after it."""
+    """Read one attribute; the offset after it."""
     html = page.html
     h, first = FNV_OFFSET, i
     while i < html.size:
@@ -88,7 +88,7 @@ def _attribute(page, tables, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def _value(html, i):  # type: ignore[no-untyped-def]
-    """(start, end, place after) of an attribute's value."""
+    """(start, end, offset after) of an attribute's value."""
     while i < html.size and is_space(html[i]):
         i += 1
     if i >= html.size or html[i] == _GT:

@@ -84,7 +84,7 @@ def put_character(page, c, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def read_reference(page, tables, i):  # type: ignore[no-untyped-def]
-    """Read a character reference, or the bare `&`; the place after it."""
+    """Read a character reference, or the bare `&`; the offset after it."""
     html = page.html
     if i + 1 < html.size and html[i + 1] == 35:
         return _numeric(page, i)

@@ -1,4 +1,4 @@
-"""What the trees are told about each block: its text, its place, what it stands in, its neighbours, its page.
+"""What the trees see of each block: its text, its position, the elements around it, its neighbours, its page.
 
 No feature is a rule about a site. The text of a block is counted, not read: only two short word lists (boilerplate,
 English function words) look at words. float32 throughout, one row a block; `FEATURES` names the columns.
@@ -91,7 +91,7 @@ def fill_features(page, n, tables, out):  # type: ignore[no-untyped-def]
     slots = np.empty(n, np.int64)
     for i in range(n):
         slots[i] = _count_same(seen, counts, _text_facts(page, tables, i, out))
-        _put_place(page, i, n, out)
+        _put_position(page, i, n, out)
         _put_mask(page, i, out)
     for i in range(n):
         out[i, F_REPEATS] = min(counts[slots[i]] - 1, 5)
@@ -218,7 +218,7 @@ def _word_facts(page, tables, start, end, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _put_place(page, i, n, out):  # type: ignore[no-untyped-def]
+def _put_position(page, i, n, out):  # type: ignore[no-untyped-def]
     b, row = page.blocks[i], out[i]
     size = np.float32(b[B_END] - b[B_START])
     total = np.float32(page.blocks[n - 1, B_END])

@@ -76,7 +76,7 @@ def scan_page(page, tables):  # type: ignore[no-untyped-def]
 
 @kernel
 def _text(page, i):  # type: ignore[no-untyped-def]
-    """Copy text up to the next `<` or `&`; the place of that."""
+    """Copy text up to the next `<` or `&`; the offset of that."""
     html, text, s = page.html, page.text, page.state
     top = page.stack[s[DEPTH] - 1]
     if top[S_SKIP]:
@@ -151,7 +151,7 @@ def _new_line(page):  # type: ignore[no-untyped-def]
 
 @kernel
 def _markup(page, tables, i):  # type: ignore[no-untyped-def]
-    """Read what begins with `<`; the place after it."""
+    """Read what begins with `<`; the offset after it."""
     html, s = page.html, page.state
     c = html[i + 1] if i + 1 < html.size else np.uint8(0)
     if is_letter(c):
@@ -173,7 +173,7 @@ def _markup(page, tables, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def _after(html, i):  # type: ignore[no-untyped-def]
-    """The place after the next `>`."""
+    """The offset after the next `>`."""
     while i < html.size and html[i] != _GT:
         i += 1
     return i + 1
@@ -181,7 +181,7 @@ def _after(html, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def _comment(html, i):  # type: ignore[no-untyped-def]
-    """The place after a comment whose text begins at i: `-->`, `--!>`, or at once `>` or `->`."""
+    """The offset after a comment whose text begins at i: `-->`, `--!>`, or at once `>` or `->`."""
     if i < html.size and html[i] == _GT:
         return i + 1
     if i + 1 < html.size and html[i] == _DASH and html[i + 1] == _GT:

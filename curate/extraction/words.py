@@ -12,7 +12,7 @@ _NONE = np.uint64(0)
 
 @kernel
 def next_word(text, p, end, before):  # type: ignore[no-untyped-def]
-    """(hash, place after, bytes, wide) of the first word at or after p; of no bytes where none is left.
+    """(hash, offset after it, bytes, wide) of the first word at or after p; of no bytes where none is left.
 
     ASCII letters count in lower case, and any other character beyond ASCII is a letter but for U+2000 to U+203F and
     U+3000 to U+303F, which are punctuation. Kana and ideographs (U+3040 to U+9FFF) are wide: each is a word together

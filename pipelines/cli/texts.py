@@ -13,7 +13,7 @@ from manifests.errors import InputError
 
 def id_column_of(path: str, columns: ColumnNames) -> str:
     """What the id column of a file is called: the one asked for, or `doc_id` where it has only that, or it cannot be
-    told: reading the file then says why."""
+    known: reading the file then says why."""
     try:
         if detect_kind(path) == "parquet":
             from manifests.tables import open_table

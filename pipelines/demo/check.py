@@ -218,11 +218,11 @@ def _archive_goals(pages: pl.DataFrame) -> list[Goal]:
     damaged = pages.filter(pl.col("kind") == Kind.TRUNCATED)
     around = damaged["neighbours"].explode().drop_nulls().unique()
     survivors = around.is_in(seen["url"].to_list()).sum()
-    whole = pages.filter(pl.col("kind") != Kind.TRUNCATED)
-    lost = len(whole) - len(seen.filter(pl.col("kind") != Kind.TRUNCATED))
+    undamaged = pages.filter(pl.col("kind") != Kind.TRUNCATED)
+    lost = len(undamaged) - len(seen.filter(pl.col("kind") != Kind.TRUNCATED))
     return [Goal("pages next to damaged records that survive", "all", f"{survivors} of {len(around)}",
                  survivors == len(around) > 0),
-            Goal("undamaged pages without a trace", "0", f"{lost} of {len(whole)}", lost == 0)]
+            Goal("undamaged pages without a trace", "0", f"{lost} of {len(undamaged)}", lost == 0)]
 
 
 def _packed_goals(packed: pl.DataFrame) -> list[Goal]:

@@ -1,7 +1,7 @@
 """Millions of strings as sorted hashes: whether a host, one of its parent domains, or a word of a URL is among them.
 
 Strings are hashed from their end, so that one pass over a host gives the hash of each domain above it on the way. Keys
-are 64 bits: of 5 million entries, one stranger in 3.7e12 is taken for one of them.
+are 64 bits: with 5 million entries, one other string in 3.7e12 is taken for one of them.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def _hash_all(data, offsets, salt, keys):  # type: ignore[no-untyped-def]
 def _find(keys, starts, shift, key):  # type: ignore[no-untyped-def]
     """Place of a key, or -1: its first bits name a short run of neighbours."""
     bucket = np.int64(key >> np.uint64(shift))
-    for place in range(np.int64(starts[bucket]), np.int64(starts[bucket + 1])):
-        if keys[place] == key:
-            return place
+    for slot in range(np.int64(starts[bucket]), np.int64(starts[bucket + 1])):
+        if keys[slot] == key:
+            return slot
     return -1
 
 
@@ -66,23 +66,23 @@ def _match_domains(data, offsets, keys, starts, shift, categories, domain, host,
         best = ABSENT
         for p in range(end - 1, begin - 1, -1):
             if data[p] == 46:
-                place = _find(keys, starts, shift, _finish(h, domain))
-                if place >= 0 and (best < 0 or categories[place] < best):
-                    best = categories[place]
+                slot = _find(keys, starts, shift, _finish(h, domain))
+                if slot >= 0 and (best < 0 or categories[slot] < best):
+                    best = categories[slot]
             h = (h ^ np.uint64(data[p])) * FNV_PRIME
         if end > begin:
             for salt in (domain, host):
-                place = _find(keys, starts, shift, _finish(h, salt))
-                if place >= 0 and (best < 0 or categories[place] < best):
-                    best = categories[place]
+                slot = _find(keys, starts, shift, _finish(h, salt))
+                if slot >= 0 and (best < 0 or categories[slot] < best):
+                    best = categories[slot]
         out[i] = best
 
 
 @nb.njit(nogil=True, cache=True)
 def _match_whole(data, offsets, keys, starts, shift, categories, salt, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
-        place = _find(keys, starts, shift, _hash(data, offsets[i], offsets[i + 1], salt))
-        out[i] = categories[place] if place >= 0 else ABSENT
+        slot = _find(keys, starts, shift, _hash(data, offsets[i], offsets[i + 1], salt))
+        out[i] = categories[slot] if slot >= 0 else ABSENT
 
 
 @nb.njit(nogil=True, cache=True)
@@ -94,9 +94,9 @@ def _match_words(data, offsets, keys, starts, shift, categories, salt, out):  # 
             if c >= 0x80 or 48 <= c <= 57 or 97 <= (c | 0x20) <= 122:
                 continue
             if p > begin:
-                place = _find(keys, starts, shift, _hash(data, begin, p, salt))
-                if place >= 0 and (best < 0 or categories[place] < best):
-                    best = categories[place]
+                slot = _find(keys, starts, shift, _hash(data, begin, p, salt))
+                if slot >= 0 and (best < 0 or categories[slot] < best):
+                    best = categories[slot]
             begin = p + 1
         out[i] = best
 
@@ -125,7 +125,7 @@ def match_domains(data: Bytes, offsets: Offsets, index: KeyIndex, domain: int, h
 
 
 def match_whole(data: Bytes, offsets: Offsets, index: KeyIndex, salt: int) -> Categories:
-    """Category of each whole string; -1 for none."""
+    """Category of each string, compared in full; -1 for none."""
     out = np.empty(len(offsets) - 1, np.int32)
     _match_whole(read_only(data), read_only(offsets), *_arrays(index), salt, out)
     return out

@@ -2,7 +2,7 @@
 
 An HTML parser's time grows with the square of how deep a page nests, of the attributes of one tag, and of the unclosed
 formatting elements that it must reopen; its memory grows with the number of tags. A thread inside a parser cannot be
-stopped, so such pages are told beforehand.
+stopped, so such pages are recognised beforehand.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ def _name(data, p):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _in(keys, key):  # type: ignore[no-untyped-def]
-    place = np.searchsorted(keys, key)
-    return place < keys.size and keys[place] == key
+    slot = np.searchsorted(keys, key)
+    return slot < keys.size and keys[slot] == key
 
 
 @nb.njit(nogil=True, cache=True)
 def _attributes(data, p):  # type: ignore[no-untyped-def]
-    """(number of attributes, place after the `>`) of the tag whose name ends at p."""
+    """(number of attributes, offset after the `>`) of the tag whose name ends at p."""
     n, count = data.size, 0
     quote = np.int64(0)
     inside, value = False, False  # within a name or a bare value; after an equals sign
