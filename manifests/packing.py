@@ -34,3 +34,6 @@ PACKINGS: Final[dict[str, Packing]] = {packing.name: packing for packing in (
     Packing("pad", "gives every document rows of its own", row_each=True),
 )}
 """By name, in the order of their codes: new ones come last."""
+
+ROW_PACKINGS: Final = tuple(packing.name for packing in PACKINGS.values() if not packing.is_stream)
+"""Names of those that fill rows with uncut documents, dialogues among them."""

@@ -228,11 +228,11 @@ PACKED_MANIFEST = pa.schema([
 SOURCES = pa.schema([
     _field("source_id", pa.uint16(), "as in the spans"),
     _field("name", pa.string(), "as in the recipe"),
-    _field("requested_weight", pa.float64(), "share asked for, before caps, summing to 1"),
+    _field("requested_weight", pa.float64(), "target share of all training tokens, before caps, summing to 1"),
     _field("available_tokens", pa.int64(), "tokens of the clean training documents, one end-of-text each"),
     _field("selected_tokens", pa.int64(), "tokens the mixture took"),
     _field("epochs", pa.float64(), "selected / available"),
-    _field("realised_share", pa.float64(), "packed tokens of this source / all packed tokens of the training split"),
+    _field("realised_share", pa.float64(), "actual share: packed tokens of this source / all of the training split"),
 ])
 
 STAGE_MANIFEST = pa.schema([

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,6 +69,21 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """(data uint8, offsets int64 [n + 1]): text i is data[offsets[i]:offsets[i + 1]]. A null is an empty text.
+
+    Without a copy for large_string and large_binary arrays; offsets of others are widened, and chunks joined."""
+    column: Any = one_array(strings)
+    if column.type not in (pa.large_string(), pa.large_binary()):
+        column = column.cast(pa.large_string())
+    if column.null_count:
+        column = column.fill_null("")
+    _, offsets, data = column.buffers()
+    first, n = column.offset, len(column)
+    bounds = np.frombuffer(offsets, np.int64)[first : first + n + 1] if offsets else np.zeros(1, np.int64)
+    return np.frombuffer(data or b"", np.uint8), bounds
 
 
 def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""Arrow string columns: their two NumPy buffers, which the kernels read without a copy, and columns of valid UTF-8."""
+"""Arrow string columns: their two buffers, which the kernels read without a copy, and columns of valid UTF-8."""
 
 from __future__ import annotations
 
@@ -10,26 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.tables import one_array
+from manifests.tables import string_buffers as string_buffers
 
 Number = TypeVar("Number", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
-
-
-def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[Bytes, Offsets]:
-    """(data uint8, offsets int64 [n + 1]): text i is data[offsets[i]:offsets[i + 1]]. A null is an empty text.
-
-    Zero-copy for a large_string array; a string array has its offsets widened, a chunked one is joined."""
-    strings = one_array(strings)
-    if strings.type != pa.large_string():
-        strings = strings.cast(pa.large_string())
-    if strings.null_count:
-        strings = strings.fill_null("")
-    _, offsets, data = strings.buffers()
-    first, n = strings.offset, len(strings)
-    bounds = np.frombuffer(offsets, np.int64)[first : first + n + 1] if offsets else np.zeros(1, np.int64)
-    return np.frombuffer(data or b"", np.uint8), bounds
 
 
 def valid_text(text: str) -> bytes:

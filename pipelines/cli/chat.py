@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError, RecipeError
+from manifests.packing import ROW_PACKINGS
 from manifests.storage import is_local
 from pipelines.cli.options import Format, FormatOption, checked, emit
 
@@ -23,7 +24,7 @@ def chat_command(
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
     row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are left out.")] = 2048,
     shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,
-    packing: Annotated[str, typer.Option(help="best_fit, or pad for one dialogue a row.")] = "best_fit",
+    packing: Annotated[str, typer.Option(help=f"How dialogues fill rows: {', '.join(ROW_PACKINGS)}.")] = "best_fit",
     template: Annotated[str, typer.Option(help=(
         "chatml marks who speaks; plain joins the texts as they are."))] = "chatml",
     learn: Annotated[list[str], typer.Option("--learn", metavar="ROLE", help=(

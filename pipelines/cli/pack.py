@@ -132,7 +132,7 @@ def run_recipe(path: str) -> dict[str, Any]:
 
 
 def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -> MixtureConfig:
-    """The mixture asked for: given, the run's, or every source once with nothing held out."""
+    """The mixture: the given one, the run's, or every source once with nothing held out."""
     import yaml
 
     from tokenizer.mixture.mixture_config import MixtureConfig

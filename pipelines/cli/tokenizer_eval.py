@@ -31,7 +31,7 @@ def eval_command(
     text_column: TextColumn = "text",
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Compare tokenizers: curate tokenizer eval held-out.parquet --tokenizer mine.json --tokenizer gpt2/ --by language
+    """Compare tokenizers: curate tokenizer eval held-out.parquet --tokenizer own.json --tokenizer gpt2/ --by language
 
     Bytes and characters per token, fertility (tokens per word between white space), shares of unknown tokens and of
     tokens that are one byte of a character, and what of the vocabulary occurs. Give texts that none was trained on."""

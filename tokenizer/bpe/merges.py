@@ -3,9 +3,9 @@
 Until enough merges are made, the pair of neighbouring tokens that occurs most often becomes a token; of equals the one
 with the lowest left id, then right id. Words lie one after another in an array of cells, one a byte. The first cell of
 a token holds its id, the last one of a longer token minus its length, so both neighbours of a token are found in one
-step. A list for each pair says where it occurred; places that have changed since are seen by their cells. A pair's
-count only ever falls after it is first made, since every place of a token is made in one step: so a heap of counts that
-are corrected when they come to the top is exact, and pairs rarer than the smallest allowed need no list at all.
+step. A list for each pair says where it occurred; positions that have changed since are seen by their cells. A
+pair's count only ever falls after it is first made, since every position of a token is made in one step: so a heap of
+counts that are corrected when they come to the top is exact, and pairs rarer than the smallest allowed need no list.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import StageError
-from tokenizer.encoding.strings import string_buffers
+from manifests.tables import string_buffers
 
 BYTES: Final = 256
 _MOST_CELLS: Final = 2**31 - 1
@@ -51,7 +51,7 @@ class _Pairs(NamedTuple):
 
     keys: npt.NDArray[np.uint64]  # left id << 32 | right id
     counts: Int64
-    first: Int64  # where in `places` its list begins
+    first: Int64  # where in `positions` its list begins
     size: Int32  # how long it is
     slots: Int32  # hash table over keys: pair + 1, twice as long at least
     heap: Int32  # pairs, the best first
@@ -64,7 +64,7 @@ class _State(NamedTuple):
     n_merges: int
     n_pairs: int
     n_heap: int
-    n_places: int
+    n_positions: int
 
 
 class _Side(NamedTuple):
@@ -72,10 +72,10 @@ class _Side(NamedTuple):
 
     lost: Int64  # [vocabulary]: of the old pair
     won: Int64  # [vocabulary]: of the pair with the new token
-    n: Int32  # [vocabulary]: places listed below
+    n: Int32  # [vocabulary]: positions listed below
     seen: Int32  # [vocabulary]: neighbours in the order they were met
-    who: Int32  # [places]
-    place: Int32  # [places]
+    who: Int32  # [positions]
+    position: Int32  # [positions]
 
 
 def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_frequency: int) -> Training:
@@ -95,12 +95,12 @@ def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_fr
     text = _text(words, counts, alphabet, BYTES + n_merges)
     left, right = (_side(BYTES + n_merges, len(text.cells)) for _ in range(2))
     least = max(1, min_frequency)
-    pairs, n_pairs, places, n_places = _first_pairs(text, least)
+    pairs, n_pairs, positions, n_positions = _first_pairs(text, least)
     _heapify(pairs.keys, pairs.heap, pairs.heap_counts, n_pairs)
     merges = np.empty((n_merges, 2), np.int32)
-    state = _State(0, n_pairs, n_pairs, n_places)
+    state = _State(0, n_pairs, n_pairs, n_positions)
     while True:
-        state, needed = _run(text, pairs, places, left, right, merges, state, least)
+        state, needed = _run(text, pairs, positions, left, right, merges, state, least)
         if not needed:
             break
         pairs = _grown(pairs, state.n_pairs, state.n_pairs + needed)
@@ -108,7 +108,7 @@ def train(words: pa.Array, counts: Int64, alphabet: Int32, n_merges: int, min_fr
 
 
 def _text(words: pa.Array, counts: Int64, alphabet: Int32, vocab_size: int) -> _Text:
-    offsets, data = string_buffers(words)
+    data, offsets = string_buffers(words)
     n_bytes = int(offsets[-1] - offsets[0]) if len(words) else 0
     if n_bytes > _MOST_CELLS:
         raise StageError(f"the distinct pre-tokens have {n_bytes} bytes, more than {_MOST_CELLS}", where="tokenizer",
@@ -119,14 +119,14 @@ def _text(words: pa.Array, counts: Int64, alphabet: Int32, vocab_size: int) -> _
     return _Text(alphabet[data], word_of, np.ascontiguousarray(counts, np.int64), lengths)
 
 
-def _side(vocab_size: int, n_places: int) -> _Side:
-    # The lists of places are as long as a step can need; the system gives memory to what is touched alone.
+def _side(vocab_size: int, n_positions: int) -> _Side:
+    # The lists of positions are as long as a step can need; the system gives memory to what is touched alone.
     return _Side(np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int64), np.zeros(vocab_size, np.int32),
-                 np.zeros(vocab_size, np.int32), np.empty(n_places, np.int32), np.empty(n_places, np.int32))
+                 np.zeros(vocab_size, np.int32), np.empty(n_positions, np.int32), np.empty(n_positions, np.int32))
 
 
 def _first_pairs(text: _Text, least: int) -> tuple[_Pairs, int, Int32, int]:
-    """Pairs of bytes, in the order of their keys, and the places of each in the text's order."""
+    """Pairs of bytes, in the order of their keys, and the positions of each in the text's order."""
     totals, sizes = np.zeros((BYTES, BYTES), np.int64), np.zeros((BYTES, BYTES), np.int64)
     _count_bytes(text, totals, sizes)
     a, b = np.nonzero(totals >= least)
@@ -138,13 +138,13 @@ def _first_pairs(text: _Text, least: int) -> tuple[_Pairs, int, Int32, int]:
     pairs.first[:n] = np.cumsum(sizes[a, b]) - sizes[a, b]
     pairs.heap[:n] = np.arange(n)
     _index(pairs.keys, n, pairs.slots)
-    n_places = int(sizes[a, b].sum())
-    # A merge at a place makes two pairs at most, and there are fewer merges than cells.
-    places = np.empty(n_places + 2 * len(text.cells), np.int32)
+    n_positions = int(sizes[a, b].sum())
+    # A merge at a position makes two pairs at most, and there are fewer merges than cells.
+    positions = np.empty(n_positions + 2 * len(text.cells), np.int32)
     starts = np.full((BYTES, BYTES), -1, np.int64)
     starts[a, b] = pairs.first[:n]
-    _list_bytes(text, starts, places)
-    return pairs, n, places, n_places
+    _list_bytes(text, starts, positions)
+    return pairs, n, positions, n_positions
 
 
 def _empty_pairs(capacity: int) -> _Pairs:
@@ -171,18 +171,18 @@ def _count_bytes(text, totals, sizes):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _list_bytes(text, starts, places):  # type: ignore[no-untyped-def]
+def _list_bytes(text, starts, positions):  # type: ignore[no-untyped-def]
     for i in range(len(text.cells) - 1):
         a, b = text.cells[i], text.cells[i + 1]
         if text.word_of[i] == text.word_of[i + 1] and starts[a, b] >= 0:
-            places[starts[a, b]] = i
+            positions[starts[a, b]] = i
             starts[a, b] += 1
 
 
 @nb.njit(nogil=True, cache=True)
-def _run(text, pairs, places, left, right, merges, state, least):  # type: ignore[no-untyped-def]
+def _run(text, pairs, positions, left, right, merges, state, least):  # type: ignore[no-untyped-def]
     """Merge until all merges are made or pairs run out; returns the state, and how much room for pairs is missing."""
-    n_merges, n_pairs, n_heap, n_places = state
+    n_merges, n_pairs, n_heap, n_positions = state
     while n_merges < len(merges):
         n_rest = _pop(pairs, n_heap, least)
         if n_rest < 0:
@@ -192,24 +192,24 @@ def _run(text, pairs, places, left, right, merges, state, least):  # type: ignor
         needed = 2 * min(new + 1, size)
         if n_pairs + needed > len(pairs.keys):
             _push(pairs.keys, pairs.heap, pairs.heap_counts, n_rest, pair, pairs.counts[pair])
-            return _State(n_merges, n_pairs, n_rest + 1, n_places), needed
+            return _State(n_merges, n_pairs, n_rest + 1, n_positions), needed
         a, b = np.int64(pairs.keys[pair] >> np.uint64(32)), np.int64(pairs.keys[pair] & np.uint64(0xFFFFFFFF))
         merges[n_merges] = a, b
         n_merges += 1
         text.lengths[new] = text.lengths[a] + text.lengths[b]
-        seen = _merge(text, places[first : first + size], a, b, new, left, right)
-        n_pairs, n_heap, n_places = _settle(pairs, n_pairs, n_rest, places, n_places, left, right, seen, a, b, new,
-                                            least)
-    return _State(n_merges, n_pairs, n_heap, n_places), 0
+        seen = _merge(text, positions[first : first + size], a, b, new, left, right)
+        n_pairs, n_heap, n_positions = _settle(pairs, n_pairs, n_rest, positions, n_positions, left, right, seen, a, b,
+                                               new, least)
+    return _State(n_merges, n_pairs, n_heap, n_positions), 0
 
 
 @nb.njit(nogil=True, cache=True)
-def _merge(text, places, a, b, new, left, right):  # type: ignore[no-untyped-def]
-    """Join a and b where they still stand together, from left to right; returns (neighbours, places) of each side."""
+def _merge(text, positions, a, b, new, left, right):  # type: ignore[no-untyped-def]
+    """Join a and b where still neighbours, from left to right; returns (neighbours, positions) of each side."""
     cells, word_of, last = text.cells, text.word_of, len(text.cells)
     la, lb = text.lengths[a], text.lengths[b]
-    n_left, left_places, n_right, right_places = 0, 0, 0, 0
-    for p in places:
+    n_left, left_positions, n_right, right_positions = 0, 0, 0, 0
+    for p in positions:
         m, e = p + la, p + la + lb
         if cells[p] != a or m >= last or word_of[m] != word_of[p] or cells[m] != b:
             continue
@@ -220,24 +220,24 @@ def _merge(text, places, a, b, new, left, right):  # type: ignore[no-untyped-def
         if p > 0 and word_of[p - 1] == word_of[p]:
             q = p - 1 if cells[p - 1] >= 0 else p + cells[p - 1]
             who = cells[q]
-            n_left += _meet(left, n_left, left_places, who, q, count)
-            left_places += 1
+            n_left += _meet(left, n_left, left_positions, who, q, count)
+            left_positions += 1
             if who == new:  # made just before: its right neighbour was a, and is the new token now
                 right.won[a] -= count
             else:
                 left.lost[who] += count
         if e < last and word_of[e] == word_of[p]:
-            n_right += _meet(right, n_right, right_places, cells[e], p, count)
-            right_places += 1
+            n_right += _meet(right, n_right, right_positions, cells[e], p, count)
+            right_positions += 1
             right.lost[cells[e]] += count
-    return n_left, left_places, n_right, right_places
+    return n_left, left_positions, n_right, right_positions
 
 
 @nb.njit(nogil=True, cache=True)
-def _meet(side, n_seen, n_places, who, place, count):  # type: ignore[no-untyped-def]
+def _meet(side, n_seen, n_positions, who, position, count):  # type: ignore[no-untyped-def]
     """Note a neighbour; returns 1 where it is the first of its id in this step."""
-    side.who[n_places] = who
-    side.place[n_places] = place
+    side.who[n_positions] = who
+    side.position[n_positions] = position
     side.won[who] += count
     side.n[who] += 1
     if side.n[who] > 1:
@@ -247,8 +247,8 @@ def _meet(side, n_seen, n_places, who, place, count):  # type: ignore[no-untyped
 
 
 @nb.njit(nogil=True, cache=True)
-def _settle(pairs, n_pairs, n_heap, places, n_places, left, right, seen, a, b, new, least):  # type: ignore[no-untyped-def]
-    """Take a step's changes over into the pairs; returns how many pairs, heap entries and places there are now."""
+def _settle(pairs, n_pairs, n_heap, positions, n_positions, left, right, seen, a, b, new, least):  # type: ignore[no-untyped-def]
+    """Take a step's changes over into the pairs; returns how many pairs, heap entries and positions there are now."""
     for is_left in (True, False):
         side, n_seen, n_listed = (left, seen[0], seen[1]) if is_left else (right, seen[2], seen[3])
         for i in range(n_seen):
@@ -258,9 +258,9 @@ def _settle(pairs, n_pairs, n_heap, places, n_places, left, right, seen, a, b, n
                 pairs.counts[old] -= side.lost[who]
             if side.won[who] >= least:
                 key = _key(who, new) if is_left else _key(new, who)
-                _insert(pairs, n_pairs, key, side.won[who], n_places)
+                _insert(pairs, n_pairs, key, side.won[who], n_positions)
                 _push(pairs.keys, pairs.heap, pairs.heap_counts, n_heap, n_pairs, side.won[who])
-                n_places += side.n[who]
+                n_positions += side.n[who]
                 side.won[who] = n_pairs  # from here on: which pair it became
                 n_pairs += 1
                 n_heap += 1
@@ -269,12 +269,12 @@ def _settle(pairs, n_pairs, n_heap, places, n_places, left, right, seen, a, b, n
         for i in range(n_listed):
             pair = side.won[side.who[i]]
             if pair >= 0:
-                places[pairs.first[pair] + pairs.size[pair]] = side.place[i]
+                positions[pairs.first[pair] + pairs.size[pair]] = side.position[i]
                 pairs.size[pair] += 1
         for i in range(n_seen):
             who = side.seen[i]
             side.lost[who], side.won[who], side.n[who] = 0, 0, 0
-    return n_pairs, n_heap, n_places
+    return n_pairs, n_heap, n_positions
 
 
 @nb.njit(nogil=True, cache=True)
@@ -356,7 +356,7 @@ def _push(keys, heap, counts, n, pair, count):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _sink(keys, heap, counts, i, n):  # type: ignore[no-untyped-def]
-    """Let entry i of a heap of n go down to its place."""
+    """Let entry i of a heap of n sink to where it belongs."""
     if i >= n:
         return
     pair, count = heap[i], counts[i]

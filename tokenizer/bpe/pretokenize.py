@@ -15,14 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Regex, pre_tokenizers
 
+from manifests.tables import string_buffers
 from tokenizer.encoding.character_classes import LETTER, LOWER, NEWLINE, NUMBER, OTHER, SPACE, UPPER, character_classes
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
-from tokenizer.encoding.strings import string_buffers
 
 _NUMBER: Final = {Pattern.GPT2: 0, Pattern.CL100K: 1, Pattern.O200K: 2, Pattern.LLAMA: 3}
 _BLOCK: Final = 1 << 15  # pre-tokens at a time: 512 KiB of offsets, so they stay in the cache
 
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]
 
 
 def pre_tokenizer(pattern: Pattern) -> Any:
@@ -33,11 +33,11 @@ def pre_tokenizer(pattern: Pattern) -> Any:
                                     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def cut(texts: pa.Array, pattern: Pattern) -> Iterator[tuple[npt.NDArray[np.uint8], Places, Places]]:
+def cut(texts: pa.Array, pattern: Pattern) -> Iterator[tuple[npt.NDArray[np.uint8], Offsets, Offsets]]:
     """Pre-tokens of every text, in order, some thousands at a time: (UTF-8 data, starts, ends), int64 [n] offsets.
 
     texts: large_string without nulls. The arrays of offsets are used again for the next block."""
-    offsets, data = string_buffers(texts)
+    data, offsets = string_buffers(texts)
     starts, ends = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
     cursor = np.array([0, offsets[0] if len(texts) else 0], np.int64)
     classes = character_classes()

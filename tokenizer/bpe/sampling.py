@@ -62,9 +62,9 @@ def sample_histogram(config: TokenizerConfig, work: Work) -> None:
         fits = (n_bytes > 0) & (n_bytes <= limit if limit is not None else True)
         seen.add(document_bins(int(work.variables["seed"]), group["doc_id"])[fits], n_bytes[fits])
         work.count("oversize_documents", int((n_bytes > limit).sum()) if limit is not None else 0)
-    place, documents, sizes = seen.rows()
-    source = pa.array([str(work.variables["source"])] * len(place), pa.string())
-    work.write("histogram", HISTOGRAM, [pa.table([source, place, documents, sizes], schema=HISTOGRAM)])
+    numbers, documents, sizes = seen.rows()
+    source = pa.array([str(work.variables["source"])] * len(numbers), pa.string())
+    work.write("histogram", HISTOGRAM, [pa.table([source, numbers, documents, sizes], schema=HISTOGRAM)])
     work.count("documents", int(documents.sum()))
     work.count("bytes", int(sizes.sum()))
 
@@ -75,12 +75,12 @@ class Histogram:
     def __init__(self) -> None:
         self._rows = (np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64))
 
-    def add(self, place: npt.NDArray[np.uint32], n_bytes: Sizes, documents: Sizes | None = None) -> None:
+    def add(self, numbers: npt.NDArray[np.uint32], n_bytes: Sizes, documents: Sizes | None = None) -> None:
         """Count documents, one a row unless `documents` says how many."""
-        old_place, old_documents, old_bytes = self._rows
-        every, row = np.unique(np.concatenate([old_place, place]), return_inverse=True)
+        old_bins, old_documents, old_bytes = self._rows
+        every, row = np.unique(np.concatenate([old_bins, numbers]), return_inverse=True)
         new_documents, new_bytes = np.zeros(len(every), np.int64), np.zeros(len(every), np.int64)
-        ones = documents if documents is not None else np.ones(len(place), np.int64)
+        ones = documents if documents is not None else np.ones(len(numbers), np.int64)
         np.add.at(new_documents, row, np.concatenate([old_documents, ones]))
         np.add.at(new_bytes, row, np.concatenate([old_bytes, n_bytes]))
         self._rows = (every, new_documents, new_bytes)
@@ -95,9 +95,9 @@ class Histogram:
 
     def cutoff(self, budget: int | None) -> tuple[int, int, int]:
         """(end bin, documents, bytes) of the lowest bins whose bytes fit into the budget; None takes all."""
-        place, documents, sizes = self._rows
-        n = len(place) if budget is None else int(np.searchsorted(np.cumsum(sizes), budget, "right"))
-        end = _ALL_BINS if n == len(place) else int(place[n])
+        numbers, documents, sizes = self._rows
+        n = len(numbers) if budget is None else int(np.searchsorted(np.cumsum(sizes), budget, "right"))
+        end = _ALL_BINS if n == len(numbers) else int(numbers[n])
         return end, int(documents[:n].sum()), int(sizes[:n].sum())
 
 

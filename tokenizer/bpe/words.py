@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from manifests.tables import string_buffers
 from tokenizer.bpe.pretokenize import cut
 from tokenizer.encoding.hashes import hash_bytes
 from tokenizer.encoding.patterns import Pattern
-from tokenizer.encoding.strings import string_buffers
 
 WORDS: Final = pa.schema([
     pa.field("word", pa.large_binary(), nullable=False, metadata={"comment": "UTF-8 bytes of a pre-token"}),
@@ -22,13 +22,13 @@ _ONE: Final = np.ones(1, np.int64)
 _FIRST_SLOTS: Final = 1 << 16
 _FIRST_BYTES: Final = 1 << 20
 
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]
 
 
 class WordTable:
     """Counts of byte strings, in the order in which they were first seen.
 
-    A word takes its bytes, 24 bytes for hash, count and place, and 8 to 16 bytes of slots; growing copies them once."""
+    A word takes its bytes, 24 bytes for hash, count and offset, and 8 to 16 of slots; growing copies them once."""
 
     def __init__(self) -> None:
         self._slots = np.zeros(_FIRST_SLOTS, np.int32)
@@ -59,7 +59,7 @@ class WordTable:
         """Add counts of another table (WORDS)."""
         for batch in table.to_batches():
             words: pa.Array = batch.column("word")
-            offsets, data = string_buffers(words)
+            data, offsets = string_buffers(words)
             self._add(data, offsets[:-1], offsets[1:], batch.column("n").to_numpy())
 
     def table(self) -> pa.Table:
@@ -68,7 +68,7 @@ class WordTable:
         words = pa.Array.from_buffers(pa.large_binary(), self._n, [None, pa.py_buffer(ends), pa.py_buffer(self._data)])
         return pa.table([words, pa.array(counts)], schema=WORDS)
 
-    def _add(self, data: npt.NDArray[np.uint8], starts: Places, ends: Places, counts: Places) -> None:
+    def _add(self, data: npt.NDArray[np.uint8], starts: Offsets, ends: Offsets, counts: Offsets) -> None:
         done = 0
         while done < len(starts):
             done, self._n = _count(data, starts, ends, counts, done, self._slots, self._data, self._rows, self._n)
@@ -78,7 +78,7 @@ class WordTable:
     def _make_room(self, length: int) -> None:
         if self._n + 1 == len(self._rows):
             self._slots = np.zeros(2 * len(self._slots), np.int32)
-            _place(self._rows, self._n, self._slots)
+            _fill_slots(self._rows, self._n, self._slots)
             self._rows = _longer(self._rows, 2 * self._n + 1)
         if self._rows[self._n, 2] + length > len(self._data):
             self._data = _longer(self._data, 2 * len(self._data) + length)
@@ -130,7 +130,7 @@ def _same(data, start, length, kept, rows, entry):  # type: ignore[no-untyped-de
 
 
 @nb.njit(nogil=True, cache=True)
-def _place(rows, n, slots):  # type: ignore[no-untyped-def]
+def _fill_slots(rows, n, slots):  # type: ignore[no-untyped-def]
     """Give the first n words slots in an empty table."""
     mask = np.int64(len(slots) - 1)
     for i in range(1, n + 1):

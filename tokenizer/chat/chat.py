@@ -16,10 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from tokenizers import Tokenizer
 
 from manifests.hashing import document_id, id_words
+from manifests.packing import ROW_PACKINGS
 from manifests.schema import CHAT_SPANS
 from manifests.shard import MAX_SHARD_TOKENS
 from tokenizer.chat.dialogues import ChatReason, Group, LeftOut, Turn
@@ -45,8 +46,8 @@ class ChatConfig(BaseModel):
         "end-of-text token."))
     shard_tokens: int = Field(1 << 24, ge=8, le=MAX_SHARD_TOKENS, description=(
         "Tokens of dialogues that are packed together, into one shard: what is held in memory."))
-    packing: Literal["best_fit", "pad"] = Field(
-        "best_fit", description="best_fit: rows of several dialogues; pad: one dialogue, or comparison, a row.")
+    packing: str = Field("best_fit", description=(
+        f"How dialogues, or comparisons, fill rows: {', '.join(ROW_PACKINGS)}."))
     template: Literal["chatml", "plain"] = Field("chatml", description=(
         "chatml marks who speaks, with single tokens where the tokenizer has <|im_start|> and <|im_end|>; plain joins "
         "the texts as they are, as InstructGPT's prompts do."))
@@ -58,6 +59,13 @@ class ChatConfig(BaseModel):
     def most_tokens(self) -> int:
         """Tokens of the longest dialogue, or comparison, that is packed."""
         return self.row_length - 1
+
+    @field_validator("packing")
+    @classmethod
+    def _fills_rows(cls, packing: str) -> str:
+        if packing not in ROW_PACKINGS:
+            raise ValueError(f"must be one of {', '.join(ROW_PACKINGS)}, which cut no dialogue")
+        return packing
 
     @model_validator(mode="after")
     def _whole_rows(self) -> ChatConfig:

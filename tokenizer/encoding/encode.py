@@ -22,9 +22,10 @@ import pyarrow as pa
 
 from manifests.errors import InputError
 from manifests.shard import Tokens, token_dtype
+from manifests.tables import string_buffers
 from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
 from tokenizer.encoding.reference import Reference
-from tokenizer.encoding.strings import as_strings, rows_with_unassigned, string_buffers
+from tokenizer.encoding.strings import as_strings, rows_with_unassigned
 from tokenizer.encoding.token_bytes import TokenBytes, byte_alphabet
 
 __all__ = ["END_OF_TEXT", "Encoder", "Ids", "Offsets", "byte_alphabet", "load"]
@@ -91,11 +92,11 @@ class Encoder:
 
     @property
     def unknown_id(self) -> int | None:
-        """The id that stands for what the vocabulary has no token for; byte-level vocabularies have none."""
+        """The id of text that the vocabulary has no token for; byte-level vocabularies have none."""
         model = self._reference.config["model"]
         name = model.get("unk_token")
-        found = self.vocabulary.get(name) if name is not None else model.get("unk_id")
-        return None if found is None else int(found)
+        unknown = self.vocabulary.get(name) if name is not None else model.get("unk_id")
+        return None if unknown is None else int(unknown)
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
@@ -190,7 +191,7 @@ class Encoder:
         return pa.array([self.decode_bytes(row).decode() for row in rows], pa.large_string())
 
     def _try_fast(self) -> None:
-        """Encode a few texts both ways, the names of the special tokens among them; on a difference, the reference."""
+        """Encode a few texts by both, names of special tokens among them; distrust the fast encoder on a difference."""
         names = list(self.special_tokens)
         texts = pa.array([_PROBE, "", " ", *names, *(f"a{name}b" for name in names[:64]), "".join(names)])
         expected, bounds = self.encode_reference(texts)
@@ -274,7 +275,7 @@ def _awkward_strings(strings: pa.LargeStringArray) -> Any:
     """Arrow strings as gigatoken's input type, over the same buffers."""
     import awkward as ak  # gigatoken's own dependency
 
-    offsets, data = string_buffers(strings)
+    data, offsets = string_buffers(strings)
     characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})
     content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), characters, parameters={"__array__": "string"})
     return ak.Array(content)

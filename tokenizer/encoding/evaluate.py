@@ -32,7 +32,7 @@ TOKEN_COUNTS = pa.schema([
     pa.field("bytes", pa.binary(), nullable=False),
     pa.field("n", pa.int64(), nullable=False),
 ])
-"""How often each id of each tokenizer occurred; what it stands for."""
+"""How often each id of each tokenizer occurred, and its bytes."""
 
 
 @dataclass(slots=True)
@@ -165,7 +165,7 @@ def _unknown_ids(encoder: Encoder) -> Counts:
 
 
 def _partial_ids(encoder: Encoder) -> npt.NDArray[np.bool_]:
-    """bool [vocab_size]: ids that stand for one byte of a character of several."""
+    """bool [vocab_size]: ids of one byte of a character of several."""
     flags = np.zeros(encoder.vocab_size, np.bool_)
     special = set(encoder.special_tokens)
     for token, i in encoder.vocabulary.items():

@@ -145,12 +145,12 @@ def _read(path: str) -> bytes:
 
 def _parsed(data: bytes, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        value = json.loads(data)
     except ValueError as error:
         raise InputError(f"is no JSON: {error}", where=where) from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise InputError("does not hold a JSON object", where=where)
-    return found
+    return value
 
 
 def _are_ranks(data: bytes) -> bool:

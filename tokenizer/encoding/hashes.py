@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tokenizer.encoding.strings import string_buffers
+from manifests.tables import string_buffers
 
 
 def text_hashes(texts: pa.Array) -> npt.NDArray[np.uint64]:
     """uint64 [n]: a hash of each text's bytes, the same everywhere. texts: large_string without nulls."""
-    offsets, data = string_buffers(texts)
-    hashes: npt.NDArray[np.uint64] = _hash_all(data, offsets).astype(np.uint64)
+    hashes: npt.NDArray[np.uint64] = _hash_all(*string_buffers(texts)).astype(np.uint64)
     return hashes
 
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from manifests.errors import InputError
+from manifests.tables import string_buffers
 from tokenizer.encoding.patterns import EXPRESSIONS
-from tokenizer.encoding.strings import string_buffers
 
 BATCH_BYTES: Final = 1 << 20
 _CUT_BYTES: Final = 1 << 18  # where a long document may be cut, the next such offset after so many bytes is taken
@@ -56,11 +56,11 @@ class Reference:
             if end - first == 1 and self._cuts:
                 fragments = split_text(np.frombuffer(strings[first].as_buffer(), np.uint8))
                 parts = [ids for fragment in fragments for ids in self._encode([str(fragment, "utf-8")])]
-                found = [np.concatenate(parts) if parts else np.empty(0, np.uint32)]
+                encoded = [np.concatenate(parts) if parts else np.empty(0, np.uint32)]
             else:
-                found = self._encode(strings.slice(first, end - first).to_pylist())
-            rows += found
-            lengths += map(len, found)
+                encoded = self._encode(strings.slice(first, end - first).to_pylist())
+            rows += encoded
+            lengths += map(len, encoded)
         offsets = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         return (np.concatenate(rows) if rows else np.empty(0, np.uint32)), offsets
@@ -72,8 +72,8 @@ class Reference:
         """Whether the model itself makes a special token of its name in text, as word and unigram models do."""
         unknown = self.config["model"].get("unk_token")
         names = [name for name in special if name != unknown]
-        found = self._encoder.encode_batch_fast(names, add_special_tokens=False)
-        return any(special[name] in e.ids for name, e in zip(names, found, strict=True))
+        encoded = self._encoder.encode_batch_fast(names, add_special_tokens=False)
+        return any(special[name] in e.ids for name, e in zip(names, encoded, strict=True))
 
     def _without_special(self, where: str) -> None:
         """Encode by a tokenizer whose model has other names for its special tokens, so that no text spells one."""
@@ -108,7 +108,7 @@ def _batches(strings: pa.Array) -> Iterator[tuple[int, int]]:
     """Ranges of texts of together at most BATCH_BYTES, or of one text."""
     if not len(strings):
         return
-    offsets, _ = string_buffers(strings)
+    _, offsets = string_buffers(strings)
     first = 0
     while first < len(strings):
         end = int(np.searchsorted(offsets, offsets[first] + BATCH_BYTES, "right")) - 1
@@ -126,9 +126,9 @@ def split_text(data: npt.NDArray[np.uint8]) -> Iterator[memoryview]:
         while end < len(data):
             part = data[end - 1 : end + window]
             letters = (part[:-1] | 0x20) - np.uint8(97) < 26
-            found = np.flatnonzero(letters & (part[1:] == 32))
-            if len(found):
-                cut = end + int(found[0])
+            spaces = np.flatnonzero(letters & (part[1:] == 32))
+            if len(spaces):
+                cut = end + int(spaces[0])
                 break
             end, window = end + window, window * 2
         yield view[start:cut]

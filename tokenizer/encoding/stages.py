@@ -48,7 +48,7 @@ def _say_who_encodes(view: View) -> None:
 
 
 def _tokens(view: View) -> Iterator[Task]:
-    # Only what is unusual is reported, so that runs whose encoders agree do not depend on how that was found out.
+    # Only what is unusual is reported, so that runs whose encoders agree do not depend on how it was checked.
     differ = {"fast": False} if view.counters("tokenizer/check").get("differing_documents", 0) else {}
     for part, _, documents in corpus_parts(view):
         yield Task(part, {"documents": documents, **tokenizer_file(view)}, differ)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import InputError
-from manifests.tables import one_array
+from manifests.tables import one_array, string_buffers
 from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
 
 _BLOCK: Final = 1 << 22  # bytes that are searched at a time
@@ -26,7 +26,7 @@ def as_strings(texts: Any) -> pa.LargeStringArray:
     """large_string of an Arrow array, chunked or not, of any kind of strings, or of bytes that are UTF-8; a null is an
     empty text.
 
-    Raises TypeError for anything else, and InputError where a text is no UTF-8."""
+    Raises TypeError for anything else, and InputError where a text is not UTF-8."""
     if not isinstance(texts, pa.Array | pa.ChunkedArray):
         raise TypeError(f"texts must be an Arrow array of strings, not {type(texts).__name__}: pa.array([...])")
     kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
@@ -37,26 +37,18 @@ def as_strings(texts: Any) -> pa.LargeStringArray:
         strings: Any = one_array(texts.cast(pa.large_string()))
         strings.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise InputError(f"text is no UTF-8: {error}", where="an Arrow array of texts") from error
+        raise InputError(f"text is not UTF-8: {error}", where="an Arrow array of texts") from error
     return pc.fill_null(strings, "") if strings.null_count else strings
-
-
-def string_buffers(strings: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """(offsets, data) of a large_string or large_binary array, without a copy: string i is data[offsets[i]:offsets[i +
-    1]]. offsets: int64 [n + 1]. data: uint8, of the whole buffer that the array may be a slice of."""
-    _, offsets, data = strings.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
-    return bounds, np.frombuffer(data or b"", np.uint8)
 
 
 def rows_with_unassigned(strings: pa.LargeStringArray) -> npt.NDArray[np.int64]:
     """int64 [m], ascending: texts that hold a code point which is no character of the Unicode of `tokenizers`.
 
     strings: valid UTF-8, as `as_strings` gives."""
-    offsets, data = string_buffers(strings)
+    data, offsets = string_buffers(strings)
     data = data[int(offsets[0]) : int(offsets[-1])]
-    found = [_unassigned(data, first, min(len(data), first + _BLOCK)) for first in range(0, len(data), _BLOCK)]
-    at = np.concatenate(found) if found else np.empty(0, np.int64)
+    blocks = [_unassigned(data, first, min(len(data), first + _BLOCK)) for first in range(0, len(data), _BLOCK)]
+    at = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
     return np.unique(np.searchsorted(offsets, at + offsets[0], "right") - 1)
 
 

@@ -1,4 +1,4 @@
-"""The bytes that ids stand for, in byte-level vocabularies: ids back to text."""
+"""The bytes of each id, in byte-level vocabularies: ids back to text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK_IDS: Final = 1 << 18
 
 
 def byte_alphabet() -> list[str]:
-    """The 256 characters that stand for bytes in byte-level BPE, in the order of the bytes (GPT-2, encoder.py)."""
+    """The 256 characters that byte-level BPE writes bytes as, in the order of the bytes (GPT-2, encoder.py)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     shifted = iter(range(256, 512))
     letters = [chr(b) if b in set(printable) else chr(next(shifted)) for b in range(256)]
@@ -25,7 +25,7 @@ def byte_alphabet() -> list[str]:
 
 class TokenBytes:
     """Bytes of every id, joined. vocab: ids by token in the byte alphabet; a name in `plain`, or one that is not in the
-    alphabet, stands for itself in UTF-8. An id without a token has no bytes."""
+    alphabet, is its own text in UTF-8. An id without a token has no bytes."""
 
     def __init__(self, vocab: Mapping[str, int], plain: frozenset[str]) -> None:
         table = str.maketrans({letter: chr(byte) for byte, letter in enumerate(byte_alphabet())})

@@ -1,6 +1,6 @@
 """Stage `tokens`: each clean part once through the tokenizer, to a flat file of ids and an index of its documents.
 
-No end-of-text token is stored: packing adds it. Whether the fast encoder may be used, `tokenizer.agreement` has found
+No end-of-text token is stored: packing adds it. Whether the fast encoder may be used, `tokenizer/check` has found
 out on a sample of every part; where it fails on a part, the reference encodes it, which its counters show.
 """
 
@@ -63,12 +63,12 @@ class TokenFile:
     def add(self, texts: pa.Array) -> tuple[Offsets, Offsets]:
         """Encode texts and write their ids; where each begins in the file and how many it has, int64 [n]."""
         apart = self._encoder.texts_apart
-        found = encode_or_none(self._encoder, texts) if self.fast else None
+        encoded = encode_or_none(self._encoder, texts) if self.fast else None
         self.n_apart += self._encoder.texts_apart - apart
-        if found is None:
+        if encoded is None:
             self.fast = False
-            found = self._encoder.encode_reference(texts)
-        ids, offsets = found
+            encoded = self._encoder.encode_reference(texts)
+        ids, offsets = encoded
         self._file.write(ids.data)
         starts = offsets[:-1] + self.n_tokens
         self.n_tokens += len(ids)

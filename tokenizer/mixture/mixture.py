@@ -141,19 +141,23 @@ class Plan:
                          hint=f"give mixture.weights.{name} a value; 0 leaves it out")
 
     def table(self) -> str:
-        """The plan as lines for people."""
-        lines = [f"{'source':<20} {'target share':>12} {'available tokens':>16} {'selected tokens':>15} {'epochs':>7} "
-                 f"{'val tokens':>13}"]
-        lines += [f"{s.name:<20} {s.weight:>12.2%} {s.available_tokens:>16,} {s.selected_tokens:>15,} "
-                  f"{s.epochs:>7.2f} {s.val_tokens:>13,}" for s in self.sources]
-        if len(self.phases) > 1:
-            for phase in self.phases:
-                lines.append(f"phase {phase.name}: {phase.total_tokens:,} tokens")
-                lines += [f"  {s.name:<18} {share:>12.2%} {'':>16} {n:>15,} {n / s.available_tokens:>7.2f}"
-                          for s, n, share in zip(self.sources, phase.selected_tokens, phase.shares, strict=True) if n]
-        requested = f"{self.requested_tokens:,} requested, " if self.requested_tokens else ""
-        reason = f"{requested}limited by max_epochs of {self.limited_by}" if self.limited_by else "as requested"
-        return "\n".join([*lines, f"{'total':<20} {self.total_tokens:>45,} tokens, {reason}"])
+        """The plan as lines for people. An epoch is a pass over the source's training documents."""
+        lines = [f"{'source':<20}  target share  actual share  {'selected tokens':>16}  {'epochs':>11}  "
+                 f"available tokens  {'val tokens':>13}"]
+        lines += [_line(s.name, s.weight, s.selected_tokens, self.total_tokens, s.available_tokens)
+                  + f"  {s.available_tokens:>16,}  {s.val_tokens:>13,}" for s in self.sources]
+        for phase in self.phases if len(self.phases) > 1 else ():
+            lines.append(f"phase {phase.name}: {phase.total_tokens:,} tokens")
+            lines += [_line(f"  {s.name}", share, n, phase.total_tokens, s.available_tokens)
+                      for s, n, share in zip(self.sources, phase.selected_tokens, phase.shares, strict=True) if n]
+        requested = f" of {self.requested_tokens:,} requested" if self.requested_tokens else ""
+        reason = f"{requested}, limited by max_epochs of {self.limited_by}" if self.limited_by else ", as requested"
+        return "\n".join([*lines, f"total: {self.total_tokens:,} tokens{reason}"])
+
+
+def _line(name: str, target_share: float, n_tokens: int, total_tokens: int, available_tokens: int) -> str:
+    epochs = f"{n_tokens / max(1, available_tokens):.2f} epochs"
+    return f"{name:<20}  {target_share:>12.2%}  {n_tokens / max(1, total_tokens):>12.2%}  {n_tokens:>16,}  {epochs:>11}"
 
 
 def plan_budgets(config: MixtureConfig, counts: Mapping[str, Counts], seed: int) -> Plan:

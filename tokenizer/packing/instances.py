@@ -22,9 +22,9 @@ INSTANCES = pa.schema([
     pa.field("source_id", pa.uint16(), nullable=False, metadata={"comment": "as in sources.parquet"}),
     pa.field("epoch", pa.uint16(), nullable=False, metadata={"comment": "pass over the source, from 0"}),
     pa.field("doc_token_offset", pa.int64(), nullable=False,
-             metadata={"comment": "place of its first token in the document; not 0 where a phase took the rest"}),
+             metadata={"comment": "offset of its first token in the document; not 0 where a phase took the rest"}),
     pa.field("n_tokens", pa.int64(), nullable=False, metadata={"comment": "tokens, with the end-of-text if any"}),
-    pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "place in the .tokens file beside"}),
+    pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "offset in the .tokens file, in tokens"}),
     pa.field("truncated", pa.bool_(), nullable=False, metadata={"comment": "cut by the token budget: no end-of-text"}),
 ])
 """pack/shuffle: rows in stream order, one row group a partition; partition = stream * buckets + bucket."""
@@ -36,7 +36,7 @@ _NUMBERS = ["source_id", "epoch", "doc_token_offset", "n_tokens", "token_start"]
 class Instances:
     """Instances of some partitions over all parts, in stream order; int64 [n] but for the ids and `truncated`.
 
-    part: number of the shuffled part. token_start: place in that part's .tokens file."""
+    part: number of the shuffled part. token_start: offset in that part's .tokens file."""
 
     words: UInt64
     part: Ints

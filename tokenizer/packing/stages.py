@@ -52,13 +52,13 @@ def _dataset(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("pack/shuffle", 3, "tokenizer.packing.shuffle:shuffle_part", "pack", ("mix/plan",), _shuffle),
+    Stage("pack/shuffle", 4, "tokenizer.packing.shuffle:shuffle_part", "pack", ("mix/plan",), _shuffle),
     Stage("pack/groups", 1, "tokenizer.packing.groups:group_buckets", "pack", ("pack/shuffle",), _groups),
     Stage("pack/rows", 1, "tokenizer.packing.groups:fill_group", "pack", ("pack/groups",), _rows),
     Stage("pack/layout", 3, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),
     Stage("packed", 2, "tokenizer.packing.pack:pack_shard", "pack", ("pack/layout",), _packed, writes_manifest=False,
           tasks_of=("train/", "val/")),
-    Stage("packed/dataset", 3, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
+    Stage("packed/dataset", 4, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
           writes_manifest=False, folder="packed", tasks_of=("dataset",)),
 )
 """From tokens to the dataset."""

@@ -80,7 +80,8 @@ def test_folders(run: Path, tmp_path: Path) -> None:
 def test_mix_prints_the_plan(run: Path) -> None:
     text = invoke("mix", run, "--dry-run")
     lines = text.splitlines()
-    assert " ".join(lines[0].split()) == "source target share available tokens selected tokens epochs val tokens"
+    assert " ".join(lines[0].split()) == ("source target share actual share selected tokens epochs available tokens "
+                                          "val tokens")
     fields = json.loads(invoke("mix", run, "--set", "mixture.total_tokens=300", "--dry-run", "--format", "json"))
     assert fields["total_tokens"] == fields["requested_tokens"] == 300
     assert {s["name"]: s["selected_tokens"] for s in fields["sources"]} == {"crawl": 200, "books": 100}

@@ -137,6 +137,13 @@ def test_nothing_to_pack(tmp_path: Path, tokenizer: str) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_packings_that_cut_dialogues_are_refused() -> None:
+    assert [ChatConfig(packing=name).packing for name in ("best_fit", "pad")] == ["best_fit", "pad"]
+    for name in ("concat", "other"):
+        with pytest.raises(ValueError, match="must be one of best_fit, pad"):
+            ChatConfig(packing=name)
+
+
 def test_same_bytes_again_and_nothing_stale(tmp_path: Path, tokenizer: str) -> None:
     def content(out: Path) -> dict[str, bytes]:
         return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}

@@ -52,7 +52,8 @@ def test_phases_by_share() -> None:
     assert Plan.from_json(plan.to_json()) == plan
     lines = [line.split() for line in plan.table().splitlines()]
     at = lines.index(["phase", "end:", "100", "tokens"])
-    assert lines[at + 1 : at + 3] == [["b", "50.00%", "50", "1.00"], ["c", "50.00%", "50", "0.15"]]
+    assert lines[at + 1 : at + 3] == [["b", "50.00%", "50.00%", "50", "1.00", "epochs"],
+                                         ["c", "50.00%", "50.00%", "50", "0.15", "epochs"]]
     most = plan_budgets(MixtureConfig(phases=phases), COUNTS, 0)
     assert most.limited_by == "b"
     assert selected(most)["b"] == 200
