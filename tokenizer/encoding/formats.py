@@ -123,7 +123,7 @@ def read_tokenizer(files: Sequence[str], pattern: str | None = None,
     data = _read(first)
     if not _are_ranks(data):
         if pattern is not None or special_tokens is not None:
-            raise InputError("is no ranks file: it has a pattern and special tokens of its own", where=first)
+            raise InputError("is not a ranks file: it has a pattern and special tokens of its own", where=first)
         return data
     if beside:
         beside_ranks = _parsed(_read(beside[0]), beside[0])
@@ -147,7 +147,7 @@ def _parsed(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise InputError(f"is no JSON: {error}", where=where) from error
+        raise InputError(f"is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):
         raise InputError("does not hold a JSON object", where=where)
     return value
@@ -184,7 +184,7 @@ def _from_pair(vocab: dict[str, Any], merges: bytes, where: str) -> bytes:
     pairs = [line.split() for line in lines if line.strip()]
     for pair in pairs:
         if len(pair) != 2 or "".join(pair) not in vocab:
-            raise InputError(f"has a merge that is none of the vocabulary's: {' '.join(pair)[:80]!r}", where=where)
+            raise InputError(f"has a merge whose token is not in the vocabulary: {' '.join(pair)[:80]!r}", where=where)
     special = {name: vocab[name] for name in (_END_OF_TEXT,) if name in vocab}
     return _tokenizer_json(vocab, pairs, EXPRESSIONS[Pattern.GPT2], special, ignore_merges=False)
 
@@ -200,7 +200,7 @@ def _from_ranks(data: bytes, expression: str, special: dict[str, int], where: st
         try:
             ranks[base64.b64decode(words[0], validate=True)] = int(words[1])
         except (binascii.Error, ValueError, IndexError) as error:
-            raise InputError(f"has a line that is no rank: {error}", where=f"{where}:{number}") from error
+            raise InputError(f"has a line that is not a rank: {error}", where=f"{where}:{number}") from error
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
         raise InputError(f"has no token for byte {missing[0]}", where=where)

@@ -37,7 +37,7 @@ class Reference:
             config = json.loads(data)
             self.tokenizer = _load(data)
         except Exception as error:  # the Rust library raises a bare Exception
-            raise InputError(f"is no tokenizer.json: {error}", where=where) from error
+            raise InputError(f"is not a tokenizer.json: {error}", where=where) from error
         self.config: dict[str, Any] = config
         names = [str(t["content"]) for t in config.get("added_tokens") or [] if t.get("special")]
         self.special: dict[str, int] = {name: self.tokenizer.token_to_id(name) for name in names}

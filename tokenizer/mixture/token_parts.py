@@ -66,7 +66,7 @@ def _parts_of(source: str, folder: str) -> list[TokenPart]:
         with open_table(index) as file:
             missing = sorted(set(_INDEX) - set(file.schema_arrow.names))
         if missing:
-            raise InputError(f"is no index of tokens: it has no column {missing[0]!r}", where=index)
+            raise InputError(f"is not an index of tokens: it has no column {missing[0]!r}", where=index)
         parts.append(TokenPart(source, stem, os.path.abspath(tokens), os.path.abspath(index)))
     return parts
 

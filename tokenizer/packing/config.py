@@ -40,6 +40,6 @@ class PackConfig(BaseModel):
     def _whole_rows(self) -> PackConfig:
         if self.shard_tokens % self.row_length:
             nearest = max(1, self.shard_tokens // self.row_length) * self.row_length
-            raise ValueError(f"shard_tokens {self.shard_tokens} is no multiple of row_length {self.row_length}; "
+            raise ValueError(f"shard_tokens {self.shard_tokens} is not a multiple of row_length {self.row_length}; "
                              f"{nearest} is")
         return self

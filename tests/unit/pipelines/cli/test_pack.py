@@ -93,7 +93,7 @@ def test_mix_prints_the_plan(run: Path) -> None:
     (["pack", "{run}", "--out", "{run}"], "holds a run"),
     (["pack", "{run}", "--mixture", "[1]", "--out", "{out}"], "--mixture: must be a mapping"),
     (["pack", "{run}", "--mixture", "{{weights: {{a: -1}}}}", "--out", "{out}"], r"mixture\.weights\.a: Input should"),
-    (["pack", "{run}", "--shard-tokens", "100", "--out", "{out}"], "no multiple of row_length"),
+    (["pack", "{run}", "--shard-tokens", "100", "--out", "{out}"], "not a multiple of row_length"),
     (["pack", "{run}", "--row-length", "0", "--out", "{out}"], "--row-length: must be at least 1"),
     (["pack", "{run}", "--tokenizer", "{other}", "--out", "{out}"], "holds tokens of another tokenizer"),
     (["mix", "{run}/tokens/books", "{run}/tokens/crawl"], "needs --dry-run"),

@@ -131,7 +131,7 @@ def test_what_ranks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="an id that a token has"):
         load(path, "gpt2", {"<|endoftext|>": 300})
     lines = Path(path).read_bytes().splitlines()
-    for broken, message in (([*lines, b"!! 5"], "a line that is no rank"), (lines[1:], "no token for byte 33")):
+    for broken, message in (([*lines, b"!! 5"], "a line that is not a rank"), (lines[1:], "no token for byte 33")):
         (tmp_path / "b.tiktoken").write_bytes(b"\n".join(broken))
         with pytest.raises(InputError, match=message):
             load(str(tmp_path / "b.tiktoken"), "gpt2")
@@ -155,7 +155,7 @@ def test_half_a_tokenizer(tmp_path: Path) -> None:
         load(str(tmp_path))
     (tmp_path / "encoder.json").write_text("{}")
     (tmp_path / "vocab.bpe").write_text("#version: 0.2\na b\n")
-    with pytest.raises(InputError, match="none of the vocabulary's: 'a b'"):
+    with pytest.raises(InputError, match="token is not in the vocabulary: 'a b'"):
         load(str(tmp_path))
 
 

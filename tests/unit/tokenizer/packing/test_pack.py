@@ -148,7 +148,7 @@ def test_shard_sizes(n_stream: int) -> None:
 
 
 def test_config() -> None:
-    with pytest.raises(ValidationError, match="shard_tokens 100 is no multiple of row_length 16; 96 is"):
+    with pytest.raises(ValidationError, match="shard_tokens 100 is not a multiple of row_length 16; 96 is"):
         PackConfig(row_length=16, shard_tokens=100)
     with pytest.raises(ValidationError):
         PackConfig(shard_tokens=1 << 29)
