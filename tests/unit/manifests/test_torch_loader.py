@@ -157,7 +157,7 @@ def test_what_goes_wrong_ahead_is_raised_to_the_reader(data: PackedDataset) -> N
     path.write_bytes(path.read_bytes()[:-2])
     loader = TorchLoader(data, 7)
     for _ in range(2):
-        with pytest.raises(ShardError, match="its header tells"):
+        with pytest.raises(ShardError, match="its header says"):
             next(loader)
 
 
