@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from curate.sources.kinds import TABLE
-from manifests.errors import CurateError, InputError, RecipeError, StageError, no_input
+from manifests.errors import CurateError, InputError, OwnershipError, RecipeError, StageError, no_input
 from manifests.graph import View
 from manifests.storage import Storage, is_local
 from pipelines.inputs import part_names
@@ -109,11 +109,14 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     failed = _Failures()
     try:
         view = run(recipe, work, settings, failed).view
+    except OwnershipError as error:
+        raise OwnershipError(error.what, where=error.where, hint=(
+            "repeat the command that began it, delete that folder, or choose another --out")) from error
     except StageError:
-        failed.raise_if_all(len(paths))
+        failed.raise_if_all(len(paths), work)
         raise
     if needs_one:
-        failed.raise_if_all(len(paths))
+        failed.raise_if_all(len(paths), work)
     tables = VerbRun(Storage(work), view, _files(view, paths), failed.errors)
     _name_damage(tables)
     yield tables
@@ -148,7 +151,9 @@ class _Failures(SilentReporter):
     def task_failed(self, stage: str, task: str, error: CurateError) -> None:
         self.errors.append(error)
 
-    def raise_if_all(self, n_files: int) -> None:
-        """One InputError for all of them, where no file is left."""
+    def raise_if_all(self, n_files: int, work: str) -> None:
+        """One InputError for all of them, where no file is left: the work folder then holds nothing worth going on
+        with, and goes."""
         if self.errors and len(self.errors) >= n_files:
+            shutil.rmtree(work, ignore_errors=True)
             raise no_input([InputError(e.what, where=e.where, hint=e.hint) for e in self.errors])

@@ -15,6 +15,7 @@ from curate.extraction.html import decode, is_html
 from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
 from curate.sources.kernels.markup import measure_markup
+from curate.sources.kinds import KINDS
 from curate.sources.responses import HttpPage, decode_http, decode_resource
 from curate.sources.robots import robots_reason
 from curate.sources.rows import ExtractReason, row_ids, rows_table
@@ -28,7 +29,6 @@ from manifests.tasks import Work
 _BATCH_PAGES: Final = 256
 _BATCH_BYTES: Final = 16 << 20
 _HTTP_HEADER_BYTES: Final = 1 << 20  # of a record beside its body
-_WANTED: Final = {"warc": frozenset({"response", "resource"}), "wet": frozenset({"conversion"})}
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
     """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
 
     Raises InputError where the file holds no record at all."""
-    wanted = _WANTED[file.kind]
+    wanted = KINDS[file.kind].records
     batch: list[WarcEntry] = []
     n_records = n_bytes = 0
     first_loss = ""
@@ -84,7 +84,7 @@ def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: 
     for entry, reason in zip(batch, url_reasons(urls, host, config.urls, lists).to_pylist(), strict=True):
         if reason is not None:
             verdicts.append(_Verdict(reason=reason))
-        elif file.kind == "wet":
+        elif entry.kind == "conversion":
             verdicts.append(_conversion(entry, config))
         else:
             verdicts.append(_response(entry, config, work))

@@ -39,7 +39,7 @@ class RankedColumns(ColumnNames):
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a source. path: where it is. origin_path: what documents remember, relative to the source's root.
-    kind: one of `reading.KINDS`."""
+    kind: one of `kinds.KINDS`."""
 
     path: str
     source: str
@@ -75,7 +75,8 @@ class TextRows:
             if use not in wanted:
                 return pa.nulls(len(table), kind)
             return _as_strings(table[wanted[use]].combine_chunks(), kind)
-        return TextRows(first_row, column("text", pa.large_string()), column("id", pa.string()),
+        ids = _as_ids(one_array(table[wanted["id"]]), wanted["id"]) if "id" in wanted else column("id", pa.string())
+        return TextRows(first_row, column("text", pa.large_string()), ids,
                         column("url", pa.string()),
                         as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
                         as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None,
@@ -101,6 +102,20 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
                    if name is not None and name in there}
         wanted |= {use: name for use, name in (("doc_id", "doc_id"), ("group", GROUP)) if name in there}
     return wanted
+
+
+def _as_ids(column: pa.Array, name: str) -> pa.Array:
+    """Ids as strings: bytes as hex where they are 16 of a `doc_id`, or no UTF-8, so that two ids never become one."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return _as_strings(column, pa.string())
+    def text(value: bytes) -> str:
+        if name == "doc_id" and len(value) == 16:
+            return value.hex()
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.hex()
+    return pa.array([None if v is None else text(v) for v in column.to_pylist()], pa.string())
 
 
 def _as_strings(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -132,6 +147,8 @@ def as_document_ids(column: pa.Array) -> pa.Array:
     """A column as ids of documents, binary of 16 bytes: as they are, or in 32 hexadecimal digits; else null."""
     if column.type == pa.binary(16):
         return column
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return pa.array([v if v is not None and len(v) == 16 else None for v in column.to_pylist()], pa.binary(16))
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return pa.nulls(len(column), pa.binary(16))
     hexadecimal = pc.fill_null(pc.match_substring_regex(column, "^[0-9a-f]{32}$"), False)

@@ -39,6 +39,7 @@ def extract_command(
 
     settings = _settings(config, languages, extractor)
     paths, failures = _existing(files)
+    n_files = len(paths) + len(failures)
     fields = {"sources": {source: files_source(paths, kind="auto", id_column=id_column, text_column=text_column)},
               "mixture": {"weights": {source: 1}}, "extract": settings}
     counters: dict[str, int] = {}
@@ -49,8 +50,7 @@ def extract_command(
             done.publish(out, "extract", "documents")
             done.publish(os.path.join(out, "exclusions"), "extract", "exclusions")
             counters = done.view.counters("extract")
-    facts = {"files": len(paths) + sum(e.where not in paths for e in failures), "failed": [e.where for e in failures],
-             **dict(sorted(counters.items()))}
+    facts = {"files": n_files, "failed": [e.where for e in failures], **dict(sorted(counters.items()))}
     emit(form, facts, lambda: _sentences(facts), failures)
 
 

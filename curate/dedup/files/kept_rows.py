@@ -193,6 +193,8 @@ def _column(values: list[Any], field: pa.Field | None) -> tuple[pa.Array, dict[b
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
+        if b"\\u" in line:  # an escaped lone surrogate becomes `?`, as in the texts that were judged
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):  # named when the texts were read
         return {}
     return value if isinstance(value, dict) else {}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from manifests.errors import InputError, RecipeError
+from manifests.errors import InputError, OwnershipError, RecipeError
 from pipelines.cli.main import app
 from tests.unit.curate.dedup.dedup_reference import edited, prose
 
@@ -162,3 +162,37 @@ def test_ids_that_are_texts_and_numbers_are_written_as_the_decisions_have_them(t
     kept, all_of_it = (decisions(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
     assert [r["id"] for r in kept] == [r["id"] for r in all_of_it] == ["a", "7", "2"]
     assert [r["n"] for r in kept] == ["1", '"x"', None]
+
+
+def test_binary_ids_are_shown_as_hexadecimal_digits(tmp_path: Path) -> None:
+    ids = [bytes([200 + i]) * 16 for i in range(3)]
+    pq.write_table(pa.table({"doc_id": pa.array(ids, pa.binary()), "text": [TEXT, TEXT, prose(2, 100)]}),
+                   tmp_path / "a.parquet")
+    run(str(tmp_path / "a.parquet"), "--out", str(tmp_path / "out"))
+    rows = decisions(tmp_path / "out", "part-a.parquet")
+    assert [row["doc_id"] for row in rows] == [i.hex() for i in ids]
+    assert [row["duplicate_of"] for row in rows] == [None, ids[0].hex(), None]
+
+
+def test_an_escaped_lone_surrogate_costs_itself_alone(tmp_path: Path) -> None:
+    lines = ('{"id":"a","text":"\\ud800 lone","by":["\\udfff"]}', '{"id":"b","text":"two words"}')
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    run(str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--apply")
+    assert pq.read_table(tmp_path / "out/kept/part-a.parquet").to_pylist() == [
+        {"id": "a", "text": "? lone", "by": ["?"]}, {"id": "b", "text": "two words", "by": None}]
+
+
+def test_nothing_is_left_of_a_command_without_a_readable_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    with pytest.raises(InputError, match="empty"):
+        run(str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_the_work_of_another_command_is_named(tmp_path: Path, files: list[str]) -> None:
+    (tmp_path / "out.work").mkdir()
+    (tmp_path / "out.work/recipe.lock.yaml").write_text("recipe: {name: filter}\n")
+    with pytest.raises(OwnershipError, match=r"out\.work") as error:
+        run(*files, "--out", str(tmp_path / "out"))
+    assert "--fresh" not in str(error.value)
+    assert "delete that folder" in str(error.value)
