@@ -36,8 +36,6 @@ _TARGET_ROWS: Final = 1000
 _TARGET_BYTES: Final = 16 << 20
 _EXCLUSION_ROWS: Final = 65_536  # of a row group
 STAGE: Final = "extract"
-SIGNAL_DOCUMENTS: Final = pa.schema([*DOCUMENTS, *SIGNAL_FIELDS])
-"""The document table with its signals."""
 
 
 def extract(config: ExtractConfig, work: Work) -> None:

@@ -11,10 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.edits.spans import FlatEdits
-from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.rules import judge
-from curate.heuristics.signals import Words, groups_of
 from manifests.schema import SIGNAL_PREFIX
 from manifests.tables import one_array, open_table, read_row_groups, read_table
 
@@ -78,10 +75,3 @@ def filtered(documents: str, external: str | None, decisions: str, config: Rules
             yield pa.table([columns[name] for name in schema.names], schema=schema)
 
     return schema, tables()
-
-
-def judge_texts(config: RulesConfig, words: Words, texts: pa.Array) -> pa.Array:
-    """Reasons of texts (null where kept), computing no signal that no rule reads: the quickest verdict."""
-    wanted = {rule.signal for rule in config.in_force}
-    table = signals(texts, words, None, config.c4, config.refinedweb, groups_of(wanted))
-    return judge(table, config.in_force)[0]

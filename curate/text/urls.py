@@ -16,7 +16,6 @@ URLs of other schemes, and strings that are no URLs, have no normal form (null).
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import idna
@@ -36,7 +35,6 @@ TRACKING_PARAMETERS: Final = (
 
 _HOST = r"(?:[^/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#:@\[\]\\]+)"
 _URL = rf"(?s)^(?i:https?)://{_HOST}(?::([0-9]*))?([/?][^#]*)?(?:#.*)?$"
-_HOST_OF = re.compile(rf"\s*(?i:https?)://{_HOST}(?::[0-9]*)?(?:[/?#]|\s*$)")
 _AUTHORITY: Final = r"^[A-Za-z][A-Za-z0-9+.-]*:(?://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]*))?"
 _TRACKING = rf"(?i)&(?:{'|'.join(TRACKING_PARAMETERS)})=[^&]*"
 
@@ -114,12 +112,6 @@ def bare_host(host: str) -> str:
     """A host without its leading `www.`, as sites are counted; `www.com` stays."""
     rest = host.removeprefix("www.")
     return rest if "." in rest else host
-
-
-def host_of(url: str) -> str | None:
-    """Lower-case ASCII host of an http or https URL, without port or user, `www.` kept; None where there is none."""
-    match = _HOST_OF.match(url)
-    return (_ascii_host(match[1].strip().lower().rstrip(".")) or None) if match else None
 
 
 def ascii_hosts(hosts: pl.Series) -> pl.Series:

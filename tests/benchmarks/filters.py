@@ -24,12 +24,12 @@ import pyarrow.parquet as pq
 
 from curate.edits.spans import FlatEdits
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.signals import Words
 from curate.heuristics.verdicts import rule_edits
 from manifests.tasks import peak_memory_bytes
+from tests.judging import judge_texts
 
 FINEWEB = RulesConfig(preset=Preset.FINEWEB)
 ROUNDS = 3

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from curate.text.urls import host_of
+from curate.text.urls import hosts_of
 from manifests.hashing import document_id
 from manifests.records import TaskRecord
 from manifests.schema import DOCUMENTS, ID
@@ -51,7 +51,7 @@ def part(tmp_path: Path) -> Part:
         table = pa.table([
             pa.array([document_id(source, name, i) for i in range(n)], ID), pa.nulls(n, pa.string()),
             pa.array([source] * n, pa.string()), pa.array([url for url, _ in pages], pa.string()),
-            pa.array([host_of(url) if url else None for url, _ in pages], pa.string()),
+            hosts_of(pa.array([url for url, _ in pages], pa.string())),
             pa.nulls(n, pa.timestamp("ms", "UTC")), pa.array([name] * n, pa.string()), pa.array(range(n), pa.int64()),
             pa.array([-1] * n, pa.int64()), pa.nulls(n, pa.string()), pa.nulls(n, pa.float32()),
             pa.array(texts, pa.large_string()), pa.array([len(text.encode()) for text in texts], pa.int64()),

@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from curate.documents.config import ExtractConfig
-from curate.documents.stage import SIGNAL_DOCUMENTS, extract
+from curate.documents.stage import extract
 from curate.extraction.html import decode, is_html
+from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.download import lid_model_path
 from curate.sources.responses import decode_http
 from curate.sources.url_rules import UrlRules, url_reasons
@@ -25,7 +26,7 @@ from curate.text.urls import hosts_of
 from manifests.errors import InputError
 from manifests.hashing import document_id
 from manifests.records import TaskRecord
-from manifests.schema import EXCLUSIONS
+from manifests.schema import DOCUMENTS, EXCLUSIONS
 from manifests.storage import Storage
 from manifests.tasks import InputRef, StageTask, execute
 from tests.paths import DATA
@@ -245,7 +246,7 @@ def test_a_real_archive(tmp_path: Path) -> None:
     assert len(documents) > 1000
     assert len({d["doc_id"] for d in documents}) == len(documents)
     stored = pq.read_table(tmp_path / "run/extract/crawl/part-0.parquet")
-    assert stored.schema.equals(SIGNAL_DOCUMENTS)
+    assert stored.schema.equals(pa.schema([*DOCUMENTS, *SIGNAL_FIELDS]))
     stored.validate(full=True)
     for document in documents[::100]:
         with path.open("rb") as stream:

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.filtering import judge_texts
 from curate.heuristics.presets import PRESETS, Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.rules import Rule, judge
 from curate.heuristics.signals import COMPUTED, Words
 from manifests.errors import InputError
 from scripts.filter_tables import preset_table, signal_table
+from tests.judging import judge_texts
 from tests.paths import ROOT
 
 PROSE = ("The harbour was quiet that morning, and the men who had come to mend the nets sat with their backs to the "
