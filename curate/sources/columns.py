@@ -72,10 +72,8 @@ class TextRows:
     def of(first_row: int, table: pa.Table, wanted: dict[str, str]) -> TextRows:
         """From a table that holds the columns of `wanted` (what they are for -> their name)."""
         def column(use: str, kind: pa.DataType) -> pa.Array:
-            if use not in wanted:
-                return pa.nulls(len(table), kind)
-            return _as_strings(table[wanted[use]].combine_chunks(), kind)
-        ids = _as_ids(one_array(table[wanted["id"]]), wanted["id"]) if "id" in wanted else column("id", pa.string())
+            return _as_strings(table[wanted[use]], kind) if use in wanted else pa.nulls(len(table), kind)
+        ids = _as_ids(table[wanted["id"]], wanted["id"]) if "id" in wanted else column("id", pa.string())
         return TextRows(first_row, column("text", pa.large_string()), ids,
                         column("url", pa.string()),
                         as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
@@ -109,10 +107,8 @@ def _as_ids(column: pa.Array, name: str) -> pa.Array:
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         return _as_strings(column, pa.string())
     def text(value: bytes) -> str:
-        if name == "doc_id" and len(value) == 16:
-            return value.hex()
         try:
-            return value.decode()
+            return value.hex() if name == "doc_id" and len(value) == 16 else value.decode()
         except UnicodeDecodeError:
             return value.hex()
     return pa.array([None if v is None else text(v) for v in column.to_pylist()], pa.string())

@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import BaseModel
 
-    from curate.classifier.scorers import Scorer
     from curate.sources.columns import ColumnNames
     from pipelines.verbs import VerbRun
 
@@ -125,15 +126,11 @@ def score(
     from curate.classifier.scorers import load_scorer
     from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
 
-    label, n_bytes = _reading(model, label, max_bytes)
-    scorer = load_scorer(model, label)  # a broken model is named before any work
-    paths = find_files(files)
+    reading = _reading(model, label, max_bytes)
+    scorer = load_scorer(model, reading[0])  # a broken model is named before any work
     names = ColumnNames(id=id_column, text=text_column)
-    recipe = {"classifiers": {_OTHER: {"path": model, "label": label, "max_bytes": n_bytes}}}
-    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"],
-                  source={"id_column": id_column, "text_column": text_column}) as done:
+    with _scored(out, find_files(files), model, reading, names) as done:
         rows = _write_scores(done, out, names)
     facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
     emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}",
@@ -177,10 +174,11 @@ def evaluate(
 
     from curate.classifier.metrics import calibration, figures
     from curate.classifier.scorers import load_scorer
+    from curate.sources.columns import ColumnNames
 
-    label, n_bytes = _reading(model, label, max_bytes)
-    scorer = load_scorer(model, label)
-    good, bad = (_all_scores(files, (id_column, text_column), scorer, n_bytes) for files in (positives, negatives))
+    reading, names = _reading(model, label, max_bytes), ColumnNames(id=id_column, text=text_column)
+    scorer = load_scorer(model, reading[0])
+    good, bad = (_all_scores(files, model, reading, names) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
     report: dict[str, Any] = {**figures(both, truth), "calibration": calibration(both, truth),
                               "scored_by": scorer.method}
@@ -274,35 +272,56 @@ def _reading(model: str, label: str | None, max_bytes: int | None) -> tuple[str 
     return label or facts.get("positive_label"), max_bytes or facts.get("max_bytes_per_document")
 
 
-def _all_scores(patterns: list[str], columns: tuple[str, str], scorer: Scorer,
-                n_bytes: int | None) -> npt.NDArray[np.float32]:
+@contextmanager
+def _scored(out: str, paths: list[str], model: str, reading: tuple[str | None, int | None], names: ColumnNames,
+            ) -> Iterator[VerbRun]:
+    """The stage of scores over files, with OUT.work to work in."""
+    from pipelines.verbs import verb_run
+
+    recipe = {"classifiers": {_OTHER: {"path": model, "label": reading[0], "max_bytes": reading[1]}}}
+    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"],
+                  source={"id_column": names.id, "text_column": names.text}) as done:
+        yield done
+
+
+def _all_scores(patterns: list[str], model: str, reading: tuple[str | None, int | None],
+                names: ColumnNames) -> npt.NDArray[np.float32]:
     import numpy as np
 
-    from curate.classifier.lines import classifier_lines
-    from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import read_texts
+    from curate.classifier.score_tables import score_column
+    from manifests.tables import read_table
     from pipelines.inputs import find_files
 
-    names, scores = ColumnNames(id=columns[0], text=columns[1]), [np.empty(0, np.float32)]
-    for rows in (rows for path in find_files(patterns) for rows in read_texts(path, names)):
-        scores.append(scorer.score(rows.text if n_bytes is None else classifier_lines(rows.text, n_bytes)))
+    scores = [np.empty(0, np.float32)]
+    if patterns:
+        with TemporaryDirectory() as folder, _scored(
+                os.path.join(folder, "scores"), find_files(patterns), model, reading, names) as done:
+            if done.failures:
+                raise done.failures[0]
+            scores += [read_table(path)[score_column(_OTHER)].to_numpy()
+                       for _, path in done.outputs("classifier/scores", "scores")]
     return np.concatenate(scores)
+
+
+def _read(path: str, columns: list[str], hint: str) -> pa.Table:
+    """Columns of a file of scores. Raises InputError where it lacks one of them."""
+    from manifests.tables import open_table, read_table
+
+    with open_table(path) as file:
+        if missing := set(columns) - set(file.schema_arrow.names):
+            raise InputError(f"has no column {min(missing)!r}", where=path, hint=hint)
+    return read_table(path, columns)
 
 
 def _held_out_scores(patterns: list[str], linked_only: bool) -> tuple[
         npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     import numpy as np
 
-    from manifests.tables import open_table, read_table
     from pipelines.inputs import find_files
 
     good, bad = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for path in find_files(patterns):
-        with open_table(path) as file:
-            if missing := {"score", "positive", "kind"} - set(file.schema_arrow.names):
-                raise InputError(f"holds no held-out scores: it has no column {sorted(missing)[0]!r}", where=path,
-                                 hint="give held_out.parquet of `curate classifier train`")
-        table = read_table(path, ["score", "positive", "kind"])
+        table = _read(path, ["score", "positive", "kind"], "give held_out.parquet of `curate classifier train`")
         values, positive = table["score"].to_numpy(), table["positive"].to_numpy()
         wanted = np.array(table["kind"].to_pylist()) == "linked" if linked_only else positive
         good.append(values[wanted])
@@ -313,16 +332,9 @@ def _held_out_scores(patterns: list[str], linked_only: bool) -> tuple[
 def _score_files(patterns: list[str], where: str) -> npt.NDArray[np.float32]:
     import numpy as np
 
-    from manifests.tables import open_table, read_table
     from pipelines.inputs import find_files
 
     if not patterns:
         raise RecipeError("needs files of scores, or give held-out scores as arguments", where=where)
-    scores = []
-    for path in find_files(patterns):
-        with open_table(path) as file:
-            if "quality_score" not in file.schema_arrow.names:
-                raise InputError("has no column 'quality_score'", where=path,
-                                 hint="make it with curate classifier score")
-        scores.append(read_table(path, ["quality_score"])["quality_score"].drop_null().to_numpy())
-    return np.concatenate(scores)
+    tables = [_read(path, ["quality_score"], "make it with curate classifier score") for path in find_files(patterns)]
+    return np.concatenate([table["quality_score"].drop_null().to_numpy() for table in tables])

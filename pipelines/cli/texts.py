@@ -1,12 +1,8 @@
-"""Files of texts that a command reads by itself, without the stage graph."""
+"""What the columns of a command's files are called."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-
-from curate.documents.tables import read_rows
-from curate.sources.columns import ColumnNames, TextRows
+from curate.sources.columns import ColumnNames
 from curate.sources.kinds import detect_kind
 from manifests.errors import InputError
 
@@ -24,8 +20,3 @@ def id_column_of(path: str, columns: ColumnNames) -> str:
     except InputError:
         pass
     return columns.id
-
-
-def read_texts(path: str, columns: ColumnNames) -> Iterator[TextRows]:
-    """`documents.tables.read_rows`, with what cannot be read named on stderr."""
-    yield from read_rows(path, columns, lambda row, what: print(f"{path}: at {row}: {what}", file=sys.stderr))

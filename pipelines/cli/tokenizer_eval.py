@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,21 +60,26 @@ def eval_command(
     emit(form, {"by": by, "tokenizers": facts}, lambda: _tables(facts, by))
 
 
+def _name_damage(path: str, row: int, what: str) -> None:
+    print(f"{path}: at {row}: {what}", file=sys.stderr)
+
+
 def _batches(paths: list[str], by: str | None, id_column: str, text_column: str
              ) -> Iterator[tuple[pa.Array, pa.Array]]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from curate.documents.tables import read_rows
     from curate.sources.columns import ColumnNames
-    from pipelines.cli.texts import id_column_of, read_texts
+    from pipelines.cli.texts import id_column_of
 
     for path in paths:
         # The group's column is read instead of the URL's, which is not needed here.
         names = ColumnNames(id=id_column, text=text_column, url=by or "url")
         columns = names.model_copy(update={"id": id_column_of(path, names)})
         n = 0
-        for rows in read_texts(path, columns):
+        for rows in read_rows(path, columns, partial(_name_damage, path)):
             there = pc.is_valid(rows.text)
             texts: Any = rows.text.filter(there).cast(pa.large_string())
             names_of = pa.array([os.path.basename(path)] * len(rows)) if by == "file" else rows.urls

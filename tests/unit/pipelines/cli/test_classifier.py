@@ -103,7 +103,7 @@ def test_wrong_use_is_named(files: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no fastText model"):
         _run("score", files["bad"], "--model", files["good"], *out)
     pl.DataFrame({"id": ["a"]}).write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="no held-out scores"):
+    with pytest.raises(InputError, match="has no column"):
         _run("calibrate", str(tmp_path / "x.parquet"))
     with pytest.raises(RecipeError, match="--positives"):
         _run("calibrate")
