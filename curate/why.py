@@ -19,12 +19,12 @@ from manifests.storage import Storage
 from manifests.tables import open_table, read_table
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
-_PLACE = ["doc_id", "source", "url", "origin_path", "origin_offset"]
-_MARKS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
-          ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
-          ("dedup", "dedup/marks"), ("dedup/passages", "dedup/cuts"),  # of 0.1.0
-          ("dedup/substrings", "dedup/substrings"),
-          ("decontaminate", "decontaminate"))
+_ORIGIN = ["doc_id", "source", "url", "origin_path", "origin_offset"]
+_DECISIONS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
+              ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
+              ("dedup", "dedup/marks"), ("dedup/passages", "dedup/cuts"),  # of 0.1.0
+              ("dedup/substrings", "dedup/substrings"),
+              ("decontaminate", "decontaminate"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _find(storage: Storage, column: str, value: bytes | str) -> Iterator[tuple[s
         with open_table(storage.path(path)) as file:
             extra = [c for c in ("reason", "value", "threshold", "language", "language_score", "n_bytes")
                      if c in file.schema_arrow.names]
-            table = file.read(columns=[*_PLACE, *extra], use_threads=False)
+            table = file.read(columns=[*_ORIGIN, *extra], use_threads=False)
         for row in _places(table[column], value, kind):
             yield path, row, table.slice(row, 1).to_pylist()[0]
 
@@ -109,13 +109,13 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
     facts = {k: fields[k] for k in ("language", "language_score", "n_bytes")}
     history.decisions.append(Decision("extract", "kept", facts))
     part = str(PurePosixPath(path).relative_to("extract").with_suffix(""))
-    for stage, folder in _MARKS:
+    for stage, folder in _DECISIONS:
         if storage.exists(f"{folder}/{part}.parquet"):
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
-            mark = table.slice(row, 1).to_pylist()[0]
-            if stage == "dedup" and mark["duplicate_of"] is not None:
-                mark["of_run"] = _earlier_run(storage, mark)
-            history.decisions.append(_mark(stage, mark))
+            decision = table.slice(row, 1).to_pylist()[0]
+            if stage == "dedup" and decision["duplicate_of"] is not None:
+                decision["of_run"] = _earlier_run(storage, decision)
+            history.decisions.append(_decision(stage, decision))
     history.decisions.extend(_removal(storage, doc_id))
     history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
     return history
@@ -145,21 +145,21 @@ def _removal(storage: Storage, doc_id: bytes) -> Iterator[Decision]:
             yield Decision("remove", "dropped", {"reason": "removed_on_request", "request": row["request"]})
 
 
-def _mark(stage: str, mark: dict[str, Any]) -> Decision:
-    mark.pop("doc_id")
-    keep = mark.pop("keep", None)
-    edits = mark.pop("edits", None)
-    repeats = mark.pop("removed_spans", mark.pop("repeats", None)) if stage != "decontaminate" else None
-    facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in mark.items()}
+def _decision(stage: str, row: dict[str, Any]) -> Decision:
+    row.pop("doc_id")
+    keep = row.pop("keep", None)
+    edits = row.pop("edits", None)
+    repeats = row.pop("removed_spans", row.pop("repeats", None)) if stage != "decontaminate" else None
+    facts = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
     if repeats:
         facts["repeated_passages"] = len(repeats)
         facts["repeated_bytes"] = sum(r["end"] - r["start"] for r in repeats)
         facts["first_in"] = sorted({r["duplicate_of"].hex() for r in repeats if r["duplicate_of"]})
     if edits is not None:
         facts["edited_spans"] = len(edits)
-    if mark.get("reason") == "not_selected":
+    if row.get("reason") == "not_selected":
         return Decision(stage, "not seen", {})
-    return Decision(stage, "marked" if keep is None else "kept" if keep else "dropped", facts)
+    return Decision(stage, "recorded" if keep is None else "kept" if keep else "dropped", facts)
 
 
 def _clean_rows(storage: Storage, doc_id: bytes, part: str) -> Iterator[Decision]:
@@ -180,15 +180,15 @@ def _token_rows(storage: Storage, doc_id: bytes, path: str) -> Iterator[Decision
     wanted = pa.scalar(doc_id, ID)
     if storage.exists(path):
         table = read_table(storage.path(path), ["doc_id", "n_tokens"])
-        for mark in table.filter(pc.equal(table["doc_id"], wanted)).to_pylist():
-            yield Decision("tokens", "encoded", {"n_tokens": mark["n_tokens"]})
+        for row in table.filter(pc.equal(table["doc_id"], wanted)).to_pylist():
+            yield Decision("tokens", "encoded", {"n_tokens": row["n_tokens"]})
     for spans in storage.list("packed"):
         if spans.endswith(".spans.parquet"):
             table = read_table(storage.path(spans), ["doc_id", "row", "epoch", "n_tokens"])
-            found = table.filter(pc.equal(table["doc_id"], wanted))
-            if len(found):
-                rows = found["row"].to_pylist()
+            own = table.filter(pc.equal(table["doc_id"], wanted))
+            if len(own):
+                rows = own["row"].to_pylist()
                 shard = spans.removeprefix("packed/").removesuffix(".spans.parquet")
-                facts = {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(found),
-                         "epochs": len(set(found["epoch"].to_pylist())), "n_tokens": pc.sum(found["n_tokens"]).as_py()}
+                facts = {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(own),
+                         "epochs": len(set(own["epoch"].to_pylist())), "n_tokens": pc.sum(own["n_tokens"]).as_py()}
                 yield Decision("packed", "packed", facts)

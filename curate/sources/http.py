@@ -32,7 +32,7 @@ _BUSY: Final = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 
 
 class HttpConfig(BaseModel):
-    """How files are fetched over HTTP. No output depends on it, so changing it makes no shard stale."""
+    """How files are fetched over HTTP. No output depends on it, so changing it repeats no task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

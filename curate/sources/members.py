@@ -228,7 +228,7 @@ def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
 
 
 def _member(window: _Window, codec: _Codec) -> Generator[Chunk, None, int | None]:
-    """Pieces of the member that begins here; returns where it began if it is broken, else None."""
+    """Chunks of the member that begins here; returns where it began if it is broken, else None."""
     member, decoder = window.offset, codec.open()
     while True:
         data = window.peek(codec.step)[: codec.step]

@@ -137,8 +137,8 @@ class _Window:
         seen = self.framing.longest_start
         while n and self.ensure(1):
             self.ensure(min(n, 2 * seen))
-            if found := self.framing.start.search(self.buffer, 0, n):
-                self.drop(found.start())
+            if record := self.framing.start.search(self.buffer, 0, n):
+                self.drop(record.start())
                 return False
             # What could be the beginning of a start stays, to be looked at with what follows.
             step = min(n, max(len(self.buffer) - seen, 0)) or min(n, len(self.buffer))
@@ -302,8 +302,8 @@ def _terminator_length(window: _Window, index: int) -> int:
 def _next_start(window: _Window, header_bytes: int) -> int | None:
     """Where another record begins inside the header at the window's start, which is then cut short; else None."""
     if not window.framing.nests:
-        found = window.framing.start.search(window.buffer, 1, header_bytes)
-        return found.start() if found else None
+        record = window.framing.start.search(window.buffer, 1, header_bytes)
+        return record.start() if record else None
     index = window.next_member(header_bytes)
     return index if index is not None and window.framing.start.match(window.buffer, index) else None
 
@@ -319,8 +319,8 @@ def _header_length(window: _Window) -> int | None:
         more = window.ensure(n)
         if window.framing.start.match(window.buffer) is None:
             return None
-        if found := window.framing.header_end.search(window.buffer, 0, _MAX_HEADER_BYTES):
-            return found.end()
+        if end := window.framing.header_end.search(window.buffer, 0, _MAX_HEADER_BYTES):
+            return end.end()
         if not more:
             return None
     return None
@@ -331,15 +331,15 @@ def _resynchronise(window: _Window, offset: int, what: str) -> None:
     n_bytes, first = 0, 1
     while True:
         more = window.ensure(len(window.buffer) + 1)
-        found = window.framing.start.search(window.buffer, first)
-        if found or not more:
+        record = window.framing.start.search(window.buffer, first)
+        if record or not more:
             break
         n = max(0, len(window.buffer) - window.framing.longest_start)
         window.drop(n)
         n_bytes, first = n_bytes + n, 0 if n else 1
-    n = found.start() if found else len(window.buffer)
+    n = record.start() if record else len(window.buffer)
     window.drop(n)
-    if found or window.broken is None:  # what a break cuts off was named with the break
+    if record or window.broken is None:  # what a break cuts off was named with the break
         window.lose(offset, f"{n_bytes + n} {what}")
 
 

@@ -50,7 +50,7 @@ def _hash_all(data, offsets, salt, keys):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _find(keys, starts, shift, key):  # type: ignore[no-untyped-def]
-    """Place of a key, or -1: its first bits name a short run of neighbours."""
+    """Slot of a key, or -1: its first bits name a short run of neighbours."""
     bucket = np.int64(key >> np.uint64(shift))
     for slot in range(np.int64(starts[bucket]), np.int64(starts[bucket + 1])):
         if keys[slot] == key:

@@ -107,7 +107,7 @@ def _attributes(data, p):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _after_raw(data, p, key):  # type: ignore[no-untyped-def]
-    """Place of the end tag that closes a raw text element whose content begins at p, or the end of the page."""
+    """Offset of the end tag that closes a raw text element whose content begins at p, or the end of the page."""
     n = data.size
     while p + 1 < n:
         if data[p] == 60 and data[p + 1] == 47 and _name(data, p + 2)[0] == key:
@@ -118,7 +118,7 @@ def _after_raw(data, p, key):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _after_comment(data, p):  # type: ignore[no-untyped-def]
-    """Place after the comment, doctype or instruction whose `<!` or `<?` ends before p."""
+    """Offset after the comment, doctype or instruction whose `<!` or `<?` ends before p."""
     n = data.size
     if p + 1 < n and data[p] == 45 and data[p + 1] == 45:
         q = p + 2
