@@ -258,7 +258,7 @@ def test_an_existing_tokenizer_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "tokenizer/tokenizer.json").read_bytes() == given.read_bytes()
     assert (metrics["requested_vocab_size"], metrics["vocab_size"], metrics["bytes_per_token"]) == (None, 257, None)
     given.write_text("not json")
-    with pytest.raises(InputError, match=r"no tokenizer\.json"):
+    with pytest.raises(InputError, match=r"not a tokenizer\.json"):
         run.execute("tokenizer", "tokenizer", train_tokenizer, config, {"existing": [str(given)]})
 
 

@@ -75,7 +75,7 @@ def test_wide_vocabularies_use_uint32(tmp_path: Path) -> None:
 def test_refused_tokenizers(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text("{}")
-    with pytest.raises(InputError, match=r"is no tokenizer\.json"):
+    with pytest.raises(InputError, match=r"is not a tokenizer\.json"):
         load(str(path))
     vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     path.write_text(Tokenizer(models.BPE(vocab, [])).to_str())
