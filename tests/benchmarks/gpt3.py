@@ -46,7 +46,7 @@ def _report(name: str, seconds: float, facts: dict[str, Any]) -> None:
     if name == "warm":
         for source in facts["dataset"]["sources"]:
             gap = source["realised_share"] - source["requested_weight"]
-            print(f"  {source['name']:<10} asked {source['requested_weight']:.4f} realised "
+            print(f"  {source['name']:<10} target {source['requested_weight']:.4f} actual "
                   f"{source['realised_share']:.4f} ({gap:+.4f}), {source['epochs']:.3f} epochs")
 
 
