@@ -20,6 +20,7 @@ from curate.sources.kinds import TABLE
 from manifests.errors import CurateError, InputError, OwnershipError, RecipeError, StageError, no_input
 from manifests.graph import View
 from manifests.storage import Storage, is_local
+from pipelines import work_folder
 from pipelines.inputs import part_names
 from pipelines.loading import validate
 from pipelines.progress import SilentReporter
@@ -96,6 +97,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     Raises:
         RecipeError: The options make no recipe.
         InputError: None of the files can be read.
+        OwnershipError: `OUT.work` is not this verb's, or in use.
     """
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
@@ -103,7 +105,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         "name": name, "sources": {SOURCE: files_source(paths, **(source or {}))}, "classifier": None,
         "mixture": {"weights": {SOURCE: 1}}, "extract": {"identify_language": False, "signals": False},
         "dedup": {"exact": False, "near": False}, **fields}, f"curate {name}")
-    work = f"{os.path.abspath(out).rstrip('/')}.work"
+    work = work_folder.claim(out, name)
     settings = Settings("ray" if workers > 1 else "inline", workers=workers if workers > 1 else None, only=tuple(only),
                         guards=guards, tracebacks=False)
     failed = _Failures()
@@ -115,12 +117,14 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     except StageError:
         failed.raise_if_all(len(paths), work)
         raise
+    finally:
+        work_folder.remove_unused(work)
     if needs_one:
         failed.raise_if_all(len(paths), work)
     tables = VerbRun(Storage(work), view, _files(view, paths), failed.errors)
     _name_damage(tables)
     yield tables
-    shutil.rmtree(work, ignore_errors=True)
+    work_folder.remove(work)
 
 
 def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
@@ -155,5 +159,5 @@ class _Failures(SilentReporter):
         """One InputError for all of them, where no file is left: the work folder then holds nothing worth going on
         with, and goes."""
         if self.errors and len(self.errors) >= n_files:
-            shutil.rmtree(work, ignore_errors=True)
+            work_folder.remove(work)
             raise no_input([InputError(e.what, where=e.where, hint=e.hint) for e in self.errors])

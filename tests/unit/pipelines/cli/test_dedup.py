@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from manifests.errors import InputError, OwnershipError, RecipeError
 from pipelines.cli.main import app
+from pipelines.work_folder import claim
 from tests.unit.curate.dedup.dedup_reference import edited, prose
 
 TEXT = prose(1, 300)
@@ -190,9 +191,9 @@ def test_nothing_is_left_of_a_command_without_a_readable_file(tmp_path: Path) ->
 
 
 def test_the_work_of_another_command_is_named(tmp_path: Path, files: list[str]) -> None:
-    (tmp_path / "out.work").mkdir()
-    (tmp_path / "out.work/recipe.lock.yaml").write_text("recipe: {name: filter}\n")
+    claim(str(tmp_path / "out"), "filter")
     with pytest.raises(OwnershipError, match=r"out\.work") as error:
         run(*files, "--out", str(tmp_path / "out"))
     assert "--fresh" not in str(error.value)
+    assert "curate filter" in str(error.value)
     assert "delete that folder" in str(error.value)
