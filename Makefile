@@ -182,8 +182,8 @@ docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
 
 .PHONY: build
-build: $(READY) ## The wheel, in dist/
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+build: $(READY) ## The source distribution, and the wheel made of it, in dist/
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 .PHONY: clean
 clean: ## Remove runs and caches of tools, not the environment

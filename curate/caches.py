@@ -12,6 +12,8 @@ from typing import Any
 
 import xxhash
 
+from manifests.version import VERSION
+
 
 def cache_folder() -> Path:
     """`$CURATE_CACHE`, else `$XDG_CACHE_HOME/curate`, else `~/.cache/curate`; not created here."""
@@ -50,7 +52,7 @@ def kernel_cache_folder() -> Path:
     if own := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(own)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache_folder() / "kernels" / f"{version('curate')}-{_digest()}-python{python}-numba{version('numba')}"
+    return cache_folder() / "kernels" / f"{VERSION}-{_digest()}-python{python}-numba{version('numba')}"
 
 
 def _digest() -> str:

@@ -78,7 +78,7 @@ def _named(url: str, options: dict[str, Any]) -> tuple[Any, str]:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         raise InputError(f"cannot be read: {error}", where=url,
-                         hint="s3:// needs the extra `s3`: pip install 'curate[s3]'") from error
+                         hint="s3:// needs the extra `s3`: pip install 'curate-corpus[s3]'") from error
     except ValueError as error:
         raise InputError(f"cannot be read: {error}", where=url, hint="check the address") from error
     return fs, path

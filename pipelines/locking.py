@@ -15,6 +15,7 @@ import yaml
 from manifests.errors import OwnershipError
 from manifests.removals import DOCUMENTS, FOLDER
 from manifests.storage import Storage
+from manifests.version import VERSION
 from pipelines.inputs import describe
 from pipelines.planning import Progress
 from pipelines.recipe import Recipe
@@ -23,7 +24,7 @@ LOCK_FILE = "recipe.lock.yaml"
 RUN_FORMAT = 2
 """How folders, tables and records of a run are named. Version 0.1.0 wrote 1, which its lock files do not record."""
 _PROCESS_LOCK = "_records/run.lock"
-_RECORDED = ("curate", "datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars",
+_RECORDED = ("datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars",
              "pyarrow", "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
 
 
@@ -100,7 +101,7 @@ def lock_text(progress: Progress) -> bytes:
     content: dict[str, Any] = {
         "run_format": RUN_FORMAT,
         "recipe": progress.recipe.model_dump(mode="json", by_alias=True),
-        "versions": {"python": platform.python_version(), "machine": platform.machine(),
+        "versions": {"python": platform.python_version(), "machine": platform.machine(), "curate": VERSION,
                      **{name: _version(name) for name in _RECORDED}},
         "inputs": {**{s.name: describe(s.files) for s in progress.sources},
                    **{name: describe(files) for name, files in progress.files.items()}},

@@ -68,7 +68,7 @@ def _trafilatura() -> Extract:
         from trafilatura import extract
     except ImportError:
         raise InputError("the extractor trafilatura is not installed", where="extract.extractor",
-                         hint="pip install 'curate[trafilatura]', or take the extractor blocks") from None
+                         hint="pip install 'curate-corpus[trafilatura]', or take the extractor blocks") from None
     return lambda html, charset: extract(decode(html, charset), include_comments=False) or ""
 
 

@@ -98,7 +98,7 @@ def _load(path: str, digest: str) -> LanguageModel:
         import kenlm
     except ImportError as error:
         raise InputError("is a language model, which needs KenLM's library", where=path,
-                         hint="pip install 'curate[kenlm]' (it builds with a C++ compiler)") from error
+                         hint="pip install 'curate-corpus[kenlm]' (it builds with a C++ compiler)") from error
     config = kenlm.Config()
     config.show_progress, config.arpa_complain = False, kenlm.ARPALoadComplain.NONE
     with _local(path) as local:
@@ -127,7 +127,7 @@ def _load_pieces(path: str, digest: str) -> Any:
         import sentencepiece
     except ImportError as error:
         raise InputError("is a SentencePiece model, which needs its library", where=path,
-                         hint="pip install 'curate[sentencepiece]'") from error
+                         hint="pip install 'curate-corpus[sentencepiece]'") from error
     with _local(path) as local:
         try:
             return sentencepiece.SentencePieceProcessor(model_file=local)

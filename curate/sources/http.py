@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.errors import InputError
+from manifests.version import VERSION
 
 _READ_BYTES: Final = 1 << 18
 _PROGRESS_BYTES: Final = 1 << 20  # after so many new bytes, earlier failures are forgotten
@@ -55,7 +55,7 @@ class HttpConfig(BaseModel):
     def user_agent(self) -> str:
         """What identifies the client: the program, its purpose, and whom to ask."""
         contact = f"; {self.contact}" if self.contact else ""
-        return f"curate/{version('curate')} (web archives to training data{contact})"
+        return f"curate/{VERSION} (web archives to training data{contact})"
 
 
 class AttemptError(Exception):

@@ -203,4 +203,4 @@ def open_source(path: str, config: HttpConfig | None = None) -> IO[bytes]:
         return open_read(path)
     except ImportError as error:
         raise InputError(f"cannot be read: {error}", where=path,
-                         hint="s3:// needs the extra `s3`: pip install 'curate[s3]'") from error
+                         hint="s3:// needs the extra `s3`: pip install 'curate-corpus[s3]'") from error

@@ -18,6 +18,7 @@ import typer
 
 from curate.caches import kernel_cache_folder
 from manifests.errors import CurateError
+from manifests.version import VERSION
 from pipelines.cli.classifier import app as classifier_app
 from pipelines.cli.decontaminate import decontaminate_command
 from pipelines.cli.dedup import dedup_command
@@ -54,6 +55,18 @@ app.command("export")(export_command)
 app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)
 app.command("decontaminate")(decontaminate_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"curate {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option(
+        "--version", is_eager=True, callback=_print_version, help="Print the version and exit.")] = False) -> None:
+    """From web archives to packed token shards."""
 
 
 class EngineName(StrEnum):
