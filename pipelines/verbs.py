@@ -138,12 +138,15 @@ def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
 
 
 def _name_damage(tables: VerbRun) -> None:
-    """Say on stderr what of the files had to be skipped."""
+    """Say on stderr what of the files had to be skipped, and how much of each."""
     paths = {f"{source.name}/{file.part}": file.path for source in tables.view.sources for file in source.files}
     for record in tables.view.tasks("extract"):
+        path = paths[record.identity.task]
         for damage in record.damage:
-            print(f"{paths[record.identity.task]}: at {damage.where.rpartition('@')[2]}: {damage.what}",
-                  file=sys.stderr)
+            print(f"{path}: at {damage.where.rpartition('@')[2]}: {damage.what}", file=sys.stderr)
+        if n := record.counters.get("damaged", 0):  # the first of them are named
+            print(f"{path}: {n:,} {'part' if n == 1 else 'parts'} cannot be read and {'is' if n == 1 else 'are'} "
+                  "left out", file=sys.stderr)
 
 
 class _Failures(SilentReporter):

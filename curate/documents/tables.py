@@ -45,7 +45,7 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
         report: Called with (row or byte, what is wrong there) for what cannot be read.
         http: How to fetch it.
     Yields:
-        Some hundred rows at a time. A line that cannot be read is a row without text; rows without an id are numbered
+        Some hundred rows at a time. Those that are not `readable` are no documents; rows without an id are numbered
         from 0 in the file.
     Raises:
         InputError: Nothing can be read, no row has a text, or none has an id and the column was asked for by name.
@@ -60,7 +60,7 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
             continue
         if not len(rows):
             continue
-        n_rows += len(rows)
+        n_rows += len(rows) if rows.readable is None else pc.sum(rows.readable).as_py()
         n_texts += len(rows) - rows.text.null_count
         n_ids += len(rows) - rows.ids.null_count
         if rows.ids.null_count:
@@ -79,7 +79,7 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
 
 def table_documents(file: SourceFile, language: str | None, report: Callable[[int, str], None],
                     http: HttpConfig) -> Iterator[pa.Table]:
-    """TABLE_DOCUMENTS of a table's rows. language: of all its texts, where it is known."""
+    """TABLE_DOCUMENTS of a table's rows that can be read. language: of all its texts, where it is known."""
     for rows in read_rows(file.path, file.columns, report, http):
         n = len(rows)
         numbers = range(rows.first_row, rows.first_row + n)
@@ -97,7 +97,8 @@ def table_documents(file: SourceFile, language: str | None, report: Callable[[in
             "n_bytes": pc.binary_length(text).cast(pa.int64()), QUALITY.name: rows.quality,
             GROUP: _groups(rows.groups)}
         arrays = [pa.nulls(n, f.type) if columns.get(f.name) is None else columns[f.name] for f in TABLE_DOCUMENTS]
-        yield pa.Table.from_arrays(arrays, schema=TABLE_DOCUMENTS)
+        table = pa.Table.from_arrays(arrays, schema=TABLE_DOCUMENTS)
+        yield table if rows.readable is None else table.filter(rows.readable)
 
 
 def _groups(names: pa.Array | None) -> pa.Array | None:

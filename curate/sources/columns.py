@@ -53,7 +53,8 @@ class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
     timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask.
     doc_ids: binary of 16 bytes, null where a row has no such id; groups: string; both where `RankedColumns` asked and
-    the file has them. n_bytes: of the file, where it is one text."""
+    the file has them. n_bytes: of the file, where it is one text. readable: bool, of lines that may be no row at all,
+    None where every row is one."""
 
     first_row: int
     text: pa.Array
@@ -64,6 +65,7 @@ class TextRows:
     doc_ids: pa.Array | None = None
     groups: pa.Array | None = None
     n_bytes: int | None = None
+    readable: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.text)

@@ -23,7 +23,8 @@ def read_jsonl(stream: IO[bytes], names: ColumnNames, max_line_bytes: int) -> It
     """The rows of a JSON Lines file in batches; `first_row` and the offset of a Damage are line numbers from 0.
 
     Args:
-        stream: The file, plain or compressed, seekable. Blank lines count as lines and give rows without text.
+        stream: The file, plain or compressed, seekable. Blank lines count as lines; they and those that are no JSON
+            object are rows without text that are not `readable`.
         names: Which fields are text, id, URL and so on.
         max_line_bytes: Longer lines are skipped, named, and never held in memory.
     Yields:
@@ -106,25 +107,30 @@ def _ranks(names: ColumnNames) -> dict[str, str]:
 
 
 def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
-    """The slow path, which names the bad lines; they become rows without text."""
+    """The slow path, which names the bad lines; they become rows without text that are not `readable`."""
     uses = {"text": names.text, "id": names.id, "url": names.url, **_ranks(names)}
     columns: dict[str, list[Any]] = {use: [] for use in uses}
+    readable = []
     for number, line in enumerate(lines, row):
-        fields: Any = {}
+        fields: Any = None
         if line.strip():
             try:
                 fields = json.loads(line)
+                if not isinstance(fields, dict):
+                    yield Damage(number, "line is not a JSON object")
             except (ValueError, RecursionError) as error:
                 yield Damage(number, f"line is not JSON: {error}")
-            if not isinstance(fields, dict):
-                yield Damage(number, "line is not a JSON object")
-                fields = {}
+        readable.append(isinstance(fields, dict))
+        if not readable[-1]:
+            fields = {}
         for use, key in uses.items():
             value = fields.get(key, fields.get("doc_id") if use == "id" else None)
             columns[use].append(_READ.get(use, _name)(value))
     arrays = {use: pa.array(values, pa.float64()) if use == "quality" else strings_array(values)
               for use, values in columns.items()}
-    yield TextRows.of(row, pa.table(arrays), {use: use for use in uses})
+    rows = TextRows.of(row, pa.table(arrays), {use: use for use in uses})
+    rows.readable = None if all(readable) else pa.array(readable)
+    yield rows
 
 
 def _name(value: object) -> bytes | None:

@@ -19,13 +19,18 @@ Offsets = npt.NDArray[np.int64]
 
 def valid_text(text: str) -> bytes:
     """UTF-8 of a text without what Parquet readers and tokenizers stumble over: NUL is dropped, a lone surrogate
-    becomes `?`."""
+    becomes U+FFFD, as bytes that are no UTF-8 do."""
     if "\0" in text:
         text = text.replace("\0", "")
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
+        return without_surrogates(text).encode()
+
+
+def without_surrogates(text: str) -> str:
+    """A text with U+FFFD for each half of a surrogate pair that has no other half: JSON can spell one, UTF-8 cannot."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def strings_array(values: Sequence[bytes | None]) -> pa.LargeStringArray:

@@ -122,5 +122,5 @@ def _turn(message: Any) -> Turn:
     role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
     if not isinstance(role, str) or not role or not isinstance(content, str):
         raise _BadLineError(ChatReason.BAD_TURN)
-    # JSON can spell half a surrogate pair, which UTF-8 cannot.
-    return Turn(role, content.encode("utf-8", "replace").decode())
+    # JSON can spell half a surrogate pair, which UTF-8 cannot: U+FFFD stands for it.
+    return Turn(role, content.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))

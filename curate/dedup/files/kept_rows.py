@@ -16,6 +16,7 @@ from curate.sources.jsonl import line_blocks
 from curate.sources.kinds import detect_kind
 from curate.sources.parquet import BATCH_ROWS
 from curate.sources.warc import Damage
+from curate.text.strings import without_surrogates
 from manifests.errors import InputError
 from manifests.hashing import Int64
 from manifests.storage import open_read
@@ -193,9 +194,9 @@ def _column(values: list[Any], field: pa.Field | None) -> tuple[pa.Array, dict[b
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-        if b"\\u" in line:  # an escaped lone surrogate becomes `?`, as in the texts that were judged
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):  # named when the texts were read
+        if b"\\u" in line:  # an escaped lone surrogate becomes U+FFFD, as in the texts that were judged
+            value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)))
+    except (ValueError, RecursionError):  # lines that are no objects are no documents: the file is another by now
         return {}
     return value if isinstance(value, dict) else {}
 

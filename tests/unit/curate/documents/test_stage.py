@@ -148,7 +148,7 @@ def test_jsonl(tmp_path: Path, pack: type[bytes]) -> None:
     record = run(tmp_path, pack("\n".join(lines).encode()), "jsonl")
     documents, excluded = tables(tmp_path, record)
     assert [(d["record_id"], d["text"], d["origin_offset"]) for d in documents] == [
-        ("a", "one two", 0), ("7", "three", 2), ("d", "? lone", 5)]
+        ("a", "one two", 0), ("7", "three", 2), ("d", "\ufffd lone", 5)]
     assert documents[0]["host"] == "x.org"
     assert {e["reason"] for e in excluded} == {"no_text"}
     assert [e["origin_offset"] for e in excluded] == [1, 3, 4, 6, 7]

@@ -180,7 +180,27 @@ def test_an_escaped_lone_surrogate_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     run(str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--apply")
     assert pq.read_table(tmp_path / "out/kept/part-a.parquet").to_pylist() == [
-        {"id": "a", "text": "? lone", "by": ["?"]}, {"id": "b", "text": "two words", "by": None}]
+        {"id": "a", "text": "\ufffd lone", "by": ["\ufffd"]}, {"id": "b", "text": "two words", "by": None}]
+
+
+def test_lines_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path) -> None:
+    lines = [b'{"id": "a", "text": "one text", "n": 1}', b"{broken", b"", b'["no object"]', b"\xff{",
+             b'{"id": "b", "n": 2}', b'{"id": "c", "text": "another text"}', b"null", b""]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    done = CliRunner().invoke(app, ["dedup", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--apply",
+                                    "--format", "json"])
+    assert done.exit_code == 0, done.output
+    for row, what in ((1, "line is not JSON"), (3, "line is not a JSON object"), (4, "line is not JSON"),
+                      (7, "line is not a JSON object")):
+        assert f"a.jsonl: at {row}: {what}" in done.stderr
+    assert done.stderr.count("a.jsonl: at ") == 4
+    assert "a.jsonl: 4 parts cannot be read and are left out" in done.stderr
+    assert [json.loads(done.stdout)[name] for name in ("documents", "kept")] == [3, 3]
+    assert [(r["id"], r["keep"]) for r in decisions(tmp_path / "out", "part-a.parquet")] == [
+        ("a", True), ("b", True), ("c", True)]
+    assert decisions(tmp_path / "out/kept", "part-a.parquet") == [
+        {"id": "a", "text": "one text", "n": 1}, {"id": "b", "text": "", "n": 2},
+        {"id": "c", "text": "another text", "n": None}]
 
 
 def test_nothing_is_left_of_a_command_without_a_readable_file(tmp_path: Path) -> None:

@@ -129,6 +129,8 @@ def test_a_bad_line_costs_that_line(tmp_path: Path, tokenizer: str) -> None:
         (1, "not_json"), (3, "no_dialogue"), (4, "bad_turn"), (5, "too_long"), (7, "not_json"), (8, "no_dialogue")]
     assert table[3]["value"] > table[3]["threshold"] == 255
     assert (counts.lines, counts.dialogues) == (8, 2)
+    data = PackedDataset(out, "train")
+    assert any("\ufffd" in load(tokenizer).decode(data[i]) for i in range(len(data)))  # the half pair
 
 
 def test_nothing_to_pack(tmp_path: Path, tokenizer: str) -> None:
