@@ -24,7 +24,7 @@ from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.jsonl import read_jsonl
 from curate.sources.members import compression_of, read_chunks
-from curate.sources.parquet import read_parquet
+from curate.sources.parquet import column_names, read_parquet
 from curate.sources.text import read_text_rows
 from curate.sources.warc import Damage
 from manifests.errors import InputError
@@ -50,13 +50,16 @@ class SourceKind:
 
     name: as recipes call it. what: as messages call it. detect: whether a file is of this kind, by the first 64 KiB,
     decompressed. rows: reads its texts, where it is a table of them. records: the WARC records that are documents,
-    where it is an archive."""
+    where it is an archive. columns: the names of a file's columns, where it states them before its rows. objects:
+    whether every line is a JSON object, as dialogues are."""
 
     name: str
     what: str
     detect: Callable[[bytes], bool]
     rows: ReadRows | None = None
     records: frozenset[str] = frozenset()
+    columns: Callable[[str], list[str]] | None = None
+    objects: bool = False
 
 
 def _is_wet(head: bytes) -> bool:
@@ -90,10 +93,10 @@ def _text_rows(path: str, names: ColumnNames, max_text_bytes: int,
 
 
 KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
-    SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows),
+    SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows, columns=column_names),
     SourceKind("wet", "a WET archive", _is_wet, records=frozenset({"conversion"})),
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
-    SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows),
+    SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows, objects=True),
     SourceKind("text", "a plain text", lambda head: b"\0" not in head, _text_rows),
 )}
 """By name, in the order in which they are asked."""

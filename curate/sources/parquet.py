@@ -10,8 +10,16 @@ from curate.sources.columns import ColumnNames, TextRows, pick_columns
 from curate.sources.http import HttpConfig
 from curate.sources.http_table import open_source_table
 from curate.sources.warc import Damage
+from manifests.tables import open_table
 
 BATCH_ROWS = 1024
+
+
+def column_names(path: str) -> list[str]:
+    """The names of a Parquet file's columns, in their order. Raises InputError where it cannot be read."""
+    with open_table(path) as file:
+        names: list[str] = file.schema_arrow.names
+        return names
 
 
 def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) -> Iterator[TextRows | Damage]:

@@ -59,15 +59,15 @@ def chat_command(
 
 def _files(patterns: list[str]) -> list[ChatFile]:
     """Inputs by content: anything but JSON Lines is an InputError."""
-    from curate.sources.kinds import detect_kind
+    from curate.sources.kinds import KINDS, detect_kind
     from pipelines.inputs import find_files, part_names
     from tokenizer.chat.chat_dataset import ChatFile
 
     paths = find_files(patterns)
     for path in paths:
-        kind = detect_kind(path)
-        if kind != "jsonl":
-            raise InputError(f"is {kind}, not JSON Lines of dialogues", where=path)
+        kind = KINDS[detect_kind(path)]
+        if not kind.objects:
+            raise InputError(f"is {kind.what}, not JSON Lines of dialogues", where=path)
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     return [ChatFile(path, os.path.relpath(os.path.abspath(path), root), part)
             for path, part in zip(paths, part_names(paths), strict=True)]

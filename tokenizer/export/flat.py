@@ -12,7 +12,15 @@ from tokenizer.export.writing import Folder
 
 
 def export_llmc(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
-    """`curate_SPLIT_NNNNNN.bin`: the shards themselves, under the names that llm.c and modded-nanogpt look for."""
+    """`curate_SPLIT_NNNNNN.bin`: the shards themselves, under the names that llm.c and modded-nanogpt look for.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect: they are always hard links.
+    Returns:
+        For export.json: how many files each split has.
+    """
     for split, shards in dataset.splits.items():
         for shard in shards:
             folder.link(f"curate_{split}_{shard.index:06d}.bin", shard.path)
@@ -22,7 +30,15 @@ def export_llmc(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict
 def export_nanogpt(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`train.bin` and `val.bin`: uint16 without header, every document with its end-of-text last (data/*/prepare.py).
 
-    Raises InputError for a vocabulary beyond 65,536: nanoGPT reads uint16 alone."""
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect; the format has no such form.
+    Returns:
+        For export.json: tokens of each split.
+    Raises:
+        InputError: The vocabulary is beyond 65,536: nanoGPT reads uint16 alone.
+    """
     if dataset.dtype.itemsize != 2:
         raise InputError(f"has a vocabulary of {dataset.vocab_size}; nanoGPT reads uint16 tokens only",
                          where="--format nanogpt", hint="export megatron or olmo, or train a smaller tokenizer")
@@ -33,7 +49,15 @@ def export_nanogpt(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> d
 def export_olmo(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`SPLIT/part-0-NNNNN.npy`, raw tokens in spite of the name, and `.csv.gz`: start, end, id, source, offset.
 
-    The offset is that of the first token in its document (dolma, tokens/memmap_writer.py, has a line number there)."""
+    The offset is that of the first token in its document (dolma, tokens/memmap_writer.py, has a line number there).
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect; the format has no such form.
+    Returns:
+        For export.json: tokens of each split.
+    """
     tokens = {}
     for split in dataset.splits:
         tokens[split] = 0
@@ -55,7 +79,15 @@ def _csv(dataset: ExportDataset, fragments: Fragments) -> bytes:
 def export_datatrove(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`SPLIT/NNNNN_shuffled.ds`, `.ds.index` (where documents end, uint64) and `.ds.metadata`.
 
-    A reader cuts rows of its own length plus one, and takes positions from the index."""
+    A reader cuts rows of its own length plus one, and takes positions from the index.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect; the format has no such form.
+    Returns:
+        For export.json: tokens of each split.
+    """
     counts = {}
     for split in dataset.splits:
         counts[split] = 0

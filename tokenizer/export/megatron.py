@@ -36,7 +36,15 @@ def index_bytes(lengths: Ints, pointers: Ints, itemsize: int) -> bytes:
 
 def export_megatron(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`SPLIT.bin` and `SPLIT.idx`; with zero_copy, `SPLIT/NNNNNN.bin`, which is the shard, and an .idx whose pointers
-    start behind the shard's header. A document that goes on in the next shard is then two."""
+    start behind the shard's header. A document that goes on in the next shard is then two.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Whether the shards themselves are the .bin files, as hard links.
+    Returns:
+        For export.json: documents of each split, and `zero_copy`.
+    """
     size = dataset.dtype.itemsize
     counts = {}
     for split, shards in dataset.splits.items():

@@ -23,7 +23,15 @@ _ROW_BLOCK = 4096
 
 def export_mds(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`SPLIT/shard.NNNNN.mds` and `index.json`, version 2: a sample a row, with the column `tokens`, ndarray of fixed
-    type and length (streaming/base/format/mds/writer.py). Shards carry sha1 digests."""
+    type and length (streaming/base/format/mds/writer.py). Shards carry sha1 digests.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect; the format has no such form.
+    Returns:
+        For export.json: rows of each split.
+    """
     counts = {}
     for split, shards in dataset.splits.items():
         entries = [_mds_shard(dataset, folder, split, shard) for shard in shards]
@@ -56,7 +64,15 @@ def export_litdata(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> d
     """`SPLIT/chunk-0-N.bin` and `index.json` for TokensLoader (litdata/streaming/item_loader.py).
 
     With zero_copy a chunk is the shard: it claims 254 items, so the loader skips 4 * (254 + 2) bytes, which is the
-    shard's header, and it reads nothing of them. Otherwise the chunk has litdata's own header, a row an item."""
+    shard's header, and it reads nothing of them. Otherwise the chunk has litdata's own header, a row an item.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Whether chunks are hard links of the shards.
+    Returns:
+        For export.json: `block_size`, the tokens of a row, and `zero_copy`.
+    """
     for split, shards in dataset.splits.items():
         chunks = []
         for shard in shards:
@@ -85,7 +101,15 @@ def _litdata_config(dataset: ExportDataset) -> dict[str, Any]:
 def export_hf(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
     """`SPLIT/part-NNNNN.parquet` for `datasets`: a row each, `input_ids` and `cu_seqlens`, both list<int32>.
 
-    cu_seqlens are the bounds of the row's documents, from 0 to the row's length, as flash attention takes them."""
+    cu_seqlens are the bounds of the row's documents, from 0 to the row's length, as flash attention takes them.
+
+    Args:
+        dataset: The packed dataset.
+        folder: Of the export.
+        zero_copy: Without effect; the format has no such form.
+    Returns:
+        For export.json: rows of each split.
+    """
     schema = pa.schema([pa.field("input_ids", pa.list_(pa.int32()), nullable=False),
                         pa.field("cu_seqlens", pa.list_(pa.int32()), nullable=False)])
     for split, shards in dataset.splits.items():

@@ -1,0 +1,31 @@
+"""What a file is, is asked of its content and answered in one table."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from curate.sources.kinds import KINDS, detect_kind
+from manifests.errors import InputError
+
+RECORD = b"WARC/1.0\r\nWARC-Type: %s\r\nContent-Length: 1\r\n\r\nx\r\n\r\n"
+
+
+@pytest.mark.parametrize(("data", "kind"), [
+    (RECORD % b"conversion", "wet"), (RECORD % b"response", "warc"),
+    (RECORD % b"warcinfo" + RECORD % b"conversion", "wet"),
+    (RECORD % b"warcinfo" + RECORD % b"response" + RECORD % b"conversion", "warc"),
+    (b"\xef\xbb\xbf \n{\"text\": 1}", "jsonl"), (b"[1]", "text"), (b"PAR1", "parquet")])
+def test_the_content_decides_and_not_the_name(tmp_path: Path, data: bytes, kind: str) -> None:
+    for name, packed in (("x.parquet", data), ("x.jsonl", gzip.compress(data))):
+        (tmp_path / name).write_bytes(packed)
+        assert detect_kind(str(tmp_path / name)) == kind
+    assert {"parquet", "wet", "warc", "jsonl", "text"} <= set(KINDS)
+
+
+def test_what_is_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\0\1\2")
+    with pytest.raises(InputError, match="not an archive, table or text"):
+        detect_kind(str(tmp_path / "x"))
