@@ -9,21 +9,19 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, Final
 
-import zstandard
-
 from curate.sources.archives import ZIP_START
 from curate.sources.columns import ColumnNames, TextRows
-from curate.sources.framing import ARC_START
+from curate.sources.framing import ARC_START, WARC
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.jsonl import read_jsonl
-from curate.sources.members import compression_of, read_chunks
+from curate.sources.members import read_chunks
+from curate.sources.mistaken import claim_of, mistaken_text
 from curate.sources.parquet import column_names, read_parquet
 from curate.sources.text import read_text_rows
 from curate.sources.warc import Damage
@@ -39,6 +37,9 @@ _HEAD_BYTES: Final = 1 << 16
 _CONVERSION: Final = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
 _RESPONSE: Final = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)
 _OPENING: Final = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
+
+_CONTROLS: Final = bytes({*range(32), 127} - set(b"\t\n\v\f\r\b\x1a\x1b"))
+_MAX_CONTROL_SHARE: Final = 0.01  # of a text's bytes
 
 ReadRows = Callable[[str, ColumnNames, int, HttpConfig | None], Iterator[TextRows | Damage]]
 """(path, columns, max_text_bytes, how to fetch) -> the rows of a file, in order, and what of it cannot be read."""
@@ -74,6 +75,14 @@ def _is_json(head: bytes) -> bool:
     return head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
 
 
+def _is_text(head: bytes) -> bool:
+    """Whether bytes may be a text in some encoding; one with NUL is one in UTF-16, and says so."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return b"\0" not in head and controls <= _MAX_CONTROL_SHARE * len(head)
+
+
 def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
                 http: HttpConfig | None) -> Iterator[TextRows | Damage]:
     with closing(open_nonempty(path, http)) as stream:
@@ -97,7 +106,7 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("wet", "a WET archive", _is_wet, records=frozenset({"conversion"})),
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
     SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows, objects=True),
-    SourceKind("text", "a plain text", lambda head: b"\0" not in head, _text_rows),
+    SourceKind("text", "a plain text", _is_text, _text_rows),
 )}
 """By name, in the order in which they are asked."""
 
@@ -105,8 +114,8 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
 def detect_kind(path: str, http: HttpConfig | None = None) -> str:
     """The name of a file's kind, by its first 64 KiB, decompressed.
 
-    ARC and WACZ files are `warc`, and so is what was meant as one. An empty or broken head is left to the reader of a
-    plain text to name.
+    ARC and WACZ files are `warc`, and so is what was meant as one. An empty file is left to the reader of a plain text
+    to name. What has no signature is a text, unless it is none plainly (`mistaken_text`).
 
     Args:
         path: Local path or URL.
@@ -117,10 +126,14 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
         InputError: The file cannot be opened, or is of no kind.
     """
     with open_source(path, http) as stream:
-        head = _head(stream)
-    for kind in KINDS.values():
-        if kind.detect(head):
-            return kind.name
+        head = _head(stream, path)
+    kind = next((kind.name for kind in KINDS.values() if kind.detect(head)), None)
+    if kind in ("text", None) and claim_of(path) == claim_of("x.warc") and WARC.start.search(head):
+        return "warc"  # its first record is cut, which reading it names
+    if kind == "text" and (mistake := mistaken_text(path, head)) is not None:
+        raise InputError(mistake.what, where=path, hint=mistake.hint)
+    if kind is not None:
+        return kind
     raise InputError("is not an archive, table or text that can be read", where=path,
                      hint="say what it is with the source's `kind`, or leave it out")
 
@@ -135,29 +148,25 @@ def open_nonempty(path: str, http: HttpConfig | None) -> IO[bytes]:
     return stream
 
 
-def _head(stream: IO[bytes]) -> bytes:
-    raw = stream.read(_HEAD_BYTES)
-    compression = compression_of(raw[:4])
-    if compression == "gzip":
-        return _gunzip(raw)
-    if compression == "zstd":
-        try:
-            return zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(io.BytesIO(raw)).read(_HEAD_BYTES)
-        except zstandard.ZstdError:
-            return b""
-    if compression == "lz4":
-        return next((chunk.data for chunk in read_chunks(io.BytesIO(raw), b"")), b"")[:_HEAD_BYTES]
-    return raw
+def _head(stream: IO[bytes], path: str) -> bytes:
+    """The first 64 KiB of a file, decompressed, as far as its first 64 KiB go. A file that gives nothing of these is
+    read further: a dictionary may come first."""
+    start = stream.read(_HEAD_BYTES)
+    head, _ = _decompressed(io.BytesIO(start))
+    if head or not start:
+        return head
+    stream.seek(0)
+    head, broken = _decompressed(stream)
+    if broken and not head:
+        raise InputError(f"cannot be read: {broken}", where=path, hint="was it fetched completely?")
+    return head
 
 
-def _gunzip(raw: bytes) -> bytes:
-    """What the members in these bytes hold, as far as they go: a WET file states what it is in its second member."""
-    out = b""
-    while raw and len(out) < _HEAD_BYTES:
-        decoder = zlib.decompressobj(wbits=31)
-        try:
-            out += decoder.decompress(raw, _HEAD_BYTES)
-        except zlib.error:
-            break
-        raw = decoder.unused_data
-    return out
+def _decompressed(stream: IO[bytes]) -> tuple[bytes, str | None]:
+    """(up to 64 KiB, what broke off)."""
+    head = bytearray()
+    for chunk in read_chunks(stream, opening=b""):
+        head += chunk.data
+        if chunk.broken is not None or len(head) >= _HEAD_BYTES:
+            return bytes(head[:_HEAD_BYTES]), chunk.broken
+    return bytes(head), None

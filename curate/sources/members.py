@@ -25,7 +25,8 @@ _GZIP: Final = b"\x1f\x8b\x08"
 _LZ4_STEP: Final = 1 << 12  # a byte of lz4 grows to 255 at most
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _LZ4: Final = b"\x04\x22\x4d\x18"
-_ZSTD_DICTIONARY: Final = 0x184D2A5D
+_ZSTD_DICTIONARY: Final = 0x184D2A5D  # of the skippable frame that holds one
+_DICTIONARY_START: Final = b"\x37\xa4\x30\xec"
 _MAX_DICTIONARY_BYTES: Final = 1 << 26
 _PROBE_BYTES: Final = 1 << 12
 
@@ -66,8 +67,8 @@ def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
     codec: _Codec = _Gzip() if compression == "gzip" else _Lz4() if compression == "lz4" else _Zstd()
     last = -1  # offset of the last complete member
     while True:
-        if isinstance(codec, _Zstd):
-            codec.skip_frames(window)
+        if isinstance(codec, _Zstd) and (broken_at := codec.skip_frames(window)) is not None:
+            yield Chunk(b"", broken_at, broken="dictionary of the file cannot be read")
         head = bytes(window.peek(4))
         if not head:
             return
@@ -179,17 +180,22 @@ class _Zstd:
     def salvage(self, decoder: Any, data: bytes | memoryview) -> bytes:
         return b""
 
-    def skip_frames(self, window: _Window) -> None:
-        """Step over skippable frames; one may hold the dictionary of all others (the .warc.zst convention)."""
+    def skip_frames(self, window: _Window) -> int | None:
+        """Step over skippable frames; one may hold the dictionary of all others (the .warc.zst convention). Where that
+        lies if it cannot be read, else None."""
+        unreadable = None
         while compression_of(head := bytes(window.peek(8))) == "zstd" and not self.starts(head) and len(head) == 8:
             kind, size = struct.unpack("<II", head)
+            at = window.offset
             window.advance(8)
             if kind == _ZSTD_DICTIONARY and size <= _MAX_DICTIONARY_BYTES:
                 self._dictionary = _dictionary(window.take(size))
+                unreadable = at if self._dictionary is None else unreadable
                 continue
             while size and (got := len(window.peek(min(size, _READ_BYTES)))):
                 window.advance(got)
                 size -= got
+        return unreadable
 
 
 class _Lz4:
@@ -219,10 +225,12 @@ _Codec = _Gzip | _Zstd | _Lz4
 
 
 def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
+    """The dictionary in a frame, plain or compressed itself (IIPC, warc-zstd 1.0); None where it is none."""
     try:
         if data.startswith(_ZSTD):
             data = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_DICTIONARY_BYTES)
-        return zstandard.ZstdCompressionDict(data)
+        is_one = data.startswith(_DICTIONARY_START)
+        return zstandard.ZstdCompressionDict(data, zstandard.DICT_TYPE_FULLDICT) if is_one else None
     except zstandard.ZstdError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from collections.abc import Callable, Iterable
@@ -11,8 +12,12 @@ from typing import Any, Final, Protocol
 from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 from fastwarc.warc import WarcRecord, WarcRecordType
 
-_READ_BYTES: Final = 1 << 20
-_STEP_BYTES: Final = 1 << 16  # of an encoded body
+from curate.sources.kernels.chunked import join_chunks
+from curate.sources.media_types import media_type
+
+_STEP_BYTES: Final = 1 << 16
+_CHUNKED: Final = "chunked"
+_UNPRINTABLE: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # ESC is of ISO-2022-JP
 _SNIFF_BYTES: Final = 1024
 _HTTP_HEADER_BYTES: Final = 1 << 16
 _LOOKS_HTML: Final = re.compile(rb"\s*(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
@@ -20,7 +25,6 @@ _LOOKS_HTML: Final = re.compile(rb"\s*(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+htm
 # A status line that calls its protocol something else, such as ICY or HTTPX.
 _STATUS_LINE: Final = re.compile(rb"[A-Za-z]{2,10}(?:/[0-9.]{1,5})?[ \t]+([0-9]{3})(?=[ \t\r\n])")
 _FIELD_LINE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]")
-_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 
 
 class SupportsRead(Protocol):
@@ -44,15 +48,16 @@ class HttpPage:
 def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
     """The HTTP response in a record's content, its content and transfer encodings undone.
 
-    A body whose declared encoding is not true is taken as it is stored. A response whose header lacks its status line,
-    and a bare HTML page without any header, have no status.
+    A body whose declared encoding is not true is taken as it is stored, where that may be text; of one that breaks off,
+    what comes before is taken. A response whose header lacks its status line, and a bare HTML page without any header,
+    have no status.
 
     Args:
         block: Content of a `response` record.
         max_body_bytes: No more than one byte beyond is ever decoded, so a decompression bomb, nested ones too, costs no
             more than a long page.
     Returns:
-        The page, or None where the content is not a response.
+        The page, or None where the content is not a response or its body cannot be decoded.
     """
     if block.startswith(b"HTTP/"):
         return _parse_response(block, max_body_bytes)
@@ -70,37 +75,54 @@ def decode_http(block: bytes, max_body_bytes: int) -> HttpPage | None:
 
 def decode_resource(block: bytes, content_type: str | None, max_body_bytes: int) -> HttpPage:
     """A `resource` record, which holds a file without HTTP, as a page; content_type: of the record."""
-    kind, _, parameters = (content_type or "").partition(";")
-    charset = _CHARSET.search(parameters)
-    return HttpPage(None, kind.strip().lower() or None, charset[1] if charset else None, block[: max_body_bytes + 1])
+    kind, charset = media_type([content_type or ""])
+    return HttpPage(None, kind, charset, block[: max_body_bytes + 1])
 
 
 def _parse_response(block: bytes, max_body_bytes: int) -> HttpPage | None:
-    for decoding in ("transfer", "none"):
-        record = WarcRecord()
-        record.init_headers(record_type=WarcRecordType.response)
-        record.is_http = True
-        record.set_bytes_content(block)
-        try:
-            record.parse_http(auto_decode=decoding, quirks_mode=True)
-            headers = record.http_headers
-            if headers is None or headers.status_code is None or record.reader is None:
-                return None
-            codings = _codings(headers.astuples()) if decoding == "transfer" else []
-            body = _read_some(_undone(record.reader, codings), max_body_bytes + 1)
-        except (OSError, ValueError):
-            continue
-        robots = tuple(v for k, v in headers.astuples() if k.lower() == "x-robots-tag")
-        kind = (record.http_content_type or "").split()  # some writers let the next header run into it
-        return HttpPage(headers.status_code, kind[0] if kind else None, record.http_charset,
-                        body or _body_without_a_gap(block, max_body_bytes), robots)
-    return None
+    record = WarcRecord()
+    record.init_headers(record_type=WarcRecordType.response)
+    record.is_http = True
+    record.set_bytes_content(block)
+    try:
+        record.parse_http(auto_decode="none", quirks_mode=True)
+    except (OSError, ValueError):
+        return None
+    headers = record.http_headers
+    if headers is None or headers.status_code is None or record.reader is None:
+        return None
+    fields = [(name.lower(), value) for name, value in headers.astuples()]
+    body = _decoded_body(record.reader, fields, max_body_bytes + 1)
+    if body is None:
+        return None
+    kind, charset = media_type(value for name, value in fields if name == "content-type")
+    robots = tuple(value for name, value in fields if name == "x-robots-tag")
+    return HttpPage(headers.status_code, kind, charset, body or _body_without_a_gap(block, max_body_bytes), robots)
 
 
-def _codings(headers: Iterable[tuple[str, str]]) -> list[str]:
-    """The content encodings of a body, in the order in which they were applied."""
-    names = [name.strip().lower() for k, v in headers if k.lower() == "content-encoding" for name in v.split(",")]
-    return [name for name in names if name in _READERS]
+def _decoded_body(stored: SupportsRead, fields: list[tuple[str, str]], n: int) -> bytes | None:
+    """Up to n bytes of a body with its encodings undone; of one that breaks off, what comes before. None where it is in
+    no encoding that it claims, and no text either."""
+    transfer, content = _codings(fields, "transfer-encoding"), _codings(fields, "content-encoding")
+    reader, body = stored, b""
+    if _CHUNKED in transfer:
+        body = _read_some(stored, None)
+        joined = join_chunks(body)
+        body = joined[0] if joined else body
+        reader = io.BytesIO(body)
+    codings = [name for name in (*content, *transfer) if name in _READERS]
+    if not codings:
+        return _read_some(reader, n)
+    body = body if _CHUNKED in transfer else _read_some(reader, None)
+    decoded = _read_some(_undone(io.BytesIO(body), codings), n)
+    if decoded or not body:
+        return decoded
+    return None if _UNPRINTABLE.search(body, 0, _SNIFF_BYTES) else body[:n]
+
+
+def _codings(fields: Iterable[tuple[str, str]], field: str) -> list[str]:
+    """The encodings that a header names, in the order in which they were applied."""
+    return [name.strip().lower() for key, value in fields if key == field for name in value.split(",")]
 
 
 def _undone(reader: SupportsRead, codings: list[str]) -> SupportsRead:
@@ -156,10 +178,17 @@ def _body_without_a_gap(block: bytes, max_body_bytes: int) -> bytes:
     return b""
 
 
-def _read_some(reader: SupportsRead, n: int) -> bytes:
-    """Up to n bytes, in steps: FastWARC sets aside and clears all it is asked for."""
+def _read_some(reader: SupportsRead, n: int | None) -> bytes:
+    """Up to n bytes, or all, in steps: FastWARC sets aside and clears all it is asked for. What cannot be decoded ends
+    it, with what came before."""
     chunks = []
-    while n > 0 and (data := reader.read(min(n, _READ_BYTES))):
-        chunks.append(data)
-        n -= len(data)
+    try:
+        while n is None or n > 0:
+            data = reader.read(_STEP_BYTES if n is None else min(n, _STEP_BYTES))
+            if not data:
+                break
+            chunks.append(data)
+            n = None if n is None else n - len(data)
+    except (OSError, ValueError):
+        pass
     return b"".join(chunks)
