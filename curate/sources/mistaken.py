@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 _COMPRESSIONS: Final = frozenset({".gz", ".zst", ".zstd", ".lz4"})
 _CLAIMS: Final = {
     **dict.fromkeys((".parquet", ".pq"), "Parquet"), **dict.fromkeys((".jsonl", ".ndjson", ".json"), "JSON Lines"),
-    **dict.fromkeys((".warc", ".wet", ".arc", ".wacz"), "an archive"), ".csv": "a table of CSV", ".tsv": "a table of TSV",
+    **dict.fromkeys((".warc", ".wet", ".arc", ".wacz"), "an archive"),
+    ".csv": "a table that can be read", ".tsv": "a table that can be read",
 }
 """What a file of that name is expected to be, and a plain text is not."""
 _LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"

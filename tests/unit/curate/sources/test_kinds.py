@@ -17,7 +17,7 @@ RECORD = b"WARC/1.0\r\nWARC-Type: %s\r\nContent-Length: 1\r\n\r\nx\r\n\r\n"
     (RECORD % b"conversion", "wet"), (RECORD % b"response", "warc"),
     (RECORD % b"warcinfo" + RECORD % b"conversion", "wet"),
     (RECORD % b"warcinfo" + RECORD % b"response" + RECORD % b"conversion", "warc"),
-    (b"\xef\xbb\xbf \n{\"text\": 1}", "jsonl"), (b"[1]", "text"), (b"PAR1", "parquet")])
+    (b"\xef\xbb\xbf \n{\"text\": 1}", "jsonl"), (b"PAR1", "parquet")])
 def test_the_content_decides_and_not_the_name(tmp_path: Path, data: bytes, kind: str) -> None:
     for name, packed in (("x.parquet", data), ("x.jsonl", gzip.compress(data))):
         (tmp_path / name).write_bytes(packed)
