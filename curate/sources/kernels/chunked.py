@@ -29,7 +29,7 @@ def join_chunks(body: bytes) -> tuple[bytes, bool] | None:
     return (content[:n_bytes].tobytes(), bool(complete)) if n_chunks else None
 
 
-@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(nogil=True, cache=True)
 def _join(body, content):  # type: ignore[no-untyped-def]
     """(bytes of content, chunks, whether the last one, of no size, came)."""
     n_bytes = n_chunks = i = 0
@@ -52,7 +52,7 @@ def _join(body, content):  # type: ignore[no-untyped-def]
             i += 1
 
 
-@nb.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(nogil=True, cache=True)
 def _size(body, i):  # type: ignore[no-untyped-def]
     """(size of the chunk whose line begins at i, -1 where that is none; index after the line)."""
     size, n_digits, stop = 0, 0, min(len(body), i + MAX_LINE_BYTES)
