@@ -64,8 +64,8 @@ def test_content_says_what_a_file_is(name: str, content: bytes, kind: str, tmp_p
 
 def dictionary_archive(compressed: bool, n: int = 40) -> tuple[bytes, bytes]:
     """(an archive whose frames need the dictionary before them, its records in plain)."""
-    records: list[bytes | bytearray | memoryview[int]] = [warc(i, http(f"<p>The ferry number {i} left at noon with {i * 7} carts of barley for the islands.</p>"))
-               for i in range(n)]
+    text = "<p>The ferry number {} left at noon with {} carts of barley for the islands.</p>"
+    records: list[bytes | bytearray | memoryview[int]] = [warc(i, http(text.format(i, i * 7))) for i in range(n)]
     dictionary = zstandard.train_dictionary(2048, [*records, *records, *records])
     stored = dictionary.as_bytes()
     if compressed:
