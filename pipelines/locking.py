@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 
 from manifests.errors import OwnershipError
+from manifests.graph import Stage
 from manifests.removals import DOCUMENTS, FOLDER
 from manifests.storage import Storage
 from manifests.version import VERSION
 from pipelines.inputs import describe
 from pipelines.planning import Progress
 from pipelines.recipe import Recipe
+from pipelines.stages import STAGES, added
 
 LOCK_FILE = "recipe.lock.yaml"
 RUN_FORMAT = 2
@@ -46,8 +48,9 @@ def exclusive(storage: Storage) -> Iterator[None]:
         yield
 
 
-def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
-    """Raise OwnershipError unless the folder is new, or holds a run of this recipe and format (with fresh: of any)."""
+def check_owner(storage: Storage, recipe: Recipe, fresh: bool, stages: Sequence[Stage] = STAGES) -> None:
+    """Raise OwnershipError unless the folder is new, or holds a run of this recipe and format (with fresh: of any) that
+    had no stage beside these: its outputs would be taken for orphans."""
     lock = read_lock(storage)
     if lock is None:
         # A run killed before it wrote its lock file has left nothing but records and staged files.
@@ -62,6 +65,16 @@ def check_owner(storage: Storage, recipe: Recipe, fresh: bool) -> None:
         raise OwnershipError(f"the folder belongs to a run of recipe {owner!r}", where=storage.root,
                              hint="choose another --out, or --fresh to delete that run")
     check_format(storage, lock)
+    if missing := sorted(set(added_stages(lock)) - {stage.name for stage in stages}):
+        raise OwnershipError(f"holds a run with stages that are not the pipeline's own: {', '.join(missing)}",
+                             where=storage.root, hint="go on from the program that adds them (`pipelines.run(..., "
+                             "stages=...)`), choose another --out, or --fresh to delete that run")
+
+
+def added_stages(lock: dict[str, Any] | None) -> dict[str, Any]:
+    """The stages of a run that are not the pipeline's own, by name: version, function and folder."""
+    found = (lock or {}).get("added_stages") or {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_lock(storage: Storage) -> dict[str, Any] | None:
@@ -96,13 +109,18 @@ def empty(storage: Storage) -> None:
                 os.rmdir(folder)
 
 
-def lock_text(progress: Progress) -> bytes:
-    """recipe.lock.yaml: the resolved recipe, the versions its bytes depend on, and every input's fingerprint."""
+def lock_text(progress: Progress, stages: Sequence[Stage] = STAGES) -> bytes:
+    """recipe.lock.yaml: the resolved recipe, the versions its bytes depend on, its stages, and every input's
+    fingerprint."""
+    own = {stage.name: {"version": stage.version, "function": stage.function, "folder": stage.path}
+           for stage in added(stages)}
     content: dict[str, Any] = {
         "run_format": RUN_FORMAT,
         "recipe": progress.recipe.model_dump(mode="json", by_alias=True),
         "versions": {"python": platform.python_version(), "machine": platform.machine(), "curate": VERSION,
                      **{name: _version(name) for name in _RECORDED}},
+        "stages": [stage.name for stage in stages],
+        **({"added_stages": own} if own else {}),
         "inputs": {**{s.name: describe(s.files) for s in progress.sources},
                    **{name: describe(files) for name, files in progress.files.items()}},
     }

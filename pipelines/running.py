@@ -27,7 +27,7 @@ from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_tex
 from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.recipe import Recipe
-from pipelines.stages import STAGES
+from pipelines.stages import STAGES, check_stages
 
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 
@@ -73,35 +73,61 @@ class Settings:
     tracebacks: bool = True
 
 
-def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None) -> Result:
+def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None,
+        stages: Sequence[Stage] | None = None) -> Result:
     """Run a recipe into a folder or a URL, going on where an earlier call stopped.
 
-    Returns the records of every stage; source files that could not be read are in `failed`. Raises RecipeError
-    before any work where the recipe cannot be run, StageError where a stage cannot go on, OwnershipError where the
-    folder is in use, or holds a run of another recipe or format."""
+    Args:
+        recipe: What to do.
+        out: The run's folder.
+        settings: How to run; on Ray unless it says otherwise.
+        reporter: Hears of every task.
+        stages: The stages there are, `[*STAGES, Stage(...)]` to add some: each after what it needs. The run's lock file
+            names those that were added, and a later call without them is refused.
+    Returns:
+        The records of every stage; source files that could not be read are in `failed`.
+    Raises:
+        RecipeError: Before any work, where the recipe or the list of stages cannot be run.
+        StageError: A stage cannot go on.
+        OwnershipError: The folder is in use, or holds a run of another recipe or format, or with other stages.
+    """
     settings = settings or Settings()
     storage = Storage(out, recipe.s3.access())
-    stages = [s for s in _until(settings.until) if not settings.only or _is_among(s, settings.only)]
-    check_owner(storage, recipe, settings.fresh)
+    graph = _graph(stages, recipe)
+    chosen = [s for s in _until(settings.until, graph) if not settings.only or _is_among(s, settings.only, graph)]
+    check_owner(storage, recipe, settings.fresh, graph)
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
     scanner = InputScanner(storage, recipe.http)
     progress = scan(recipe, scanner)
     with exclusive(storage):
-        check_owner(storage, recipe, settings.fresh)
+        check_owner(storage, recipe, settings.fresh, graph)
         if settings.fresh:
             empty(storage)
         _check_space(storage, progress)
         scanner.save()
-        lock = lock_text(progress)
+        lock = lock_text(progress, graph)
         if storage.read_bytes(LOCK_FILE) != lock:
             storage.write_bytes(LOCK_FILE, lock)
-        return run_stages(storage, progress, stages, settings, reporter)
+        return run_stages(storage, progress, chosen, settings, reporter, graph)
+
+
+def _graph(stages: Sequence[Stage] | None, recipe: Recipe) -> Sequence[Stage]:
+    """The stages that there are, checked where a caller gives them."""
+    if stages is None:
+        return STAGES
+    check_stages(stages)
+    sections = recipe.sections()
+    for stage in stages:
+        if stage.section is not None and stage.section not in sections:
+            raise RecipeError(f"depends on a section {stage.section!r}, which recipes do not have",
+                              where=f"stage {stage.name!r}", hint=f"None, or one of: {', '.join(sorted(sections))}")
+    return tuple(stages)
 
 
 def run_stages(storage: Storage, progress: Progress, stages: Sequence[Stage], settings: Settings | None = None,
-               reporter: Reporter | None = None) -> Result:
+               reporter: Reporter | None = None, graph: Sequence[Stage] | None = None) -> Result:
     """Run some stages over what `progress` knows already; stages that are not among them count as done.
 
     Args:
@@ -110,21 +136,25 @@ def run_stages(storage: Storage, progress: Progress, stages: Sequence[Stage], se
         stages: In an order in which each comes after what it needs.
         settings: How to run; on Ray unless it says otherwise.
         reporter: Hears of every task.
+        graph: All stages that there are, of which `stages` are some; by default the pipeline's own.
     Returns:
         What came of it, with the tasks over source files that were set aside.
     Raises:
         StageError: A stage cannot go on, or its check says that it cannot serve the next ones.
     """
-    chosen = _with_needs_of_absent(stages)
-    for stage in STAGES:
+    graph = STAGES if graph is None else graph
+    own = {stage.name for stage in graph}
+    every = (*graph, *(stage for stage in STAGES if stage.name not in own))
+    chosen = _with_needs_of_absent(stages, every)
+    for stage in every:
         if stage not in stages and not progress.is_done(stage.name):
             progress.finish(stage.name, {})
-    return _Run(storage, progress, chosen, settings or Settings(), reporter or SilentReporter()).execute()
+    return _Run(storage, progress, chosen, every, settings or Settings(), reporter or SilentReporter()).execute()
 
 
-def _with_needs_of_absent(stages: Sequence[Stage]) -> list[Stage]:
+def _with_needs_of_absent(stages: Sequence[Stage], every: Sequence[Stage]) -> list[Stage]:
     """The stages, each needing also what those of its needs need that are left out."""
-    by_name = {stage.name: stage for stage in STAGES}
+    by_name = {stage.name: stage for stage in every}
     chosen = {stage.name for stage in stages}
 
     def needs(stage: Stage) -> set[str]:
@@ -134,23 +164,24 @@ def _with_needs_of_absent(stages: Sequence[Stage]) -> list[Stage]:
     return [replace(stage, needs=tuple(sorted(needs(stage)))) for stage in stages]
 
 
-def _is_among(stage: Stage, names: Sequence[str]) -> bool:
+def _is_among(stage: Stage, names: Sequence[str], graph: Sequence[Stage]) -> bool:
     """Whether a stage is named, or lies in a folder that is named and no stage itself, or ends in a slash."""
-    stages = {s.name for s in STAGES}
+    stages = {s.name for s in graph}
     return any(stage.name == name or (name not in stages and f"{stage.name}/".startswith(f"{name.rstrip('/')}/"))
                for name in names)
 
 
-def dry_run(recipe: Recipe, out: str, until: str | None = None,
-            fresh: bool = False) -> list[tuple[Stage, StagePlan | None]]:
+def dry_run(recipe: Recipe, out: str, until: str | None = None, fresh: bool = False,
+            stages: Sequence[Stage] | None = None) -> list[tuple[Stage, StagePlan | None]]:
     """What `run` would do now: each stage with its plan, or None where that depends on stages yet to be done.
 
     Raises as `run` does before any work."""
     storage = Storage(out, recipe.s3.access())
-    check_owner(storage, recipe, fresh)
+    graph = _graph(stages, recipe)
+    check_owner(storage, recipe, fresh, graph)
     progress = scan(recipe, InputScanner(storage, recipe.http))
     plans: list[tuple[Stage, StagePlan | None]] = []
-    for stage in _until(until):
+    for stage in _until(until, graph):
         plan = plan_stage(stage, progress, storage, fresh) if can_plan(stage, progress) else None
         if plan is not None and not plan.stale:
             progress.finish(stage.name, plan.up_to_date)
@@ -170,11 +201,11 @@ def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     return Progress(recipe, sources, others)
 
 
-def _until(name: str | None) -> Sequence[Stage]:
+def _until(name: str | None, graph: Sequence[Stage]) -> Sequence[Stage]:
     """The stages up to a named one, with only what it needs."""
     if name is None:
-        return STAGES
-    by_name = {s.name: s for s in STAGES}
+        return graph
+    by_name = {s.name: s for s in graph}
     # `dedup` means the last stage of that folder.
     wanted = [s for s in by_name if s == name] or [s for s in by_name if s.startswith(f"{name}/")]
     if not wanted:
@@ -185,8 +216,8 @@ def _until(name: str | None) -> Sequence[Stage]:
         stage = todo.pop()
         if stage not in needed:
             needed.add(stage)
-            todo += by_name[stage].needs
-    return [s for s in STAGES if s.name in needed]
+            todo += [need for need in by_name[stage].needs if need in by_name]
+    return [s for s in graph if s.name in needed]
 
 
 def _check_space(storage: Storage, progress: Progress) -> None:
@@ -201,12 +232,13 @@ def _check_space(storage: Storage, progress: Progress) -> None:
 class _Run:
     """One call of `run`: an event loop over outcomes, starting every stage as soon as what it needs is done."""
 
-    def __init__(self, storage: Storage, progress: Progress, stages: Sequence[Stage], settings: Settings,
-                 reporter: Reporter) -> None:
+    def __init__(self, storage: Storage, progress: Progress, stages: Sequence[Stage], every: Sequence[Stage],
+                 settings: Settings, reporter: Reporter) -> None:
         self._storage = storage
         self._progress = progress
         self._waiting = list(stages)
-        self._complete = len(stages) == len(STAGES)
+        self._every = every
+        self._complete = len(stages) == len(every)
         self._settings = settings
         self._reporter = reporter
         self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its tasks yet to come
@@ -279,7 +311,7 @@ class _Run:
         """Remove outputs of finished stages that the recipe no longer asks for, so that a run resumed after a file
         went away, or with other partitions, holds what a fresh one would."""
         keep: set[str] = {LOCK_FILE, SUCCESSION}
-        for stage in STAGES:
+        for stage in self._every:
             keep.add(f"{stage.path}/{MANIFEST}")
             for record in self._progress.tasks(stage.name):
                 keep.add(record_name(stage.path, record.identity.task))

@@ -16,7 +16,7 @@ from manifests.records import read_records
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
-from pipelines.locking import other_version, read_lock
+from pipelines.locking import added_stages, other_version, read_lock
 from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
@@ -135,6 +135,8 @@ def status_rows(run: str) -> list[dict[str, Any]]:
     version = other_version(lock)
     if version is None:
         stages = [(s.name, s.path, [r for r in records if s.owns(r.identity)]) for s in STAGES]
+        stages += [(name, facts["folder"], [r for r in records if r.identity.stage == facts["folder"]])
+                   for name, facts in added_stages(lock).items()]
     else:
         known = sorted({r.identity.stage for r in records})
         stages = [(name, name, [r for r in records if r.identity.stage == name]) for name in known]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from manifests.errors import CurateError, InputError, OwnershipError, RecipeError, StageError
-from manifests.graph import Stage, Task, View
+from manifests.graph import Stage, Task, View, file_ref
 from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
@@ -18,8 +19,9 @@ from pipelines.loading import load_recipe
 from pipelines.planning import Progress
 from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
-from pipelines.running import Result, Settings, run, run_stages
+from pipelines.running import Result, Settings, dry_run, run, run_stages
 from pipelines.stages import STAGES
+from pipelines.summary import status_rows
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tests.unit.pipelines.toy_stages import FIRST, SECOND, THIRD, Adding, recipe
@@ -239,3 +241,64 @@ def test_a_folder_that_another_run_holds_is_left_alone(folder: Path) -> None:
     made(folder, "run", until="extract")
     with exclusive(Storage(str(folder / "run"))), pytest.raises(OwnershipError, match="another run is at work"):
         made(folder, "run")
+
+
+# Stages that a caller adds.
+
+def _count_parts(view: View) -> list[Task]:
+    return [Task(r.identity.task, {"documents": file_ref(r.output("documents"))}) for r in view.tasks("extract")]
+
+
+COUNTING = Stage("count_documents", 1, "tests.unit.pipelines.toy_stages:count_rows", None, ("extract",), _count_parts)
+
+
+def test_a_stage_is_added(folder: Path) -> None:
+    out, only = str(folder / "run"), replace(INLINE, until="extract")
+    recipe = loaded(folder)
+    run(recipe, out, only)
+    assert "added_stages" not in (folder / "run/recipe.lock.yaml").read_text()
+    result = run(recipe, out, replace(INLINE, until=COUNTING.name), stages=[*STAGES, COUNTING])
+    (record,) = result.view.tasks(COUNTING.name)
+    (row,) = read_table(str(folder / "run" / record.output("numbers").path)).to_pylist()
+    assert row["n"] == result.view.tasks("extract")[0].output("documents").n_rows > 0
+    lock = yaml.safe_load((folder / "run/recipe.lock.yaml").read_text())
+    assert lock["stages"] == [*(stage.name for stage in STAGES), COUNTING.name]
+    assert lock["added_stages"] == {COUNTING.name: {"version": 1, "function": COUNTING.function,
+                                                    "folder": COUNTING.name}}
+    (status,) = status_rows(out)
+    assert [(row["tasks"], row["done"]) for row in status["stages"] if row["stage"] == COUNTING.name] == [(1, True)]
+
+
+def test_a_run_without_an_added_stage_is_refused_and_deletes_nothing(folder: Path) -> None:
+    out, until = str(folder / "run"), replace(INLINE, until=COUNTING.name)
+    recipe, stages = loaded(folder), [*STAGES, COUNTING]
+    run(recipe, out, until, stages=stages)
+    before = tree(folder / "run")
+    for call in (lambda: run(recipe, out, INLINE), lambda: dry_run(recipe, out)):
+        with pytest.raises(OwnershipError, match=r"count_documents.*--fresh") as caught:
+            call()
+        assert caught.value.exit_code == 3
+    assert tree(folder / "run") == before
+    plans = {stage.name: plan for stage, plan in dry_run(recipe, out, COUNTING.name, stages=stages)}
+    plan = plans[COUNTING.name]
+    assert plan is not None
+    assert (len(plan.up_to_date), plan.stale) == (1, [])
+
+
+def test_a_whole_run_keeps_the_outputs_of_an_added_stage(folder: Path) -> None:
+    result = run(loaded(folder), str(folder / "run"), INLINE, stages=[*STAGES, COUNTING])
+    assert result.view.tasks("packed")
+    (record,) = result.view.tasks(COUNTING.name)
+    assert (folder / "run" / record.output("numbers").path).exists()
+
+
+@pytest.mark.parametrize(("stage", "message"), [
+    (replace(COUNTING, name="clean", folder="own"), "stage 'clean': occurs twice"),
+    (replace(COUNTING, needs=("nothing",)), "needs 'nothing', which is no stage before it"),
+    (replace(COUNTING, folder="clean"), "shares the folder 'clean'"),
+    (replace(COUNTING, section="counting"), "section 'counting', which recipes do not have"),
+])
+def test_stages_that_cannot_be_run(folder: Path, stage: Stage, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        run(loaded(folder), str(folder / "run"), INLINE, stages=[*STAGES, stage])
+    assert not (folder / "run").exists()

@@ -43,6 +43,12 @@ def add(config: Adding | None, work: Work) -> None:
     work.write("numbers", NUMBERS, [pa.table({"n": [total]}, NUMBERS)])
 
 
+def count_rows(config: Adding | None, work: Work) -> None:
+    """The number of rows of an input, as a table of one row."""
+    n = sum(read_table(path, ["doc_id"]).num_rows for path in work.inputs("documents"))
+    work.write("numbers", NUMBERS, [pa.table({"n": [n]}, NUMBERS)])
+
+
 def refuse(config: Adding | None, work: Work) -> None:
     """An error that the stage foresaw."""
     raise InputError("cannot be read", where=work.task.name)
