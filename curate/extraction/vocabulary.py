@@ -48,7 +48,7 @@ HIDDEN: Final = 1 << (CLASS_SHIFT + CLASSES.index("hidden"))
 MIN_AFFIX: Final = 4
 """Letters of the shortest class word that counts at the beginning or end of a longer one (`leftnavigation`)."""
 
-BOILERPLATE: Final[str] = _WORDS["boilerplate"]
+BOILERPLATE_WORDS: Final[str] = _WORDS["boilerplate"]
 FUNCTION_WORDS: Final[str] = _WORDS["function_words"]
 
 # name: (break, kinds it is, kinds it closes, kinds that closing stops at, group)
@@ -155,7 +155,7 @@ def load_vocabulary() -> Vocabulary:
     """The tables, built anew (5 ms): about 2,300 names."""
     attributes = {"class": A_CLASS, "id": A_CLASS, "role": A_CLASS, "itemprop": A_CLASS, "href": A_HREF,
                   "hidden": A_HIDDEN, "style": A_STYLE}
-    words = {**dict.fromkeys(FUNCTION_WORDS.split(), 2), **dict.fromkeys(BOILERPLATE.split(), 1)}
+    words = {**dict.fromkeys(FUNCTION_WORDS.split(), 2), **dict.fromkeys(BOILERPLATE_WORDS.split(), 1)}
     keys, values = _table({
         TAG_NAME: ((n, i) for n, i in TAG.items() if n), REFERENCE: _references(), ATTRIBUTE: attributes.items(),
         CLASS_WORD: _class_items(), CLASS_SUFFIX: ((w[::-1], bit) for w, bit in _class_items()),

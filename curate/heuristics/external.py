@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from curate.heuristics.listed_words import WordLists
 from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
 from curate.heuristics.stages import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT
-from curate.perplexity.buckets import HISTOGRAM, count_bins
+from curate.perplexity.buckets import PERPLEXITY_HISTOGRAM, count_bins
 from curate.perplexity.config import PerplexityReading
 from curate.perplexity.models import load_language_model, load_pieces, perplexities
 from manifests.schema import ID
@@ -73,15 +73,15 @@ def external_signals(config: PerplexityReading | None, work: Work) -> None:
     Inputs: `documents` (DOCUMENTS part), `perplexity_<language>` (a language model), `pieces_<language>` (its
     SentencePiece model, perhaps), `toxic_words` and `toxic_words_<language>` (files of words). Outputs: `signals`
     (doc_id and the columns of ExternalSignals, documents' order and row groups) and, with models, `histogram`
-    (HISTOGRAM). Counters: documents, with_perplexity."""
+    (PERPLEXITY_HISTOGRAM). Counters: documents, with_perplexity."""
     signals = _from_inputs(config, work)
     counts: list[pl.DataFrame] = []
     schema = pa.schema([pa.field("doc_id", ID, nullable=False, metadata={"comment": "document"}), *signals.fields])
     work.write("signals", schema, _rows(signals, work, schema, counts))
     if signals.models:
-        frame = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *counts])
-        frame = frame.group_by(HISTOGRAM.names[:3]).agg(pl.col("n").sum()).sort(HISTOGRAM.names[:3])
-        work.write("histogram", HISTOGRAM, [frame.to_arrow().cast(HISTOGRAM)],
+        frame = pl.concat([pl.DataFrame(PERPLEXITY_HISTOGRAM.empty_table()), *counts])
+        frame = frame.group_by(PERPLEXITY_HISTOGRAM.names[:3]).agg(pl.col("n").sum()).sort(PERPLEXITY_HISTOGRAM.names[:3])
+        work.write("histogram", PERPLEXITY_HISTOGRAM, [frame.to_arrow().cast(PERPLEXITY_HISTOGRAM)],
                    name=f"histograms/{work.task.name}.parquet")
 
 

@@ -23,14 +23,14 @@ def _field(name: str, kind: pa.DataType, comment: str) -> pa.Field[Any]:
     return pa.field(name, kind, nullable=False, metadata={"comment": comment})
 
 
-HISTOGRAM = pa.schema([
+PERPLEXITY_HISTOGRAM = pa.schema([
     _field("source", pa.string(), "source of the documents"),
     _field("language", pa.string(), "of the documents"),
     _field("bin", pa.uint32(), "bits of the float32 perplexity, shifted right by 10"),
     _field("n", pa.int64(), "documents in it"),
 ])
 
-CUTOFFS = pa.schema([
+PERPLEXITY_CUTOFFS = pa.schema([
     _field("language", pa.string(), "language it holds for"),
     _field("head", pa.float32(), "perplexity at which the head ends and the middle begins"),
     _field("middle", pa.float32(), "perplexity at which the middle ends and the tail begins"),
@@ -47,21 +47,21 @@ class PerplexityReason(StrEnum):
 
 
 def count_bins(source: Any, language: Any, perplexity: npt.NDArray[np.float32]) -> pl.DataFrame:
-    """Rows of HISTOGRAM from documents; those without a perplexity (NaN) are left out."""
+    """Rows of PERPLEXITY_HISTOGRAM from documents; those without a perplexity (NaN) are left out."""
     frame = pl.DataFrame({"source": pl.Series(source), "language": pl.Series(language).fill_null(""),
                           "bin": perplexity.view(np.uint32) >> np.uint32(BIN_SHIFT)})
     counted = frame.filter(pl.Series(~np.isnan(perplexity))).group_by("source", "language", "bin").agg(
         pl.len().cast(pl.Int64).alias("n"))
-    return counted.select(HISTOGRAM.names)
+    return counted.select(PERPLEXITY_HISTOGRAM.names)
 
 
 def cutoffs(config: PerplexityCuts, work: Work) -> None:
     """Stage signals/cutoffs, one task: the perplexities at which each language's head and middle end.
 
     Input `histograms` (role histogram of signals). Variables: sources, whose documents count. Output `cutoffs`
-    (CUTOFFS, by language), exact to a bin. Memory: a row for each bin that occurs."""
+    (PERPLEXITY_CUTOFFS, by language), exact to a bin. Memory: a row for each bin that occurs."""
     tables = [pl.DataFrame(read_table(path)) for path in work.inputs("histograms", role="histogram")]
-    counts = pl.concat([pl.DataFrame(HISTOGRAM.empty_table()), *tables])
+    counts = pl.concat([pl.DataFrame(PERPLEXITY_HISTOGRAM.empty_table()), *tables])
     counts = counts.filter(pl.col("source").is_in(list(work.variables["sources"])))
     rows: dict[str, tuple[float, float, int]] = {}
     for language in counts["language"].unique().sort():
@@ -70,8 +70,8 @@ def cutoffs(config: PerplexityCuts, work: Work) -> None:
         rows[language] = (edges[0], edges[1], int(bins["n"].sum()))
     rows |= {language: (head, middle, 0) for language, (head, middle) in config.cutoffs.items()}
     columns = [sorted(rows), *([rows[language][i] for language in sorted(rows)] for i in range(3))]
-    work.write("cutoffs", CUTOFFS, [pa.table([pa.array(c, f.type) for c, f in zip(columns, CUTOFFS, strict=True)],
-                                             schema=CUTOFFS)])
+    work.write("cutoffs", PERPLEXITY_CUTOFFS, [pa.table([pa.array(c, f.type) for c, f in zip(columns, PERPLEXITY_CUTOFFS, strict=True)],
+                                             schema=PERPLEXITY_CUTOFFS)])
 
 
 def percentile(bins: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], percent: float) -> float:
@@ -86,7 +86,7 @@ def percentile(bins: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], perc
 def buckets(perplexity: npt.NDArray[np.float32], languages: Any, cut: pa.Table) -> tuple[
         pa.Array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(Bucket of each document as string, null without perplexity or cut-offs; where its head and its middle end,
-    float64 [n], NaN without). languages: string [n]. cut: CUTOFFS."""
+    float64 [n], NaN without). languages: string [n]. cut: PERPLEXITY_CUTOFFS."""
     spoken = pl.Series(languages).fill_null("")
     table = pl.DataFrame(cut)
     ends: list[npt.NDArray[np.float64]] = []

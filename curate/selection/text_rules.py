@@ -28,7 +28,7 @@ Verdicts = tuple[pa.Array, pa.Array, pa.Array]
 @dataclass(frozen=True, slots=True)
 class TextRules:
     """What a recipe asks of texts. words: how the stored signals were counted. buckets: which of head, middle and tail
-    stay of the sources `crawled` (before derivation); None for all. cut: CUTOFFS of perplexity."""
+    stay of the sources `crawled` (before derivation); None for all. cut: PERPLEXITY_CUTOFFS of perplexity."""
 
     rules: RulesConfig | None = None
     toxic: ToxicWordsConfig | None = None

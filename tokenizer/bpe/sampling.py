@@ -20,13 +20,13 @@ from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 from tokenizer.bpe.train_config import TokenizerConfig
 
-HISTOGRAM: Final = pa.schema([
+SAMPLE_HISTOGRAM: Final = pa.schema([
     pa.field("source", pa.string(), nullable=False, metadata={"comment": "name of the source"}),
     pa.field("bin", pa.uint32(), nullable=False, metadata={"comment": "of the keyed hash, on a logarithmic scale"}),
     pa.field("n_documents", pa.int64(), nullable=False, metadata={"comment": "documents in the bin"}),
     pa.field("n_bytes", pa.int64(), nullable=False, metadata={"comment": "UTF-8 bytes of their text"}),
 ])
-CUTOFFS: Final = pa.schema([
+SAMPLE_CUTOFFS: Final = pa.schema([
     pa.field("source", pa.string(), nullable=False, metadata={"comment": "name of the source"}),
     pa.field("end_bin", pa.uint32(), nullable=False, metadata={"comment": "documents in bins below it are taken"}),
     pa.field("available_bytes", pa.int64(), nullable=False, metadata={"comment": "UTF-8 bytes that could be taken"}),
@@ -53,7 +53,7 @@ def bins(order: UInt64) -> npt.NDArray[np.uint32]:
 def sample_histogram(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/sample: what a clean part holds in each bin of the hash.
 
-    Inputs: documents. Variables: source, seed. Output: histogram (HISTOGRAM), by bin. Counters: documents, bytes, and
+    Inputs: documents. Variables: source, seed. Output: histogram (SAMPLE_HISTOGRAM), by bin. Counters: documents, bytes, and
     oversize_documents, which are larger than the whole sample and never taken."""
     seen = Histogram()
     limit = config.sample_bytes
@@ -64,7 +64,7 @@ def sample_histogram(config: TokenizerConfig, work: Work) -> None:
         work.count("oversize_documents", int((n_bytes > limit).sum()) if limit is not None else 0)
     numbers, documents, sizes = seen.rows()
     source = pa.array([str(work.variables["source"])] * len(numbers), pa.string())
-    work.write("histogram", HISTOGRAM, [pa.table([source, numbers, documents, sizes], schema=HISTOGRAM)])
+    work.write("histogram", SAMPLE_HISTOGRAM, [pa.table([source, numbers, documents, sizes], schema=SAMPLE_HISTOGRAM)])
     work.count("documents", int(documents.sum()))
     work.count("bytes", int(sizes.sum()))
 
@@ -105,7 +105,7 @@ def sample_cutoffs(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/cutoffs: which bins of each source are taken.
 
     Inputs: histograms (all parts). Variables: phases, where the mixture decides, as `mixture_shares` takes them.
-    Output: cutoffs (CUTOFFS), by source. Raises StageError where there is no text."""
+    Output: cutoffs (SAMPLE_CUTOFFS), by source. Raises StageError where there is no text."""
     sources: dict[str, Histogram] = {}
     for path in work.inputs("histograms"):
         table: Any = read_table(path)
@@ -124,7 +124,7 @@ def sample_cutoffs(config: TokenizerConfig, work: Work) -> None:
         end, n_documents, n_bytes = sources[name].cutoff(budget)
         rows.append({"source": name, "end_bin": end, "available_bytes": available[name], "sample_bytes": n_bytes,
                      "sample_documents": n_documents})
-    work.write("cutoffs", CUTOFFS, [pa.Table.from_pylist(rows, CUTOFFS)])
+    work.write("cutoffs", SAMPLE_CUTOFFS, [pa.Table.from_pylist(rows, SAMPLE_CUTOFFS)])
 
 
 def mixture_shares(phases: Sequence[Mapping[str, Any]], available: Mapping[str, int]) -> dict[str, float]:

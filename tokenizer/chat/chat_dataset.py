@@ -76,7 +76,8 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
         shards.finish()
         if not shards.rows:
             raise StageError("no line could be packed", where=files[0].path if files else out,
-                             hint=f"left out: {dict(sorted(counts.left_out.items()))}")
+                             hint="left out: " + (", ".join(f"{n} {reason}" for reason, n in sorted(counts.left_out.items()))
+                                                  or "nothing"))
         _publish(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -134,7 +134,7 @@ def test_a_bad_line_costs_that_line(tmp_path: Path, tokenizer: str) -> None:
 
 
 def test_nothing_to_pack(tmp_path: Path, tokenizer: str) -> None:
-    with pytest.raises(StageError, match="no line could be packed"):
+    with pytest.raises(StageError, match=r"no line could be packed \(left out: 1 no_dialogue\)"):
         pack(tmp_path, tokenizer, ["{}"])
     assert list((tmp_path / "out").iterdir()) == []
 
