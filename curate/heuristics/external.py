@@ -80,7 +80,8 @@ def external_signals(config: PerplexityReading | None, work: Work) -> None:
     work.write("signals", schema, _rows(signals, work, schema, counts))
     if signals.models:
         frame = pl.concat([pl.DataFrame(PERPLEXITY_HISTOGRAM.empty_table()), *counts])
-        frame = frame.group_by(PERPLEXITY_HISTOGRAM.names[:3]).agg(pl.col("n").sum()).sort(PERPLEXITY_HISTOGRAM.names[:3])
+        keys = PERPLEXITY_HISTOGRAM.names[:3]
+        frame = frame.group_by(keys).agg(pl.col("n").sum()).sort(keys)
         work.write("histogram", PERPLEXITY_HISTOGRAM, [frame.to_arrow().cast(PERPLEXITY_HISTOGRAM)],
                    name=f"histograms/{work.task.name}.parquet")
 

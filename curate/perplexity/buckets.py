@@ -70,8 +70,8 @@ def cutoffs(config: PerplexityCuts, work: Work) -> None:
         rows[language] = (edges[0], edges[1], int(bins["n"].sum()))
     rows |= {language: (head, middle, 0) for language, (head, middle) in config.cutoffs.items()}
     columns = [sorted(rows), *([rows[language][i] for language in sorted(rows)] for i in range(3))]
-    work.write("cutoffs", PERPLEXITY_CUTOFFS, [pa.table([pa.array(c, f.type) for c, f in zip(columns, PERPLEXITY_CUTOFFS, strict=True)],
-                                             schema=PERPLEXITY_CUTOFFS)])
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, PERPLEXITY_CUTOFFS, strict=True)]
+    work.write("cutoffs", PERPLEXITY_CUTOFFS, [pa.table(arrays, schema=PERPLEXITY_CUTOFFS)])
 
 
 def percentile(bins: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], percent: float) -> float:

@@ -53,8 +53,8 @@ def bins(order: UInt64) -> npt.NDArray[np.uint32]:
 def sample_histogram(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/sample: what a clean part holds in each bin of the hash.
 
-    Inputs: documents. Variables: source, seed. Output: histogram (SAMPLE_HISTOGRAM), by bin. Counters: documents, bytes, and
-    oversize_documents, which are larger than the whole sample and never taken."""
+    Inputs: documents. Variables: source, seed. Output: histogram (SAMPLE_HISTOGRAM), by bin. Counters: documents,
+    bytes, and oversize_documents, which are larger than the whole sample and never taken."""
     seen = Histogram()
     limit = config.sample_bytes
     for group in read_row_groups(work.input("documents"), ["doc_id", "n_bytes"]):

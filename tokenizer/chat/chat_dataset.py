@@ -75,9 +75,9 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
             _pack_file(file, encoder, shards, stage, id_column)
         shards.finish()
         if not shards.rows:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.left_out.items()))
             raise StageError("no line could be packed", where=files[0].path if files else out,
-                             hint="left out: " + (", ".join(f"{n} {reason}" for reason, n in sorted(counts.left_out.items()))
-                                                  or "nothing"))
+                             hint=f"left out: {reasons or 'nothing'}")
         _publish(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)

@@ -224,7 +224,8 @@ def test_a_run_stores_perplexity_and_keeps_what_the_recipe_names(tmp_path: Path,
 
 
 def test_given_cutoffs_win_and_other_languages_stay() -> None:
-    cut = pa.table([["en"], pa.array([10.0], pa.float32()), pa.array([20.0], pa.float32()), [0]], schema=PERPLEXITY_CUTOFFS)
+    cut = pa.table([["en"], pa.array([10.0], pa.float32()), pa.array([20.0], pa.float32()), [0]],
+                   schema=PERPLEXITY_CUTOFFS)
     values = np.array([9.0, 10.0, 19.5, 20.0, 5.0, np.nan], np.float32)
     languages = pa.array(["en", "en", "en", "en", "de", "en"])
     assert buckets(values, languages, cut)[0].to_pylist() == ["head", "middle", "middle", "tail", None, None]
