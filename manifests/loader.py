@@ -60,6 +60,13 @@ class PackedLoader:
         self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
         self._order = lru_cache(maxsize=16)(self._permutation)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_order"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._order = lru_cache(maxsize=16)(self._permutation)
+
     def __iter__(self) -> Iterator[Batch]:
         return self
 

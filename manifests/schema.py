@@ -222,7 +222,10 @@ PACKED_MANIFEST = pa.schema([
     _field("dropped_tokens", pa.int64(), "tail of the split or phase that fills no row; on its last shard"),
     _field("seed", pa.int64(), "seed of the run"),
     _field("recipe_sha256", pa.string(), "of the resolved recipe"),
-    _field("format_version", pa.uint32(), "of shards and this manifest"),
+    _field("format_version", pa.uint32(), "of this manifest; 1 has no column below this one"),
+    _field("rows_path", pa.string(), "row index, relative to packed/"),
+    _field("rows_xxh3", pa.string(), "xxh3-128 of the row index"),
+    _field("most_segments", pa.uint32(), "segments (documents and gaps) of the row that has most"),
 ])
 
 SOURCES = pa.schema([

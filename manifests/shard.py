@@ -25,7 +25,6 @@ All other bytes are zero.
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import zlib
@@ -38,10 +37,12 @@ import numpy.typing as npt
 import xxhash
 
 from manifests.errors import ShardError
+from manifests.local_files import map_file
 from manifests.packing import PACKINGS
 
 HEADER_BYTES = 1024
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of a shard's header
+MANIFEST_VERSION = 2  # of packed/manifest.parquet
 MAX_SHARD_TOKENS = 1 << 28  # 1 GiB of uint32: llm.c seeks with a signed 32-bit int
 _MAGIC = b"CURATE\0S"
 _BLOCK = struct.Struct("<iii4x8sIIQIIIII4xQ32s16s")
@@ -188,7 +189,7 @@ def read_header(path: str) -> Header:
 
 
 def open_shard(path: str) -> tuple[Header, Tokens]:
-    """A shard's header and its payload, mapped.
+    """A shard's header and its payload, mapped; no file descriptor stays open.
 
     Size and header crc32 are checked; `payload_digest` checks the payload itself.
 
@@ -200,9 +201,8 @@ def open_shard(path: str) -> tuple[Header, Tokens]:
         ShardError: As `read_header`.
     """
     header = read_header(path)
-    with open(path, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return header, np.frombuffer(mapped, header.dtype, header.n_tokens, HEADER_BYTES)
+    tokens: Tokens = map_file(path)[HEADER_BYTES:].view(header.dtype)
+    return header, tokens
 
 
 def payload_digest(tokens: Tokens) -> bytes:

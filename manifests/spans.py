@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import ShardError
@@ -46,9 +45,13 @@ def read_spans(path: str, digest: str) -> Spans:
         raise ShardError("is missing, or not the spans file that the manifest describes", where=path)
     with open_table(path) as file:
         names = [n for n in _COLUMNS + _CHAT_COLUMNS if n in file.schema_arrow.names]
-        table: Any = file.read(columns=names, use_threads=False)
+        return spans_of(file.read(columns=names, use_threads=False))
+
+
+def spans_of(table: Any) -> Spans:
+    """A table of `schema.SPANS` or `schema.CHAT_SPANS` as arrays."""
     numbers = {n: table[n].to_numpy().astype(np.int64) for n in _COLUMNS if n != "doc_id"}
-    chat = _CHAT_COLUMNS[0] in names
+    chat = _CHAT_COLUMNS[0] in table.column_names
     learned = _answers(one_array(table["turns"]), numbers["token_start"], numbers["row"]) if chat else (
         numbers["token_start"], numbers["n_tokens"], numbers["row"])
     group: Any = one_array(table["group_id"]) if chat else pa.nulls(len(table), pa.binary(16))
@@ -65,20 +68,3 @@ def _answers(turns: Any, token_start: Int64, row: Int64) -> tuple[Int64, Int64, 
     loss = flat.field("loss").to_numpy(zero_copy_only=False).astype(np.bool_)
     start = token_start[span] + flat.field("start").to_numpy()
     return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss]
-
-
-def entries_of(sorted_rows: Int64, rows: Int64) -> tuple[Int64, Int64]:
-    """Entries of some rows in a sorted column, int64 [m] each: (index in `rows`, index in the column)."""
-    low, high = np.searchsorted(sorted_rows, rows), np.searchsorted(sorted_rows, rows, "right")
-    counts = high - low
-    index = np.repeat(np.arange(len(rows)), counts)
-    return index, np.arange(len(index)) + np.repeat(low - (np.cumsum(counts) - counts), counts)
-
-
-def covered(offsets: Int64, token_start: Int64, n_tokens: Int64) -> npt.NDArray[np.bool_]:
-    """Which tokens of a payload belong to a span. offsets: of tokens, int64, any shape. Spans: ascending, disjoint."""
-    if not len(token_start):
-        return np.zeros(offsets.shape, np.bool_)
-    span = np.searchsorted(token_start, offsets, "right") - 1
-    known = np.maximum(span, 0)
-    return np.asarray((span >= 0) & (offsets < (token_start + n_tokens)[known]))

@@ -58,10 +58,12 @@ def open_read(path: str) -> IO[bytes]:
         raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error
 
 
-def digest_file(path: str) -> str:
-    """xxh3-128 of a file's bytes as 32 hex digits, read in blocks of 1 MiB. path: as of `open_read`."""
+def digest_file(path: str, offset: int = 0) -> str:
+    """xxh3-128 of a file's bytes from an offset on as 32 hex digits, read in blocks of 1 MiB. path: as of `open_read`.
+    """
     state = xxhash.xxh3_128()
     with open_read(path) as stream:
+        stream.seek(offset)
         while block := stream.read(_CHUNK):
             state.update(block)
     return state.hexdigest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,10 @@ from manifests.errors import CurateError, InputError
 from manifests.packing import PACKINGS
 from manifests.records import TaskRecord, record_names
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
-from manifests.shard import open_shard
+from manifests.rows import index_spans, open_rows
+from manifests.shard import MANIFEST_VERSION, open_shard
+from manifests.shards import TOKENIZER
+from manifests.spans import spans_of
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
@@ -62,7 +67,7 @@ def verify(run: str) -> Iterator[Finding]:
 
 
 def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
-    """Check headers, payloads, spans and row numbers of a packed dataset against its manifest.
+    """Check headers, payloads, spans, row indexes and row numbers of a packed dataset against its manifest.
 
     Args:
         storage: The run's files, or those of the packed dataset alone.
@@ -86,9 +91,10 @@ def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
             rows["shard_index"].to_numpy() == np.arange(len(rows))).all()
         yield Finding(folder + MANIFEST, f"{split} rows are numbered without a gap",
                       None if same else "first_row or shard_index skips or repeats")
+    yield from _verify_tokenizer(storage, folder, manifest)
 
 
-def _verify_shard(storage: Storage, folder: str, row: dict[str, object], n_removed: int,
+def _verify_shard(storage: Storage, folder: str, row: dict[str, Any], n_removed: int,
                   removed: pa.Array) -> Iterator[Finding]:
     path, spans_path = f"{folder}{row['path']}", f"{folder}{row['spans_path']}"
     header, tokens = open_shard(storage.path(path))
@@ -106,9 +112,33 @@ def _verify_shard(storage: Storage, folder: str, row: dict[str, object], n_remov
     spans = read_table(storage.path(spans_path), ["doc_id", "token_start", "n_tokens", "row", "truncated_right"])
     yield Finding(spans_path, "spans", _spans_problem(spans, np.asarray(tokens), header.row_length, header.eot_id,
                                                       header.packing, n_removed))
+    if row.get("rows_path"):
+        yield from _verify_rows(storage, folder, row, spans_path)
     if len(removed):
         n = pc.sum(is_removed(spans["doc_id"], removed)).as_py() or 0
         yield Finding(spans_path, "removed documents are gone", f"{n} spans name one" if n else None)
+
+
+def _verify_rows(storage: Storage, folder: str, row: dict[str, Any], spans_path: str) -> Iterator[Finding]:
+    path = f"{folder}{row['rows_path']}"
+    full = storage.path(path)
+    yield Finding(path, "content", _differs(digest_file(full), row["rows_xxh3"]))
+    n_rows, row_length = row["n_rows"], row["row_length"]
+    stored = open_rows(full, n_rows, row_length, row["payload_xxh3"])
+    wanted = index_spans(spans_of(read_table(storage.path(spans_path))), n_rows, row_length)
+    same = (np.array_equal(stored.first[:], wanted.first[:]) and np.array_equal(stored.runs[:], wanted.runs[:])
+            and stored.most_segments == wanted.most_segments)
+    yield Finding(path, "says what the spans say", None if same else "a run, a source or what is learned differs")
+
+
+def _verify_tokenizer(storage: Storage, folder: str, manifest: pa.Table) -> Iterator[Finding]:
+    """The tokenizer that travels with a dataset of manifest version 2."""
+    recorded: set[Any] = set(manifest["tokenizer_sha256"].to_pylist())
+    if int(pc.max(manifest["format_version"]).as_py() or 0) >= MANIFEST_VERSION:
+        data = storage.read_bytes(folder + TOKENIZER)
+        problem = "is missing" if data is None else None if {hashlib.sha256(data).hexdigest()} == recorded else (
+            "is another tokenizer than the manifest names")
+        yield Finding(folder + TOKENIZER, "digest", problem)
 
 
 def _spans_problem(spans: pa.Table, tokens: np.ndarray, row_length: int, eot_id: int, packing: str,

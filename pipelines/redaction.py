@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.selection.clean import clean_schema
+from manifests.errors import InputError
 from manifests.records import OutputFile, TaskRecord
 from manifests.removals import is_removed
+from manifests.rows import write_rows
 from manifests.schema import ID
 from manifests.shard import open_shard, write_shard
 from manifests.storage import digest_file
@@ -84,7 +86,10 @@ class Redaction:
         if record.identity.stage == "clean":
             return
         if {"shard", "spans"} <= set(roles):
-            self._packed(roles["shard"], roles["spans"])
+            if "rows" not in roles:
+                raise InputError("was packed without row indexes", where=roles["shard"].path,
+                                 hint="`curate run` packs it as this version does; remove then")
+            self._packed(roles["shard"], roles["spans"], roles["rows"])
         elif {"tokens", "index"} <= set(roles):
             self._tokens(roles["tokens"], roles["index"])
         else:
@@ -133,7 +138,7 @@ class Redaction:
             flat.flush()
         self._changed(tokens, "tokens_overwritten", pc.count_distinct(removed["doc_id"]).as_py(), n_tokens)
 
-    def _packed(self, shard: OutputFile, spans: OutputFile) -> None:
+    def _packed(self, shard: OutputFile, spans: OutputFile, rows: OutputFile) -> None:
         path = self._journal.path(spans.path)
         with open_table(path) as file:
             schema = _plain(file.schema_arrow)
@@ -143,11 +148,13 @@ class Redaction:
             return
         header, payload = open_shard(self._journal.path(shard.path))
         tokens, left = take_out(payload, table, self._ids, header.eot_id)
-        write_shard(self._journal.stage(shard.path), tokens, replace(header, n_spans=len(left)))
+        done = write_shard(self._journal.stage(shard.path), tokens, replace(header, n_spans=len(left)))
         write_table(self._journal.stage(spans.path), schema, [left.combine_chunks()])
+        write_rows(self._journal.stage(rows.path), left, done.n_rows, done.row_length, done.payload_digest)
         n_tokens, n_documents = int(removed["n_tokens"].to_numpy().sum()), pc.count_distinct(removed["doc_id"]).as_py()
         self._changed(shard, "tokens_overwritten", n_documents, n_tokens)
         self._changed(spans, "spans_removed", n_documents, n_rows=len(left))
+        self._changed(rows, "spans_removed", n_documents)
         split = shard.path.split("/")[-2]
         self.shards.append({"split": split, "shard_index": header.shard_index, "n_tokens": n_tokens,
                             "rows": sorted(set(removed["row"].to_pylist()))})

@@ -142,8 +142,9 @@ class _Surgery:
         packed = [r for r in self._records if r.identity.stage == "packed" and r is not old]
         config = {k: v for k, v in old.identity.config.items() if k != "task"}
         inputs = {role: self._inputs(o.path for r in packed for o in r.outputs if o.role == role)
-                  for role in ("shard", "spans")}
-        for name, (stage, role) in {"shards": ("pack/layout", "shards"), "plan": ("mix/plan", "plan")}.items():
+                  for role in ("shard", "spans", "rows")}
+        for name, (stage, role) in {"shards": ("pack/layout", "shards"), "plan": ("mix/plan", "plan"),
+                                    "tokenizer": ("tokenizer", "tokenizer")}.items():
             inputs[name] = self._inputs(o.path for r in self._records if r.identity.stage == stage
                                         for o in r.outputs if o.role == role)
         inputs["removals"] = self._inputs([DOCUMENTS])

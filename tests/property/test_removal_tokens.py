@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.removals import removed_ids
+from manifests.rows import index_spans, join_runs
 from manifests.schema import SPANS
-from manifests.spans import covered
+from manifests.spans import spans_of
 from tokenizer.packing.removed import take_out
 
 EOT = 7
@@ -42,8 +43,8 @@ def test_take_out_equals_the_plain_reading(lengths: list[tuple[int, int, int]], 
     assert left.to_pylist() == [r for r in spans.to_pylist() if r["doc_id"][0] not in gone]
     inside = [any(r["token_start"] <= i < r["token_start"] + r["n_tokens"] for r in left.to_pylist())
               for i in range(len(wanted))]
-    start, n = (left[c].to_numpy().astype(np.int64) for c in ("token_start", "n_tokens"))
-    assert covered(np.arange(len(wanted)), start, n).tolist() == inside
+    runs = join_runs([index_spans(spans_of(left), 1, len(wanted)).of(0)], len(wanted))
+    assert np.repeat(runs.learned, np.diff(runs.start, append=len(wanted))).tolist() == inside
 
 
 def test_no_list_removes_nothing() -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,10 @@ import zstandard
 from manifests.errors import InputError, StageError
 from manifests.hashing import document_id
 from manifests.packing import PACKINGS
+from manifests.rows import describe_rows, write_rows
 from manifests.schema import CHAT_DOCUMENTS, CHAT_SPANS, EXCLUSIONS, PACKED_MANIFEST, SOURCES
-from manifests.shard import FORMAT_VERSION, Header, write_shard
+from manifests.shard import MANIFEST_VERSION, Header, write_shard
+from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
 from manifests.tables import write_table
 from tokenizer.chat.chat import ChatConfig, ChatCounts, ChatEncoder, EncodedGroup, fill_shard, recipe_text
@@ -29,7 +32,7 @@ from tokenizer.encoding.encode import load
 from tokenizer.mixture.mix import SPLITS
 
 _TABLE_ROWS = 1 << 14
-_PUBLISHED = ("documents", "exclusions", *SPLITS, "sources.parquet", "manifest.parquet")  # the manifest last
+_PUBLISHED = ("documents", "exclusions", *SPLITS, TOKENIZER, "sources.parquet", "manifest.parquet")  # the manifest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,9 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
                    id_column: str = "id") -> ChatCounts:
     """Pack JSON Lines files into a dataset that `PackedDataset(out, "train")` opens; the same bytes for the same input.
 
-    OUT holds manifest.parquet, sources.parquet, train/ and val/ (shards and CHAT_SPANS), documents/ (CHAT_DOCUMENTS)
-    and exclusions/ (EXCLUSIONS), the latter two a part for each input. What was there of these is replaced, at the end.
+    OUT holds manifest.parquet, sources.parquet, tokenizer.json, train/ and val/ (shards, CHAT_SPANS and row indexes),
+    documents/ (CHAT_DOCUMENTS) and exclusions/ (EXCLUSIONS), the latter two a part for each input. What was there of
+    these is replaced, at the end.
     Memory: shard_tokens of each split.
 
     Args:
@@ -180,6 +184,7 @@ class _Shards:
         source = {"source_id": 0, "name": self._source, "requested_weight": 1.0, "available_tokens": n_tokens,
                   "selected_tokens": n_tokens, "epochs": 1.0, "realised_share": 1.0}
         write_table(os.path.join(self._folder, "sources.parquet"), SOURCES, [pa.Table.from_pylist([source], SOURCES)])
+        Path(self._folder, TOKENIZER).write_bytes(self._encoder.data)
 
     def _write(self, split: str) -> None:
         groups = self._waiting[split]
@@ -194,6 +199,8 @@ class _Shards:
             self._encoder.sha256, index, len(spans)))
         spans_path = os.path.join(self._folder, f"{name}.spans.parquet")
         write_table(spans_path, CHAT_SPANS, [spans])
+        rows_path = os.path.join(self._folder, f"{name}.rows")
+        write_rows(rows_path, spans, header.n_rows, header.row_length, header.payload_digest)
         n_used = sum(g.n_tokens for g in groups)
         self.rows.append({
             "split": split, "shard_index": index, "phase": 0, "path": f"{name}.bin", "n_bytes": header.n_bytes,
@@ -206,7 +213,7 @@ class _Shards:
             "spans_xxh3": digest_file(spans_path), "first_row": self._n_rows[split],
             "tokens_by_source": [(self._source, n_used)], "dropped_tokens": 0, "seed": self._config.seed,
             "recipe_sha256": hashlib.sha256(recipe_text(self._config).encode()).hexdigest(),
-            "format_version": FORMAT_VERSION})
+            "format_version": MANIFEST_VERSION, **describe_rows(rows_path, f"{name}.rows")})
         self._n_rows[split] += header.n_rows
         self._waiting[split], self._n_tokens[split] = [], 0
 

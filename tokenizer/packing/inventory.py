@@ -1,4 +1,5 @@
-"""The last stage: packed/manifest.parquet and packed/sources.parquet, and the account of every selected token.
+"""The last stage: packed/manifest.parquet, packed/sources.parquet and packed/tokenizer.json, and the account of every
+selected token.
 
     selected by the mixture = packed in spans + dropped at the end of the split + taken out by `curate remove`
 
@@ -8,6 +9,7 @@ must hold for both splits, or there is no dataset.
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ import pyarrow.compute as pc
 
 from manifests.errors import ShardError
 from manifests.packing import PACKINGS
+from manifests.rows import describe_rows
 from manifests.schema import PACKED_MANIFEST, SOURCES
-from manifests.shard import FORMAT_VERSION, HEADER_BYTES, Header
+from manifests.shard import HEADER_BYTES, MANIFEST_VERSION, Header
+from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
 from manifests.tables import read_table
 from manifests.tasks import Work
@@ -30,8 +34,9 @@ from tokenizer.packing.config import PackConfig
 def describe_dataset(config: PackConfig, work: Work) -> None:
     """packed, shard `dataset`: one row for every shard, one for every source.
 
-    Inputs: shard and spans (all packed shards, in one order), shards (of pack/layout), plan; removals, if any.
-    Variables: seed, recipe_sha256. Outputs: manifest (packed/manifest.parquet), sources (packed/sources.parquet).
+    Inputs: shard, spans and rows (all packed shards, in one order), shards (of pack/layout), plan, tokenizer; removals,
+    if any. Variables: seed, recipe_sha256. Outputs: manifest (packed/manifest.parquet), sources
+    (packed/sources.parquet) and tokenizer (packed/tokenizer.json), so that a copied folder can be decoded.
     Counters: {train,val}_removed_tokens where there are any, and
     {train,val}_{selected,packed,dropped}_tokens. Raises ShardError where they do not add up."""
     plan = read_plan(work.input("plan"))
@@ -39,8 +44,10 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     expected = {(r["split"], r["shard_index"]): r for r in layout.to_pylist()}
     rows: list[dict[str, Any]] = []
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
-    for shard, spans in zip(work.inputs("shard"), work.inputs("spans"), strict=True):
+    files = zip(work.inputs("shard"), work.inputs("spans"), work.inputs("rows"), strict=True)
+    for shard, spans, index in files:
         row, tokens = _describe(shard, spans, plan, bool(work.inputs("removals")))
+        row |= describe_rows(index, f"{row['split']}/{os.path.basename(index)}")
         planned = expected.pop((row["split"], row["shard_index"]), None)
         if planned is None or planned["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
@@ -55,6 +62,8 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     _account(plan, rows, packed, work)
     work.write("manifest", PACKED_MANIFEST, [pa.Table.from_pylist(rows, PACKED_MANIFEST)], name="manifest.parquet")
     work.write("sources", SOURCES, [_sources(plan, packed["train"])], name="sources.parquet")
+    with open_read(work.input("tokenizer")) as file, open(work.output("tokenizer", name=TOKENIZER), "wb") as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
@@ -78,7 +87,7 @@ def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[
         "truncated_documents": _n_truncated(table),
         "eot_id": header.eot_id, "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
         "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{split}/{os.path.basename(spans)}",
-        "spans_xxh3": digest_file(spans), "format_version": FORMAT_VERSION,
+        "spans_xxh3": digest_file(spans), "format_version": MANIFEST_VERSION,
         "tokens_by_source": [(s.name, int(tokens[s.source_id])) for s in plan.sources if tokens[s.source_id]]}
     return row, tokens
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from manifests.errors import ShardError
 from manifests.hashing import ids_array
 from manifests.removals import removed_ids
+from manifests.rows import write_rows
 from manifests.schema import SPANS
 from manifests.shard import Header, write_shard
 from manifests.tables import read_table
@@ -29,8 +30,9 @@ def pack_shard(config: PackConfig, work: Work) -> None:
     """packed: the payload of one shard and its spans.
 
     Inputs: tokens and index (all of pack/shuffle, in one order), layout, shards, tokenizer. Variables: split,
-    shard_index. Outputs: shard (.bin) and spans (.spans.parquet, SPANS). Counters: tokens (of the payload),
-    span_tokens, rows, spans. Memory: one shard's tokens, and the index of the buckets it overlaps."""
+    shard_index. Outputs: shard (.bin), spans (.spans.parquet, SPANS) and rows (.rows, `manifests.rows`). Counters:
+    tokens (of the payload), span_tokens, rows, spans. Memory: one shard's tokens, and the index of the buckets it
+    overlaps."""
     split, shard_index = str(work.variables["split"]), int(work.variables["shard_index"])
     encoder = load(work.input("tokenizer"))
     shard = _range_of(work.input("shards"), split, shard_index)
@@ -48,6 +50,7 @@ def pack_shard(config: PackConfig, work: Work) -> None:
         row_length=config.row_length, packing=config.packing, eot_id=encoder.eot_id, vocab_size=encoder.vocab_size,
         tokenizer_sha256=encoder.sha256, shard_index=shard_index, n_spans=len(spans)))
     work.write("spans", SPANS, [spans], name=f"{work.task.name}.spans.parquet")
+    write_rows(work.output("rows", ".rows"), spans, header.n_rows, header.row_length, header.payload_digest)
     work.count("tokens", header.n_tokens)
     work.count("span_tokens", int(spans["n_tokens"].to_numpy().sum()))
     work.count("rows", header.n_rows)

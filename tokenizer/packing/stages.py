@@ -45,8 +45,8 @@ def _packed(view: View) -> Iterator[Task]:
 
 def _dataset(view: View) -> Iterator[Task]:
     inputs = {role: InputRef(tuple(o.path for o in view.outputs("packed", role)), view.every("packed", role).digest)
-              for role in ("shard", "spans")}
-    yield Task("dataset", {**inputs, "shards": view.output("pack/layout", "layout", "shards"),
+              for role in ("shard", "spans", "rows")}
+    yield Task("dataset", {**inputs, **tokenizer_file(view), "shards": view.output("pack/layout", "layout", "shards"),
                             "plan": view.output("mix/plan", "plan", "plan"), **view.removals()},
                 {"seed": view.seed, "recipe_sha256": view.recipe_sha256})
 
@@ -56,9 +56,9 @@ STAGES: tuple[Stage, ...] = (
     Stage("pack/groups", 1, "tokenizer.packing.groups:group_buckets", "pack", ("pack/shuffle",), _groups),
     Stage("pack/rows", 1, "tokenizer.packing.groups:fill_group", "pack", ("pack/groups",), _rows),
     Stage("pack/layout", 3, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),
-    Stage("packed", 2, "tokenizer.packing.pack:pack_shard", "pack", ("pack/layout",), _packed, writes_manifest=False,
+    Stage("packed", 3, "tokenizer.packing.pack:pack_shard", "pack", ("pack/layout",), _packed, writes_manifest=False,
           tasks_of=("train/", "val/")),
-    Stage("packed/dataset", 4, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
+    Stage("packed/dataset", 5, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
           writes_manifest=False, folder="packed", tasks_of=("dataset",)),
 )
 """From tokens to the dataset."""

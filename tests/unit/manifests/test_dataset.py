@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from manifests import DatasetMismatchError, InputError, PackedDataset, PackedLoader, ShardError
+from manifests import DatasetMismatchError, InputError, PackedDataset, PackedLoader, Segments, ShardError
 from manifests.permutation import Permutation
+from manifests.rows import describe_rows, write_rows
 from manifests.schema import PACKED_MANIFEST, SOURCES, SPANS
-from manifests.shard import Header, Tokens, write_shard
+from manifests.shard import Header, write_shard
 from manifests.storage import digest_file
 from manifests.tables import write_table
 from tests.paths import ROOT
 
 T = 8
+ADDED = ("rows_path", "rows_xxh3", "most_segments")  # columns of manifest version 2
 
 
 def manifest_row(split: str, index: int, n_rows: int, first_row: int, packing: str, payload: str, spans: str,
@@ -31,19 +33,20 @@ def manifest_row(split: str, index: int, n_rows: int, first_row: int, packing: s
         "n_documents": 1, "n_spans": 1, "eot_id": 256, "vocab_size": 257, "tokenizer_sha256": "00" * 32,
         "payload_xxh3": payload, "spans_path": f"{split}/{index:06d}.spans.parquet", "spans_xxh3": spans,
         "first_row": first_row, "tokens_by_source": [("a", n_rows * T - 1)], "dropped_tokens": 0, "seed": 0,
-        "recipe_sha256": "", "format_version": 1, "phase": phase, "padding_tokens": 0, "utilisation": 1.0,
-        "truncated_documents": 0}
+        "recipe_sha256": "", "format_version": 2, "phase": phase, "padding_tokens": 0, "utilisation": 1.0,
+        "truncated_documents": 0, "rows_path": f"{split}/{index:06d}.rows", "rows_xxh3": "00" * 16, "most_segments": 1}
 
 
-def write_tables(packed: Path, rows: list[dict[str, Any]]) -> None:
-    write_table(str(packed / "manifest.parquet"), PACKED_MANIFEST, [pa.Table.from_pylist(rows, PACKED_MANIFEST)])
+def write_tables(packed: Path, rows: list[dict[str, Any]], version: int = 2) -> None:
+    schema = PACKED_MANIFEST if version == 2 else pa.schema([f for f in PACKED_MANIFEST if f.name not in ADDED])
+    write_table(str(packed / "manifest.parquet"), schema, [pa.Table.from_pylist(rows, schema)])
     source = {"source_id": 0, "name": "a", "requested_weight": 1.0, "available_tokens": 1, "selected_tokens": 1,
               "epochs": 1.0, "realised_share": 1.0}
     write_table(str(packed / "sources.parquet"), SOURCES, [pa.Table.from_pylist([source], SOURCES)])
 
 
 def make_dataset(root: Path, sizes: list[int], packing: str = "concat", spans: list[dict[str, Any]] | None = None,
-                 split: str = "train") -> Path:
+                 split: str = "train", version: int = 2) -> Path:
     """Shards of the given rows whose tokens count up through the dataset, modulo 251; spans are for all of them."""
     rows, first = [], 0
     (root / "packed" / split).mkdir(parents=True)
@@ -51,11 +54,16 @@ def make_dataset(root: Path, sizes: list[int], packing: str = "concat", spans: l
         base = str(root / "packed" / split / f"{index:06d}")
         ids = np.arange(first * T, (first + n_rows) * T) % 251
         done = write_shard(f"{base}.bin", ids, Header(T, packing, 256, 257, bytes(32), index, 1))
-        write_table(f"{base}.spans.parquet", SPANS, [pa.Table.from_pylist(spans or [], SPANS)])
-        rows.append(manifest_row(split, index, n_rows, first, packing, done.payload_digest.hex(),
-                                 digest_file(f"{base}.spans.parquet")))
+        table = pa.Table.from_pylist(spans or [], SPANS)
+        write_table(f"{base}.spans.parquet", SPANS, [table])
+        row = manifest_row(split, index, n_rows, first, packing, done.payload_digest.hex(),
+                           digest_file(f"{base}.spans.parquet"))
+        if version == 2:
+            write_rows(f"{base}.rows", table, n_rows, T, done.payload_digest)
+            row |= describe_rows(f"{base}.rows", f"{split}/{index:06d}.rows")
+        rows.append(row)
         first += n_rows
-    write_tables(root / "packed", rows)
+    write_tables(root / "packed", rows, version)
     return root
 
 
@@ -84,9 +92,11 @@ def test_rows_and_targets(tmp_path: Path) -> None:
     assert targets.tolist() == [data.targets(r).tolist() for r in (5, 0, 3, 0)]
 
 
-def test_segments_of_a_batch(tmp_path: Path) -> None:
-    """Rows of two shards in any order, laid end to end: what `documents` says of each row by itself."""
-    make_dataset(tmp_path, [2, 1], spans=[span(1, 4), span(5, 2), span(8, 8)], packing="best_fit")
+@pytest.mark.parametrize("version", [1, 2])
+def test_segments_of_a_batch(tmp_path: Path, version: int) -> None:
+    """Rows of two shards in any order, laid end to end: what `documents` says of each row by itself, with row indexes
+    and, in data sets of version 1, without."""
+    make_dataset(tmp_path, [2, 1], spans=[span(1, 4), span(5, 2), span(8, 8)], packing="best_fit", version=version)
     data = PackedDataset(tmp_path, "train")
     rows = np.array([1, 2, 0])
     found = data.segments(rows)
@@ -96,6 +106,13 @@ def test_segments_of_a_batch(tmp_path: Path) -> None:
     assert found.source_ids.tolist() == [s for d in apart for s in d.source_ids.tolist()]
     assert found.position_ids.tolist() == [d.position_ids.tolist() for d in apart]
     assert {a.dtype.name for a in (found.cu_seqlens, found.source_ids, found.position_ids)} == {"int32"}
+    tokens, targets, segments = data.batch_with_segments(rows)
+    assert [a.tolist() for a in (tokens, targets)] == [a.tolist() for a in data.batch(rows)]
+    assert [a.tolist() for a in vars_of(segments)] == [a.tolist() for a in vars_of(found)]
+
+
+def vars_of(segments: Segments) -> list[np.ndarray]:
+    return [segments.cu_seqlens, segments.source_ids, segments.position_ids]
 
 
 def test_documents_of_a_row(tmp_path: Path) -> None:
@@ -116,9 +133,10 @@ def test_row_without_documents(tmp_path: Path) -> None:
     assert (documents.cu_seqlens.tolist(), documents.doc_ids, documents.source_names) == ([0, T], [None], [None])
 
 
-def test_targets_of_padded_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_targets_of_padded_rows(tmp_path: Path, version: int) -> None:
     """Row 0 holds two documents and padding from token 6 on; row 1 is full: neither learns across its end."""
-    make_dataset(tmp_path, [2], packing="pad", spans=[span(1, 3), span(4, 2), span(8, 8)])
+    make_dataset(tmp_path, [2], packing="pad", spans=[span(1, 3), span(4, 2), span(8, 8)], version=version)
     data = PackedDataset(tmp_path, "train")
     assert data.targets(0).tolist() == [1, 2, 3, 4, 5, -100, -100, -100]
     assert data.targets(1).tolist() == [9, 10, 11, 12, 13, 14, 15, -100]
@@ -216,22 +234,3 @@ def test_importing_the_contract_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           cwd=ROOT)
     assert done.stdout.strip() == "[]"
-
-
-def test_no_more_shards_are_open_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each open shard is a file descriptor: the first opened makes room for the next, and can be opened again."""
-    root = make_dataset(tmp_path, [2] * 6)
-    everything = PackedDataset(root, "train").tokens(np.arange(12))
-    monkeypatch.setattr("manifests.dataset._most_open_shards", lambda: 2)
-    data = PackedDataset(root, "train")
-    opened: list[int] = []
-
-    def counted(shard: int) -> Tokens:
-        opened.append(shard)
-        return data._open(shard)
-
-    monkeypatch.setattr(data._shards, "_open_one", counted)
-    for rows in (np.arange(12), np.arange(12)[::-1].copy()):
-        assert np.array_equal(data.tokens(rows), everything[rows])
-        assert len(data._shards) == 2
-    assert opened == [0, 1, 2, 3, 4, 5, 3, 2, 1, 0]

@@ -133,6 +133,7 @@ def test_missing_parts_are_noticed(run: SmallRun) -> None:
 
 def test_a_missing_shard_is_noticed(run: SmallRun) -> None:
     inputs = {"shard": run.outputs("packed", "shard")[1:], "spans": run.outputs("packed", "spans")[1:],
+              "rows": run.outputs("packed", "rows")[1:], "tokenizer": [str(run.root / "tokenizer.json")],
               "shards": [run.output("pack/layout", "shards")], "plan": [run.output("mix/plan", "plan")]}
     with pytest.raises(ShardError, match="1 shards of the layout are missing"):
         run.execute("packed", "dataset", describe_dataset, PACK, inputs, seed=5, recipe_sha256="")

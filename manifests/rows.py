@@ -1,0 +1,231 @@
+"""The row index beside a shard, `000000.rows`: what a batch needs of its rows' documents, at those rows' cost alone.
+
+A row is cut into *runs*: stretches of tokens of one document, or of none, that are all learned or all not. All fields
+are little-endian and at fixed offsets:
+
+    0     8 bytes    "CURATE\\0R"
+    8     uint32     version, 1
+    12    uint32     row length T in tokens
+    16    uint64     n, rows of the shard
+    24    uint64     m, runs
+    32    16 bytes   xxh3-128 of the shard's payload, as its header has it
+    48    uint32     most segments that a row has
+    60    uint32     crc32 of bytes 0 to 59
+    64    uint32 [n + 1]   number of each row's first run; the last one is m
+    then, at the next multiple of 8,
+          8 bytes a run    uint32: its first token in the row; uint16: source id, 65535 for no document;
+                           uint16: 1 where a segment begins, 2 where its tokens are learned
+
+The first run of a row begins at token 0 and begins a segment; a run ends where the next one begins, or the row does. A
+segment is a fragment of a document, or a stretch of none: padding, a shard's first token, what a removal took out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from manifests.errors import ShardError
+from manifests.hashing import Int64
+from manifests.local_files import ReadArray, ReadFile, map_file
+from manifests.spans import Spans, spans_of
+from manifests.storage import digest_file, open_read
+
+NO_DOCUMENT: Final = 0xFFFF
+BYTES_PER_RUN: Final = 8
+_MAGIC: Final = b"CURATE\0R"
+_VERSION: Final = 1
+_BLOCK: Final = struct.Struct("<8sIIQQ16sI")
+_CRC: Final = struct.Struct("<I")
+_CRC_OFFSET: Final = 60
+_HEADER_BYTES: Final = 64
+_BEGINS, _LEARNED = 1, 2
+_FIRST: Final = np.dtype("<u4")
+_RUN: Final = np.dtype("<u8")
+Runs = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class RowIndex:
+    """The runs of a shard's rows: those of row r are runs[first[r] : first[r + 1]].
+
+    first: uint32 [n + 1]. runs: uint64 [m], as the file has them. most_segments: of a row."""
+
+    first: npt.NDArray[np.uint32] | ReadArray
+    runs: Runs | ReadArray
+    most_segments: int
+
+    def of(self, row: int) -> Runs:
+        """Runs of a row, uint64 [k]."""
+        low, high = self.first[row : row + 2].tolist()
+        runs: Runs = self.runs[low:high]
+        return runs
+
+    def learns_first(self, row: int) -> bool:
+        """Whether the first token of a row is to be learned."""
+        return bool(int(self.of(row)[0]) >> 48 & _LEARNED)
+
+
+def index_spans(spans: Spans, n_rows: int, row_length: int) -> RowIndex:
+    """The row index that a shard's spans say. n_rows, row_length: of the shard."""
+    n_tokens = n_rows * row_length
+    within = slice(0, int(np.searchsorted(spans.token_start, n_tokens)))
+    start = spans.token_start[within]
+    end = start + spans.n_tokens[within]
+    by_start = np.argsort(spans.learned_start, kind="stable")
+    by_start = by_start[spans.learned_start[by_start] < n_tokens]
+    learned_start = spans.learned_start[by_start]
+    learned_end = learned_start + spans.learned_n[by_start]
+    row_start = np.arange(n_rows, dtype=np.int64) * row_length
+    segment_start = np.unique(np.concatenate([row_start, start, end[end < n_tokens]]))
+    run_start = np.unique(np.concatenate([segment_start, learned_start, learned_end[learned_end < n_tokens]]))
+    flags = np.zeros(len(run_start), np.uint64)
+    flags[np.searchsorted(run_start, segment_start)] = _BEGINS
+    learned = _containing(run_start, learned_start, learned_end) >= 0
+    flags |= learned * np.uint64(_LEARNED)
+    span = _containing(run_start, start, end)
+    source = np.full(len(run_start), NO_DOCUMENT, np.int64)
+    source[span >= 0] = spans.source_id[span[span >= 0]]
+    first = np.append(np.searchsorted(run_start, row_start), len(run_start))
+    runs = (run_start % row_length).astype(np.uint64) | source.astype(np.uint64) << np.uint64(32) | flags << np.uint64(
+        48)
+    segments = np.diff(np.append(np.searchsorted(segment_start, row_start), len(segment_start)))
+    return RowIndex(first.astype(_FIRST), runs.astype(_RUN), int(segments.max(initial=0)))
+
+
+def _containing(points: Int64, start: Int64, end: Int64) -> Int64:
+    """Number of the stretch that holds each point, int64; -1 where none does. start: ascending; stretches disjoint."""
+    if not len(start):
+        return np.full(len(points), -1)
+    index = np.searchsorted(start, points, "right") - 1
+    return np.where((index >= 0) & (points < end[np.maximum(index, 0)]), index, -1)
+
+
+def write_rows(path: str, spans: pa.Table, n_rows: int, row_length: int, payload_digest: bytes) -> RowIndex:
+    """Write the row index of a shard; the same bytes for the same spans.
+
+    Args:
+        path: A local file, which is overwritten.
+        spans: `schema.SPANS` or `schema.CHAT_SPANS` of the shard.
+        n_rows: Rows of the shard.
+        row_length: Tokens of a row.
+        payload_digest: xxh3-128 of the shard's payload.
+    Returns:
+        What was written.
+    Raises:
+        ShardError: A source has the number that stands for no document.
+    """
+    index = index_spans(spans_of(spans), n_rows, row_length)
+    if len(spans) and int(spans["source_id"].to_numpy().max()) >= NO_DOCUMENT:
+        raise ShardError(f"source {NO_DOCUMENT} does not fit a row index", where=path, hint="use fewer sources")
+    header = _BLOCK.pack(_MAGIC, _VERSION, row_length, n_rows, len(index.runs), payload_digest, index.most_segments)
+    header = header.ljust(_CRC_OFFSET, b"\0")
+    header += _CRC.pack(zlib.crc32(header))
+    with open(path, "wb") as file:
+        file.write(header)
+        file.write(np.asarray(index.first).tobytes())
+        file.write(bytes(_runs_offset(n_rows) - _HEADER_BYTES - _FIRST.itemsize * (n_rows + 1)))
+        file.write(np.asarray(index.runs).tobytes())
+    return index
+
+
+def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, mapped: bool = True) -> RowIndex:
+    """Open the row index of a shard: its header and size are checked, its runs are not read.
+
+    Args:
+        path: A local file.
+        n_rows: Rows of the shard, by the manifest.
+        row_length: Tokens of a row, by the manifest.
+        payload_xxh3: Digest of the shard's payload, by the manifest.
+        mapped: Whether the file is mapped or read.
+    Raises:
+        ShardError: It cannot be read, or is not the index of that shard.
+    """
+    try:
+        with open(path, "rb") as file:
+            n_runs, digest, most = _unpack(file.read(_HEADER_BYTES), path, n_rows, row_length)
+            size = os.fstat(file.fileno()).st_size
+        offset = _runs_offset(n_rows)
+        if size != offset + n_runs * BYTES_PER_RUN:
+            raise ShardError(f"is {size} bytes, but its header says {offset + n_runs * BYTES_PER_RUN}", where=path,
+                             hint="the copy was cut short or something was appended")
+        if digest.hex() != payload_xxh3:
+            raise ShardError("is the row index of another payload than the manifest describes", where=path,
+                             hint="run `curate verify`, then fetch or pack the shard again")
+        if not mapped:
+            opened = ReadFile(path)
+            return RowIndex(opened.array(_HEADER_BYTES, _FIRST, (n_rows + 1,)), opened.array(offset, _RUN, (n_runs,)),
+                            most)
+        data = map_file(path)
+    except OSError as error:
+        raise ShardError(f"cannot be read: {error.strerror}", where=path, hint="fetch or pack the shard again") from (
+            error)
+    first = data[_HEADER_BYTES : _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)].view(_FIRST)
+    return RowIndex(first, data[offset:].view(_RUN), most)
+
+
+def _unpack(data: bytes, path: str, n_rows: int, row_length: int) -> tuple[int, bytes, int]:
+    """(runs, payload's digest, most segments of a row) of a header, checked."""
+    if len(data) < _HEADER_BYTES or data[:8] != _MAGIC:
+        raise ShardError("is not a row index", where=path, hint="fetch or pack the shard again")
+    if _CRC.unpack_from(data, _CRC_OFFSET)[0] != zlib.crc32(data[:_CRC_OFFSET]):
+        raise ShardError("header checksum does not match", where=path, hint="fetch or pack the shard again")
+    _, version, length, rows, n_runs, digest, most = _BLOCK.unpack_from(data)
+    if version != _VERSION:
+        raise ShardError(f"has version {version}; this reader knows {_VERSION}", where=path,
+                         hint="read it with a later version of the package")
+    if (length, rows) != (row_length, n_rows):
+        raise ShardError(f"is of {rows} rows of {length} tokens, the shard of {n_rows} of {row_length}", where=path,
+                         hint="run `curate verify`, then fetch or pack the shard again")
+    return int(n_runs), bytes(digest), int(most)
+
+
+def _runs_offset(n_rows: int) -> int:
+    end = _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)
+    return -(-end // BYTES_PER_RUN) * BYTES_PER_RUN
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRuns:
+    """Runs of n rows, laid end to end: int64 [m] each but for the flags.
+
+    start: the first token of each in the n * T tokens of the batch. source: -1 for no document, int32. begins: where a
+    segment begins; learned: whether its tokens are; bool [m]. n_tokens: n * T."""
+
+    start: Int64
+    source: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.bool_]
+    learned: npt.NDArray[np.bool_]
+    n_tokens: int
+
+
+def join_runs(of_rows: list[Runs], row_length: int) -> BatchRuns:
+    """The runs of some rows, each as `RowIndex.of` gives them, as one."""
+    runs = np.concatenate(of_rows) if of_rows else np.empty(0, _RUN)
+    fields: npt.NDArray[np.uint16] = runs.view(np.uint16).reshape(-1, 4)
+    counts = [len(r) for r in of_rows]
+    in_row: Int64 = runs.view(np.uint32)[::2].astype(np.int64)
+    start = in_row + np.repeat(np.arange(len(of_rows), dtype=np.int64) * row_length, counts)
+    source = fields[:, 2].astype(np.int32)
+    source[source == NO_DOCUMENT] = -1
+    return BatchRuns(start, source, (fields[:, 3] & _BEGINS).astype(np.bool_),
+                     (fields[:, 3] & _LEARNED).astype(np.bool_), len(of_rows) * row_length)
+
+
+def describe_rows(path: str, name: str) -> dict[str, Any]:
+    """What a row index adds to its shard's row of the manifest.
+
+    Args:
+        path: A file that `write_rows` wrote, anywhere.
+        name: Its path in the packed folder.
+    """
+    with open_read(path) as file:
+        data = file.read(_HEADER_BYTES)
+    return {"rows_path": name, "rows_xxh3": digest_file(path), "most_segments": _BLOCK.unpack_from(data)[-1]}
