@@ -7,6 +7,7 @@ histogram, so that a keep rule, its threshold and its sources can change without
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,6 +115,23 @@ class Models:
                              hint="the labels and the models are of different numbers of folds; run with --fresh")
         card = read_card(self._cards[name])
         return load_scorer(self._paths[name], card.get("positive_label")), int(card["max_bytes_per_document"])
+
+
+def reading_of(model: str, label: str | None, max_bytes: int | None) -> tuple[str | None, int | None]:
+    """How a model of one's own is to be read: as given, or else as the card beside it says, if there is one.
+
+    Args:
+        model: The model's file; its card is called the same, but for `.json` at the end.
+        label: The positive label, where it is known.
+        max_bytes: Bytes of the normalised line, where they are known.
+    Returns:
+        The positive label, and the bytes of the normalised line; None for the text as it is.
+    Raises:
+        InputError: The card is none.
+    """
+    card = os.path.splitext(model)[0] + ".json"
+    facts = read_card(card) if os.path.exists(card) else {}
+    return label or facts.get("positive_label"), max_bytes or facts.get("max_bytes_per_document")
 
 
 def read_card(path: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _HTTP_HEADER_BYTES: Final = 1 << 20  # of a record beside its body
 
 
 @dataclass(slots=True)
-class _Verdict:
+class Verdict:
     """What became of one page: its text, or why there is none."""
 
     text: bytes | None = None
@@ -83,7 +83,7 @@ def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: 
     verdicts = []
     for entry, reason in zip(batch, url_reasons(urls, host, config.urls, lists).to_pylist(), strict=True):
         if reason is not None:
-            verdicts.append(_Verdict(reason=reason))
+            verdicts.append(Verdict(reason=reason))
         elif entry.kind == "conversion":
             verdicts.append(_conversion(entry, config))
         else:
@@ -103,18 +103,18 @@ def _record_id(entry: WarcEntry) -> bytes | None:
     return valid_text(record_id) if record_id else None
 
 
-def _too_large(n_bytes: int, config: ExtractConfig) -> _Verdict:
-    return _Verdict(None, str(ExtractReason.HTML_TOO_LARGE), float(n_bytes), float(config.max_html_bytes))
+def _too_large(n_bytes: int, config: ExtractConfig) -> Verdict:
+    return Verdict(None, str(ExtractReason.HTML_TOO_LARGE), float(n_bytes), float(config.max_html_bytes))
 
 
-def _conversion(entry: WarcEntry, config: ExtractConfig) -> _Verdict:
+def _conversion(entry: WarcEntry, config: ExtractConfig) -> Verdict:
     """The text of a WET record, which is UTF-8 by definition."""
     if entry.block is None or len(entry.block) > config.max_html_bytes:
         return _too_large(entry.n_block_bytes, config)
-    return _Verdict(valid_text(decode(entry.block)))
+    return Verdict(valid_text(decode(entry.block)))
 
 
-def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> _Verdict:
+def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> Verdict:
     """The text of a response's HTML."""
     if entry.block is None:
         return _too_large(entry.n_block_bytes, config)
@@ -123,34 +123,40 @@ def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> _Verdict:
     else:
         page = decode_http(entry.block, config.max_html_bytes)
     if page is None:
-        return _Verdict(reason=str(ExtractReason.UNREADABLE))
+        return Verdict(reason=str(ExtractReason.UNREADABLE))
     if page.status is not None and page.status not in config.http_statuses:
-        return _Verdict(reason=str(ExtractReason.HTTP_STATUS), value=page.status)
+        return Verdict(reason=str(ExtractReason.HTTP_STATUS), value=page.status)
     if not is_html(page.content_type, page.body):
-        return _Verdict(reason=str(ExtractReason.NOT_HTML))
+        return Verdict(reason=str(ExtractReason.NOT_HTML))
     work.count("html_pages")
     work.count("html_bytes", len(page.body))
-    refused = _refused(page, config)
-    if refused is not None:
+    if len(page.body) <= config.max_html_bytes and (asked := robots_reason(page, config.robots)) is not None:
+        return Verdict(reason=str(asked))
+    return read_page(page.body, page.charset, config)
+
+
+def read_page(body: bytes, charset: str | None, config: ExtractConfig) -> Verdict:
+    """The text of a page's HTML, or why it has none: it would cost a parser too much, or cannot be read.
+
+    charset: what HTTP says of its encoding."""
+    if (refused := _too_costly(body, config)) is not None:
         return refused
     try:
-        text = extractor(config.extractor)(page.body, page.charset)
+        text = extractor(config.extractor)(body, charset)
     except (ValueError, RuntimeError):
-        return _Verdict(reason=str(ExtractReason.UNREADABLE))
-    return _Verdict(valid_text(text))
+        return Verdict(reason=str(ExtractReason.UNREADABLE))
+    return Verdict(valid_text(text))
 
 
-def _refused(page: HttpPage, config: ExtractConfig) -> _Verdict | None:
-    """Why a page is not parsed at all: it asks not to be used, or would cost a parser too much."""
-    if len(page.body) > config.max_html_bytes:
-        return _too_large(len(page.body), config)
-    if (asked := robots_reason(page, config.robots)) is not None:
-        return _Verdict(reason=str(asked))
-    markup = measure_markup(page.body)
+def _too_costly(body: bytes, config: ExtractConfig) -> Verdict | None:
+    """Why a page is not parsed at all."""
+    if len(body) > config.max_html_bytes:
+        return _too_large(len(body), config)
+    markup = measure_markup(body)
     for reason, value, limit in (
             (ExtractReason.HTML_TOO_DEEP, markup.depth, config.max_html_depth),
             (ExtractReason.HTML_TOO_MANY_TAGS, markup.n_tags, config.max_html_tags),
             (ExtractReason.HTML_TOO_MANY_ATTRIBUTES, markup.n_attributes, config.max_tag_attributes)):
         if value > limit:
-            return _Verdict(None, str(reason), float(value), float(limit))
+            return Verdict(None, str(reason), float(value), float(limit))
     return None

@@ -22,7 +22,7 @@ from curate.documents.reading import read_source
 from curate.documents.tables import TABLE_DOCUMENTS, table_documents
 from curate.heuristics.computed import signals
 from curate.heuristics.signals import SIGNAL_FIELDS
-from curate.language.codes import language_code, wanted_labels
+from curate.language.codes import codes_of, wanted_labels
 from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile
 from curate.sources.http import HttpConfig
@@ -179,7 +179,7 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Ta
     else:
         none = pa.nulls(len(rows), pa.float32())
         languages = Languages(pa.nulls(len(rows), pa.string()), none, none)
-    rows = rows.append_column("language", _codes(languages.labels)).append_column("language_score", languages.scores)
+    rows = rows.append_column("language", codes_of(languages.labels)).append_column("language_score", languages.scores)
     mixed = pc.less(languages.shares, 1.0)
     work.count("mixed_language", pc.sum(mixed).as_py() or 0)
     if not (config.identify_language and work.variables.get("filter_language", True)):
@@ -194,13 +194,6 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Ta
         rows = _exclude(rows, unsure, ExtractReason.LANGUAGE_SCORE, languages.scores, config.min_language_score)
     foreign = pc.less(languages.shares, pa.scalar(config.min_language_share, pa.float32()))
     return _exclude(rows, foreign, ExtractReason.MIXED_LANGUAGE, languages.shares, config.min_language_share)
-
-
-def _codes(labels: pa.StringArray) -> pa.Array:
-    """The code of each label of a language model; string [n]."""
-    names = labels.dictionary_encode()
-    codes = pa.array([language_code(label) for label in names.dictionary.to_pylist()], pa.string())
-    return codes.take(names.indices)
 
 
 def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> pa.Table:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 from importlib.resources import files
 from typing import Final
 
+import pyarrow as pa
+
 _WITH_SCRIPT: Final = re.compile(r"([a-z]{3})_[A-Z][a-z]{3}")
 _TABLE: Final = [line.split("\t") for line in files("curate.language").joinpath("codes.tsv").read_text(
     encoding="ascii").splitlines()[1:]]
@@ -36,6 +38,13 @@ def language_code(label: str) -> str:
         return _SHORT.get(label, label)
     code = scripted[1]
     return _SHORT.get(code) or _MEMBER_OF.get(code, code)
+
+
+def codes_of(labels: pa.StringArray) -> pa.StringArray:
+    """The code of each label of a language model; string [n], null where there is none."""
+    names = labels.dictionary_encode()
+    codes = pa.array([language_code(label) for label in names.dictionary.to_pylist()], pa.string())
+    return codes.take(names.indices)
 
 
 def wanted_labels(labels: Iterable[str], wanted: Collection[str]) -> list[str]:

@@ -124,10 +124,11 @@ def score(
 
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
     from curate.classifier.scorers import load_scorer
+    from curate.classifier.scores import reading_of
     from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
 
-    reading = _reading(model, label, max_bytes)
+    reading = reading_of(model, label, max_bytes)
     scorer = load_scorer(model, reading[0])  # a broken model is named before any work
     names = ColumnNames(id=id_column, text=text_column)
     with _scored(out, find_files(files), model, reading, names) as done:
@@ -174,9 +175,10 @@ def evaluate(
 
     from curate.classifier.metrics import calibration, figures
     from curate.classifier.scorers import load_scorer
+    from curate.classifier.scores import reading_of
     from curate.sources.columns import ColumnNames
 
-    reading, names = _reading(model, label, max_bytes), ColumnNames(id=id_column, text=text_column)
+    reading, names = reading_of(model, label, max_bytes), ColumnNames(id=id_column, text=text_column)
     scorer = load_scorer(model, reading[0])
     good, bad = (_all_scores(files, model, reading, names) for files in (positives, negatives))
     both, truth = np.concatenate([good, bad]), np.repeat([True, False], [len(good), len(bad)])
@@ -260,16 +262,6 @@ def _held_out(done: VerbRun) -> pa.Table:
     joined = scores.join(own.unique("doc_id", keep="first", maintain_order=True), on="doc_id", how="left",
                          maintain_order="left")
     return joined.rename({"record_id": "id"}).select(schema.names).to_arrow().cast(schema)
-
-
-def _reading(model: str, label: str | None, max_bytes: int | None) -> tuple[str | None, int | None]:
-    """(the positive label, bytes of the normalised line or None for the text as it is): as given, or as the card beside
-    the model says."""
-    from curate.classifier.scores import read_card
-
-    card = os.path.splitext(model)[0] + ".json"
-    facts = read_card(card) if os.path.exists(card) else {}
-    return label or facts.get("positive_label"), max_bytes or facts.get("max_bytes_per_document")
 
 
 @contextmanager
