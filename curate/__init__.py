@@ -14,10 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curate.api.contamination import decontaminate
+    from curate.api.duplicates import deduplicate
     from curate.api.filtering import filter
     from curate.api.texts import extract_text, identify_language, minhash, score, signals
 
 __all__ = [
+    "decontaminate",
+    "deduplicate",
     "extract_text",
     "filter",
     "identify_language",
@@ -27,6 +31,8 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "decontaminate": "contamination",
+    "deduplicate": "duplicates",
     "filter": "filtering",
     **dict.fromkeys(("extract_text", "identify_language", "minhash", "score", "signals"), "texts"),
 }

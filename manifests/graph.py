@@ -20,7 +20,8 @@ import xxhash
 
 from manifests.errors import StageError
 from manifests.records import Identity, OutputFile, TaskRecord
-from manifests.tasks import MANIFEST, InputRef, StageFunction
+from manifests.storage import Storage
+from manifests.tasks import MANIFEST, InputRef, StageFunction, StageTask, execute, write_manifest
 
 REMOVALS_INPUT = "removals"
 
@@ -169,6 +170,43 @@ class View:
         """The list of documents that were taken out of this run, for the stages that would bring them back."""
         files = self.files.get(REMOVALS_INPUT, ())
         return {"removals": source_ref(files)} if files else {}
+
+
+class OpenView(View):
+    """A view to which stages are added as they are done."""
+
+    def finish(self, stage: str, records: dict[str, TaskRecord]) -> None:
+        """Take a stage as done. records: of all its tasks, by name."""
+        self._records[stage] = records
+
+
+def bind(stage: Stage, view: View, task: Task) -> StageTask:
+    """A planned task with the configuration that its record will name."""
+    config = view.section(stage.section)
+    fields = config.model_dump(mode="json") if config is not None else {}
+    if stage.unicode is not None:
+        fields["unicode"] = stage.unicode
+    return StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables, task.settings)
+
+
+def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> None:
+    """Run stages one after another in this process, from the start: for callers who hold their data in memory.
+
+    Args:
+        storage: A folder of its own, which holds what the view's stages left.
+        view: What is done already; the stages are added to it.
+        stages: In an order in which each comes after what it needs.
+    Raises:
+        StageError: A stage cannot go on, or its check says that it cannot serve the next ones.
+    """
+    for stage in stages:
+        bound = [bind(stage, view, task) for task in stage.plan(view)]
+        records = {task.name: execute(storage, task, resolve(stage.function)) for task in bound}
+        view.finish(stage.name, records)
+        if stage.writes_manifest:
+            write_manifest(storage, stage.path, view.tasks(stage.name))
+        if stage.check is not None:
+            stage.check(view)
 
 
 def file_ref(output: OutputFile) -> InputRef:

@@ -11,7 +11,7 @@ import resource
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
+from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 
@@ -141,6 +142,17 @@ def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
     table = read_table(storage.path(manifest), ["path", "role"])
     rows = zip(table["path"].to_pylist(), table["role"].to_pylist(), strict=True)
     return [path for path, r in rows if role is None or r == role]
+
+
+def write_manifest(storage: Storage, folder: str, records: Sequence[TaskRecord]) -> None:
+    """`FOLDER/manifest.parquet` of a stage that is done: every file of its tasks, by task and path."""
+    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
+             "xxh3": o.digest} for r in records for o in r.outputs]
+    rows.sort(key=lambda row: (row["task"], row["path"]))
+    with storage.staging() as staging:
+        staged = f"{staging}/{MANIFEST}"
+        write_table(staged, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
+        storage.publish(staged, f"{folder}/{MANIFEST}")
 
 
 def peak_memory_bytes() -> int:

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from manifests.graph import InputFile, Source, Stage, Task, View
+from manifests.graph import InputFile, OpenView, Source, Stage, View, bind
 from manifests.records import TaskRecord, read_record, staleness
 from manifests.storage import Storage
 from manifests.tasks import StageTask
 from pipelines.recipe import Recipe
 
 
-class Progress(View):
+class Progress(OpenView):
     """What a run knows so far: the `View` that plans see, and the recipe, which they do not."""
 
     def __init__(self, recipe: Recipe, sources: Sequence[Source], files: Mapping[str, Sequence[InputFile]]) -> None:
         super().__init__(recipe.seed, recipe.digest, recipe.sections(), sources, files)
         self.recipe = recipe
-
-    def finish(self, stage: str, records: dict[str, TaskRecord]) -> None:
-        """Take a stage as done. records: of all its tasks, by name."""
-        self._records[stage] = records
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +47,6 @@ def plan_stage(stage: Stage, view: View, storage: Storage, fresh: bool = False) 
         else:
             stale.append((task, reason or "never done"))
     return StagePlan(stage, up_to_date, stale)
-
-
-def bind(stage: Stage, view: View, task: Task) -> StageTask:
-    """A planned task with the configuration that its record will name."""
-    config = view.section(stage.section)
-    fields = config.model_dump(mode="json") if config is not None else {}
-    if stage.unicode is not None:
-        fields["unicode"] = stage.unicode
-    return StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables, task.settings)
 
 
 def can_plan(stage: Stage, view: View) -> bool:

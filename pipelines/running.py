@@ -7,17 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
-
 from manifests.errors import CurateError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
-from manifests.records import RECORDS_FOLDER, Damage, TaskRecord, record_name
+from manifests.records import RECORDS_FOLDER, Damage, record_name
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
 from manifests.removals import FOLDER as REMOVALS_FOLDER
-from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage
-from manifests.tables import write_table
-from manifests.tasks import MANIFEST
+from manifests.tasks import MANIFEST, write_manifest
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
 from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
@@ -302,7 +298,7 @@ class _Run:
         del self._active[stage.name]
         self._progress.finish(stage.name, plan.up_to_date)
         if stage.writes_manifest:
-            _write_manifest(self._storage, stage, self._progress.tasks(stage.name))
+            write_manifest(self._storage, stage.path, self._progress.tasks(stage.name))
         if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
@@ -322,13 +318,3 @@ class _Run:
             kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/", REMOVALS_FOLDER)
             if name not in keep and not name.startswith(kept_folders):
                 self._storage.remove(name)
-
-
-def _write_manifest(storage: Storage, stage: Stage, records: Sequence[TaskRecord]) -> None:
-    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-             "xxh3": o.digest} for r in records for o in r.outputs]
-    rows.sort(key=lambda row: (row["task"], row["path"]))
-    with storage.staging() as folder:
-        staged = f"{folder}/{MANIFEST}"
-        write_table(staged, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
-        storage.publish(staged, f"{stage.path}/{MANIFEST}")

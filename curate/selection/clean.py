@@ -70,7 +70,7 @@ def _fragments(table: pa.Table, fragments: pa.ChunkedArray, edits: pa.ChunkedArr
     """One row for each fragment of each document that has something left after the edits; a document that was not cut
     stays itself."""
     sizes = table["n_bytes"].to_numpy()
-    cut = _copied(fragments)
+    cut = copied_spans(fragments)
     counts = np.diff(cut.bounds)
     spans, owner = FlatEdits.of(edits, sizes).within(cut)
     bounds = np.searchsorted(owner, np.arange(len(cut.starts) + 1))
@@ -79,7 +79,7 @@ def _fragments(table: pa.Table, fragments: pa.ChunkedArray, edits: pa.ChunkedArr
     left = pc.greater(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
     uncut = (counts[documents] == 1) & (cut.starts == 0) & (cut.ends == sizes[documents])
     out = table.take(pa.array(documents))
-    ids, parent_ids = _fragment_ids(out["doc_id"], uncut, documents)
+    ids, parent_ids = fragment_ids(out["doc_id"], uncut, documents)
     replacements = pa.array(spans.replacements or [""], pa.string())
     new = {"doc_id": ids, "text": text, "n_bytes": pc.binary_length(text).cast(pa.int64()), "parent_id": parent_ids,
            "edits": edits_array(spans.starts, spans.ends, spans.codes, bounds, replacements)}
@@ -87,7 +87,7 @@ def _fragments(table: pa.Table, fragments: pa.ChunkedArray, edits: pa.ChunkedArr
     return rows.filter(left)
 
 
-def _copied(fragments: pa.ChunkedArray) -> FlatEdits:
+def copied_spans(fragments: pa.ChunkedArray) -> FlatEdits:
     """Fragments as spans that are copied."""
     lists = one_array(fragments)
     flat = lists.flatten()
@@ -97,7 +97,7 @@ def _copied(fragments: pa.ChunkedArray) -> FlatEdits:
     return FlatEdits(starts, ends, np.full(len(starts), COPIED, np.int64), bounds, [])
 
 
-def _fragment_ids(parents: pa.ChunkedArray, uncut: npt.NDArray[np.bool_],
+def fragment_ids(parents: pa.ChunkedArray, uncut: npt.NDArray[np.bool_],
                   rows: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
     """(doc_id, parent_id) of fragments: an uncut document keeps its own id and has no parent."""
     if uncut.all():  # nearly always

@@ -75,7 +75,7 @@ class TextRows:
         """From a table that holds the columns of `wanted` (what they are for -> their name)."""
         def column(use: str, kind: pa.DataType) -> pa.Array:
             return _as_strings(table[wanted[use]], kind) if use in wanted else pa.nulls(len(table), kind)
-        ids = _as_ids(table[wanted["id"]], wanted["id"]) if "id" in wanted else column("id", pa.string())
+        ids = as_ids(table[wanted["id"]], wanted["id"]) if "id" in wanted else column("id", pa.string())
         return TextRows(first_row, column("text", pa.large_string()), ids,
                         column("url", pa.string()),
                         as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
@@ -104,7 +104,7 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
     return wanted
 
 
-def _as_ids(column: pa.Array, name: str) -> pa.Array:
+def as_ids(column: pa.Array, name: str) -> pa.Array:
     """Ids as strings: bytes as hex where they are 16 of a `doc_id`, or no UTF-8, so that two ids never become one."""
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         return _as_strings(column, pa.string())

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from manifests.graph import InputFile, Source, Stage, Task, View, source_ref
+from manifests.graph import InputFile, Source, Stage, Task, View, bind, source_ref
 from manifests.storage import Storage
 from manifests.tasks import Work, execute
-from pipelines.planning import Progress, bind, can_plan, plan_stage
+from pipelines.planning import Progress, can_plan, plan_stage
 from tests.unit.pipelines.toy_stages import FIRST, NUMBERS, SECOND, Adding, recipe
 
 FILE = InputFile("/data/a.jsonl", "a.jsonl", 3, "da")

@@ -25,8 +25,7 @@ from curate.text.unicode import (
     lower_case,
 )
 from curate.text.versions import UNICODE_VERSION
-from manifests.graph import Task, View
-from pipelines.planning import bind
+from manifests.graph import Task, View, bind
 from pipelines.stages import STAGES
 from tests.paths import ROOT
 
