@@ -132,7 +132,7 @@ def text_slices(texts: pa.LargeStringArray, limit: int = SLICE_BYTES) -> Iterato
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -37,7 +37,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     benchmark = str(root / "web" / "benchmarks" / "demo_questions.jsonl.gz")
     run = run_recipe(root / "run", {
         "sources": {"crawl": {"files": archives}}, "classifier": None, "extract": {"languages": None},
-        "select": {"rules": {"preset": "fineweb"}},
+        "select": {"rules": {"preset": "gopher"}},
         "dedup": {"survivor_order": ["position"], "max_removed_fraction": 1.0},
         "decontaminate": {"benchmarks": [
             {"name": "demo_questions", "path": benchmark, "fields": ["question"], "id_field": "id"}]}},

@@ -40,7 +40,7 @@ def test_decisions_are_those_of_the_stages(ran: Ran, left: pa.Table) -> None:
 
 
 def test_three_functions_leave_what_a_run_leaves(ran: Ran, documents: pa.Table) -> None:
-    kept = curate.deduplicate(curate.filter(documents, "fineweb"), threshold=0.8)
+    kept = curate.deduplicate(curate.filter(documents, "gopher"), threshold=0.8)
     pieces = curate.decontaminate(kept, [ran.benchmark], fields=["question"])
     clean = ran.table("clean", "documents")
     assert pieces["text"].to_pylist() == clean["text"].to_pylist()

@@ -20,8 +20,9 @@ ROWS = [{"id": "a", "text": TEXT.format("hearts"), "n": 1}, {"id": "b", "text": 
 
 def test_decisions_are_those_of_the_stages(ran: Ran) -> None:
     parts, kept = ran.tables("extract", "documents"), ran.tables("select", "decisions")
-    edited = [_edited(part, decisions) for part, decisions in zip(parts, kept, strict=True)]
-    found = curate.deduplicate(edited, threshold=0.8, apply=False)
+    given = [pa.table({"doc_id": part["doc_id"], "text": part["text"], "keep": decisions["keep"]})
+              for part, decisions in zip(parts, kept, strict=True)]
+    found = curate.deduplicate(given, threshold=0.8, apply=False)
     stage = ran.table("dedup/decisions", "decisions").to_pylist()
     decisions = pa.concat_tables(found).to_pylist()
     assert [(r["keep"], r["reason"], r["similarity"]) for r in decisions] == [
@@ -30,19 +31,11 @@ def test_decisions_are_those_of_the_stages(ran: Ran) -> None:
     assert {r["reason"] for r in stage} == {None, "not_selected", "exact_duplicate", "near_duplicate"}
     for row in decisions:
         if row["duplicate_of"]:
-            survivor = edited[row["duplicate_of_table"]]["doc_id"][row["duplicate_of_row"]].as_py()
+            survivor = given[row["duplicate_of_table"]]["doc_id"][row["duplicate_of_row"]].as_py()
             assert survivor.hex() == row["duplicate_of"]
-    left = curate.deduplicate(edited, threshold=0.8)
+    left = curate.deduplicate(given, threshold=0.8)
     assert [t["doc_id"].to_pylist() for t in left] == [
         [row["doc_id"] for row in decided.to_pylist() if row["keep"]] for decided in found]
-
-
-def _edited(documents: pa.Table, decisions: pa.Table) -> pa.Table:
-    """Documents with the texts that selection leaves, and its decision."""
-    kept = curate.filter(documents, "fineweb")
-    text = dict(zip(kept["doc_id"].to_pylist(), kept["text"].to_pylist(), strict=True))
-    texts = [text.get(doc_id, "") for doc_id in documents["doc_id"].to_pylist()]
-    return pa.table({"doc_id": documents["doc_id"], "text": texts, "keep": decisions["keep"]})
 
 
 def test_one_table_gives_one_and_several_as_many() -> None:

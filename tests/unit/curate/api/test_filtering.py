@@ -11,23 +11,32 @@ import pytest
 import curate
 from manifests.errors import InputError, RecipeError
 from tests.unit.curate.api.conftest import Ran
+from tests.unit.curate.graph_runs import run_recipe
 
 MEASURED = ["keep", "reason", "value", "threshold", "edits"]
 
 
-def test_decisions_are_those_of_the_stage(ran: Ran, documents: pa.Table) -> None:
+@pytest.fixture(scope="module")
+def stage(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    """What the stage decides by rules that edit."""
+    run = run_recipe(tmp_path_factory.mktemp("fineweb"), {
+        "sources": {"crawl": {"files": ran.archives}}, "classifier": None, "extract": {"languages": None},
+        "select": {"rules": {"preset": "fineweb"}}}, ["extract", "select"])
+    return ran._replace(run=run).table("select", "decisions")
+
+
+def test_decisions_are_those_of_the_stage(stage: pa.Table, documents: pa.Table) -> None:
     decisions = curate.filter(documents, "fineweb", apply=False)
-    stage = ran.table("select", "decisions")
     assert decisions.column_names == ["doc_id", *MEASURED]
     assert decisions.to_pylist() == stage.select(["doc_id", *MEASURED]).to_pylist()
     assert 0 < sum(stage["keep"].to_pylist()) < len(stage)
     assert decisions["edits"].null_count < len(decisions)
 
 
-def test_what_is_kept_has_its_edits_and_every_column(ran: Ran, documents: pa.Table) -> None:
+def test_what_is_kept_has_its_edits_and_every_column(stage: pa.Table, documents: pa.Table) -> None:
     given = documents.append_column("n", pa.array(range(len(documents))))
     kept = curate.filter(given, "fineweb")
-    decisions = ran.table("select", "decisions").to_pylist()
+    decisions = stage.to_pylist()
     expected = [(row["doc_id"], number) for number, row in enumerate(decisions) if row["keep"]]
     assert list(zip(kept["doc_id"].to_pylist(), kept["n"].to_pylist(), strict=True)) == expected
     assert kept.schema.names == given.schema.names

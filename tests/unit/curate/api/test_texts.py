@@ -47,7 +47,7 @@ def test_text_is_extracted_as_the_stage_does(ran: Ran, documents: pa.Table) -> N
     for archive in ran.archives:
         with open(archive, "rb") as stream:
             for entry in read_archive(stream, frozenset({"response"}), 1 << 24):
-                if not isinstance(entry, Damage) and entry.url in stage and entry.block is not None:
+                if not isinstance(entry, Damage) and entry.url and entry.url in stage and entry.block is not None:
                     pages[entry.url] = page = cast(HttpPage, decode_http(entry.block, 1 << 24))
                     assert curate.extract_text(page.body, entry.url, charset=page.charset) == stage[entry.url]
     assert len(pages) == len(stage)
