@@ -57,6 +57,9 @@ def pack_command(
     amounts = mixture_of(mixture, lock, parts)
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
         raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
+    if os.path.lexists(there := os.path.join(out, "packed")) and not os.path.exists(f"{there}/manifest.parquet"):
+        raise OwnershipError("is there already, and is no packed dataset", where=there,
+                             hint="choose another --out, or move or delete it")
     by_source: dict[str, list[str]] = {}
     for part in parts:
         by_source.setdefault(part.source, []).extend((part.index, part.tokens))

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from manifests.errors import InputError, StageError
+from manifests.errors import InputError, OwnershipError, StageError
 from manifests.hashing import document_id
 from manifests.packing import PACKINGS
 from manifests.rows import describe_rows, write_rows
@@ -65,8 +65,10 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
     Raises:
         InputError: A file or the tokenizer cannot be read.
         StageError: No line can be packed.
+        OwnershipError: OUT holds something of one of these names, and no dataset.
     """
     stage = os.path.join(out, ".tmp")
+    _check_owner(out, stage)
     shutil.rmtree(stage, ignore_errors=True)
     for folder in ("documents", "exclusions"):
         os.makedirs(os.path.join(stage, folder))
@@ -216,6 +218,15 @@ class _Shards:
             "format_version": MANIFEST_VERSION, **describe_rows(rows_path, f"{name}.rows")})
         self._n_rows[split] += header.n_rows
         self._waiting[split], self._n_tokens[split] = [], 0
+
+
+def _check_owner(out: str, stage: str) -> None:
+    """Raise OwnershipError where what would be replaced is of no dataset. One whose replacing was cut short has its
+    manifest in the stage yet."""
+    there = [name for name in _PUBLISHED if os.path.lexists(os.path.join(out, name))]
+    if there and not any(os.path.exists(os.path.join(folder, "manifest.parquet")) for folder in (out, stage)):
+        raise OwnershipError(f"holds {', '.join(there)}, and no dataset", where=out,
+                             hint="choose another folder, or move or delete what is there")
 
 
 def _publish(stage: str, out: str) -> None:

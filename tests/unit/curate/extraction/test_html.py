@@ -86,7 +86,7 @@ def test_an_extractor_that_is_not_installed_says_how_to_get_it() -> None:
     if importlib.util.find_spec("trafilatura"):
         assert BODY[1] in extractor("trafilatura")(PAGE.encode(), None)
         return
-    with pytest.raises(InputError, match=r"curate\[trafilatura\]"):
+    with pytest.raises(InputError, match=r"curate-corpus\[trafilatura\]"):
         extractor("trafilatura")
 
 

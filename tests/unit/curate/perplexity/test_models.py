@@ -90,7 +90,7 @@ def test_a_cut_off_archive_and_a_page_are_named(tmp_path: Path, arpa: Path) -> N
 
 def test_a_model_without_the_library_says_how_to_get_it(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "kenlm", None)
-    with pytest.raises(InputError, match=r"curate\[kenlm\]"):
+    with pytest.raises(InputError, match=r"curate-corpus\[kenlm\]"):
         load_language_model(str(arpa))
 
 

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from manifests import PackedDataset
-from manifests.errors import CurateError
+from manifests.errors import CurateError, OwnershipError
 from manifests.tables import read_table
 from pipelines.cli.main import app
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer, corpus
@@ -75,6 +75,20 @@ def test_folders(run: Path, tmp_path: Path) -> None:
     for n, text in enumerate((mixture, tmp_path / "mixture.yaml")):
         invoke("pack", *folders, *given, "--mixture", text, "--out", tmp_path / f"m{n}")
     assert packed(tmp_path / "m0") == packed(tmp_path / "m1")
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(run: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "out/packed/notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    with pytest.raises(OwnershipError, match="is no packed dataset"):
+        invoke("pack", run, "--out", tmp_path / "out")
+    assert notes.read_text() == "mine"
+    notes.rename(tmp_path / "notes.txt")
+    notes.parent.rmdir()
+    for _ in range(2):  # an earlier dataset is replaced
+        invoke("pack", run, "--out", tmp_path / "out")
+        assert packed(tmp_path / "out") == packed(run)
 
 
 def test_mix_prints_the_plan(run: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from manifests import PackedDataset, StageError
+from manifests.errors import OwnershipError
 from manifests.tables import read_table
 from tokenizer.chat.chat import ChatConfig
 from tokenizer.chat.chat_dataset import ChatFile, pack_dialogues
@@ -137,6 +138,20 @@ def test_nothing_to_pack(tmp_path: Path, tokenizer: str) -> None:
     with pytest.raises(StageError, match=r"no line could be packed \(left out: 1 no_dialogue\)"):
         pack(tmp_path, tokenizer, ["{}"])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_no_dataset_is_not_replaced(tmp_path: Path, tokenizer: str) -> None:
+    notes = tmp_path / "out/documents/notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    with pytest.raises(OwnershipError, match="holds documents, and no dataset"):
+        pack(tmp_path, tokenizer, [talk("a", "b")])
+    assert notes.read_text() == "mine"
+    notes.parent.rename(tmp_path / "documents")
+    out, _ = pack(tmp_path, tokenizer, [talk("a", "b")])
+    (out / ".tmp").mkdir()  # a kill while the dataset was replaced: its manifest is where it was written
+    (out / "manifest.parquet").rename(out / ".tmp/manifest.parquet")
+    assert len(PackedDataset(pack(tmp_path, tokenizer, [talk("a", "b")])[0], "train")) == 1
 
 
 def test_packings_that_cut_dialogues_are_refused() -> None:
