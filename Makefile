@@ -66,6 +66,17 @@ $(EXPORTS)/.ready: tests/exports/readers.txt tests/exports/dependencies.txt
 test-exports: $(READY) $(EXPORTS)/.ready ## Every export read back by its format's official reader
 	$(BIN)/python -m pytest -m exports $(PYTEST_ARGS)
 
+VENV_TRL := build/venv-trl
+
+$(VENV_TRL)/.ready: tests/trl/requirements.txt
+	$(PYTHON) -m venv $(VENV_TRL)
+	$(VENV_TRL)/bin/python -m pip install --quiet --requirement tests/trl/requirements.txt
+	@touch $@
+
+.PHONY: test-trl
+test-trl: $(READY) $(VENV_TRL)/.ready ## Ids and masks of dialogues beside TRL's, which has an environment of its own
+	$(BIN)/python -m pytest -m trl $(PYTEST_ARGS)
+
 VENV_TORCH := .venv-torch
 
 $(VENV_TORCH)/.ready: pyproject.toml constraints.txt

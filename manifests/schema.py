@@ -172,8 +172,10 @@ SPANS = pa.schema([
 
 TURN = pa.struct([
     pa.field("start", pa.uint32(), nullable=False), pa.field("n_tokens", pa.uint32(), nullable=False),
-    pa.field("role", pa.string(), nullable=False), pa.field("loss", pa.bool_(), nullable=False)])
-"""Tokens of a fragment, counted from its first, that one side of a dialogue says; learned where loss is true."""
+    pa.field("role", pa.string(), nullable=False), pa.field("loss", pa.bool_(), nullable=False),
+    pa.field("weight", pa.float32(), nullable=False)])
+"""Tokens of a fragment, counted from its first, that one side of a dialogue says; learned where loss is true, each
+token's loss counted `weight` times."""
 
 CHAT_SPANS = pa.schema([
     *SPANS,
@@ -181,6 +183,10 @@ CHAT_SPANS = pa.schema([
     _field("rank", pa.uint8(), "place among the answers, 0 is preferred; null where there is one", nullable=True),
     _field("turns", pa.list_(pa.field("item", TURN, nullable=False)),
            "who says what; the tokens of turns without loss, and of none, are no targets"),
+    _field("label", pa.bool_(), "KTO's verdict: whether the answer is a desired one; null where there is none",
+           nullable=True),
+    _field("readout", pa.uint32(), "token, counted from the fragment's first, at which a reward or a class is read; "
+           "null where there is none", nullable=True),
 ])
 """Spans of dialogues (`curate tokenizer chat`), whose packing is best_fit or pad: SPANS and what to learn in them."""
 

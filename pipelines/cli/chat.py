@@ -14,21 +14,30 @@ from manifests.storage import is_local
 from pipelines.cli.options import Format, FormatOption, checked, emit
 
 if TYPE_CHECKING:
-    from tokenizer.chat.chat import ChatConfig
+    from tokenizer.chat.chat import ChatConfig, ChatCounts
     from tokenizer.chat.chat_dataset import ChatFile
+
+_CONTEXT_ROLES = ("system", "developer", "user", "tool", "function", "ipython", "text")  # nobody expects these learned
 
 
 def chat_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="JSONL files, plain, gzip or zstd; patterns too.")],
     tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer: file or folder.")],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
-    row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are left out.")] = 2048,
+    row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are too long.")] = 2048,
     shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,
     packing: Annotated[str, typer.Option(help=f"How dialogues fill rows: {', '.join(ROW_PACKINGS)}.")] = "best_fit",
-    template: Annotated[str, typer.Option(help=(
-        "chatml marks who speaks; plain joins the texts as they are."))] = "chatml",
+    template: Annotated[str, typer.Option(metavar="NAME|FILE", help=(
+        "chatml, qwen, qwen3, llama3, mistral, plain; `tokenizer` for the tokenizer's own; or a file of one, in Jinja "
+        "or a tokenizer_config.json."))] = "chatml",
+    template_variable: Annotated[list[str], typer.Option("--template-variable", metavar="NAME=VALUE", help=(
+        "What the template may read beside messages and tools, as YAML; repeatable."))] = [],  # noqa: B006
     learn: Annotated[list[str], typer.Option("--learn", metavar="ROLE", help=(
-        "Role to learn; repeatable."))] = ["assistant"],  # noqa: B006 (typer copies it)
+        "Role to learn; repeatable. `prompt`: answers within prompts too; `undesirable`: those that a label calls "
+        "so."))] = ["assistant"],  # noqa: B006 (typer copies it)
+    learn_eot: Annotated[bool, typer.Option(help="Learn the end-of-text token behind a learned last turn.")] = True,
+    long: Annotated[str, typer.Option(help=(
+        "A dialogue longer than a row: drop, truncate or split."))] = "drop",
     validation_fraction: Annotated[float, typer.Option(help="Share of lines that are held out.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides which lines are held out.")] = 0,
     source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and tables name.")] = "dialogues",
@@ -37,8 +46,9 @@ def chat_command(
 ) -> None:
     """Pack dialogues with loss on the answers: curate tokenizer chat sft.jsonl --tokenizer tokenizer.json --out sft
 
-    A line is {"messages": [...]}, {"prompt", "completion"}, {"prompt", "chosen", "rejected"}, {"prompt", "completions":
-    [best, ...]} or {"prompt"}. DIR is opened by manifests.PackedDataset; what was left out is in DIR/exclusions."""
+    A line is {"messages": [...]}, ShareGPT's {"conversations"}, Alpaca's {"instruction", "input", "output"}, {"prompt",
+    "completion"}, with a "label" KTO's, {"prompt", "chosen", "rejected"}, {"prompt", "completions": [best, ...]},
+    {"prompt"} or {"text"}. DIR is opened by manifests.PackedDataset; what was left out is in DIR/exclusions."""
     from dataclasses import asdict
 
     from tokenizer.chat.chat import ChatConfig
@@ -48,13 +58,44 @@ def chat_command(
         raise RecipeError("must be a local folder", where=f"--out {out}")
     fields: dict[str, Any] = {
         "row_length": row_length, "shard_tokens": shard_tokens, "packing": packing, "template": template,
-        "learned_roles": tuple(learn), "validation_fraction": validation_fraction, "seed": seed}
+        "template_variables": _variables(template_variable), "learned_roles": tuple(learn), "learn_eot": learn_eot,
+        "long": long, "validation_fraction": validation_fraction, "seed": seed}
     config = checked(ChatConfig, fields)
     counts = pack_dialogues(config, _files(files), tokenizer, out, source, id_column)
     facts = asdict(counts) | _sizes(out)
+    _warn(counts, config, out)
+    emit(form, facts, lambda: _sentence(facts, config))
+
+
+def _variables(texts: list[str]) -> dict[str, Any]:
+    import yaml
+
+    variables: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise RecipeError("must be NAME=VALUE", where=f"--template-variable {text}")
+        try:
+            variables[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"its value is not YAML: {error}", where=f"--template-variable {text}") from error
+    return variables
+
+
+def _warn(counts: ChatCounts, config: ChatConfig, out: str) -> None:
+    """What a person must know of what became of the lines, on stderr."""
     for reason, n in sorted(counts.left_out.items()):
         print(f"{n:,} lines left out: {reason}; see {os.path.join(out, 'exclusions')}", file=sys.stderr)
-    emit(form, facts, lambda: _sentence(facts, config))
+    if counts.missing_markers:
+        print(f"the tokenizer has no special token {', '.join(counts.missing_markers)}: the template's markers are "
+              "text, which a dialogue can spell", file=sys.stderr)
+    odd = {role: n for role, n in counts.turns.items() if role not in (*_CONTEXT_ROLES, *config.learned_roles)}
+    if odd:
+        listed = ", ".join(f"{n:,} turns of {role!r}" for role, n in sorted(odd.items()))
+        print(f"not learned, since --learn does not name their roles: {listed}", file=sys.stderr)
+    for n, became in ((counts.truncated, "truncated"), (counts.split, "divided over rows")):
+        if n:
+            print(f"{n:,} dialogues longer than a row were {became}", file=sys.stderr)
 
 
 def _files(patterns: list[str]) -> list[ChatFile]:

@@ -1,39 +1,34 @@
-"""Dialogues, comparisons and prompts as packed shards: the data of supervised fine-tuning, reward models and DPO.
+"""Dialogues, comparisons, verdicts and prompts as packed shards: the data of fine-tuning, reward models, DPO and KTO.
 
-A dialogue is one document of one row, never cut; all answers to one prompt lie in one row, so their losses can be
-compared. Each span names its turns, and targets are learned in answers alone (InstructGPT, Ouyang et al. 2022,
-arXiv 2203.02155, sections 3.2 and 3.5). Rows and shards are those of pre-training, so the same loader reads them.
+A dialogue is one document; all answers to one prompt lie in one row, so their losses can be compared. Each span names
+its turns, and targets are learned in answers alone (InstructGPT, Ouyang et al. 2022, arXiv 2203.02155, sections 3.2
+and 3.5). Rows and shards are those of pre-training, so the same loader reads them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from tokenizers import Tokenizer
 
-from manifests.hashing import document_id, id_words
 from manifests.packing import ROW_PACKINGS
 from manifests.schema import CHAT_SPANS
 from manifests.shard import MAX_SHARD_TOKENS
-from tokenizer.chat.dialogues import ChatReason, Group, LeftOut, Turn
+from tokenizer.chat.messages import ANSWERER
+from tokenizer.chat.templates import NAMED
 from tokenizer.encoding.encode import Encoder
-from tokenizer.mixture.mixture import is_validation
 from tokenizer.packing.packers import row_packer
 from tokenizer.packing.rows import begin_shards
 
-_BLOCK_GROUPS = 1024
-_CHECKED = 256  # one text in so many is encoded by the reference too
+PROMPTS, UNDESIRABLE = "prompt", "undesirable"
 Ids = npt.NDArray[Any]
-TEMPLATES = {"chatml": ("<|im_start|>{role}\n", "<|im_end|>\n"), "plain": ("", "")}
-"""The text before and after that of a turn."""
 
 
 class ChatConfig(BaseModel):
@@ -42,16 +37,24 @@ class ChatConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     row_length: int = Field(2048, ge=8, le=1 << 20, description=(
-        "Tokens of a row; dialogues of as many are left out, for any row may be a shard's first, which begins with an "
+        "Tokens of a row; dialogues of as many are too long, for any row may be a shard's first, which begins with an "
         "end-of-text token."))
     shard_tokens: int = Field(1 << 24, ge=8, le=MAX_SHARD_TOKENS, description=(
         "Tokens of dialogues that are packed together, into one shard: what is held in memory."))
     packing: str = Field("best_fit", description=(
         f"How dialogues, or comparisons, fill rows: {', '.join(ROW_PACKINGS)}."))
-    template: Literal["chatml", "plain"] = Field("chatml", description=(
-        "chatml marks who speaks, with single tokens where the tokenizer has <|im_start|> and <|im_end|>; plain joins "
-        "the texts as they are, as InstructGPT's prompts do."))
-    learned_roles: tuple[str, ...] = Field(("assistant",), description="Roles whose turns are learned.")
+    template: str = Field("chatml", description=(
+        f"How turns are written: {', '.join(NAMED)}; `tokenizer`, the tokenizer's own chat template; or a file of one, "
+        "in Jinja."))
+    template_variables: dict[str, Any] = Field(default_factory=dict, description=(
+        "What the template may read beside messages and tools, such as enable_thinking."))
+    learned_roles: tuple[str, ...] = Field((ANSWERER,), description=(
+        "Roles whose turns are learned. What an assistant said in a prompt is learned with `prompt` alone, and answers "
+        "that KTO calls undesirable with `undesirable`."))
+    learn_eot: bool = Field(True, description="Whether the end-of-text token behind a learned last turn is learned.")
+    long: Literal["drop", "truncate", "split"] = Field("drop", description=(
+        "What becomes of a dialogue that is longer than a row: it is left out, loses its end, or is divided over rows. "
+        "Comparisons that are too long are always left out."))
     validation_fraction: float = Field(0.0, ge=0.0, lt=1.0, description="Share of lines that go to the val split.")
     seed: int = Field(0, ge=0, lt=1 << 63, description="Decides which lines are held out.")
 
@@ -74,12 +77,32 @@ class ChatConfig(BaseModel):
         return self
 
 
+class TurnSpan(NamedTuple):
+    """Tokens of a turn in its dialogue: what is said and the marker that ends it, not the markers before.
+
+    weight: how much each counts in the loss; 0 for context."""
+
+    start: int
+    n_tokens: int
+    role: str
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
-class Dialogue:
-    """An encoded dialogue. turns: (first token, tokens, role, loss); the markers before a turn's text are in none."""
+class EncodedDialogue:
+    """A dialogue, or a part of one. offset: its first token in the dialogue. goes_on: whether the dialogue does.
+
+    readout: the token at which a reward model, or a classifier, is read; None where there is none."""
 
     ids: Ids
-    turns: list[tuple[int, int, str, bool]]
+    turns: list[TurnSpan]
+    offset: int = 0
+    goes_on: bool = False
+    readout: int | None = None
+
+    @property
+    def n_learned(self) -> int:
+        return sum(turn.n_tokens for turn in self.turns if turn.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +113,10 @@ class EncodedGroup:
     identity: str
     group_id: bytes
     doc_ids: list[bytes]
-    dialogues: list[Dialogue]
+    dialogues: list[EncodedDialogue]
     ranked: bool
     held_out: bool
+    label: bool | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -101,90 +125,21 @@ class EncodedGroup:
 
 @dataclass
 class ChatCounts:
-    """What became of the lines. encoder_fallback: blocks that the reference had to encode."""
+    """What became of the lines. turns: messages by role. encoder_fallback: blocks that the reference had to encode.
+    missing_markers: what the template writes and the tokenizer has no token for."""
 
     lines: int = 0
     dialogues: int = 0
     learned_tokens: int = 0
     encoder_fallback: int = 0
+    truncated: int = 0
+    split: int = 0
+    turns: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    missing_markers: list[str] = field(default_factory=list)
 
 
-class ChatEncoder:
-    """Groups to token ids by a template.
-
-    A turn's text is encoded by itself, so its ids do not depend on the text around it, and special tokens spelt in
-    it stay text; only the template's own markers may become special tokens. data: the tokenizer.json."""
-
-    def __init__(self, config: ChatConfig, encoder: Encoder, data: bytes, source: str, counts: ChatCounts) -> None:
-        self.config, self.encoder, self.source, self.counts = config, encoder, source, counts
-        self._markers = Tokenizer.from_str(data.decode())  # knows special tokens, unlike the encoder of texts
-        self._header, self._footer = TEMPLATES[config.template]
-        self._marker_ids: dict[str, Ids] = {}
-
-    def encode(self, path: str, rows: Iterable[Group | LeftOut]) -> Iterator[EncodedGroup | LeftOut]:
-        """Every line of a file in order: encoded, or left out with its reason. path: as ids name it."""
-        iterator = iter(rows)
-        while block := list(islice(iterator, _BLOCK_GROUPS)):
-            self.counts.lines += len(block)
-            groups = [row for row in block if isinstance(row, Group)]
-            texts = self._encode_texts([t.content for g in groups for d in g.dialogues for t in d])
-            for row in block:
-                done = self._group(path, row, texts) if isinstance(row, Group) else row
-                if isinstance(done, LeftOut):
-                    self.counts.left_out[done.reason] = self.counts.left_out.get(done.reason, 0) + 1
-                else:
-                    self.counts.dialogues += len(done.dialogues)
-                    self.counts.learned_tokens += sum(n for d in done.dialogues for _, n, _, loss in d.turns if loss)
-                yield done
-
-    def _encode_texts(self, contents: list[str]) -> Iterator[Ids]:
-        """Ids of every text, in order: by the fast encoder where a sample of them agrees with the reference."""
-        texts = pa.array(contents, pa.large_string())
-        ids, offsets = self.encoder.encode(texts)
-        checked = np.arange(0, len(texts), _CHECKED)
-        expected, _ = self.encoder.encode_reference(texts.take(pa.array(checked)))
-        sample = [ids[offsets[i] : offsets[i + 1]] for i in checked.tolist()]
-        if self.encoder.fast and not np.array_equal(np.concatenate([*sample, ids[:0]]), expected):
-            self.counts.encoder_fallback += 1
-            ids, offsets = self.encoder.encode_reference(texts)
-        return (ids[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
-
-    def _group(self, path: str, group: Group, texts: Iterator[Ids]) -> EncodedGroup | LeftOut:
-        dialogues = [self._dialogue(turns, texts) for turns in group.dialogues]
-        group_id = document_id(self.source, path, group.line)
-        doc_ids = [document_id(self.source, path, f"{group.line}/{rank}") for rank in range(len(dialogues))]
-        held_out = is_validation(self.config.seed, self.config.validation_fraction,
-                                 id_words(pa.array([group_id], pa.binary(16))))[0]
-        done = EncodedGroup(group.line, group.identity, group_id, doc_ids if group.ranked else [group_id], dialogues,
-                            group.ranked, bool(held_out))
-        if done.n_tokens > self.config.most_tokens:
-            return LeftOut(group.line, group.identity, ChatReason.TOO_LONG, done.n_tokens)
-        return done
-
-    def _dialogue(self, turns: tuple[Turn, ...], texts: Iterator[Ids]) -> Dialogue:
-        parts: list[Ids] = []
-        spans, position = [], 0
-        for number, turn in enumerate(turns):
-            header = self._marker(self._header.format(role=turn.role))
-            end = self._marker(self._footer)
-            if number == len(turns) - 1:
-                end = np.append(end, self.encoder.eot_id)
-            text = next(texts)
-            n_tokens = len(text) + len(end)
-            spans.append((position + len(header), n_tokens, turn.role, turn.role in self.config.learned_roles))
-            parts += [header, text, end]
-            position += len(header) + n_tokens
-        return Dialogue(np.concatenate(parts).astype(self.encoder.dtype), spans)
-
-    def _marker(self, text: str) -> Ids:
-        if text not in self._marker_ids:
-            ids = self._markers.encode(text, add_special_tokens=False).ids if text else []
-            self._marker_ids[text] = np.array(ids, self.encoder.dtype)
-        return self._marker_ids[text]
-
-
-def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder) -> tuple[Ids, pa.Table]:
+def fill_shard(config: ChatConfig, groups: Sequence[EncodedGroup], encoder: Encoder) -> tuple[Ids, pa.Table]:
     """(payload [rows * T], CHAT_SPANS) of one shard: groups in whole rows, padding filled with end-of-text tokens.
 
     Args:
@@ -203,17 +158,23 @@ def fill_shard(config: ChatConfig, groups: list[EncodedGroup], encoder: Encoder)
         group, start = groups[index], int(begins[index])
         for rank, (doc_id, dialogue) in enumerate(zip(group.doc_ids, group.dialogues, strict=True)):
             payload[start : start + len(dialogue.ids)] = dialogue.ids
-            spans.append({
-                "token_start": start, "n_tokens": len(dialogue.ids), "doc_id": doc_id, "source_id": 0,
-                "doc_token_offset": 0, "epoch": 0, "row": start // config.row_length, "truncated_left": False,
-                "truncated_right": False, "group_id": group.group_id if group.ranked else None,
-                "rank": rank if group.ranked else None,
-                "turns": [{"start": a, "n_tokens": n, "role": role, "loss": loss}
-                          for a, n, role, loss in dialogue.turns]})
+            spans.append({"token_start": start, "row": start // config.row_length, **_span(group, rank, doc_id)})
             start += len(dialogue.ids)
     return payload, pa.Table.from_pylist(spans, CHAT_SPANS)
 
 
-def recipe_text(config: ChatConfig) -> str:
-    """The settings as one line of JSON: what recipe_sha256 is of."""
-    return json.dumps(config.model_dump(mode="json"), sort_keys=True)
+def _span(group: EncodedGroup, rank: int, doc_id: bytes) -> dict[str, Any]:
+    dialogue = group.dialogues[rank]
+    return {
+        "n_tokens": len(dialogue.ids), "doc_id": doc_id, "source_id": 0, "doc_token_offset": dialogue.offset,
+        "epoch": 0, "truncated_left": dialogue.offset > 0, "truncated_right": dialogue.goes_on,
+        "group_id": group.group_id if group.ranked else None, "rank": rank if group.ranked else None,
+        "label": group.label, "readout": dialogue.readout,
+        "turns": [{"start": t.start, "n_tokens": t.n_tokens, "role": t.role, "loss": t.weight > 0, "weight": t.weight}
+                  for t in dialogue.turns]}
+
+
+def recipe_text(config: ChatConfig, template: str) -> str:
+    """The settings as one line of JSON, the template by its text: what recipe_sha256 is of."""
+    digest = hashlib.sha256(template.encode()).hexdigest()
+    return json.dumps({**config.model_dump(mode="json"), "template": digest}, sort_keys=True)

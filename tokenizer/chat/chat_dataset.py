@@ -26,8 +26,10 @@ from manifests.shard import MANIFEST_VERSION, Header, write_shard
 from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
 from manifests.tables import write_table
-from tokenizer.chat.chat import ChatConfig, ChatCounts, ChatEncoder, EncodedGroup, fill_shard, recipe_text
+from tokenizer.chat.chat import ChatConfig, ChatCounts, EncodedGroup, fill_shard, recipe_text
 from tokenizer.chat.dialogues import LeftOut, read_groups
+from tokenizer.chat.encoder import ChatEncoder, roles_found
+from tokenizer.chat.messages import ChatReason
 from tokenizer.encoding.encode import load
 from tokenizer.mixture.mix import SPLITS
 
@@ -74,20 +76,28 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
         os.makedirs(os.path.join(stage, folder))
     counts = ChatCounts()
     loaded = load(tokenizer)
-    encoder = ChatEncoder(config, loaded, loaded.data, source, counts)
+    encoder = ChatEncoder(config, loaded, tokenizer, source, counts)
     shards = _Shards(config, encoder, stage, source)
     try:
         for file in files:
             _pack_file(file, encoder, shards, stage, id_column)
         shards.finish()
         if not shards.rows:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.left_out.items()))
-            raise StageError("no line could be packed", where=files[0].path if files else out,
-                             hint=f"left out: {reasons or 'nothing'}")
+            raise _nothing_packed(config, counts, files[0].path if files else out)
         _publish(stage, out)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return counts
+
+
+def _nothing_packed(config: ChatConfig, counts: ChatCounts, where: str) -> StageError:
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(counts.left_out.items()))
+    roles = ", ".join(f"{n:,} {role!r}" for role, n in roles_found(counts).items())
+    learned = ", ".join(map(repr, config.learned_roles))
+    hint = f"left out: {reasons or 'nothing'}"
+    if ChatReason.NOTHING_LEARNED in counts.left_out:
+        hint += f"; no turn is learned, which takes a role of --learn ({learned}); the turns have {roles}"
+    return StageError("no line could be packed", where=where, hint=hint)
 
 
 def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str, id_column: str) -> None:
@@ -101,11 +111,13 @@ def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str
             if isinstance(row, LeftOut):
                 exclusions.add(_exclusion(row, file.name, encoder))
                 continue
+            shards.add(row)
+            if row.dialogues[0].offset:
+                continue  # a further part of a dialogue that is divided
             for rank, doc_id in enumerate(row.doc_ids):
                 documents.add({"doc_id": doc_id, "record_id": row.identity, "source": encoder.source,
                                "origin_path": file.name, "origin_offset": row.line,
                                "rank": rank if row.ranked else None, "split": SPLITS[int(row.held_out)]})
-            shards.add(row)
 
 
 def _exclusion(row: LeftOut, name: str, encoder: ChatEncoder) -> dict[str, Any]:
@@ -160,6 +172,7 @@ class _Shards:
 
     def __init__(self, config: ChatConfig, encoder: ChatEncoder, folder: str, source: str) -> None:
         self._config, self._encoder, self._folder, self._source = config, encoder.encoder, folder, source
+        self._recipe_sha256 = hashlib.sha256(recipe_text(config, encoder.template.text).encode()).hexdigest()
         self._waiting: dict[str, list[EncodedGroup]] = {split: [] for split in SPLITS}
         self._n_tokens = dict.fromkeys(SPLITS, 0)
         self._n_rows = dict.fromkeys(SPLITS, 0)
@@ -204,17 +217,18 @@ class _Shards:
         rows_path = os.path.join(self._folder, f"{name}.rows")
         write_rows(rows_path, spans, header.n_rows, header.row_length, header.payload_digest)
         n_used = sum(g.n_tokens for g in groups)
+        n_cut = sum(d.goes_on or d.offset > 0 for g in groups for d in g.dialogues)
         self.rows.append({
             "split": split, "shard_index": index, "phase": 0, "path": f"{name}.bin", "n_bytes": header.n_bytes,
             "dtype": header.dtype.name, "n_tokens": header.n_tokens, "n_rows": header.n_rows,
             "row_length": header.row_length, "packing": header.packing, "n_documents": len(spans),
             "n_spans": len(spans), "padding_tokens": header.n_tokens - n_used - 1,
-            "utilisation": n_used / header.n_tokens, "truncated_documents": 0, "eot_id": header.eot_id,
+            "utilisation": n_used / header.n_tokens, "truncated_documents": n_cut, "eot_id": header.eot_id,
             "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
             "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{name}.spans.parquet",
             "spans_xxh3": digest_file(spans_path), "first_row": self._n_rows[split],
             "tokens_by_source": [(self._source, n_used)], "dropped_tokens": 0, "seed": self._config.seed,
-            "recipe_sha256": hashlib.sha256(recipe_text(self._config).encode()).hexdigest(),
+            "recipe_sha256": self._recipe_sha256,
             "format_version": MANIFEST_VERSION, **describe_rows(rows_path, f"{name}.rows")})
         self._n_rows[split] += header.n_rows
         self._waiting[split], self._n_tokens[split] = [], 0

@@ -1,12 +1,14 @@
-"""Dialogues, comparisons and prompts from JSON Lines, in the forms that published sets use.
+"""Dialogues, comparisons, verdicts and prompts from JSON Lines, in the forms that published sets use.
 
-    {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}     supervised
-    {"prompt": ..., "completion": "..."}                                                           supervised
-    {"prompt": ..., "chosen": ..., "rejected": ...}                                                a comparison
-    {"prompt": ..., "completions": ["best", ..., "worst"]}                                         a ranking
-    {"prompt": ...}                                                                                a prompt
+    {"messages": [...]}, {"conversations": [{"from", "value"}, ...]}          supervised: OpenAI, ShareGPT
+    {"prompt", "completion"}, {"instruction", "input", "output"}              supervised: pairs, Alpaca
+    {"text"}                                                                  supervised: a text, learned whole
+    {"prompt", "completion", "label": true or false}                          a verdict: KTO
+    {"prompt", "chosen", "rejected"}, {"chosen": [...], "rejected": [...]}    a comparison: DPO
+    {"prompt", "completions": [best, ..., worst]}                             a ranking
+    {"prompt"}                                                                a prompt
 
-A prompt, an answer and a completion are each a string or a list of messages.
+A prompt and an answer are each a string, a message or a list of messages. `tools` and `system` may stand beside them.
 """
 
 from __future__ import annotations
@@ -14,38 +16,52 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
-_MOST_ANSWERS = 256  # ranks are bytes
+from tokenizer.chat.messages import (
+    ANSWERER,
+    BadLineError,
+    ChatReason,
+    Message,
+    Weighted,
+    read_messages,
+    read_tools,
+    shared_start,
+)
+
+MOST_ANSWERS = 256  # ranks are bytes
+_ANSWERS = ("completion", "response", "output")
 
 
-class ChatReason(StrEnum):
-    """Why a line was left out."""
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Messages, the weight of each (None: 1 where its role is learned) and how many of them are the prompt.
 
-    NOT_JSON = "not_json"
-    NO_DIALOGUE = "no_dialogue"
-    BAD_TURN = "bad_turn"
-    TOO_LONG = "too_long"
+    tools: what the dialogue offers. is_text: the one message is a text as it is, which no template surrounds."""
 
-
-class Turn(NamedTuple):
-    """What one side says."""
-
-    role: str
-    content: str
+    messages: tuple[Message, ...]
+    weights: tuple[float | None, ...]
+    n_prompt: int
+    tools: list[Any] | None = None
+    is_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """One line: a dialogue or a prompt by itself, or the answers to one prompt, best first (ranked).
 
-    line: from 0 in its file. identity: the line's own id, else its number."""
+    line: from 0 in its file. identity: the line's own id, else its number. label: KTO's verdict on the answer."""
 
     line: int
     identity: str
-    dialogues: tuple[tuple[Turn, ...], ...]
+    dialogues: tuple[Dialogue, ...]
     ranked: bool
+    label: bool | None = None
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the line is a prompt, of which nothing need be learned."""
+        return all(d.n_prompt == len(d.messages) for d in self.dialogues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +74,6 @@ class LeftOut:
     n_tokens: int | None = None
 
 
-class _BadLineError(Exception):
-    """Carries the ChatReason."""
-
-
 def read_groups(lines: Iterable[bytes], id_column: str = "id") -> Iterator[Group | LeftOut]:
     """The groups of a JSON Lines file in order; a line that cannot be used costs that line. Blank lines are skipped."""
     for number, line in enumerate(lines):
@@ -71,56 +83,114 @@ def read_groups(lines: Iterable[bytes], id_column: str = "id") -> Iterator[Group
         try:
             row = _object(line)
             identity = str(row.get(id_column, row.get("doc_id", number)))
-            dialogues, ranked = _dialogues(row)
-            yield Group(number, identity, dialogues, ranked)
-        except _BadLineError as error:
-            yield LeftOut(number, identity, error.args[0])
+            dialogues, ranked, label = _dialogues(row)
+            yield Group(number, identity, dialogues, ranked, label)
+        except BadLineError as error:
+            yield LeftOut(number, identity, error.reason)
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _BadLineError(ChatReason.NOT_JSON) from error
+        raise BadLineError(ChatReason.NOT_JSON) from error
     if not isinstance(row, dict):
-        raise _BadLineError(ChatReason.NOT_JSON)
-    return row
-
-
-def _dialogues(row: dict[str, Any]) -> tuple[tuple[tuple[Turn, ...], ...], bool]:
-    """(dialogues of a line, whether they are ranked)."""
-    if "messages" in row:
-        return (_turns(row["messages"], "user"),), False
-    prompt = _turns(row["prompt"], "user") if row.get("prompt") is not None else ()
-    if "chosen" in row and "rejected" in row:
-        answers = [row["chosen"], row["rejected"]]
-    elif isinstance(row.get("completions"), list) and row["completions"]:
-        answers = row["completions"]
-    elif "completion" in row:
-        return ((*prompt, *_turns(row["completion"], "assistant")),), False
-    elif prompt:
-        return (prompt,), False
-    else:
-        raise _BadLineError(ChatReason.NO_DIALOGUE)
-    if not prompt and any(isinstance(answer, str) for answer in answers):
-        raise _BadLineError(ChatReason.NO_DIALOGUE)
-    if len(answers) > _MOST_ANSWERS:
-        raise _BadLineError(ChatReason.TOO_LONG)
-    return tuple((*prompt, *_turns(answer, "assistant")) for answer in answers), True
-
-
-def _turns(value: Any, role: str) -> tuple[Turn, ...]:
-    """A string is one turn of the given role; a list is messages."""
-    if isinstance(value, str):
-        value = [{"role": role, "content": value}]
-    if not isinstance(value, list) or not value:
-        raise _BadLineError(ChatReason.BAD_TURN)
-    return tuple(map(_turn, value))
-
-
-def _turn(message: Any) -> Turn:
-    role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
-    if not isinstance(role, str) or not role or not isinstance(content, str):
-        raise _BadLineError(ChatReason.BAD_TURN)
+        raise BadLineError(ChatReason.NOT_JSON)
     # JSON can spell half a surrogate pair, which UTF-8 cannot: U+FFFD stands for it.
-    return Turn(role, content.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    return dict(_utf8(row)) if b"\\ud" in line or b"\\uD" in line else row
+
+
+def _utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_utf8(item) for item in value]
+    return {_utf8(k): _utf8(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _dialogues(row: dict[str, Any]) -> tuple[tuple[Dialogue, ...], bool, bool | None]:
+    """(dialogues of a line, whether they are ranked, KTO's verdict)."""
+    tools = read_tools(row.get("tools", row.get("functions")))
+    compared = row.get("chosen") is not None and row.get("rejected") is not None
+    talk = row.get("messages")
+    if talk is None and not compared:
+        talk = row.get("conversations")
+    if talk is not None:
+        return (_dialogue(_with_system(row, read_messages(talk, "user")), 0, tools),), False, None
+    prompt = _prompt(row)
+    if compared:
+        return _ranked(prompt, [row["chosen"], row["rejected"]], tools), True, None
+    if isinstance(row.get("completions"), list) and row["completions"]:
+        return _ranked(prompt, row["completions"], tools), True, None
+    answer = next((row[name] for name in _ANSWERS if row.get(name) is not None), None)
+    if answer is not None:
+        answers = read_messages(answer, ANSWERER)
+        return (_dialogue([*prompt, *answers], len(prompt), tools),), False, _label(row)
+    if any(name in row for name in _ANSWERS):
+        raise BadLineError(ChatReason.EMPTY_ANSWER)
+    if prompt:
+        return (_dialogue(prompt, len(prompt), tools),), False, None
+    if isinstance(row.get("text"), str):
+        text: Weighted = ({"role": "text", "content": row["text"]}, None)
+        return (_dialogue([text], 0, None, is_text=True),), False, None
+    raise BadLineError(ChatReason.NO_DIALOGUE)
+
+
+def _dialogue(messages: list[Weighted], n_prompt: int, tools: list[Any] | None, is_text: bool = False) -> Dialogue:
+    return Dialogue(tuple(m for m, _ in messages), tuple(w for _, w in messages), n_prompt, tools, is_text)
+
+
+def _ranked(prompt: list[Weighted], answers: list[Any], tools: list[Any] | None) -> tuple[Dialogue, ...]:
+    """One dialogue for each answer to a prompt. Answers that are whole dialogues have the prompt in them: it is what
+    they begin with in common."""
+    if len(answers) > MOST_ANSWERS:
+        raise BadLineError(ChatReason.TOO_LONG)
+    if not prompt and any(isinstance(answer, str) for answer in answers):
+        raise BadLineError(ChatReason.NO_DIALOGUE)
+    read = [read_messages(answer, ANSWERER) for answer in answers]
+    if prompt and all(len(r) > len(prompt) and shared_start([prompt, r]) == len(prompt) for r in read):
+        read = [r[len(prompt) :] for r in read]  # UltraFeedback has the prompt in both places
+    shared = shared_start(read) if len(read) > 1 else 0
+    if len(read) > 1 and shared == min(map(len, read)):
+        raise BadLineError(ChatReason.NOTHING_LEARNED)  # the same answer twice compares nothing
+    return tuple(_dialogue([*prompt, *r], len(prompt) + shared, tools) for r in read)
+
+
+def _prompt(row: dict[str, Any]) -> list[Weighted]:
+    """What comes before the answer: a prompt, Alpaca's instruction and input, or what was said in a comparison."""
+    history = [message for pair in row.get("history") or [] for message in _exchange(pair)]
+    if row.get("prompt") is not None:
+        return _with_system(row, [*history, *read_messages(row["prompt"], "user")])
+    if isinstance(row.get("instruction"), str):
+        asked = "\n\n".join(part for part in (row["instruction"], row.get("input")) if isinstance(part, str) and part)
+        return _with_system(row, [*history, *read_messages(asked, "user")])
+    if row.get("conversations") is not None:
+        return _with_system(row, read_messages(row["conversations"], "user"))
+    return []
+
+
+def _exchange(pair: Any) -> list[Weighted]:
+    """A question and its answer in an earlier turn, as Alpaca's sets with a history have them."""
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        raise BadLineError(ChatReason.BAD_TURN)
+    return [*read_messages(pair[0], "user"), *read_messages(pair[1], ANSWERER)]
+
+
+def _with_system(row: dict[str, Any], messages: list[Weighted]) -> list[Weighted]:
+    """Messages behind the line's `system` text, where there is one and they do not begin with one."""
+    system = row.get("system")
+    if system is None or system == "" or messages[0][0]["role"] == "system":
+        return messages
+    if not isinstance(system, str):
+        raise BadLineError(ChatReason.BAD_TURN)
+    return [*read_messages(system, "system"), *messages]
+
+
+def _label(row: dict[str, Any]) -> bool | None:
+    """KTO's verdict: whether the answer is a desired one."""
+    label = row.get("label")
+    if label is None:
+        return None
+    if not isinstance(label, bool | int) or label not in (0, 1):
+        raise BadLineError(ChatReason.BAD_TURN)
+    return bool(label)

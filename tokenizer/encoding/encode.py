@@ -145,6 +145,17 @@ class Encoder:
         ids, offsets = self._reference.encode(strings)
         return ids.astype(self.dtype), offsets
 
+    def encode_offsets(self, text: str) -> Any:
+        """The reference's encoding of one text: `ids`, and `offsets`, the characters that each covers."""
+        return self._reference.encode_offsets(text)
+
+    def byte_lengths(self, ids: Ids) -> Offsets:
+        """UTF-8 bytes that each id stands for, int64 [m]. Byte-level vocabularies alone have them; else ValueError."""
+        if self._token_bytes is None:
+            raise ValueError("not a byte-level vocabulary")
+        lengths: Offsets = self._token_bytes.lengths[ids]
+        return lengths
+
     def distrust(self, reason: str) -> None:
         """Use the reference alone from now on, in this process: the fast encoder was wrong."""
         self._fast, self.distrusted = None, reason

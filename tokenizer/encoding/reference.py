@@ -65,6 +65,10 @@ class Reference:
         np.cumsum(lengths, out=offsets[1:])
         return (np.concatenate(rows) if rows else np.empty(0, np.uint32)), offsets
 
+    def encode_offsets(self, text: str) -> Any:
+        """The encoding of one text as `tokenizers` gives it, with the characters that each token covers."""
+        return self._encoder.encode(text, add_special_tokens=False)
+
     def _encode(self, texts: list[str]) -> list[Ids32]:
         return [np.array(e.ids, np.uint32) for e in self._encoder.encode_batch_fast(texts, add_special_tokens=False)]
 

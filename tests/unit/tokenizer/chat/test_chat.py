@@ -70,7 +70,7 @@ def test_answers_alone_are_learned(tmp_path: Path, tokenizer: str) -> None:
 
 def test_targets_follow_the_spans(tmp_path: Path, tokenizer: str) -> None:
     """Any packing: a target is learned where, and only where, the next token lies in a turn with loss."""
-    rows = [talk(*("word " * ((i * 7 + j) % 5 + 1) for j in range(i % 4 + 1))) for i in range(60)]
+    rows = [talk(*("word " * ((i * 7 + j) % 5 + 1) for j in range(i % 3 + 2))) for i in range(60)]
     out, counts = pack(tmp_path, tokenizer, rows, shard_tokens=2048)
     data = PackedDataset(out, "train")
     assert len(read_table(str(out / "manifest.parquet"))) > 1
