@@ -9,11 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from manifests.errors import RecipeError
 from pipelines.recipe import Recipe
+from pipelines.yaml_text import parse_yaml
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
@@ -23,11 +23,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
     overrides: `key=value`, where the key is a variable's name or a dotted field (`select.alpha=3`) and the value is
     YAML. Raises RecipeError, naming every field that is wrong, before anything else happens."""
-    text = _read(name)
-    try:
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"is not YAML: {error}", where=name) from error
+    fields = parse_yaml(_read(name), name)
     if not isinstance(fields, dict):
         raise RecipeError("must be a mapping of fields", where=name, hint="see `curate recipe schema`")
     for override in overrides:
@@ -50,11 +46,11 @@ def packaged_recipes() -> list[str]:
     return sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))
 
 
-def _read(name: str) -> str:
+def _read(name: str) -> bytes:
     if Path(name).is_file():
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_bytes()
     if name in packaged_recipes():
-        return files("pipelines.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        return files("pipelines.recipes").joinpath(f"{name}.yaml").read_bytes()
     known = packaged_recipes()
     raise RecipeError("no such recipe", where=name,
                       hint=_suggest(name, known) or f"a file's path, or one of: {', '.join(known)}")
@@ -73,7 +69,7 @@ def override_field(fields: dict[str, Any], override: str) -> None:
         group = group.setdefault(step, {})
         if not isinstance(group, dict):
             raise RecipeError(f"{step!r} is no group of fields", where=f"--set {key}")
-    group[path[-1]] = yaml.safe_load(value)
+    group[path[-1]] = parse_yaml(value, f"--set {override}")
 
 
 def _variables(fields: Mapping[str, Any]) -> dict[str, str]:

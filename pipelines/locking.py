@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from manifests.errors import OwnershipError
+from manifests.errors import OwnershipError, RecipeError
 from manifests.graph import Stage
 from manifests.removals import DOCUMENTS, FOLDER
 from manifests.storage import Storage
@@ -21,6 +21,7 @@ from pipelines.inputs import describe
 from pipelines.planning import Progress
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, added
+from pipelines.yaml_text import parse_yaml
 
 LOCK_FILE = "recipe.lock.yaml"
 RUN_FORMAT = 2
@@ -78,9 +79,18 @@ def added_stages(lock: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def read_lock(storage: Storage) -> dict[str, Any] | None:
-    """What recipe.lock.yaml holds; None where there is no such file."""
+    """What recipe.lock.yaml holds; None where there is no such file. Raises OwnershipError where it is damaged."""
     data = storage.read_bytes(LOCK_FILE)
-    return None if data is None else yaml.safe_load(data) or {}
+    if data is None:
+        return None
+    try:
+        lock = parse_yaml(data, LOCK_FILE) or {}
+    except RecipeError as error:
+        lock = error.what
+    if not isinstance(lock, dict) or not isinstance(lock.get("recipe", {}), dict):
+        raise OwnershipError(f"is damaged: {lock if isinstance(lock, str) else 'it holds no recipe'}",
+                             where=storage.path(LOCK_FILE), hint="put it back, or delete the folder")
+    return lock
 
 
 def other_version(lock: dict[str, Any]) -> str | None:

@@ -224,10 +224,9 @@ def _figures(title: str, figures: dict[str, Any]) -> str:
 
 def _settings(kind: str, folds: int, settings: list[str], dumps: list[str]) -> dict[str, Any]:
     """The recipe's fields; a setting goes to the group that has a field of its name."""
-    import yaml
-
     from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig
     from curate.selection.config import SelectConfig
+    from pipelines.yaml_text import parse_yaml
 
     models: dict[str, type[BaseModel]] = {"classifier": ClassifierConfig, "labels": LabelsConfig, "links": LinksConfig,
                                           "select": SelectConfig}
@@ -239,7 +238,7 @@ def _settings(kind: str, folds: int, settings: list[str], dumps: list[str]) -> d
         if not sign or not groups:
             raise RecipeError("is not KEY=VALUE with a field of classifier, labels or links", where=f"--set {setting}",
                               hint="docs/recipe.md lists them")
-        fields[groups[0]][name] = yaml.safe_load(value)
+        fields[groups[0]][name] = parse_yaml(value, f"--set {setting}")
     for group, model in models.items():
         checked(model, fields[group], group)
     fields["links"] = {**fields["links"], "files": dumps} if dumps else {}

@@ -87,16 +87,15 @@ def _external(language: str, toxic_words: list[str], model: str | None, pieces: 
 
 
 def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfig:
-    import yaml
-
     from curate.heuristics.config import RulesConfig
+    from pipelines.yaml_text import parse_yaml
 
     fields: Any = {"preset": preset, "thresholds": {}}
     for setting in thresholds:
         reason, sign, value = setting.partition("=")
         if not sign:
             raise RecipeError("is not REASON=VALUE", where=f"--threshold {setting}")
-        fields["thresholds"][reason] = yaml.safe_load(value)
+        fields["thresholds"][reason] = parse_yaml(value, f"--threshold {setting}")
     if rules is not None:
         fields = read_yaml(rules, "--rules")
     return checked(RulesConfig, fields, "rules", "docs/filters.md lists presets and reasons")

@@ -71,12 +71,6 @@ def checked(model: type[Model], fields: Mapping[str, Any], prefix: str = "--", h
 
 def read_yaml(path: str, option: str) -> Any:
     """What a YAML file says. Raises RecipeError naming the option where it cannot be read."""
-    import yaml
+    from pipelines import yaml_text
 
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return yaml.safe_load(stream)
-    except FileNotFoundError as error:
-        raise RecipeError("there is no such file", where=f"{option} {path}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot be read as YAML: {error}", where=f"{option} {path}") from error
+    return yaml_text.read_yaml(path, option)

@@ -125,32 +125,21 @@ def _splits(manifest: str) -> dict[str, dict[str, Any]]:
 
 def run_recipe(path: str) -> dict[str, Any]:
     """The resolved recipe of a run; empty for a folder that is none."""
-    import yaml
+    from manifests.storage import Storage
+    from pipelines.locking import read_lock
 
-    lock = os.path.join(path, "recipe.lock.yaml")
-    if not os.path.exists(lock):
-        return {}
-    with open(lock, encoding="utf-8") as file:
-        return dict((yaml.safe_load(file) or {}).get("recipe", {}))
+    return dict((read_lock(Storage(path)) or {}).get("recipe", {}))
 
 
 def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -> MixtureConfig:
     """The mixture: the given one, the run's, or every source once with nothing held out."""
-    import yaml
-
+    from pipelines.yaml_text import parse_yaml, read_yaml
     from tokenizer.mixture.mixture_config import MixtureConfig
 
     fields: Any = lock.get("mixture") or {
         "epochs": {part.source: 1.0 for part in parts}, "validation_fraction": 0.0}
     if text is not None:
-        source = text
-        if os.path.exists(text):
-            with open(text, encoding="utf-8") as file:
-                source = file.read()
-        try:
-            fields = yaml.safe_load(source)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"is not YAML: {error}", where="--mixture") from error
+        fields = read_yaml(text, "--mixture") if os.path.exists(text) else parse_yaml(text, "--mixture")
         if not isinstance(fields, dict):
             raise RecipeError("must be a mapping of fields, or a file of them", where="--mixture",
                               hint="such as '{weights: {crawl: 3, books: 1}}'")

@@ -1,0 +1,57 @@
+"""Whatever is wrong with YAML is an error of one line that names where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from manifests.errors import CurateError, OwnershipError, RecipeError
+from manifests.storage import Storage
+from pipelines.cli.main import app
+from pipelines.locking import LOCK_FILE, read_lock
+from pipelines.yaml_text import parse_yaml, read_yaml
+
+WRONG = [b"[", b"a: [\n", b"a: \xff", b"2024-13-45", b"[" * 5000, b"a: b: c", b"\x00", b"{[]: 1}"]
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_what_is_no_yaml_is_named(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(RecipeError, match="is not YAML") as error:
+        parse_yaml(data, "--set x")
+    assert error.value.where == "--set x"
+    assert "\n" not in str(error.value)
+    (tmp_path / "a.yaml").write_bytes(data)
+    with pytest.raises(RecipeError, match="is not YAML") as error:
+        read_yaml(str(tmp_path / "a.yaml"), "--config")
+    assert error.value.where == f"--config {tmp_path / 'a.yaml'}"
+
+
+def test_what_is_yaml_is_read(tmp_path: Path) -> None:
+    assert parse_yaml("a: [1, é]", "") == parse_yaml("a: [1, é]".encode(), "") == {"a": [1, "é"]}
+    assert parse_yaml("", "") is None
+    for path, what in ((tmp_path / "absent", "there is no such file"), (tmp_path, "cannot be read")):
+        with pytest.raises(RecipeError, match=what):
+            read_yaml(str(path), "")
+
+
+@pytest.mark.parametrize("words", [
+    "filter x --out o --threshold gopher_too_few_words=[", "filter x --out o --rules wrong.yaml",
+    "run demo --out o --set pack=[", "run wrong.yaml --out o", "recipe check wrong.yaml",
+    "classifier train --positives x --negatives x --out o --set epochs=["])
+def test_commands_end_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x").write_text("A text.")
+    Path("wrong.yaml").write_bytes(b"name: \xff")
+    error = CliRunner().invoke(app, words.split()).exception
+    assert isinstance(error, CurateError), error
+    assert error.exit_code == 2
+    assert "is not YAML" in str(error)
+
+
+@pytest.mark.parametrize("data", [*WRONG, b"[1]", b"text", b"recipe: 3"])
+def test_a_damaged_lock_file_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / LOCK_FILE).write_bytes(data)
+    with pytest.raises(OwnershipError, match=r"recipe\.lock\.yaml: is damaged"):
+        read_lock(Storage(str(tmp_path)))
