@@ -112,6 +112,8 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     try:
         view = run(recipe, work, settings, failed).view
     except OwnershipError as error:
+        if isinstance(error.__cause__, BlockingIOError):  # in use: the hint is to wait, not to delete it
+            raise
         raise OwnershipError(error.what, where=error.where, hint=(
             "repeat the command that began it, delete that folder, or choose another --out")) from error
     except StageError:

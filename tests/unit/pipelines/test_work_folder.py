@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import OwnershipError, RecipeError
+from manifests.storage import Storage
 from pipelines.cli.main import app
 from pipelines.loading import validate
+from pipelines.locking import exclusive
 from pipelines.running import Settings, run
 from pipelines.verbs import verb_run
 from pipelines.work_folder import COMMAND_FILE, claim, remove, remove_unused
@@ -80,6 +82,14 @@ def test_a_command_knows_its_own_folder_and_that_of_another(tmp_path: Path) -> N
     with pytest.raises(OwnershipError, match="is the work folder of `curate filter`"):
         claim(out, "dedup")
     assert os.listdir(tmp_path) == ["out.work"]
+
+
+def test_a_folder_in_use_is_waited_for(tmp_path: Path) -> None:
+    work = claim(str(tmp_path / "out"), "filter")
+    with exclusive(Storage(work)), pytest.raises(OwnershipError, match=r"at work here.*wait for it") as error, verb_run(
+            "filter", str(tmp_path / "out"), [text_file(tmp_path)], {}, ["extract"]):
+        pytest.fail("two at a time")
+    assert "delete" not in str(error.value)
 
 
 def test_a_folder_half_removed_is_still_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from curate.text.unicode import (
@@ -90,6 +92,14 @@ def test_both_files_are_of_the_version_that_records_name() -> None:
     for name in ("unicode.tsv", "unicode_mappings.tsv"):
         first = (ROOT / "curate/text" / name).read_text("ascii").split("\n", 1)[0]
         assert first == f"# Unicode {UNICODE_VERSION}"
+
+
+def test_a_text_is_blank_by_the_same_white_space() -> None:
+    """Arrow trims texts, to tell those without any."""
+    chars = [c for c in range(CODE_POINTS) if not 0xD800 <= c < 0xE000]
+    trimmed = pc.utf8_trim_whitespace(pa.array([chr(c) for c in chars], pa.large_string()))
+    spaces = flagged("s")
+    assert pc.equal(trimmed, "").to_pylist() == [bool(spaces[c]) for c in chars]
 
 
 def test_no_module_asks_the_interpreter_what_a_character_is() -> None:
