@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from curate.api.contamination import decontaminate
     from curate.api.duplicates import deduplicate
     from curate.api.filtering import filter
+    from curate.api.reading import DocumentReader, read_documents
     from curate.api.texts import extract_text, identify_language, minhash, score, signals
 
 __all__ = [
+    "DocumentReader",
     "decontaminate",
     "deduplicate",
     "extract_text",
     "filter",
     "identify_language",
     "minhash",
+    "read_documents",
     "score",
     "signals",
 ]
@@ -34,6 +37,7 @@ _MODULE_OF = {
     "decontaminate": "contamination",
     "deduplicate": "duplicates",
     "filter": "filtering",
+    **dict.fromkeys(("DocumentReader", "read_documents"), "reading"),
     **dict.fromkeys(("extract_text", "identify_language", "minhash", "score", "signals"), "texts"),
 }
 

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import xxhash
 
+from curate.sources.files import below_common_folder
+from curate.sources.files import find_files as find_files
 from curate.sources.http import HttpClient, HttpConfig
 from curate.sources.http_file import is_http
-from manifests.errors import InputError, RecipeError
+from manifests.errors import RecipeError
 from manifests.graph import InputFile
 from manifests.object_stores import S3Access, filesystem, reached, store_errors
 from manifests.storage import Storage, digest_file, is_local, local_path
@@ -118,10 +120,8 @@ class InputScanner:
 
 
 def _below_common_folder(files: Sequence[InputFile]) -> list[InputFile]:
-    folders = [f.path.split("/")[:-1] for f in files]
-    n_shared = next((n for n, steps in enumerate(zip(*folders, strict=False)) if len(set(steps)) > 1),
-                    min(map(len, folders)))
-    return [replace(f, relative="/".join(f.path.split("/")[n_shared:])) for f in files]
+    names = below_common_folder([f.path for f in files])
+    return [replace(f, relative=name) for f, name in zip(files, names, strict=True)]
 
 
 def _parse(data: bytes) -> dict[str, list[Any]]:
@@ -152,27 +152,6 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
         names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
     root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
     return sorted((str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/")) for name in names)
-
-
-def find_files(patterns: Sequence[str]) -> list[str]:
-    """Files of paths, folders and patterns, each once, sorted within a pattern; InputError where one has none."""
-    by_path: dict[str, str] = {}
-    for pattern in patterns:
-        if not is_local(pattern):
-            matches = [pattern]
-        elif os.path.isdir(pattern):
-            names = sorted(os.listdir(pattern))
-            matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
-            if not matches:
-                raise InputError("holds no file", where=pattern,
-                                 hint="a pattern such as '**/*.gz' finds those in folders below")
-        else:
-            matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        if not matches:
-            raise InputError("there is no such file", where=pattern)
-        for path in matches:
-            by_path.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
-    return list(by_path.values())
 
 
 def part_names(paths: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ rows: rules on addresses before it, rules on texts, language identification and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -37,6 +37,9 @@ _TARGET_BYTES: Final = 16 << 20
 _EXCLUSION_ROWS: Final = 65_536  # of a row group
 STAGE: Final = "extract"
 
+Exclude = Callable[[pa.Table, ExtractReason | None], None]
+"""Puts rows aside: with their own reasons, or with one for all."""
+
 
 def extract(config: ExtractConfig, work: Work) -> None:
     """Turn one input file into documents and exclusions.
@@ -47,15 +50,15 @@ def extract(config: ExtractConfig, work: Work) -> None:
     SOURCE/exclusions/PART.parquet. Damage is reported with its offset; raises InputError for a file that cannot be
     read at all."""
     file = _source_file(config, work)
-    read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (_documents, DOCUMENTS)
+    read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (documents_of, DOCUMENTS)
     schema = pa.schema([*documents, *(SIGNAL_FIELDS if config.signals else ())])
     with closing(_Exclusions(file)) as excluded:
-        work.write("documents", schema, read(config, work, file, excluded))
+        work.write("documents", schema, read(config, work, file, excluded.add))
         part = PurePosixPath(work.task.name)
         work.write("exclusions", EXCLUSIONS, excluded.tables(), name=f"{part.parent}/exclusions/{part.name}.parquet")
 
 
-def _extract_table(config: ExtractConfig, work: Work, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
+def _extract_table(config: ExtractConfig, work: Work, file: SourceFile, exclude: Exclude) -> Iterator[pa.Table]:
     """The rows of a table as they are, with signals where they are asked for; only removed documents are left out."""
     removed = removed_ids(work.inputs("removals"))
     http = HttpConfig(**work.settings.get("http", {}))
@@ -71,7 +74,7 @@ def _extract_table(config: ExtractConfig, work: Work, file: SourceFile, excluded
         work.count("text_bytes", pc.sum(kept["n_bytes"]).as_py() or 0)
         if len(kept) < len(rows):
             work.count(f"dropped_{ExtractReason.REMOVED_ON_REQUEST}", len(rows) - len(kept))
-            excluded.add(rows.filter(gone), ExtractReason.REMOVED_ON_REQUEST)
+            exclude(rows.filter(gone), ExtractReason.REMOVED_ON_REQUEST)
         yield _with_signals(kept, config)
 
 
@@ -87,8 +90,17 @@ def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
                       kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns)
 
 
-def _documents(config: ExtractConfig, work: Work, file: SourceFile, excluded: _Exclusions) -> Iterator[pa.Table]:
-    """The document tables of a file, its exclusions put aside and everything counted."""
+def documents_of(config: ExtractConfig, work: Work, file: SourceFile, exclude: Exclude) -> Iterator[pa.Table]:
+    """The documents of a file, a table for about a thousand, with signals where they are asked for.
+
+    Args:
+        config: What becomes a document.
+        work: Counts, and is told of damage.
+        file: Of any kind but `table`.
+        exclude: Is given rows with their reasons, and columns `language` and `language_score`.
+    Raises:
+        InputError: The file cannot be read at all.
+    """
     removed = removed_ids(work.inputs("removals"))
     for rows in _gathered(read_source(config, work, file)):
         work.count("candidates", len(rows))
@@ -99,7 +111,7 @@ def _documents(config: ExtractConfig, work: Work, file: SourceFile, excluded: _E
         dropped = judged.filter(pc.is_valid(judged["reason"]))
         for item in pc.value_counts(dropped["reason"]):
             work.count(f"dropped_{item['values'].as_py()}", item["counts"].as_py())
-        excluded.add(dropped)
+        exclude(dropped, None)
         if len(kept):
             documents = _document_table(kept, config, file)
             work.count("documents", len(documents))
@@ -214,6 +226,16 @@ def _with_signals(table: pa.Table, config: ExtractConfig) -> pa.Table:
     return table
 
 
+def exclusions_of(file: SourceFile, rows: pa.Table, reason: ExtractReason | None) -> pa.Table:
+    """EXCLUSIONS of rows of a file. reason: where they have none of their own."""
+    same: dict[str, str | None] = {"source": file.source, "origin_path": file.origin_path, "stage": STAGE}
+    if reason is not None:
+        same |= {"reason": str(reason), "value": None, "threshold": None}
+    arrays = [pa.repeat(pa.scalar(same[f.name], f.type), len(rows)) if f.name in same else rows[f.name]
+              for f in EXCLUSIONS]
+    return pa.Table.from_arrays(arrays, schema=EXCLUSIONS)
+
+
 class _Exclusions:
     """The exclusions of a file, spilled to a temporary file: a long input may exclude more than memory should hold."""
 
@@ -224,13 +246,7 @@ class _Exclusions:
 
     def add(self, rows: pa.Table, reason: ExtractReason | None = None) -> None:
         """rows: with their reasons, unless all have the same one."""
-        file = self._file
-        same: dict[str, str | None] = {"source": file.source, "origin_path": file.origin_path, "stage": STAGE}
-        if reason is not None:
-            same |= {"reason": str(reason), "value": None, "threshold": None}
-        arrays = [pa.repeat(pa.scalar(same[f.name], f.type), len(rows)) if f.name in same else rows[f.name]
-                  for f in EXCLUSIONS]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=EXCLUSIONS))
+        self._writer.write_table(exclusions_of(self._file, rows, reason))
 
     def tables(self) -> Iterator[pa.Table]:
         """Everything added, in row groups of 65,536 rows or so; adds no more after."""

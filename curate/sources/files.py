@@ -1,0 +1,39 @@
+"""Which files a person means, and what each is called where its folder does not matter."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+
+from manifests.errors import InputError
+from manifests.storage import is_local, local_path
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """Files of paths, folders and patterns, each once, sorted within a pattern; InputError where one has none."""
+    by_path: dict[str, str] = {}
+    for pattern in patterns:
+        if not is_local(pattern):
+            matches = [pattern]
+        elif os.path.isdir(pattern):
+            names = sorted(os.listdir(pattern))
+            matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
+            if not matches:
+                raise InputError("holds no file", where=pattern,
+                                 hint="a pattern such as '**/*.gz' finds those in folders below")
+        else:
+            matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise InputError("there is no such file", where=pattern)
+        for path in matches:
+            by_path.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
+    return list(by_path.values())
+
+
+def below_common_folder(paths: Sequence[str]) -> list[str]:
+    """Paths below the folder that all of them share."""
+    folders = [path.split("/")[:-1] for path in paths]
+    n_shared = next((n for n, steps in enumerate(zip(*folders, strict=False)) if len(set(steps)) > 1),
+                    min(map(len, folders)))
+    return ["/".join(path.split("/")[n_shared:]) for path in paths]
