@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from curate.api.results import kept_rows, with_ids
 from curate.api.scratch import Given, scratch_run
-from curate.api.settings import settings
 from curate.decontamination.config import DecontaminationConfig
 from curate.decontamination.stages import STAGES
 from curate.selection.clean import copied_spans, fragment_ids
@@ -25,6 +24,7 @@ from manifests.errors import RecipeError
 from manifests.graph import InputFile
 from manifests.hashing import Int64
 from manifests.schema import CLEAN_EXTRA, DECONTAMINATION_DECISIONS, ID
+from manifests.settings import settings
 from manifests.storage import digest_file
 from manifests.tables import one_array
 

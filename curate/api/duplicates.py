@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from curate.api.results import kept_rows, with_ids
 from curate.api.scratch import Given, rows_of_ids, scratch_run
-from curate.api.settings import settings
 from curate.dedup.config import DedupRecipe, SurvivorKey
 from curate.dedup.files.own_decisions import Decided, OwnIds, own_decisions
 from curate.dedup.stages import STAGES
@@ -19,6 +18,7 @@ from curate.edits.spans import FlatEdits
 from curate.sources.columns import as_ids
 from manifests.errors import RecipeError
 from manifests.hashing import Int64
+from manifests.settings import settings
 from manifests.tables import one_array
 
 _ROWS_OF_A_PARTITION: Final = 1 << 20

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.api.results import DECISION, MEASURED, NOT_SELECTED, kept_rows, with_ids
-from curate.api.settings import settings
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
@@ -20,6 +19,7 @@ from manifests.arrow import as_table, as_texts, kept_mask, text_slices
 from manifests.arrow import text_column as texts_of
 from manifests.errors import RecipeError
 from manifests.schema import EDITS, SIGNAL_PREFIX
+from manifests.settings import settings
 from manifests.tables import one_array
 
 DECISIONS: Final = pa.schema([*DECISION, *MEASURED, pa.field("edits", EDITS, metadata={

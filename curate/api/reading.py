@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.api.settings import settings
 from curate.documents.config import ExtractConfig
 from curate.documents.stage import documents_of, exclusions_of
 from curate.heuristics.signals import SIGNAL_FIELDS
@@ -20,6 +19,7 @@ from curate.sources.rows import ExtractReason
 from manifests.errors import InputError, RecipeError, no_input
 from manifests.records import Damage
 from manifests.schema import DOCUMENTS
+from manifests.settings import settings
 from manifests.storage import Storage, is_local, local_path
 from manifests.tasks import StageTask, Work
 

@@ -10,7 +10,6 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from curate.api.settings import settings
 from curate.classifier.lines import classifier_lines
 from curate.classifier.scorers import load_scorer
 from curate.classifier.scores import reading_of
@@ -26,6 +25,7 @@ from curate.language.identify import identify
 from curate.text.strings import strings_array
 from manifests.arrow import as_column, as_texts, text_slices
 from manifests.errors import InputError, RecipeError
+from manifests.settings import settings
 
 LANGUAGES = pa.schema([
     pa.field("language", pa.string(), metadata={"comment": "ISO 639-1 code, or 639-3 where there is none"}),

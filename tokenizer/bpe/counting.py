@@ -87,17 +87,20 @@ class _Part:
     def agrees(self) -> bool:
         """Whether kernels and `tokenizers` count the beginning of the first texts alike."""
         texts = next(self.texts(), None)
-        if texts is None:
-            return True
-        first = pc.utf8_slice_codeunits(texts.slice(0, 64), 0, _CHECK_BYTES // 64)
-        counted = WordTable()
-        counted.count_texts(first, self.pattern)
-        words, expected = (t.sort_by("word") for t in (counted.table(), reference_counts(first, self.pattern)))
-        return bool(words.equals(expected))
+        return texts is None or counts_agree(texts, self.pattern)
 
     def count(self, table: pa.Table) -> pa.Table:
         self.n_pretokens += int(pc.sum(table["n"]).as_py())
         return table
+
+
+def counts_agree(texts: pa.Array, pattern: Pattern) -> bool:
+    """Whether kernels and `tokenizers` count the beginning of the first of some large_string texts alike."""
+    first = pc.utf8_slice_codeunits(texts.slice(0, 64), 0, _CHECK_BYTES // 64)
+    counted = WordTable()
+    counted.count_texts(first, pattern)
+    words, expected = (t.sort_by("word") for t in (counted.table(), reference_counts(first, pattern)))
+    return bool(words.equals(expected))
 
 
 def _partitions(table: WordTable, n: int) -> Iterator[pa.Table]:

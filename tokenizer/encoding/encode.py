@@ -103,22 +103,24 @@ class Encoder:
         """Ids of the special tokens by name; no text is encoded to one."""
         return self._reference.special
 
-    def encode(self, texts: pa.Array) -> tuple[Ids, Offsets]:
+    def encode(self, texts: Any) -> tuple[Ids, Offsets]:
         """Ids of every text, joined, and where each begins. No token is added.
 
         Args:
-            texts: An Arrow array of strings, chunked or not; a null is an empty text.
+            texts: An Arrow array of strings, chunked or not, a polars or pandas column, or a list; a null is an empty
+                text.
         Returns:
             (ids, offsets): ids uint16 or uint32 [m], as `dtype` says, and offsets int64 [n + 1]. Text i is
             ids[offsets[i]:offsets[i + 1]].
         Raises:
-            TypeError: The argument is not such an array.
+            TypeError: The argument is no column of strings.
             InputError: A text is not UTF-8.
         """
         strings = as_strings(texts)
-        if self._fast is None or not len(strings):
+        fast = self._fast  # another thread may be renewing it
+        if fast is None or not len(strings):
             return self._by_reference(strings)
-        layout = self._fast.encode_batch(_awkward_strings(strings), parallel=False).layout
+        layout = fast.encode_batch(_awkward_strings(strings), parallel=False).layout
         offsets = np.asarray(layout.offsets.data, np.int64)
         ids: Ids = np.asarray(layout.content.data[offsets[0] : offsets[-1]]).astype(self.dtype)
         del layout
@@ -129,7 +131,7 @@ class Encoder:
         return _replaced(ids, offsets, rows, *self._by_reference(strings.take(pa.array(rows)))) if len(rows) else (
             ids, offsets)
 
-    def encode_reference(self, texts: pa.Array) -> tuple[Ids, Offsets]:
+    def encode_reference(self, texts: Any) -> tuple[Ids, Offsets]:
         """The same through `tokenizers`: what `encode` must equal.
 
         Args:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.arrow import as_column
 from manifests.errors import InputError
 from manifests.tables import one_array, string_buffers
 from tokenizer.encoding.character_classes import UNASSIGNED, character_classes
@@ -23,12 +24,14 @@ _BLOCK: Final = 1 << 22  # bytes that are searched at a time
 
 
 def as_strings(texts: Any) -> pa.LargeStringArray:
-    """large_string of an Arrow array, chunked or not, of any kind of strings, or of bytes that are UTF-8; a null is an
-    empty text.
+    """large_string of a column (as of `manifests.arrow.as_column`) of any kind of strings, or of bytes that are UTF-8;
+    a null is an empty text.
 
     Raises TypeError for anything else, and InputError where a text is not UTF-8."""
-    if not isinstance(texts, pa.Array | pa.ChunkedArray):
-        raise TypeError(f"texts must be an Arrow array of strings, not {type(texts).__name__}: pa.array([...])")
+    try:
+        texts = as_column(texts)
+    except InputError as error:
+        raise TypeError(f"texts must be an Arrow array of strings, a column or a list of them: {error.what}") from error
     kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
             or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)):

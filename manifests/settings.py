@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, Protocol, Self, TypeVar
 
 from manifests.errors import RecipeError
 
-Model = TypeVar("Model", bound=BaseModel)
+
+class Checked(Protocol):
+    """A pydantic model. What a trainer installs has no pydantic, so it is known here by what it does."""
+
+    @classmethod
+    def model_validate(cls, obj: Any, /) -> Self: ...
+
+
+Model = TypeVar("Model", bound=Checked)
 
 
 def settings(model: type[Model], fields: Mapping[str, Any], function: str) -> Model:
@@ -24,12 +30,14 @@ def settings(model: type[Model], fields: Mapping[str, Any], function: str) -> Mo
     """
     try:
         return model.model_validate(fields)
-    except ValidationError as error:
-        lines = [_explained(dict(entry)) for entry in error.errors()]
-        raise RecipeError("\n  ".join(lines), where=f"{function}()") from error
+    except ValueError as error:
+        entries = getattr(error, "errors", None)
+        if entries is None:
+            raise
+        raise RecipeError("\n  ".join(map(_explained, entries())), where=f"{function}()") from error
 
 
-def _explained(entry: dict[str, Any]) -> str:
+def _explained(entry: Mapping[str, Any]) -> str:
     message = str(entry["msg"]).removeprefix("Value error, ")
-    path = ".".join(map(str, entry["loc"]))
+    path = ".".join(str(step) for step in entry["loc"] if step != "[key]")
     return f"{path}: {message} (got {entry['input']!r:.80})" if path else message
