@@ -97,6 +97,10 @@ bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 bench-documents: $(READY) build/datatrove/.ready ## From an archive to documents, beside datatrove, on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.documents --data $(DATA) --datatrove build/datatrove/bin/python
 
+.PHONY: bench-dumps
+bench-dumps: $(READY) ## Dumps read on one core, and the share of the parsers of their markup, on the excerpts in DATA
+	$(BIN)/python -m tests.benchmarks.dumps --data $(DATA)
+
 .PHONY: bench-http
 bench-http: $(READY) ## Reading an archive over HTTP beside reading it from disk, on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.http_source --data $(DATA)

@@ -33,6 +33,12 @@ DOCUMENTS = pa.schema([
 ])
 """Extracted documents; `signal_*` float32 columns follow."""
 
+SOURCE_COLUMNS = {field.name: field for field in (
+    _field("title", pa.string(), "title of the page, question, paper or book", nullable=True),
+)}
+"""Facts that some kinds of sources know of their documents: columns of extracted and clean documents beside DOCUMENTS,
+where their source has them."""
+
 EXCLUSIONS = pa.schema([
     _field("doc_id", ID, "id that the document would have"),
     _field("source", pa.string(), "name of the recipe's source"),

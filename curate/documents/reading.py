@@ -9,6 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
+from curate.documents.dumps import read_dump
 from curate.documents.pages import read_pages
 from curate.sources.cc_index import read_ranges
 from curate.sources.columns import SourceFile, TextRows
@@ -35,6 +36,8 @@ def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator
     http = HttpConfig(**work.settings.get("http", {}))
     if kind.rows is not None:
         yield from _text_rows(kind.rows, config, work, file, http)
+    elif kind.dump is not None:
+        yield from read_dump(kind.dump, config, work, file, http)
     elif records := work.inputs("records"):
         ranges = [p for path in records for p in read_ranges(path, file.origin_path)]
         yield from read_pages(partial(read_records, file.path, ranges, http), config, work, file)

@@ -25,8 +25,9 @@ from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.codes import codes_of, wanted_labels
 from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile
+from curate.sources.entries import DumpKind
 from curate.sources.http import HttpConfig
-from curate.sources.kinds import TABLE, detect_kind
+from curate.sources.kinds import KINDS, TABLE, detect_kind
 from curate.sources.rows import ROWS, ExtractReason
 from manifests.removals import is_removed, removed_ids
 from manifests.schema import DOCUMENTS, EXCLUSIONS
@@ -45,13 +46,14 @@ def extract(config: ExtractConfig, work: Work) -> None:
     """Turn one input file into documents and exclusions.
 
     Input `source`: a path or URL. Variables: source, origin_path, kind (auto, warc, wet, jsonl, parquet, text);
-    optionally filter_language (true), languages (of the configuration), id_column, text_column, url_column. Inputs
+    optionally filter_language (true), languages (of the configuration), id_column, text_column, url_column, and
+    options of the kind. Inputs
     beside it: the files of lists, by the field that names them. Outputs: `documents`, and `exclusions` at
     SOURCE/exclusions/PART.parquet. Damage is reported with its offset; raises InputError for a file that cannot be
     read at all."""
     file = _source_file(config, work)
     read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (documents_of, DOCUMENTS)
-    schema = pa.schema([*documents, *(SIGNAL_FIELDS if config.signals else ())])
+    schema = pa.schema([*documents, *_facts(file), *(SIGNAL_FIELDS if config.signals else ())])
     with closing(_Exclusions(file)) as excluded:
         work.write("documents", schema, read(config, work, file, excluded.add))
         part = PurePosixPath(work.task.name)
@@ -87,7 +89,19 @@ def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
     path = work.input("source")
     http = HttpConfig(**work.settings.get("http", {}))
     return SourceFile(path=path, source=facts["source"], origin_path=facts["origin_path"],
-                      kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns)
+                      kind=detect_kind(path, http) if facts["kind"] == "auto" else facts["kind"], columns=columns,
+                      options=facts.get("options"))
+
+
+def _dump(file: SourceFile) -> DumpKind | None:
+    kind = KINDS.get(file.kind)
+    return kind.dump if kind else None
+
+
+def _facts(file: SourceFile) -> tuple[pa.Field[Any], ...]:
+    """Columns of a file's documents that its kind knows beside the text."""
+    dump = _dump(file)
+    return dump.columns if dump else ()
 
 
 def documents_of(config: ExtractConfig, work: Work, file: SourceFile, exclude: Exclude) -> Iterator[pa.Table]:
@@ -105,7 +119,8 @@ def documents_of(config: ExtractConfig, work: Work, file: SourceFile, exclude: E
     for rows in _gathered(read_source(config, work, file)):
         work.count("candidates", len(rows))
         rows = _exclude(rows, is_removed(rows["doc_id"], removed), ExtractReason.REMOVED_ON_REQUEST)
-        judged = _judge_texts(_normalised(rows, config, work), config)
+        dump = _dump(file)
+        judged = _judge_texts(rows if dump and dump.verbatim else _normalised(rows, config, work), config)
         judged = _judge_languages(judged, config, work)
         kept = judged.filter(pc.is_null(judged["reason"]))
         dropped = judged.filter(pc.is_valid(judged["reason"]))
@@ -213,8 +228,9 @@ def _document_table(rows: pa.Table, config: ExtractConfig, file: SourceFile) -> 
     n = len(rows)
     columns = {"source": pa.repeat(pa.scalar(file.source), n), "origin_path": pa.repeat(pa.scalar(file.origin_path), n),
             "n_bytes": pc.cast(pc.binary_length(rows["text"]), pa.int64())}
-    arrays = [columns[f.name] if f.name in columns else rows[f.name] for f in DOCUMENTS]
-    return _with_signals(pa.Table.from_arrays(arrays, schema=DOCUMENTS), config)
+    schema = pa.schema([*DOCUMENTS, *_facts(file)])
+    arrays = [columns[f.name] if f.name in columns else rows[f.name] for f in schema]
+    return _with_signals(pa.Table.from_arrays(arrays, schema=schema), config)
 
 
 def _with_signals(table: pa.Table, config: ExtractConfig) -> pa.Table:

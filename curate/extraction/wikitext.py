@@ -6,13 +6,17 @@ tree of nodes would take four times as long as finding the tokens, and a text ne
 
 from __future__ import annotations
 
+import gc
 import html
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from mwparserfromhell.parser import tokens as t
+
+from curate.extraction.kernels.wikitext import count_unclosed
 
 try:
     from mwparserfromhell.parser._tokenizer import CTokenizer as Tokenizer
@@ -32,8 +36,8 @@ KEPT_TEMPLATES: Final[dict[str, str]] = {
     "lang": "{-1}", "transl": "{-1}", "transliteration": "{-1}", "nowrap": "{1}", "nobr": "{1}", "small": "{1}",
     "big": "{1}", "mvar": "{1}", "var": "{1}", "em": "{1}", "strong": "{1}", "abbr": "{1}", "math": "{1}",
     "quote": "\n\n{1}\n\n", "blockquote": "\n\n{1}\n\n", "cquote": "\n\n{1}\n\n", "quotation": "\n\n{1}\n\n",
-    "convert": "{1} {2}", "cvt": "{1} {2}", "frac": "{1}/{2}", "circa": "c. {1}", "c.": "c. {1}", "ndash": "–",
-    "snd": " – ", "spaced ndash": " – ", "mdash": "—", "val": "{1}"}
+    "convert": "{1} {2}", "cvt": "{1} {2}", "frac": "{1}/{2}", "circa": "c. {1}", "c.": "c. {1}", "ndash": "\u2013",
+    "snd": " \u2013 ", "spaced ndash": " \u2013 ", "mdash": "\u2014", "val": "{1}"}
 """Templates that stand for words of the running text, with what they become; all others go. {n} is the nth argument
 without a name, {-1} the last."""
 
@@ -43,8 +47,11 @@ _BREAKS: Final = {"br": "\n", "p": "\n\n", "div": "\n\n", "blockquote": "\n\n", 
                   "source": "\n\n", "syntaxhighlight": "\n\n", "center": "\n\n", "hr": "\n\n", "li": "\n- "}
 _INTERWIKI: Final = re.compile(r"(?:[a-z]{2,3}|simple|[a-z]{2,3}-[a-z-]{2,12}):\S")
 _SWITCH: Final = re.compile(r"__[A-Z]{3,24}__")
-_QUOTES: Final = re.compile(r"'{2,5}")
-_EMPTY_BRACKETS: Final = re.compile(r" ?(?:\((?:[\s,;:/–-]|\b(?:or|and)\b)*\)|\[\s*\])")
+_QUOTES: Final = re.compile(r"(?<!')(?:'{5}|'{2,3})(?!')")
+_MANY_QUOTES: Final = re.compile(r"'{4,}")
+_WORD: Final = re.compile(r"\w|\x02")
+_EMPTY_BRACKETS: Final = re.compile(r" ?(?:\((?:[\s,;:/\u2013-]|\b(?:or|and)\b)*\)|\[\s*\])")
+_HOLE: Final = re.compile(r"\(\s*(?:[),;:/\u2013-]|or\b|and\b)|[,;:]\s*\)|\[\s*\]")
 _AFTER_BRACKET: Final = re.compile(r"\(\s*(?:[,;:]\s*)+(?=\S)")
 _BEFORE_BRACKET: Final = re.compile(r"(?<=\S)\s*[,;:]\s*\)")
 _STRAY: Final = re.compile(r"\{\{|\}\}|\[\[|\]\]")
@@ -52,9 +59,6 @@ _SPACES: Final = re.compile(r"[ \t\u00a0]{2,}")
 _BLANK_LINES: Final = re.compile(r"\n\s*\n")
 _HEADING: Final = re.compile(r"\x01([1-6])([^\n]*)")
 _HELD: Final = re.compile(r"\x02(\d+)\x03")
-_PIECES: Final = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|\[(?=http|//)|<(?!/|br|hr|li|!)(?=[a-z])|</|/>|\]",
-                            re.IGNORECASE)
-_PAIRS: Final = {"}}": "{{", "]]": "[[", "|}": "{|", "]": "[", "</": "<", "/>": "<"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,7 @@ def wikitext_cost(text: str) -> int:
 
     The parser reads on to the end of the page for each of those, and then begins again behind it: 20,000 unclosed
     templates in 80 kB take it two minutes. Real pages stay far below 10 million."""
-    depth = dict.fromkeys(_PAIRS.values(), 0)
-    for piece in _PIECES.findall(text):
-        opening = _PAIRS.get(piece)
-        if opening is None:
-            depth[piece] += 1
-        elif depth[opening]:
-            depth[opening] -= 1
-    return sum(depth.values()) * len(text)
+    return int(count_unclosed(np.frombuffer(text.encode("utf-8", "replace"), np.uint8))) * len(text)
 
 
 def wikitext_sections(text: str, media: frozenset[str] = MEDIA) -> list[Section]:
@@ -95,31 +92,44 @@ def wikitext_sections(text: str, media: frozenset[str] = MEDIA) -> list[Section]
     Raises:
         ValueError: The parser cannot read it.
     """
+    collects = gc.isenabled()
+    gc.disable()  # going over a page's 100,000 tokens, none in a cycle, again and again would double the time
     try:
-        stream = Tokenizer().tokenize(text, 0, True)
+        rendered, held = _rendered(text, media)
     except Exception as error:  # its ParserError, and whatever else C code gives
         raise ValueError(f"wikitext cannot be parsed: {error}") from error
+    finally:
+        if collects:
+            gc.enable()
+    return _nonempty(list(_sections(rendered, held)))
+
+
+def _rendered(text: str, media: frozenset[str]) -> tuple[str, list[str]]:
+    """(text with marks of headings and of what is held back, what is held back)."""
+    stream = Tokenizer().tokenize(text, 0, True)
     held: list[str] = []
     out: list[str] = []
-    _Renderer(stream, media, held).render(0, len(stream), out)
-    return _nonempty(list(_sections("".join(out), held)))
+    renderer = _Renderer(stream, media, held)
+    renderer.render(0, len(stream), out)
+    renderer.close()
+    return "".join(out), held
 
 
 def _sections(text: str, held: list[str]) -> Iterator[Section]:
-    def give_back(found: re.Match[str]) -> str:
-        return held[int(found[1])]
+    def give_back(text: str) -> str:
+        return _HELD.sub(lambda found: held[int(found[1])], text) if "\x02" in text else text
 
     level, heading = 0, ""
     paragraphs: list[str] = []
     for block in _BLANK_LINES.split(_SWITCH.sub("", text) if "__" in text else text):
-        if found := _HEADING.search(block):  # a heading is a line of its own; what stands before it is a paragraph
+        if "\x01" in block and (found := _HEADING.search(block)):  # what stands before its line is a paragraph
             if before := _clean(block[:found.start()]):
-                paragraphs.append(_HELD.sub(give_back, before))
+                paragraphs.append(give_back(before))
             yield Section(level, heading, tuple(paragraphs))
-            level, heading = int(found[1]), _HELD.sub(give_back, _clean(found[2]))
+            level, heading = int(found[1]), give_back(_clean(found[2]))
             paragraphs, block = [], block[found.end():]
         if block := _clean(block):
-            paragraphs.append(_HELD.sub(give_back, block))
+            paragraphs.append(give_back(block))
     yield Section(level, heading, tuple(paragraphs))
 
 
@@ -138,21 +148,28 @@ def _nonempty(sections: list[Section]) -> list[Section]:
 
 def _clean(block: str) -> str:
     """A paragraph without the holes that templates leave: empty brackets, bullets without an item, double blanks."""
-    if "(" in block or "[" in block:
+    if _HOLE.search(block):
         block = _EMPTY_BRACKETS.sub("", block)
         block = _BEFORE_BRACKET.sub(")", _AFTER_BRACKET.sub("(", block))
     if "}}" in block or "{{" in block or "]]" in block or "[[" in block:
         block = _STRAY.sub("", block)
     if "\n" not in block and "  " not in block:
         words = block.strip()
-        return "" if words == "-" or words.startswith(("|", "{|")) else words
+        return "" if words.startswith(("|", "{|")) or not _WORD.search(words) else words
     lines = []
     for line in block.split("\n"):
         words = _SPACES.sub(" ", line).strip()
-        if words and words != "-" and not words.startswith(("|", "{|")):
+        if _WORD.search(words) and not words.startswith(("|", "{|")):
             indent = len(line) - len(line.lstrip(" ")) if words.startswith("- ") else 0
             lines.append(" " * indent + words)
     return "\n".join(lines)
+
+
+def _unquoted(text: str) -> str:
+    """A text without the apostrophes of bold and slanted words: two, three and five are markup, four are bold after an
+    apostrophe, and of more all but five stay."""
+    text = _QUOTES.sub("", text)
+    return _MANY_QUOTES.sub(lambda run: "'" * max(1, len(run[0]) - 5), text) if "''''" in text else text
 
 
 class _Renderer:
@@ -160,6 +177,7 @@ class _Renderer:
 
     def __init__(self, stream: list[Any], media: frozenset[str], held: list[str]) -> None:
         self._stream = stream
+        self._kinds: list[type] = list(map(type, stream))
         self._media = media
         self._held = held  # texts that no rule below may touch: code and formulas
         self._rules: dict[type, Callable[[int, list[str]], int]] = {
@@ -169,6 +187,10 @@ class _Renderer:
             t.CommentStart: lambda i, out: self._past(i, t.CommentStart, t.CommentEnd),
             t.ArgumentOpen: lambda i, out: self._past(i, t.ArgumentOpen, t.ArgumentClose)}
 
+    def close(self) -> None:
+        """Let go of the tokens: the rules, being methods, would hold them in a cycle."""
+        self._rules.clear()
+
     def render(self, i: int, end: int, out: list[str]) -> None:
         """Append the text of tokens i to end."""
         stream, rules, write = self._stream, self._rules, out.append
@@ -176,43 +198,45 @@ class _Renderer:
             token = stream[i]
             i += 1
             if type(token) is t.Text:
-                text = token.text
-                write(_QUOTES.sub("", text) if "''" in text else text)
+                text = token["text"]
+                write(_unquoted(text) if "''" in text else text)
             elif rule := rules.get(type(token)):
                 i = rule(i, out)
 
     def _past(self, i: int, opening: type, closing: type) -> int:
         """Behind the token that closes what was opened before i."""
-        stream, n, depth = self._stream, len(self._stream), 1
-        while i < n:
-            kind = type(stream[i])
-            i += 1
-            if kind is closing:
-                depth -= 1
+        kinds, depth = self._kinds, 0
+        try:
+            while True:
+                end = kinds.index(closing, i) + 1
+                depth += kinds[i:end].count(opening)
                 if not depth:
-                    break
-            elif kind is opening:
-                depth += 1
-        return i
+                    return end
+                i, depth = end, depth - 1
+        except ValueError:  # the parser closes what it opens
+            return len(kinds)
 
     def _past_tag(self, i: int) -> int:
         """Behind the end of a tag whose first token lies before i."""
-        stream, n, depth = self._stream, len(self._stream), 1
-        while i < n:
-            kind = type(stream[i])
-            i += 1
-            if kind is t.TagOpenOpen:
-                depth += 1
-            elif kind is t.TagCloseSelfclose or kind is t.TagCloseClose:
-                depth -= 1
+        kinds, depth = self._kinds, 0
+        i, _ = self._content(i)
+        if kinds[i - 1] is t.TagCloseSelfclose:
+            return i
+        try:
+            while True:
+                end = kinds.index(t.TagCloseClose, i) + 1
+                inside = kinds[i:end]
+                depth += inside.count(t.TagOpenOpen) - inside.count(t.TagCloseSelfclose)
                 if not depth:
-                    break
-        return i
+                    return end
+                i, depth = end, depth - 1
+        except ValueError:
+            return len(kinds)
 
     def _template(self, i: int, out: list[str]) -> int:
         end = self._past(i, t.TemplateOpen, t.TemplateClose)
         first = self._stream[i]
-        name = first.text.strip().lower() if type(first) is t.Text else ""
+        name = first["text"].strip().lower() if type(first) is t.Text else ""
         form = KEPT_TEMPLATES.get(name) or ("{1}" if name.startswith("lang-") else None)
         if form is not None:
             arguments = self._arguments(i + 1, end - 1)
@@ -233,7 +257,7 @@ class _Renderer:
                 kind = type(self._stream[i])
                 depth += (kind is t.TemplateOpen) - (kind is t.TemplateClose)
                 if kind is t.TemplateParamEquals and not depth:
-                    name = self._stream[start].text.strip() if type(self._stream[start]) is t.Text else ""
+                    name = self._stream[start]["text"].strip() if type(self._stream[start]) is t.Text else ""
                     named, start = not name.isdecimal(), i + 1
                 i += 1
             if not named:
@@ -247,17 +271,32 @@ class _Renderer:
         first, then = stream[i], type(stream[i + 1]) if i + 1 < len(stream) else None
         if type(first) is not t.Text or then not in (t.WikilinkSeparator, t.WikilinkClose):
             return i  # a target made of templates; its words, if any, are read on
-        target = first.text.strip()
-        prefix, colon, _ = target.partition(":")
+        target = first["text"].strip()
+        prefix, colon, name = target.partition(":")
         if colon and (prefix.strip().lower() in self._media or _INTERWIKI.match(target)):
             return self._past(i, t.WikilinkOpen, t.WikilinkClose)
+        if colon and prefix and not name.startswith(" "):
+            end = self._past(i, t.WikilinkOpen, t.WikilinkClose)
+            if self._has_options(i + 2, end) or self._is_alone(end, out):
+                return end
         if then is t.WikilinkSeparator and type(stream[i + 2]) is not t.WikilinkClose:
             return i + 2
         out.append(target.lstrip(":"))
         return i + 2
 
+    def _has_options(self, i: int, end: int) -> bool:
+        """Whether a link has more than a text, as files have, whatever a wiki calls them."""
+        return any(type(token) is t.Text and "|" in token["text"] for token in self._stream[i : end - 1])
+
+    def _is_alone(self, end: int, out: list[str]) -> bool:
+        """Whether a link is a line of its own, as categories are and pages in other languages."""
+        following = self._stream[end] if end < len(self._stream) else None
+        ends = following is None or type(following) in (t.WikilinkOpen, t.CommentStart) or (
+            type(following) is t.Text and following["text"].lstrip(" ").startswith("\n"))
+        return ends and (not out or not out[-1].rstrip(" ") or out[-1].rstrip(" ").endswith("\n"))
+
     def _external(self, i: int, out: list[str]) -> int:
-        if not self._stream[i - 1].brackets:
+        if not self._stream[i - 1]["brackets"]:
             return i
         end = self._past(i, t.ExternalLinkOpen, t.ExternalLinkClose)
         for k in range(i, end):
@@ -270,12 +309,13 @@ class _Renderer:
         code = ""
         while type(token := self._stream[i]) is not t.HTMLEntityEnd:
             i += 1
-            code += {t.HTMLEntityNumeric: "#", t.HTMLEntityHex: "x"}.get(type(token)) or token.text
+            code += {t.HTMLEntityNumeric: "#", t.HTMLEntityHex: "x"}.get(type(token)) or token["text"]
         out.append(html.unescape(f"&{code};"))
         return i + 1
 
     def _heading(self, i: int, out: list[str]) -> int:
-        out.append(f"\n\n\x01{self._stream[i - 1].level}")
+        level = self._stream[i - 1]["level"]
+        out.append(f"\n\n\x01{level}")
         return i
 
     def _heading_end(self, i: int, out: list[str]) -> int:
@@ -283,8 +323,8 @@ class _Renderer:
         return i
 
     def _tag(self, i: int, out: list[str]) -> int:
-        name = self._stream[i].text.strip().lower() if type(self._stream[i]) is t.Text else ""
-        mark = self._stream[i - 1].wiki_markup
+        name = self._stream[i]["text"].strip().lower() if type(self._stream[i]) is t.Text else ""
+        mark = self._stream[i - 1].get("wiki_markup")
         if name in DROPPED_TAGS:
             return self._past_tag(i)
         if mark in ("*", "#", ":", ";"):
@@ -301,7 +341,7 @@ class _Renderer:
         """An item of a list, of which each level has a mark."""
         marks = ""
         while i < len(self._stream) and type(self._stream[i - 1]) is t.TagOpenOpen:
-            marks += self._stream[i - 1].wiki_markup or ""
+            marks += self._stream[i - 1].get("wiki_markup") or ""
             i += 3  # its name, its end, and what comes after
         if marks.endswith(("*", "#")):
             out.append("  " * (len(marks.strip(":;")) - 1) + "- ")
@@ -319,7 +359,7 @@ class _Renderer:
                 break
             depth += (kind is t.TagOpenOpen) - (kind is t.TagCloseSelfclose) - (kind is t.TagCloseClose)
             if kind is t.Text:
-                words.append(token.text)
+                words.append(token["text"])
         return i, words
 
     def _hold(self, name: str, begin: int, end: int, display: bool, out: list[str]) -> None:
@@ -332,7 +372,7 @@ class _Renderer:
             if type(token) is t.HTMLEntityStart:
                 i = self._entity(i, parts)
             elif type(token) is t.Text:
-                parts.append(token.text)
+                parts.append(token["text"])
         text = "".join(parts)
         if name in _TEX:
             text = f"$${text.strip()}$$" if display else f"${text.strip()}$"
@@ -340,7 +380,7 @@ class _Renderer:
         self._held.append(text.strip("\n"))
 
     def _closing(self, i: int, out: list[str]) -> int:
-        name = self._stream[i].text.strip().lower() if type(self._stream[i]) is t.Text else ""
+        name = self._stream[i]["text"].strip().lower() if type(self._stream[i]) is t.Text else ""
         out.append(_BREAKS.get(name, "") if name != "br" else "")
         return self._past_close(i)
 

@@ -19,7 +19,7 @@ from curate.edits.spans import FlatEdits, edits_array, join_replaced
 from curate.sources.columns import GROUP
 from manifests.hashing import piece_id
 from manifests.removals import is_removed, removed_ids
-from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SPAN
+from manifests.schema import CLEAN_EXTRA, DOCUMENTS, EDITS, ID, SIGNAL_PREFIX, SOURCE_COLUMNS, SPAN
 from manifests.tables import one_array, open_table, read_row_groups, read_table
 from manifests.tasks import Work
 
@@ -50,9 +50,11 @@ def clean(config: Any, work: Work) -> None:
 
 
 def clean_schema(extracted: pa.Schema) -> pa.Schema:
-    """The schema of clean documents: DOCUMENTS, its extra columns, and the signals of the extracted part."""
+    """The schema of clean documents: DOCUMENTS, its extra columns, and the signals and the facts of its source that the
+    extracted part has."""
     signals = [f for f in extracted if f.name.startswith(SIGNAL_PREFIX)]
-    return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *signals])
+    facts = [f for f in extracted if f.name in SOURCE_COLUMNS]
+    return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *facts, *signals])
 
 
 def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: pa.Schema) -> pa.Table:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,13 +40,14 @@ class RankedColumns(ColumnNames):
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a source. path: where it is. origin_path: what documents remember, relative to the source's root.
-    kind: one of `kinds.KINDS`."""
+    kind: one of `kinds.KINDS`. options: what a recipe chose of its kind."""
 
     path: str
     source: str
     origin_path: str
     kind: str
     columns: ColumnNames
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -31,10 +31,13 @@ class SourceConfig(BaseModel):
     commoncrawl: CommonCrawlSource | None = Field(
         None, description="Instead of files: archives or pages of a crawl of Common Crawl.")
     kind: str = Field("auto", description=(
-        "What the files are: parquet, wet, warc, jsonl or text; auto looks at their content. With table, the rows of "
+        "What the files are: parquet, wet, warc, jsonl, text, or a kind of dump (docs/sources.md); auto looks at their "
+        "content. With table, the rows of "
         "Parquet, JSON Lines or text files are the documents as they are: no normalising, no rule on addresses, "
         "lengths or languages, ids of 16 bytes under `doc_id` kept. With tokens, they are parts that `curate tokenizer "
         "encode` made, NAME.parquet and NAME.tokens, which enter at the mixture."))
+    options: dict[str, Any] = Field(default_factory=dict, description=(
+        "Of a dump: what its kind lets one choose; docs/sources.md lists the options of each."))
     in_order: bool = Field(False, description=(
         "Whether the files keep the order in which the patterns name them, instead of that of their paths. Two files "
         "of one name are then known by their paths below the folder that all files share."))
@@ -61,8 +64,10 @@ class SourceConfig(BaseModel):
         languages = {"languages": list(self.languages)} if self.languages is not None else {}
         of_table = {name: value for name in ("date_column", "quality_column", "language")
                     if (value := getattr(self, name)) is not None}
+        dump = KINDS[kind].dump if kind in KINDS else None
+        options = {"options": dump.options(**self.options).model_dump(mode="json")} if dump else {}
         return {"kind": kind, "filter_language": self.filter_language, **languages, "id_column": self.id_column,
-                "text_column": self.text_column, **of_table}
+                "text_column": self.text_column, **of_table, **options}
 
     @field_validator("kind")
     @classmethod
@@ -71,6 +76,19 @@ class SourceConfig(BaseModel):
         if kind not in known:
             raise ValueError(f"not a kind of source; they are {', '.join(known)}")
         return kind
+
+    @model_validator(mode="after")
+    def _options_of_kind(self) -> Self:
+        dump = KINDS[self.kind].dump if self.kind in KINDS else None
+        if self.options and dump is None:
+            raise ValueError(f"options: the kind {self.kind} has none; a dump's kind is named, as in `kind: mediawiki`")
+        if dump is not None:
+            known = set(dump.options.model_fields)
+            if unknown := sorted(set(self.options) - known):
+                raise ValueError(f"options: {self.kind} has no option {unknown[0]!r}; they are "
+                                 f"{', '.join(sorted(known)) or 'none'}")
+            dump.options(**self.options)
+        return self
 
     @model_validator(mode="after")
     def _files_or_from(self) -> Self:

@@ -16,6 +16,8 @@ from typing import IO, Final
 
 from curate.sources.archives import ZIP_START
 from curate.sources.columns import ColumnNames, TextRows
+from curate.sources.dump_kinds import MEDIAWIKI, is_mediawiki
+from curate.sources.entries import DumpKind
 from curate.sources.framing import ARC_START, WARC
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
@@ -52,7 +54,8 @@ class SourceKind:
     name: as recipes call it. what: as messages call it. detect: whether a file is of this kind, by the first 64 KiB,
     decompressed. rows: reads its texts, where it is a table of them. records: the WARC records that are documents,
     where it is an archive. columns: the names of a file's columns, where it states them before its rows. objects:
-    whether every line is a JSON object, as dialogues are."""
+    whether every line is a JSON object, as dialogues are. dump: how its documents are read, where it is a
+    dump in a markup of its own."""
 
     name: str
     what: str
@@ -61,6 +64,7 @@ class SourceKind:
     records: frozenset[str] = frozenset()
     columns: Callable[[str], list[str]] | None = None
     objects: bool = False
+    dump: DumpKind | None = None
 
 
 def _is_wet(head: bytes) -> bool:
@@ -103,6 +107,7 @@ def _text_rows(path: str, names: ColumnNames, max_text_bytes: int,
 
 KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows, columns=column_names),
+    SourceKind("mediawiki", "a dump of a wiki", is_mediawiki, dump=MEDIAWIKI),
     SourceKind("wet", "a WET archive", _is_wet, records=frozenset({"conversion"})),
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
     SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows, objects=True),

@@ -1,9 +1,9 @@
 """A stored archive as its decompressed bytes, member by member, with the damage found in it.
 
-Web archives are files of many small gzip members (or zstd or lz4 frames), one a record, so that a record can be read
-alone by its offset. Reading member by member shows where each begins and ends in the file as stored, which a stream
-decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that opens with a WARC
-record.
+Web archives are files of many small gzip members (or zstd or lz4 frames, or bzip2 streams), one a record, so that a
+record can be read alone by its offset. Reading member by member shows where each begins and ends in the file as stored,
+which a stream decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that
+opens with a WARC record.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import IO, Any, Final
 
 import lz4.frame
 import zstandard
+
+from curate.sources.bzip2 import Bzip2, is_bzip2
 
 _READ_BYTES: Final = 1 << 20
 _GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves unused is copied
@@ -44,11 +46,13 @@ class Chunk:
 
 
 def compression_of(head: bytes) -> str:
-    """`gzip`, `zstd`, `lz4` or `none`, by the first bytes of a file; names of files are not trusted."""
+    """`gzip`, `zstd`, `lz4`, `bzip2` or `none`, by the first bytes of a file; names of files are not trusted."""
     if head.startswith(_GZIP):
         return "gzip"
     if head.startswith(_LZ4):
         return "lz4"
+    if is_bzip2(head):
+        return "bzip2"
     skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
 
@@ -60,11 +64,11 @@ def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
     any.
     Never raises for damage: a chunk with `broken` names it."""
     window = _Window(stream)
-    compression = compression_of(bytes(window.peek(4)))
+    compression = compression_of(bytes(window.peek(10)))
     if compression == "none":
         yield from _plain(window)
         return
-    codec: _Codec = _Gzip() if compression == "gzip" else _Lz4() if compression == "lz4" else _Zstd()
+    codec = _CODECS[compression]()
     last = -1  # offset of the last complete member
     while True:
         if isinstance(codec, _Zstd) and (broken_at := codec.skip_frames(window)) is not None:
@@ -221,7 +225,8 @@ class _Lz4:
         return b""
 
 
-_Codec = _Gzip | _Zstd | _Lz4
+_Codec = _Gzip | _Zstd | _Lz4 | Bzip2
+_CODECS: Final[dict[str, type[_Codec]]] = {"gzip": _Gzip, "zstd": _Zstd, "lz4": _Lz4, "bzip2": Bzip2}
 
 
 def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
@@ -247,7 +252,7 @@ def _member(window: _Window, codec: _Codec) -> Generator[Chunk, None, int | None
             why = f"member cannot be decompressed: {error}"
             yield Chunk(codec.salvage(saved, data), member, broken=why)
             return member
-        window.advance(used)
+        window.advance(used) if used >= 0 else window.seek(window.offset + used)
         if decoder.eof:
             yield Chunk(out, member, end=window.offset)
             return None

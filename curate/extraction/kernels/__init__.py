@@ -1,0 +1,1 @@
+"""Kernels of extraction that are compiled."""

@@ -1,0 +1,27 @@
+"""The kinds of dumps: by what each is recognised, what a recipe may choose, and what loads its reader.
+
+Readers bring parsers of markup with them, so none is imported before a file of its kind is read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from curate.sources.dump_options import MediaWikiOptions
+from curate.sources.entries import DumpKind, ReadEntries
+from curate.sources.xml_text import xml_root
+from manifests.schema import SOURCE_COLUMNS
+
+
+def is_mediawiki(head: bytes) -> bool:
+    """Whether a file is an export of MediaWiki."""
+    return xml_root(head) == "mediawiki"
+
+
+def _mediawiki() -> ReadEntries:
+    from curate.sources.mediawiki import read_mediawiki
+
+    return read_mediawiki
+
+
+MEDIAWIKI: Final = DumpKind(_mediawiki, MediaWikiOptions, (SOURCE_COLUMNS["title"],))
