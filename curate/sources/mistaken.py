@@ -11,7 +11,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
-_COMPRESSIONS: Final = frozenset({".gz", ".zst", ".zstd", ".lz4"})
+_COMPRESSIONS: Final = frozenset({".gz", ".zst", ".zstd", ".lz4", ".bz2"})
 _CLAIMS: Final = {
     **dict.fromkeys((".parquet", ".pq"), "Parquet"), **dict.fromkeys((".jsonl", ".ndjson", ".json"), "JSON Lines"),
     **dict.fromkeys((".warc", ".wet", ".arc", ".wacz"), "an archive"),
@@ -24,7 +24,7 @@ _JSON_ARRAY: Final = re.compile(rb"\s*\[\s*(?:\{\s*(?:\"|\})|\]\s*\Z)")
 _HTML: Final = re.compile(rb"\s*(?:<\?xml[^>]{0,128}\?>\s*)?(?:<!--.{0,512}?-->\s*)?<(?:!doctype\s+html|html)[\s>]",
                           re.IGNORECASE | re.DOTALL)
 _FORMATS: Final = ((b"%PDF-", "a PDF document"), (b"ORC", "an ORC file"), (b"Obj\x01", "an Avro file"),
-                   (b"ARROW1", "an Arrow file"), (b"BZh", "compressed by bzip2"), (b"\xfd7zXZ\0", "compressed by xz"),
+                   (b"ARROW1", "an Arrow file"), (b"\xfd7zXZ\0", "compressed by xz"),
                    (b"{\\rtf", "an RTF document"))
 
 

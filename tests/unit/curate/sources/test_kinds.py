@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 from pathlib import Path
 
 import pytest
 
+from curate.sources.columns import ColumnNames, TextRows
 from curate.sources.kinds import KINDS, detect_kind
 from manifests.errors import InputError
 
@@ -29,3 +31,19 @@ def test_what_is_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\0\1\2")
     with pytest.raises(InputError, match="not an archive, table or text"):
         detect_kind(str(tmp_path / "x"))
+
+
+def test_bzip2_is_read_wherever_gzip_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.bz2"
+    path.write_bytes(bz2.compress(b'{"text": "one"}\n') + bz2.compress(b'{"text": "two"}\n' * 200_000))
+    assert detect_kind(str(path)) == "jsonl"
+    read = KINDS["jsonl"].rows
+    assert read is not None
+    rows = [part for part in read(str(path), ColumnNames(), 1 << 20, None) if isinstance(part, TextRows)]
+    assert sum(map(len, rows)) == 200_001
+
+
+@pytest.mark.parametrize("data", [b"BZh", b"BZhello, said the bee.", b"BZh9 is a name."])
+def test_three_letters_are_no_bzip2(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    assert detect_kind(str(tmp_path / "x")) == "text"
