@@ -19,9 +19,12 @@ from mwparserfromhell.parser import tokens as t
 from curate.extraction.kernels.wikitext import count_unclosed
 
 try:
-    from mwparserfromhell.parser._tokenizer import CTokenizer as Tokenizer
+    from mwparserfromhell.parser._tokenizer import CTokenizer as _Parser
 except ImportError:  # a platform without its wheel: the same tokens from Python, tens of times slower
-    from mwparserfromhell.parser.tokenizer import Tokenizer
+    from mwparserfromhell.parser.tokenizer import Tokenizer as _Parser
+
+Tokenizer: Any = _Parser
+"""The parser: its method `tokenize` turns wikitext into tokens."""
 
 DROPPED_TAGS: Final = frozenset({
     "ref", "references", "gallery", "table", "timeline", "imagemap", "hiero", "score", "graph", "templatestyles",
