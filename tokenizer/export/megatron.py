@@ -51,7 +51,7 @@ def export_megatron(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> 
         if zero_copy:
             counts[split] = 0
             for shard in shards:
-                fragments = shard.fragments()
+                fragments = dataset.fragments(shard)
                 name = f"{split}/{shard.index:06d}"
                 folder.link(f"{name}.bin", shard.path)
                 pointers = HEADER_BYTES + fragments.start * size

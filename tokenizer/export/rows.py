@@ -1,24 +1,20 @@
-"""Formats whose samples are rows: MosaicML's MDS, litdata's token chunks, and Hugging Face Parquet."""
+"""Formats whose samples are rows, as tokens alone: MosaicML's MDS and litdata's token chunks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from manifests.shard import HEADER_BYTES
-from manifests.tables import write_table
-from tokenizer.export.shards import ExportDataset, ExportShard, arrow_list
+from tokenizer.export.shards import ExportDataset, ExportShard
 from tokenizer.export.writing import Folder
 
 _SHARD_LIMIT = (1 << 32) - 1  # MDS has 32-bit offsets
 _NUMPY_CODE = {2: 5, 4: 6}  # litdata's _NUMPY_DTYPES_MAPPING: uint16, uint32
 _HEADER_ITEMS = HEADER_BYTES // 4 - 2  # a chunk of so many items begins with as many bytes as our header has
-_ROW_BLOCK = 4096
 
 
 def export_mds(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
@@ -96,34 +92,3 @@ def _litdata_config(dataset: ExportDataset) -> dict[str, Any]:
             "data_format": [f"no_header_numpy:{_NUMPY_CODE[dataset.dtype.itemsize]}"],
             "data_spec": json.dumps([1, {"type": None, "context": None, "children_spec": []}]),
             "item_loader": "TokensLoader"}
-
-
-def export_hf(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[str, Any]:
-    """`SPLIT/part-NNNNN.parquet` for `datasets`: a row each, `input_ids` and `cu_seqlens`, both list<int32>.
-
-    cu_seqlens are the bounds of the row's documents, from 0 to the row's length, as flash attention takes them.
-
-    Args:
-        dataset: The packed dataset.
-        folder: Of the export.
-        zero_copy: Without effect; the format has no such form.
-    Returns:
-        For export.json: rows of each split.
-    """
-    schema = pa.schema([pa.field("input_ids", pa.list_(pa.int32()), nullable=False),
-                        pa.field("cu_seqlens", pa.list_(pa.int32()), nullable=False)])
-    for split, shards in dataset.splits.items():
-        for shard in shards:
-            def fill(path: str, shard: ExportShard = shard) -> None:
-                write_table(path, schema, _hf_tables(dataset, shard, schema))
-
-            folder.make(f"{split}/part-{shard.index:05d}.parquet", fill)
-    return {"rows": {split: sum(s.n_rows for s in shards) for split, shards in dataset.splits.items()}}
-
-
-def _hf_tables(dataset: ExportDataset, shard: ExportShard, schema: pa.Schema) -> Iterator[pa.Table]:
-    rows, bounds = shard.tokens().reshape(-1, dataset.row_length), shard.bounds(dataset.row_length)
-    for low in range(0, shard.n_rows, _ROW_BLOCK):
-        block, edges = rows[low : low + _ROW_BLOCK], bounds[low : low + _ROW_BLOCK]
-        ids = arrow_list(block.reshape(-1), np.full(len(block), dataset.row_length), pa.int32())
-        yield pa.table([ids, arrow_list(np.concatenate(edges), [len(e) for e in edges], pa.int32())], schema=schema)

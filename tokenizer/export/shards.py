@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.dataset import dataset_digest
-from manifests.errors import InputError, ShardError
+from manifests.errors import InputError, RecipeError, ShardError
 from manifests.hashing import UInt64, id_words
 from manifests.shard import Tokens, open_shard
-from manifests.tables import read_table
+from manifests.spans import spans_of
+from manifests.storage import Storage, join, open_read
+from manifests.tables import one_array, read_table
 from tokenizer.packing.gather import copy_runs
 
 Ints = npt.NDArray[np.int64]
@@ -47,16 +51,39 @@ class Fragments:
 class ExportShard:
     """A shard of a dataset as its manifest describes it."""
 
-    path: str
-    spans_path: str
+    files: LocalFiles
+    name: str
+    spans_name: str
     payload_xxh3: str
     n_tokens: int
     n_rows: int
     index: int
+    phase: int
+
+    @property
+    def path(self) -> str:
+        """The shard as a local file."""
+        return self.files.path(self.name)
+
+    @property
+    def spans_path(self) -> str:
+        return self.files.path(self.spans_name)
 
     @property
     def n_bytes(self) -> int:
         return os.path.getsize(self.path)
+
+    def spans(self) -> pa.Table:
+        """SPANS or CHAT_SPANS of the shard."""
+        return read_table(self.spans_path)
+
+    def learned(self) -> npt.NDArray[np.bool_]:
+        """Which tokens of the payload are learned, bool [N]: those of documents, of dialogues those of answers."""
+        spans = spans_of(self.spans())
+        change = np.zeros(self.n_tokens + 1, np.int8)
+        np.add.at(change, spans.learned_start, 1)
+        np.add.at(change, spans.learned_start + spans.learned_n, -1)
+        return np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
 
     def tokens(self) -> Tokens:
         """The payload, mapped: uint16 or uint32 [N]."""
@@ -95,8 +122,10 @@ class ExportShard:
 
 @dataclass(frozen=True, slots=True)
 class ExportDataset:
-    """A packed dataset that is to be exported. sources: names by source id."""
+    """A packed dataset that is to be exported. sources: names by source id. facets: what it has. source: the one that
+    is exported, None for all."""
 
+    files: LocalFiles
     splits: dict[str, list[ExportShard]]
     dtype: np.dtype[Any]
     row_length: int
@@ -106,6 +135,49 @@ class ExportDataset:
     tokenizer_sha256: str
     digest: str
     sources: dict[int, str]
+    facets: frozenset[str]
+    tokens_by_source: dict[str, dict[str, int]]
+    source: int | None = None
+
+    def __enter__(self) -> ExportDataset:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.files.close()
+
+    @property
+    def phases(self) -> list[dict[str, int]]:
+        """First row and rows of every phase of the training split."""
+        rows: list[dict[str, int]] = []
+        first = 0
+        for shard in self.splits.get("train", []):
+            if not rows or rows[-1]["phase"] != shard.phase:
+                rows.append({"phase": shard.phase, "first_row": first, "rows": 0})
+            rows[-1]["rows"] += shard.n_rows
+            first += shard.n_rows
+        return rows
+
+    def of_phase(self, phase: int) -> ExportDataset:
+        """One phase of the training split alone. Raises RecipeError where there is none of that number."""
+        train = [shard for shard in self.splits.get("train", []) if shard.phase == phase]
+        if not train:
+            known = ", ".join(str(p["phase"]) for p in self.phases)
+            raise RecipeError(f"the training split has no phase {phase}", where="--phase", hint=f"it has {known}")
+        return replace(self, splits={"train": train})
+
+    def of_source(self, source: int) -> ExportDataset:
+        """One source alone, in formats of documents."""
+        return replace(self, source=source)
+
+    def fragments(self, shard: ExportShard) -> Fragments:
+        """Documents of a shard that are to be exported, in the order of the payload."""
+        fragments = shard.fragments()
+        if self.source is None:
+            return fragments
+        here = fragments.source_id == self.source
+        return Fragments(fragments.start[here], fragments.n_tokens[here], fragments.words[here],
+                         fragments.source_id[here], fragments.doc_token_offset[here], fragments.epoch[here],
+                         fragments.ends[here])
 
     def stream(self, split: str) -> Iterator[tuple[ExportShard, Tokens, Fragments]]:
         """Every shard of a split with the tokens of its documents, joined, and the documents' offsets in those.
@@ -113,7 +185,7 @@ class ExportDataset:
         What belongs to no document is left out: the end-of-text at a shard's start, and padding."""
         last: tuple[Any, ...] | None = None
         for shard in self.splits.get(split, []):
-            fragments = shard.fragments()
+            fragments = self.fragments(shard)
             body = _body(shard.tokens(), fragments, self.dtype)
             starts = np.cumsum(fragments.n_tokens) - fragments.n_tokens
             joins = bool(len(fragments)) and last == (*fragments.words[0].tolist(), int(fragments.epoch[0]),
@@ -137,33 +209,111 @@ def _body(tokens: Tokens, fragments: Fragments, dtype: np.dtype[Any]) -> Tokens:
 
 
 def open_dataset(path: str) -> ExportDataset:
-    """The packed dataset in a folder, as exports read it.
+    """The packed dataset in a folder, as exports read it; `with` lets go of what was fetched.
 
     Args:
-        path: A run's folder, or its `packed` folder.
+        path: A run's folder, or its `packed` folder; local or a URL.
     Raises:
         InputError: There is no dataset, or it has no shard.
     """
-    folder = next((f for f in (path, os.path.join(path, "packed"))
-                   if all(os.path.exists(os.path.join(f, n)) for n in ("manifest.parquet", "sources.parquet"))), None)
-    if folder is None:
+    storages = (Storage(folder) for folder in (path, join(path, "packed")))
+    storage = next((s for s in storages if all(s.exists(n) for n in ("manifest.parquet", "sources.parquet"))), None)
+    if storage is None:
         raise InputError("holds no packed dataset", where=path, hint="give a finished run, or its packed folder")
-    manifest = read_table(os.path.join(folder, "manifest.parquet"))
+    folder, files = storage.root, LocalFiles(storage)
+    manifest = read_table(storage.path("manifest.parquet"))
     rows: list[dict[str, Any]] = manifest.to_pylist()
     if not rows:
         raise InputError("has no shard", where=folder)
     splits: dict[str, list[ExportShard]] = {}
     for row in sorted(rows, key=lambda r: (r["split"], r["shard_index"])):
         splits.setdefault(row["split"], []).append(ExportShard(
-            os.path.join(folder, row["path"]), os.path.join(folder, row["spans_path"]), row["payload_xxh3"],
-            row["n_tokens"], row["n_rows"], row["shard_index"]))
-    sources = read_table(os.path.join(folder, "sources.parquet"), ["source_id", "name"]).to_pylist()
+            files, row["path"], row["spans_path"], row["payload_xxh3"], row["n_tokens"], row["n_rows"],
+            row["shard_index"], row.get("phase") or 0))
+    sources = read_table(storage.path("sources.parquet"), ["source_id", "name"]).to_pylist()
+    by_source: dict[str, dict[str, int]] = {}
+    for row in rows:
+        for name, n_tokens in row.get("tokens_by_source") or []:
+            counted = by_source.setdefault(row["split"], {})
+            counted[name] = counted.get(name, 0) + n_tokens
     first = rows[0]
     return ExportDataset(
-        splits=splits, dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
+        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source, splits=splits, dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
         packing=first["packing"], eot_id=first["eot_id"], vocab_size=first["vocab_size"],
         tokenizer_sha256=first["tokenizer_sha256"], digest=dataset_digest(manifest),
         sources={s["source_id"]: s["name"] for s in sources})
+
+
+FACETS: Final = {
+    "bounds": "where documents begin and end",
+    "padding": "which tokens are padding",
+    "labels": "which tokens are learned: a trainer learns prompts too",
+    "weights": "how much tokens count in the loss",
+    "answers": "which answers were compared, their ranks and verdicts, and where rewards are read",
+    "sources": "the source of every token",
+    "phases": "the phases of the mixture, but for the order of the files; --phase exports one of them",
+}
+"""What a dataset may have beside tokens, and how a person is told that a format does not hold it."""
+
+
+def _facets(rows: list[dict[str, Any]], splits: dict[str, list[ExportShard]], by_source: dict[str, dict[str, int]]
+            ) -> frozenset[str]:
+    facets = {"bounds"}
+    if any(row.get("padding_tokens") for row in rows):
+        facets.add("padding")
+    if len({name for names in by_source.values() for name in names}) > 1:
+        facets.add("sources")
+    if len({row.get("phase") or 0 for row in rows if row["split"] == "train"}) > 1:
+        facets.add("phases")
+    shards = [shard for split in splits.values() for shard in split]
+    for shard in shards if "turns" in shards[0].spans().column_names else []:
+        spans: Any = shard.spans()
+        turns: Any = one_array(spans["turns"]).flatten()
+        facets.add("labels")
+        if spans["group_id"].null_count < len(spans) or (
+                "label" in spans.column_names and spans["label"].null_count < len(spans)):
+            facets.add("answers")
+        if "weight" in {turns.type.field(i).name for i in range(turns.type.num_fields)}:
+            weight = turns.field("weight").to_numpy(zero_copy_only=False)
+            if len(weight) and np.setdiff1d(weight, [0, 1]).size:
+                facets.add("weights")
+    return frozenset(facets)
+
+
+def not_held(dataset: ExportDataset, holds: frozenset[str], by_source: bool) -> list[str]:
+    """What a dataset has and a format does not hold, in words. by_source: whether folders tell the sources."""
+    told = holds | ({"sources"} if by_source else set())
+    return [words for facet, words in FACETS.items() if facet in dataset.facets - told]
+
+
+class LocalFiles:
+    """Files of a dataset as local ones: where they are behind a URL, the last few that were asked for are fetched."""
+
+    def __init__(self, storage: Storage, most: int = 4) -> None:
+        self._storage, self._most = storage, most
+        self._folder: str | None = None
+        self._fetched: dict[str, str] = {}
+
+    def path(self, name: str) -> str:
+        """A local file of that content."""
+        if self._storage.local:
+            return self._storage.path(name)
+        if name not in self._fetched:
+            if self._folder is None:
+                self._folder = tempfile.mkdtemp(prefix="curate-export-")
+            while len(self._fetched) >= self._most:
+                os.unlink(self._fetched.pop(next(iter(self._fetched))))
+            target = os.path.join(self._folder, name.replace("/", "-"))
+            with open_read(self._storage.path(name)) as source, open(target, "wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+            self._fetched[name] = target
+        return self._fetched[name]
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder, self._fetched = None, {}
 
 
 def arrow_list(values: npt.NDArray[Any], lengths: Any, kind: pa.DataType) -> pa.ListArray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,16 @@ class Folder:
     """The folder of an export. Files appear under their names complete or not at all."""
 
     def __init__(self, out: str) -> None:
-        self.storage = Storage(out)
+        self.storage, self._prefix = Storage(out), ""
         if self.storage.local and os.path.isdir(out) and os.listdir(out) and not self.storage.exists(DESCRIPTION):
             raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --out")
         self.storage.remove(DESCRIPTION)
+
+    def below(self, name: str) -> Folder:
+        """A folder in this one, of a name that is made fit for a file system."""
+        folder = copy(self)
+        folder._prefix = f"{self._prefix}{re.sub(r'[^A-Za-z0-9._-]', '_', name)}/"
+        return folder
 
     def write(self, name: str, blocks: Iterable[npt.NDArray[Any] | bytes]) -> int:
         """A file from blocks of bytes or arrays; returns its size in bytes."""
@@ -47,7 +55,7 @@ class Folder:
         with self.storage.staging() as staging:
             staged = os.path.join(staging, "file")
             fill(staged)
-            self.storage.publish(staged, name)
+            self.storage.publish(staged, f"{self._prefix}{name}")
 
     def link(self, name: str, source: str) -> None:
         """The file itself under another name, without a copy where the file system can."""
@@ -58,7 +66,7 @@ class Folder:
             except OSError:  # another file system
                 shutil.copyfile(source, path)
 
-        self.storage.remove(name)  # renaming a link over its own file would do nothing
+        self.storage.remove(f"{self._prefix}{name}")  # renaming a link over its own file would do nothing
         self.make(name, fill)
 
     def json(self, name: str, value: Any) -> None:
@@ -69,7 +77,8 @@ class Folder:
         description = {
             "format": form, "dataset_digest": dataset.digest, "tokenizer_sha256": dataset.tokenizer_sha256,
             "vocab_size": dataset.vocab_size, "eot_id": dataset.eot_id, "row_length": dataset.row_length,
-            "packing": dataset.packing, "dtype": dataset.dtype.name, **facts}
+            "packing": dataset.packing, "dtype": dataset.dtype.name, "phases": dataset.phases,
+            "tokens_by_source": dataset.tokens_by_source, **facts}
         self.storage.write_bytes(DESCRIPTION, (json.dumps(description, indent=1, sort_keys=True) + "\n").encode())
         self.storage.clear_staging()
         return description
