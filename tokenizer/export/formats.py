@@ -41,8 +41,8 @@ _BOUNDS = frozenset({"bounds", "padding"})
 FORMATS: Final[dict[str, ExportFormat]] = {form.name: form for form in (
     ExportFormat("megatron", "Megatron-LM, NeMo", "tokenizer.export.megatron:export_megatron", zero_copy=True,
                  of_documents=True, holds=_BOUNDS),
-    ExportFormat("megatron-sft", "Megatron Bridge, packed fine-tuning data", "tokenizer.export.labelled:export_megatron_sft",
-                 holds=_BOUNDS | {"labels"}),
+    ExportFormat("megatron-sft", "Megatron Bridge, packed fine-tuning data",
+                 "tokenizer.export.labelled:export_megatron_sft", holds=_BOUNDS | {"labels"}),
     ExportFormat("llmc", "llm.c, modded-nanogpt", "tokenizer.export.flat:export_llmc", zero_copy=True),
     ExportFormat("nanogpt", "nanoGPT", "tokenizer.export.flat:export_nanogpt", of_documents=True,
                  holds=frozenset({"padding"})),

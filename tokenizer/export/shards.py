@@ -238,7 +238,8 @@ def open_dataset(path: str) -> ExportDataset:
             counted[name] = counted.get(name, 0) + n_tokens
     first = rows[0]
     return ExportDataset(
-        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source, splits=splits, dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
+        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source, splits=splits,
+        dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
         packing=first["packing"], eot_id=first["eot_id"], vocab_size=first["vocab_size"],
         tokenizer_sha256=first["tokenizer_sha256"], digest=dataset_digest(manifest),
         sources={s["source_id"]: s["name"] for s in sources})

@@ -48,7 +48,8 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = SmallRun(tmp_path_factory.mktemp("staged"), seed=3)
     run.write_tokens({name: {"p": [(document_id(name, "p", i), [base + i] * 9) for i in range(30)]}
                       for name, base in (("a", 0), ("b", 100))}, np.uint16)
-    phases = tuple(PhaseConfig(name=name, share=1, weights={"a": a, "b": 4 - a}) for name, a in (("one", 3), ("two", 1)))
+    phases = tuple(PhaseConfig(name=name, share=1, weights={"a": a, "b": 4 - a})
+                   for name, a in (("one", 3), ("two", 1)))
     run.pack(MixtureConfig(phases=phases, max_epochs=1, validation_fraction=0.1),
              PackConfig(row_length=8, shard_tokens=64, buckets=2), byte_tokenizer(run.root / "t.json", 257))
     return run.root
@@ -90,8 +91,9 @@ def test_megatron_fine_tuning_data(dialogues: Path, tmp_path: Path) -> None:
         found = data.documents(i)
         segments = [(a, b) for a, b, d in zip(found.cu_seqlens[:-1].tolist(), found.cu_seqlens[1:].tolist(),
                                               found.doc_ids, strict=True) if d is not None]
+        lengths = [b - a for a, b in segments]
         assert row["input_ids"] == [t for a, b in segments for t in data[i][a:b].tolist()]
-        assert row["seq_start_id"] == (np.cumsum([b - a for a, b in segments]) - [b - a for a, b in segments]).tolist()
+        assert row["seq_start_id"] == (np.cumsum(lengths) - lengths).tolist()
         expected = [learned for a, b in segments for learned in [*(data.targets(i)[a : b - 1] >= 0).tolist(), False]]
         assert [bool(m) for m in row["loss_mask"]] == expected
     assert any(any(row["loss_mask"]) for row in rows)
@@ -146,5 +148,5 @@ def test_one_phase(staged: Path, tmp_path: Path) -> None:
     assert both["phases"] == [{"phase": 0, "first_row": 0, "rows": first},
                               {"phase": 1, "first_row": first, "rows": second - first}]
     assert set(both["tokens_by_source"]["train"]) == {"a", "b"}
-    with pytest.raises(RecipeError, match="has no phase 2 .it has 0, 1"):
+    with pytest.raises(RecipeError, match="it has 0, 1"):
         export_dataset(str(staged), "hf", str(tmp_path / "x"), phase=2)
