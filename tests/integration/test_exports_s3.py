@@ -50,7 +50,8 @@ def test_from_a_bucket_into_a_bucket(bucket: Any, tmp_path: Path) -> None:
         zero_copy = FORMATS[form].zero_copy
         facts = export_dataset(str(run.root), form, str(tmp_path / form), zero_copy)
         assert export_dataset("s3://packed/corpus", form, f"s3://packed/out/{form}", zero_copy) == facts
-        local = {str(p.relative_to(tmp_path / form)): p.read_bytes() for p in (tmp_path / form).rglob("*") if p.is_file()}
+        out = tmp_path / form
+        local = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
         there = {name.removeprefix(f"packed/out/{form}/"): bucket.cat_file(name)
                  for name in bucket.find(f"packed/out/{form}")}
         assert there == local

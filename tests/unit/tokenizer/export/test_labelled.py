@@ -1,4 +1,4 @@
-"""Exports of what else a dataset has: loss masks, ranks and verdicts, phases and sources; and what is said to be lost."""
+"""Exports of what else a dataset has: loss masks, ranks, phases and sources; and what is said to be lost."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_hugging_face_has_labels(dialogues: Path, tmp_path: Path) -> None:
 
 
 def test_megatron_fine_tuning_data(dialogues: Path, tmp_path: Path) -> None:
-    """Each sequence as the reader cuts it: inputs all but the last, labels all but the first, the mask of the inputs."""
+    """Sequences as the reader cuts them: inputs all but the last, labels all but the first, the mask of inputs."""
     export_dataset(str(dialogues), "megatron-sft", str(tmp_path))
     data, rows = PackedDataset(dialogues, "train"), rows_of(tmp_path, "train/*.idx.parquet")
     assert len(rows) == len(data) > 4
@@ -94,7 +94,8 @@ def test_megatron_fine_tuning_data(dialogues: Path, tmp_path: Path) -> None:
         lengths = [b - a for a, b in segments]
         assert row["input_ids"] == [t for a, b in segments for t in data[i][a:b].tolist()]
         assert row["seq_start_id"] == (np.cumsum(lengths) - lengths).tolist()
-        expected = [learned for a, b in segments for learned in [*(data.targets(i)[a : b - 1] >= 0).tolist(), False]]
+        learned = data.targets(i) >= 0
+        expected = [bit for a, b in segments for bit in [*learned[a : b - 1].tolist(), False]]
         assert [bool(m) for m in row["loss_mask"]] == expected
     assert any(any(row["loss_mask"]) for row in rows)
 
