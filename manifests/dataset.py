@@ -57,11 +57,24 @@ class Segments:
     """Documents of n rows, laid end to end, as attention over packed sequences takes them.
 
     cu_seqlens: int32 [k + 1], 0 to n * T; every row begins a segment. source_ids: int32 [k], -1 where a segment has no
-    document. position_ids: int32 [n, T], counting from 0 in each segment."""
+    document. position_ids: int32 [n, T], counting from 0 in each segment. is_padding: bool [k], segments that nothing
+    is learned from: what lies behind the documents of a row, and what was removed, but for the end-of-text token before
+    a document, which is a segment of its own."""
 
     cu_seqlens: npt.NDArray[np.int32]
     source_ids: npt.NDArray[np.int32]
     position_ids: npt.NDArray[np.int32]
+    is_padding: npt.NDArray[np.bool_]
+
+    def with_empty_rows(self, n: int, row_length: int) -> Segments:
+        """The same, with n more rows of padding behind."""
+        length = int(self.cu_seqlens[-1])
+        bounds = length + row_length * np.arange(1, n + 1, dtype=np.int32)
+        positions = np.broadcast_to(np.arange(row_length, dtype=np.int32), (n, row_length))
+        return Segments(np.concatenate([self.cu_seqlens, bounds]).astype(np.int32),
+                        np.append(self.source_ids, np.full(n, -1, np.int32)),
+                        np.concatenate([self.position_ids, positions]),
+                        np.append(self.is_padding, np.ones(n, np.bool_)))
 
 
 class PackedDataset:
@@ -70,6 +83,9 @@ class PackedDataset:
     A shard is checked when it is first touched: its size, its header's crc32, and that the header states the payload
     digest of the manifest. It can be pickled, and opens its files again where it comes out. Maps keep no file
     descriptor; without them, a process keeps at most half of the descriptors that it may have.
+
+    `first_rows` (int64 [shards]) and `phase_ends` say where shards begin and phases of a staged mixture end, in rows;
+    `most_segments`, how many documents and gaps the fullest row of the split has, None in data sets of version 1.
 
     Args:
         path: A run's folder, or its `packed` folder.
@@ -88,9 +104,9 @@ class PackedDataset:
         self.split, self.mmap, self.validate = split, mmap, validate
         self._manifest = read_manifest(str(self.folder / "manifest.parquet"))
         shards: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
-        self._first_rows = shards["first_row"].to_numpy()
-        self._first_row_numbers: list[int] = self._first_rows.tolist()
-        self._n_rows = int(self._first_rows[-1] + shards["n_rows"][-1].as_py()) if len(shards) else 0
+        self.first_rows: npt.NDArray[np.int64] = shards["first_row"].to_numpy()
+        self._first_row_numbers: list[int] = self.first_rows.tolist()
+        self._n_rows = int(self.first_rows[-1] + shards["n_rows"][-1].as_py()) if len(shards) else 0
         self._has_gaps = (shards["padding_tokens"].to_numpy() > 0 if "padding_tokens" in shards.column_names
                           else np.zeros(len(shards), bool))
         self._any_gap = bool(self._has_gaps.any())
@@ -101,6 +117,8 @@ class PackedDataset:
         self.tokenizer_sha256 = str(first[0]["tokenizer_sha256"]) if first else ""
         self.vocab_size, self.eot_id = (int(first[0][n]) if first else 0 for n in ("vocab_size", "eot_id"))
         self.phase_ends = self._ends_of_phases(shards)
+        most = shards["most_segments"].to_numpy() if "most_segments" in shards.column_names else np.empty(0)
+        self.most_segments = int(most.max()) if len(most) else None
         self._shards = SplitShards(str(self.folder), shards, self.row_length, mmap, validate)
         self._payloads = self._shards.payloads
         self._steps = np.arange(self.row_length, dtype=np.int32)
@@ -198,14 +216,30 @@ class PackedDataset:
         return tokens, targets, runs
 
     def _segments(self, runs: BatchRuns) -> Segments:
-        begins = np.flatnonzero(runs.begins)
-        bounds = np.append(runs.start[begins], runs.n_tokens).astype(np.int32)
+        all_begin = runs.begins.all()
+        start, source = (runs.start, runs.source) if all_begin else (runs.start[runs.begins], runs.source[runs.begins])
+        bounds = np.append(start, runs.n_tokens).astype(np.int32)
+        is_padding = source < 0
+        if is_padding.any():
+            bounds, source, is_padding = self._padding(bounds, source)
         n = runs.n_tokens // self.row_length if self.row_length else 0
         steps = self._steps
         if len(steps) < runs.n_tokens:
             steps = self._steps = np.arange(runs.n_tokens, dtype=np.int32)
         positions = steps[: runs.n_tokens] - np.repeat(bounds[:-1], np.diff(bounds))
-        return Segments(bounds, runs.source[begins], positions.reshape(n, self.row_length))
+        return Segments(bounds, source, positions.reshape(n, self.row_length), is_padding)
+
+    def _padding(self, bounds: npt.NDArray[np.int32], source: npt.NDArray[np.int32]
+                 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """Segments without a document as padding, with the token before a document, if any, as a segment of its own."""
+        gap, before_document = source < 0, bounds[1:] % self.row_length != 0
+        cut = np.flatnonzero(gap & before_document & (np.diff(bounds) > 1))
+        is_padding = gap & ~before_document
+        is_padding[cut] = True
+        if len(cut):
+            bounds, source = np.insert(bounds, cut + 1, bounds[cut + 1] - 1), np.insert(source, cut + 1, -1)
+            is_padding = np.insert(is_padding, cut + 1, False)
+        return bounds, source, is_padding
 
     def documents(self, row: int) -> RowDocuments:
         """The documents that a row is made of, from the spans file, without scanning for separators.
@@ -246,8 +280,8 @@ class PackedDataset:
         index = row + len(self) if row < 0 else row
         if not 0 <= index < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        shard = int(np.searchsorted(self._first_rows, index, "right")) - 1
-        return shard, index - int(self._first_rows[shard])
+        shard = int(np.searchsorted(self.first_rows, index, "right")) - 1
+        return shard, index - int(self.first_rows[shard])
 
     def _checked(self, rows: npt.NDArray[np.int64]) -> list[int]:
         """The same rows, all of which exist, for loops in Python: of a batch's few rows they are the faster ones."""
@@ -288,7 +322,7 @@ class PackedDataset:
 
     def _gap_near(self, rows: npt.NDArray[np.int64]) -> bool:
         """Whether `curate remove` took tokens out of any shard that some rows are in."""
-        return bool(self._any_gap and self._has_gaps[self._first_rows.searchsorted(rows, "right") - 1].any())
+        return bool(self._any_gap and self._has_gaps[self.first_rows.searchsorted(rows, "right") - 1].any())
 
     def _learns_following(self, row: int) -> bool:
         """Whether the token after a row is to be learned; true at the end of a shard, where there is none."""
@@ -300,7 +334,7 @@ class PackedDataset:
         if "phase" not in shards.column_names or not len(shards):
             return [len(self)]
         last = np.flatnonzero(np.diff(shards["phase"].to_numpy(), append=-1))
-        ends: list[int] = (self._first_rows[last] + shards["n_rows"].to_numpy()[last]).tolist()
+        ends: list[int] = (self.first_rows[last] + shards["n_rows"].to_numpy()[last]).tolist()
         return ends
 
 

@@ -1,28 +1,34 @@
-"""An endless order over a dataset's rows that any number of ranks can follow and resume exactly.
+"""An order over a dataset's rows that any number of ranks can follow and resume exactly.
 
-Nothing is shuffled in memory: the order of an epoch is a keyed permutation, so a loader's whole state is one number.
+Nothing is shuffled in memory: orders are functions of a position (`manifests.order`), so a loader's state is how many
+rows it handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from manifests.dataset import PackedDataset
-from manifests.errors import DatasetMismatchError, InputError
-from manifests.permutation import Permutation
+from manifests.dataset import IGNORED, PackedDataset, Segments
+from manifests.errors import DatasetMismatchError, InputError, RecipeError
+from manifests.order import RowOrder, Skips
 from manifests.removals import superseded
 from manifests.shard import Tokens
 
 _ROWS_AHEAD = 1024  # row numbers worked out at a time: a permutation of few numbers is all overhead
+NO_ROW = -1
+_ADVICE = ("data-parallel ranks read different rows, and ranks of one tensor, context or pipeline group the same: give "
+           "the rank and the number of the data-parallel ones")
 
 
 class Batch(NamedTuple):
-    """One rank's part of a step: tokens [batch_rows, T], targets int64 [batch_rows, T], rows int64 [batch_rows]."""
+    """One rank's part of a step: tokens [batch_rows, T], targets int64 [batch_rows, T], rows int64 [batch_rows].
+
+    Where a finite loader's rows do not fill its last step, row -1 stands for none: end-of-text, and nothing learned."""
 
     tokens: Tokens
     targets: npt.NDArray[np.int64]
@@ -30,65 +36,174 @@ class Batch(NamedTuple):
 
 
 class PackedLoader:
-    """An endless iterator of batches, exact at any step and for any number of ranks.
+    """An iterator of batches, exact at any step and for any number of ranks.
 
-    The order is the concatenation of epochs without end, each a keyed permutation of all rows; in a staged mixture each
-    phase is permuted by itself, and the phases follow one another. A step takes the next batch_rows * world_size rows,
-    and rank r the r-th slice, so the global batch does not depend on the number of ranks.
+    The order is the concatenation of epochs, each a permutation of all rows; in a staged mixture each phase is permuted
+    by itself, and the phases follow one another. A step takes the next batch_rows * world_size rows, and rank r the
+    r-th slice, so the global batch does not depend on the number of ranks.
 
     Args:
         dataset: The rows of one split.
         batch_rows: Rows of a batch on one rank.
-        rank: This rank, from 0.
-        world_size: How many ranks there are.
+        rank: This data-parallel rank, from 0: ranks of one tensor, context or pipeline group have the same one. 0 where
+            RANK and WORLD_SIZE are not set.
+        world_size: How many data-parallel ranks there are.
         seed: Names the order; another seed is another order.
+        order: `rows`, `shards` or `sequence`: see `manifests.order`.
+        window_shards: Shards whose rows are shuffled together, with `shards`.
+        passes: Epochs after which iteration stops; None: never. `auto`: after one where the mixture has phases, whose
+            first one should not follow the last, else never. The last step is filled up with no rows, so that every
+            rank has as many steps.
     Raises:
-        ValueError: batch_rows, rank or world_size is out of range.
+        ValueError: A number or an order is out of range.
         InputError: The split has no rows.
+        RecipeError: RANK and WORLD_SIZE say that there are several processes, and the rank is not given.
     """
 
-    def __init__(self, dataset: PackedDataset, batch_rows: int, rank: int = 0, world_size: int = 1,
-                 seed: int = 0) -> None:
+    def __init__(self, dataset: PackedDataset, batch_rows: int, rank: int | None = None, world_size: int | None = None,
+                 seed: int = 0, order: str = "rows", window_shards: int = 8,
+                 passes: int | Literal["auto"] | None = "auto") -> None:
+        if rank is None or world_size is None:
+            rank, world_size = _only_rank()
         if batch_rows < 1 or not 0 <= rank < world_size:
             raise ValueError(f"batch_rows {batch_rows}, rank {rank}, world_size {world_size}: "
                              "need batch_rows >= 1 and 0 <= rank < world_size")
         if not len(dataset):
-            raise InputError(f"split {dataset.split!r} has no rows", where=str(dataset.folder))
-        self.dataset = dataset
+            raise InputError(f"split {dataset.split!r} has no rows", where=str(dataset.folder),
+                             hint="open the split that has rows, or pack with a larger share for this one")
+        if passes == "auto":
+            passes = 1 if len(dataset.phase_ends) > 1 else None
+        if passes is not None and passes < 1:
+            raise ValueError(f"passes {passes}: need at least 1, or None")
+        self.dataset, self.passes = dataset, passes
         self.batch_rows, self.rank, self.world_size, self.seed = batch_rows, rank, world_size, seed
+        self.order = RowOrder(dataset.first_rows, dataset.phase_ends, seed, order, window_shards)
+        self._skips = Skips()
         self._rows_handed_out = 0
         self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
-        self._order = lru_cache(maxsize=16)(self._permutation)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_order"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._order = lru_cache(maxsize=16)(self._permutation)
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
+        if self.is_finished(self._rows_handed_out):
+            raise StopIteration
         batch = self.at(self._rows_handed_out)
         self._rows_handed_out += self.rows_per_step
         return batch
+
+    def __len__(self) -> int:
+        """Steps of all passes, or of one epoch where there is no end; what is skipped is not counted."""
+        return -(-self._skips.before((self.passes or 1) * len(self.dataset)) // self.rows_per_step)
 
     @property
     def rows_per_step(self) -> int:
         """Rows of a step over all ranks."""
         return self.batch_rows * self.world_size
 
+    @property
+    def epoch(self) -> int:
+        """The pass over the split that the next row is of, from 0; the number of passes at the end."""
+        finished = self.is_finished(self._rows_handed_out)
+        return self.order.phase_at(self._within_passes())[0] + finished
+
+    @property
+    def phase(self) -> int:
+        """The phase of a staged mixture that the next row is of, from 0; the last one at the end."""
+        return self.order.phase_at(self._within_passes())[1]
+
+    @property
+    def position(self) -> int:
+        """Where the next row stands in the order: rows handed out, and those skipped before it."""
+        return int(self._skips.positions(np.array([self._rows_handed_out]))[0])
+
+    def is_finished(self, handed_out: int) -> bool:
+        """Whether all passes are done when so many rows have been handed out."""
+        return self.passes is not None and handed_out >= self._skips.before(self.passes * len(self.dataset))
+
     def at(self, handed_out: int) -> Batch:
         """This rank's batch of the step that begins when so many rows, over all ranks, have been handed out."""
         rows = self._rows_of_step(handed_out)
-        tokens, targets = self.dataset.batch(rows)
-        return Batch(tokens, targets, rows)
+        if self.passes is None or rows[-1] != NO_ROW:
+            tokens, targets = self.dataset.batch(rows)
+            return Batch(tokens, targets, rows)
+        return self._filled(rows, *self.dataset.batch(rows[rows != NO_ROW]))
+
+    def with_segments(self, handed_out: int) -> tuple[Batch, Segments]:
+        """`at`, and the documents of its rows."""
+        rows = self._rows_of_step(handed_out)
+        tokens, targets, segments = self.dataset.batch_with_segments(rows[rows != NO_ROW])
+        n_missing = len(rows) - len(tokens)
+        if not n_missing:
+            return Batch(tokens, targets, rows), segments
+        return self._filled(rows, tokens, targets), segments.with_empty_rows(n_missing, self.dataset.row_length)
 
     def rows(self, first: int, n: int) -> npt.NDArray[np.int64]:
-        """Row numbers at positions [first, first + n) of the endless order, int64 [n]."""
+        """Numbers of the n rows that follow when so many have been handed out, int64 [n]; -1 behind the end."""
         return self._rows_at(np.arange(first, first + n, dtype=np.int64))
+
+    def skip_rows(self, ranges: Sequence[Sequence[int]]) -> None:
+        """Pass over rows to come, such as those before which the loss went up; the state keeps it.
+
+        Args:
+            ranges: Half-open ranges of positions in the order (`position`); none may begin before the next row's.
+        Raises:
+            ValueError: A range is empty, or begins before the position: what was handed out cannot be changed.
+        """
+        if any(int(first) < self.position for first, _ in ranges):
+            raise ValueError(f"rows before position {self.position} have been handed out and cannot be skipped")
+        self._skips = Skips([*self._skips.ranges, *ranges])
+        self._forget_ahead()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the order has come: rows handed out over all ranks, the dataset's digest, split, seed, tokenizer.
+
+        The same on every rank, so one rank may save it; plain numbers and strings, and the ranges that were skipped."""
+        state: dict[str, Any] = {"rows": self._rows_handed_out, "dataset": self.dataset.digest,
+                                 "split": self.dataset.split, "seed": self.seed,
+                                 "tokenizer": self.dataset.tokenizer_sha256, "order": self._order_name()}
+        return state | ({"skipped": [list(r) for r in self._skips.ranges]} if self._skips.ranges else {})
+
+    def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
+        """Go on where a state was taken, with any number of ranks and any batch_rows: the state counts rows.
+
+        Args:
+            state: What `state_dict` gave.
+            accept_successor: Also take a state of a dataset that this one supersedes: `curate remove` lets every row
+                keep its number.
+        Raises:
+            DatasetMismatchError: The state is of another dataset, split, seed, order or tokenizer, or is no such state.
+        """
+        own = self.state_dict()
+        state = {"order": "rows", **state}  # states of 0.1.0 do not name it
+        before = superseded(self.dataset.folder, self.dataset.digest)
+        for name in ("tokenizer", "dataset", "split", "seed", "order"):
+            if name == "dataset" and accept_successor and state.get(name) in before:
+                continue
+            if state.get(name) != own[name]:
+                hint = f"open the dataset and {name} that the checkpoint names"
+                if name == "dataset" and state.get(name) in before:
+                    hint = "documents were removed since; accept_successor=True goes on without them"
+                raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
+                                           f"{own[name]!r}", where=str(self.dataset.folder), hint=hint)
+        if not isinstance(state.get("rows"), int) or state["rows"] < 0:
+            raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
+                                       where=str(self.dataset.folder), hint="it is not a state of a PackedLoader")
+        self._rows_handed_out = state["rows"]
+        self._skips = Skips(state.get("skipped", ()))
+        self._forget_ahead()
+
+    def _within_passes(self) -> int:
+        """The position, or that of the last row where all passes are done."""
+        last = self.position if self.passes is None else self.passes * len(self.dataset) - 1
+        return min(self.position, last)
+
+    def _order_name(self) -> str:
+        order = self.order
+        return f"{order.kind}-{order.window_shards}" if order.kind == "shards" else order.kind
+
+    def _forget_ahead(self) -> None:
+        self._ahead = (0, np.empty((0, self.batch_rows), np.int64))
 
     def _rows_of_step(self, handed_out: int) -> npt.NDArray[np.int64]:
         """This rank's rows of a step, int64 [batch_rows]; those of the next steps are worked out along with them."""
@@ -102,54 +217,28 @@ class PackedLoader:
         rows: npt.NDArray[np.int64] = ahead[step]
         return rows
 
-    def _rows_at(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Row numbers at positions of the endless order, int64 [n]."""
-        ends = np.array(self.dataset.phase_ends)
-        epochs, positions = np.divmod(order, len(self.dataset))
-        phases = np.searchsorted(ends, positions, "right")
-        keys = epochs * len(ends) + phases
-        rows = np.empty(len(order), np.int64)
-        for key in np.unique(keys).tolist():
-            here = keys == key
-            epoch, phase = divmod(key, len(ends))
-            first = int(ends[phase - 1]) if phase else 0
-            rows[here] = first + self._order(epoch, phase)(positions[here] - first)
+    def _rows_at(self, handed_out: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of rows by how many were handed out before them, int64 [n]; -1 behind the end."""
+        positions = self._skips.positions(handed_out)
+        if self.passes is None:
+            return self.order.rows_at(positions)
+        inside = positions < self.passes * len(self.dataset)
+        rows = np.full(len(positions), NO_ROW, np.int64)
+        rows[inside] = self.order.rows_at(positions[inside])
         return rows
 
-    def _permutation(self, epoch: int, phase: int) -> Permutation:
-        ends = self.dataset.phase_ends
-        n_rows = ends[phase] - (ends[phase - 1] if phase else 0)
-        return Permutation(n_rows, self.seed, f"epoch-{epoch}" if len(ends) == 1 else f"epoch-{epoch}-phase-{phase}")
+    def _filled(self, rows: npt.NDArray[np.int64], tokens: Tokens, targets: npt.NDArray[np.int64]) -> Batch:
+        """A batch whose last rows are none: end-of-text, and nothing to learn."""
+        all_tokens = np.full((len(rows), self.dataset.row_length), self.dataset.eot_id, self.dataset.dtype)
+        all_targets = np.full(all_tokens.shape, IGNORED, np.int64)
+        all_tokens[: len(tokens)], all_targets[: len(tokens)] = tokens, targets
+        return Batch(all_tokens, all_targets, rows)
 
-    def state_dict(self) -> dict[str, int | str]:
-        """How far the order has come: rows handed out over all ranks, the dataset's digest, split, seed, tokenizer.
 
-        The same on every rank, so one rank may save it; plain numbers and strings."""
-        return {"rows": self._rows_handed_out, "dataset": self.dataset.digest, "split": self.dataset.split,
-                "seed": self.seed, "tokenizer": self.dataset.tokenizer_sha256}
-
-    def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
-        """Go on where a state was taken, with any number of ranks and any batch_rows: the state counts rows.
-
-        Args:
-            state: What `state_dict` gave.
-            accept_successor: Also take a state of a dataset that this one supersedes: `curate remove` lets every row
-                keep its number.
-        Raises:
-            DatasetMismatchError: The state is of another dataset, split, seed or tokenizer, or is no such state.
-        """
-        own = self.state_dict()
-        before = superseded(self.dataset.folder, self.dataset.digest)
-        for name in ("tokenizer", "dataset", "split", "seed"):
-            if name == "dataset" and accept_successor and state.get(name) in before:
-                continue
-            if state.get(name) != own[name]:
-                hint = f"open the dataset and {name} that the checkpoint names"
-                if name == "dataset" and state.get(name) in before:
-                    hint = "documents were removed since; accept_successor=True goes on without them"
-                raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
-                                           f"{own[name]!r}", where=str(self.dataset.folder), hint=hint)
-        if not isinstance(state.get("rows"), int) or state["rows"] < 0:
-            raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
-                                       where=str(self.dataset.folder), hint="it is not a state of a PackedLoader")
-        self._rows_handed_out = state["rows"]
+def _only_rank() -> tuple[int, int]:
+    """(0, 1), where the environment does not speak of several processes."""
+    rank, world = os.environ.get("RANK"), os.environ.get("WORLD_SIZE", "1")
+    if rank is not None and world != "1":
+        raise RecipeError(f"RANK is {rank} and WORLD_SIZE {world}, but the loader is not told its rank",
+                          where="PackedLoader(rank=, world_size=)", hint=_ADVICE)
+    return 0, 1

@@ -20,7 +20,8 @@ from manifests.tables import open_table
 
 COLUMNS: Final = ("split", "shard_index", "path", "n_rows", "row_length", "packing", "payload_xxh3", "spans_path",
                   "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256", "vocab_size", "eot_id")
-LATER_COLUMNS: Final = ("phase", "padding_tokens", "n_bytes", "rows_path", "rows_xxh3")  # not in every manifest
+LATER_COLUMNS: Final = ("phase", "padding_tokens", "n_bytes", "rows_path", "rows_xxh3",
+                        "most_segments")  # not in every manifest
 VALIDATIONS: Final = ("open", "lazy", "never")
 TOKENIZER: Final = "tokenizer.json"
 """Of a packed folder: the tokenizer that its shards were encoded with."""

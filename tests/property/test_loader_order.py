@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import PackedDataset, PackedLoader
+from manifests.order import ORDERS
 from manifests.tables import read_table
 from tests.unit.manifests.test_dataset import make_dataset, write_tables
 
@@ -33,9 +34,10 @@ def dataset(n_rows: int) -> PackedDataset:
 
 
 @settings(max_examples=40, deadline=None)
-@given(n_rows=st.integers(1, 20), batch_rows=st.integers(1, 7), seed=st.integers(0, 1000))
-def test_every_row_once_an_epoch(n_rows: int, batch_rows: int, seed: int) -> None:
-    loader = PackedLoader(dataset(n_rows), batch_rows, seed=seed)
+@given(n_rows=st.integers(1, 20), batch_rows=st.integers(1, 7), seed=st.integers(0, 1000),
+       order=st.sampled_from(ORDERS), window=st.integers(1, 4))
+def test_every_row_once_an_epoch(n_rows: int, batch_rows: int, seed: int, order: str, window: int) -> None:
+    loader = PackedLoader(dataset(n_rows), batch_rows, seed=seed, order=order, window_shards=window)
     rows = np.concatenate([next(loader).rows for _ in range(-(-3 * n_rows // batch_rows))])
     for epoch in range(3):
         assert sorted(rows[epoch * n_rows : (epoch + 1) * n_rows].tolist()) == list(range(n_rows))
@@ -56,13 +58,14 @@ def test_the_global_batch_does_not_depend_on_the_world_size(n_rows: int, seed: i
 
 
 @settings(max_examples=30, deadline=None)
-@given(n_rows=st.integers(1, 20), seed=st.integers(0, 1000), before=st.integers(0, 9), world=st.sampled_from([1, 2, 4]))
-def test_resume_is_exact_for_any_world_size(n_rows: int, seed: int, before: int, world: int) -> None:
+@given(n_rows=st.integers(1, 20), seed=st.integers(0, 1000), before=st.integers(0, 9), world=st.sampled_from([1, 2, 4]),
+       order=st.sampled_from(ORDERS))
+def test_resume_is_exact_for_any_world_size(n_rows: int, seed: int, before: int, world: int, order: str) -> None:
     data = dataset(n_rows)
-    straight = PackedLoader(data, 4, seed=seed)
+    straight = PackedLoader(data, 4, seed=seed, order=order)
     for _ in range(before):
         next(straight)
-    resumed = [PackedLoader(data, 4 // world, r, world, seed) for r in range(world)]
+    resumed = [PackedLoader(data, 4 // world, r, world, seed, order) for r in range(world)]
     for loader in resumed:
         loader.load_state_dict(straight.state_dict())
     for _ in range(3):
@@ -123,14 +126,19 @@ def test_the_world_may_change_at_every_step() -> None:
 @settings(max_examples=20, deadline=None)
 @given(sizes=st.lists(st.integers(1, 7), min_size=2, max_size=4), batch_rows=st.integers(1, 5))
 def test_phases_follow_one_another(sizes: list[int], batch_rows: int) -> None:
-    """Every epoch gives all rows of a phase, in an order of their own, before any of the next phase."""
+    """Every epoch gives all rows of a phase, in an order of their own, before any of the next phase; unless another
+    epoch is asked for, the last phase is the end."""
     path = folder()
     make_dataset(path, sizes)
     manifest = read_table(str(path / "packed/manifest.parquet"))
     phases = [0, *(min(i, 1) for i in range(1, len(sizes)))]  # the second phase may have several shards
     write_tables(path / "packed", [r | {"phase": p} for r, p in zip(manifest.to_pylist(), phases, strict=True)])
-    loader = PackedLoader(PackedDataset(path, "train"), batch_rows, seed=2)
-    n_rows = sum(sizes)
+    data, n_rows = PackedDataset(path, "train"), sum(sizes)
+    once = PackedLoader(data, batch_rows, seed=2)
+    seen = [(once.epoch, once.phase, row) for batch in once for row in batch.rows.tolist() if row >= 0]
+    assert sorted(row for _, _, row in seen) == list(range(n_rows))
+    assert (once.epoch, once.phase, len(once)) == (1, 1, -(-n_rows // batch_rows))
+    loader = PackedLoader(data, batch_rows, seed=2, passes=None)
     rows = np.concatenate([next(loader).rows for _ in range(-(-2 * n_rows // batch_rows))])
     for epoch in range(2):
         mine = rows[epoch * n_rows : (epoch + 1) * n_rows].tolist()
