@@ -117,6 +117,10 @@ class PackedLoader:
         """Where the next row stands in the order: rows handed out, and those skipped before it."""
         return int(self._skips.positions(np.array([self._rows_handed_out]))[0])
 
+    def go_to(self, handed_out: int) -> None:
+        """Let the next batch be the one that begins when so many rows, over all ranks, have been handed out."""
+        self._rows_handed_out = handed_out
+
     def is_finished(self, handed_out: int) -> bool:
         """Whether all passes are done when so many rows have been handed out."""
         return self.passes is not None and handed_out >= self._skips.before(self.passes * len(self.dataset))

@@ -1,4 +1,4 @@
-"""The torch face of the loader, with real torch: `make test-torch`."""
+"""TorchLoader, with real torch: `make test-torch`."""
 
 from __future__ import annotations
 
@@ -116,17 +116,20 @@ def test_phases_follow_one_another(tmp_path: Path) -> None:
     manifest = read_table(str(tmp_path / "packed/manifest.parquet")).to_pylist()
     write_tables(tmp_path / "packed", [r | {"phase": p} for r, p in zip(manifest, [0, 0, 1, 1], strict=True)])
     data = PackedDataset(tmp_path, "train")
-    loader = TorchLoader(data, 3, seed=9)
+    loader = TorchLoader(data, 3, seed=9, passes=2)
     steps, states = [], []
     for _ in range(8):
         states.append(loader.state_dict())
         steps.append(next(loader).rows.tolist())
+    assert (loader.epoch, loader.phase, loader.position) == (2, 1, 24)
+    with pytest.raises(StopIteration):
+        next(loader)
     rows = [row for step in steps for row in step]
     for epoch in (rows[:12], rows[12:24]):
         assert sorted(epoch[:6]) == list(range(6))
         assert sorted(epoch[6:]) == list(range(6, 12))
     for step, state in enumerate(states):
-        ranks = [TorchLoader(data, 1, rank, 3, seed=9) for rank in range(3)]
+        ranks = [TorchLoader(data, 1, rank, 3, seed=9, passes=2) for rank in range(3)]
         for one in ranks:
             one.load_state_dict(state)
         assert [row for one in ranks for row in next(one).rows.tolist()] == steps[step]

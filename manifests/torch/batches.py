@@ -1,0 +1,134 @@
+"""Batches as tensors: tokens, targets, and what the row index says of their documents, in fixed shapes where asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from manifests.dataset import Segments
+from manifests.errors import InputError
+from manifests.loader import PackedLoader
+
+
+@dataclass(frozen=True)
+class TorchBatch:
+    """One rank's part of a step. tokens, targets: int64 [B, T] on the device; -100 in targets is not to be learned.
+
+    rows: int64 [B], on the host. The rest only with documents=True.
+
+    position_ids: int64 [B, T], counting from 0 in each document. cu_seqlens: int32 [k + 1], bounds of the documents in
+    the tokens that are no padding, laid end to end, and max_seqlen, as flash_attn_varlen_func takes them. token_order:
+    int64 [B * T], the flat numbers of those tokens, then of padding; None where they follow one another as they are.
+    n_tokens: how many of them are no padding. segment_sources: int32 [k], -1 where there is no document. source_tokens:
+    int64 [B, sources], tokens of each source in each row, on the host.
+
+    With max_documents, k is that number in every batch: what is missing has no tokens, max_seqlen is T, and token_order
+    is always there. With segment_ids as well: segment_ids int32 [B, T], from 1 in each row, 0 is padding; document_ids
+    int32 [B, T], from 0 in the batch, -1 is padding."""
+
+    tokens: torch.Tensor
+    targets: torch.Tensor
+    rows: torch.Tensor
+    position_ids: torch.Tensor | None = None
+    cu_seqlens: torch.Tensor | None = None
+    max_seqlen: int = 0
+    token_order: torch.Tensor | None = None
+    n_tokens: int = 0
+    segment_sources: torch.Tensor | None = None
+    source_tokens: torch.Tensor | None = None
+    segment_ids: torch.Tensor | None = None
+    document_ids: torch.Tensor | None = None
+
+
+ON_HOST = frozenset({"rows", "source_tokens"})
+
+
+def tensors_of(batch: TorchBatch) -> dict[str, torch.Tensor]:
+    """The tensors of a batch, by name."""
+    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+
+
+class Steps:
+    """A map from how many rows were handed out to this rank's batch of the step that begins there, in host memory.
+
+    Args:
+        order: The loader whose order it is.
+        documents: Whether batches say what the row index does.
+        max_documents: Documents and gaps of a batch for which there is room, in every batch; None: as many as it has.
+        segment_ids: Whether they have segment_ids and document_ids too.
+    Raises:
+        ValueError: max_documents is not positive, or documents=False with what needs them.
+    """
+
+    def __init__(self, order: PackedLoader, documents: bool = False, max_documents: int | None = None,
+                 segment_ids: bool = False) -> None:
+        if not documents and (max_documents is not None or segment_ids):
+            raise ValueError("max_documents and segment_ids need documents=True")
+        if max_documents is not None and max_documents < 1:
+            raise ValueError(f"max_documents {max_documents}: need at least 1, or None")
+        self.order, self.documents = order, documents
+        self.max_documents, self.segment_ids = max_documents, segment_ids
+        self._n_sources = max(order.dataset.source_names, default=0) + 1 if documents else 0
+
+    def __getitem__(self, handed_out: int) -> TorchBatch:
+        if not self.documents:
+            batch = self.order.at(handed_out)
+            return TorchBatch(torch.from_numpy(batch.tokens.astype(np.int64)), torch.from_numpy(batch.targets),
+                              torch.from_numpy(batch.rows.copy()))
+        batch, segments = self.order.with_segments(handed_out)
+        return TorchBatch(torch.from_numpy(batch.tokens.astype(np.int64)), torch.from_numpy(batch.targets),
+                          torch.from_numpy(batch.rows.copy()), **self._documents(segments))
+
+    def _documents(self, segments: Segments) -> dict[str, Any]:
+        lengths = np.diff(segments.cu_seqlens)
+        kept = ~segments.is_padding
+        has_padding = not kept.all()
+        n_tokens = int(segments.cu_seqlens[-1])
+        facts: dict[str, Any] = {"position_ids": torch.from_numpy(segments.position_ids.astype(np.int64)),
+                                 "source_tokens": torch.from_numpy(self._source_tokens(segments, lengths))}
+        if self.segment_ids:
+            facts |= self._ids(segments, lengths, kept)
+        bounds, sources = segments.cu_seqlens, segments.source_ids
+        if has_padding or self.max_documents is not None:
+            is_padding = np.repeat(segments.is_padding, lengths)
+            facts["token_order"] = torch.from_numpy(np.argsort(is_padding, kind="stable"))
+        if has_padding:
+            bounds = np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int32)
+            sources, n_tokens = sources[kept], int(bounds[-1])
+        longest = int(np.diff(bounds).max(initial=0))
+        if self.max_documents is not None:
+            missing = self.max_documents - len(sources)
+            if missing < 0:
+                raise self._too_many(len(sources))
+            bounds = np.append(bounds, np.full(missing, bounds[-1], np.int32))
+            sources, longest = np.append(sources, np.full(missing, -1, np.int32)), self.order.dataset.row_length
+        return facts | {"cu_seqlens": torch.from_numpy(bounds), "max_seqlen": longest, "n_tokens": n_tokens,
+                        "segment_sources": torch.from_numpy(sources)}
+
+    def _source_tokens(self, segments: Segments, lengths: Any) -> Any:
+        """Tokens of each source in each row, int64 [B, sources]."""
+        known = segments.source_ids >= 0
+        row = segments.cu_seqlens[:-1] // self.order.dataset.row_length
+        n_rows, n_sources = len(segments.position_ids), self._n_sources
+        cell = row[known] * n_sources + segments.source_ids[known]
+        return np.bincount(cell, lengths[known], n_rows * n_sources).astype(np.int64).reshape(n_rows, n_sources)
+
+    def _ids(self, segments: Segments, lengths: Any, kept: Any) -> dict[str, Any]:
+        shape = segments.position_ids.shape
+        number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        row = segments.cu_seqlens[:-1] // self.order.dataset.row_length
+        before = (np.cumsum(kept) - kept)[np.searchsorted(row, row)]  # segments of the rows before
+        in_row = np.where(kept, number + 1 - before, 0).astype(np.int32)
+        return {"segment_ids": torch.from_numpy(np.repeat(in_row, lengths).reshape(shape)),
+                "document_ids": torch.from_numpy(np.repeat(number, lengths).reshape(shape))}
+
+    def _too_many(self, n: int) -> InputError:
+        dataset = self.order.dataset
+        enough = f"{self.order.batch_rows * dataset.most_segments} are always enough" if dataset.most_segments else (
+            f"give at least {n}")
+        return InputError(f"a batch has {n} documents, and max_documents is {self.max_documents}",
+                          where=str(dataset.folder), hint=f"{enough}, or fewer rows in a batch")
