@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import ShardError
@@ -23,7 +24,8 @@ _CHAT_COLUMNS: Final = ["group_id", "rank", "turns"]  # only dialogues have them
 class Spans:
     """The spans of a shard, by token_start; integers as int64 [n].
 
-    learned_*: int64 [m], the runs of tokens that may be targets: whole spans or, in dialogues, the answers in them."""
+    learned_*: int64 [m], the runs of tokens that may be targets: whole spans or, in dialogues, the answers in them.
+    learned_weight: how much their tokens count in the loss, float32 [m], of dialogues alone."""
 
     token_start: Int64
     n_tokens: Int64
@@ -37,6 +39,7 @@ class Spans:
     learned_start: Int64
     learned_n: Int64
     learned_row: Int64
+    learned_weight: npt.NDArray[np.float32] | None = None
 
 
 def read_spans(path: str, digest: str) -> Spans:
@@ -53,18 +56,22 @@ def spans_of(table: Any) -> Spans:
     numbers = {n: table[n].to_numpy().astype(np.int64) for n in _COLUMNS if n != "doc_id"}
     chat = _CHAT_COLUMNS[0] in table.column_names
     learned = _answers(one_array(table["turns"]), numbers["token_start"], numbers["row"]) if chat else (
-        numbers["token_start"], numbers["n_tokens"], numbers["row"])
+        numbers["token_start"], numbers["n_tokens"], numbers["row"], None)
     group: Any = one_array(table["group_id"]) if chat else pa.nulls(len(table), pa.binary(16))
     rank = table["rank"].cast(pa.int64()).fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
     doc_id: Any = one_array(table["doc_id"])
     return Spans(doc_id=doc_id, group_id=group, rank=rank.astype(np.int64),
-                 learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], **numbers)
+                 learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], learned_weight=learned[3],
+                 **numbers)
 
 
-def _answers(turns: Any, token_start: Int64, row: Int64) -> tuple[Int64, Int64, Int64]:
-    """(first token in the payload, tokens, row of the shard) of every turn with loss, int64 [m] each."""
+def _answers(turns: Any, token_start: Int64, row: Int64) -> tuple[Int64, Int64, Int64, npt.NDArray[np.float32]]:
+    """(first token in the payload, tokens, row of the shard), int64 [m], and weight of every turn with loss."""
     span = np.repeat(np.arange(len(turns)), np.diff(turns.offsets.to_numpy()))
     flat = turns.flatten()
     loss = flat.field("loss").to_numpy(zero_copy_only=False).astype(np.bool_)
     start = token_start[span] + flat.field("start").to_numpy()
-    return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss]
+    weighted = flat.type.get_field_index("weight") >= 0  # not in the oldest
+    weight = (flat.field("weight").fill_null(1).to_numpy(zero_copy_only=False).astype(np.float32) if weighted else
+              np.ones(len(loss), np.float32))
+    return start[loss], flat.field("n_tokens").to_numpy().astype(np.int64)[loss], row[span][loss], weight[loss]

@@ -31,12 +31,16 @@ LINES: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("dialogues")
+    return dialogues_in(tmp_path_factory.mktemp("dialogues"), LINES)
+
+
+def dialogues_in(root: Path, lines: list[dict[str, Any]]) -> Path:
+    """Dialogues packed into rows of 128 bytes."""
     tok = Tokenizer(models.BPE({c: i for i, c in enumerate(byte_alphabet())}, []))
     tok.pre_tokenizer, tok.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     tok.add_special_tokens([END_OF_TEXT, "<|im_start|>", "<|im_end|>"])
     tok.save(str(root / "tokenizer.json"))
-    (root / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    (root / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     pack_dialogues(ChatConfig(row_length=128, shard_tokens=512), [ChatFile(str(root / "in.jsonl"), "in", "p.parquet")],
                    str(root / "tokenizer.json"), str(root / "packed"))
     return root / "packed"
