@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from curate.sources.dump_options import MediaWikiOptions
+from curate.sources.dump_options import MediaWikiOptions, StackExchangeOptions
 from curate.sources.entries import DumpKind, ReadEntries
+from curate.sources.sevenzip import SEVENZIP_START
 from curate.sources.xml_text import xml_root
 from manifests.schema import SOURCE_COLUMNS
 
@@ -18,6 +19,11 @@ def is_mediawiki(head: bytes) -> bool:
     return xml_root(head) == "mediawiki"
 
 
+def is_stackexchange(head: bytes) -> bool:
+    """Whether a file is the posts of a StackExchange site, or a 7z archive, which may hold them."""
+    return head.startswith(SEVENZIP_START) or xml_root(head) == "posts"
+
+
 def _mediawiki() -> ReadEntries:
     from curate.sources.mediawiki import read_mediawiki
 
@@ -25,3 +31,13 @@ def _mediawiki() -> ReadEntries:
 
 
 MEDIAWIKI: Final = DumpKind(_mediawiki, MediaWikiOptions, (SOURCE_COLUMNS["title"],))
+
+
+def _stackexchange() -> ReadEntries:
+    from curate.sources.stackexchange import read_stackexchange
+
+    return read_stackexchange
+
+
+STACKEXCHANGE: Final = DumpKind(_stackexchange, StackExchangeOptions, tuple(
+    SOURCE_COLUMNS[name] for name in ("title", "tags", "score", "licence")))

@@ -18,6 +18,7 @@ from curate.extraction.wikitext import MEDIA, Section, wikitext_cost, wikitext_s
 from curate.sources.dump_options import MediaWikiOptions
 from curate.sources.entries import Dump, Entry, utc
 from curate.sources.http_file import open_source
+from curate.sources.sevenzip import opened
 from curate.sources.warc import Damage
 from curate.sources.xml_text import parse_element, xml_chunks
 from curate.text.strings import valid_text
@@ -87,8 +88,8 @@ class _Site:
 def read_mediawiki(dump: Dump) -> Iterator[Entry | Damage]:
     """The pages of a dump in order, each a document or the reason why it is none; an Entry's position counts pages."""
     options: MediaWikiOptions = dump.options
-    with closing(open_source(dump.path, dump.http)) as stream:
-        reader = _Pages(stream, options.max_page_bytes)
+    with closing(open_source(dump.path, dump.http)) as stream, opened(stream, ".xml", dump.path) as member:
+        reader = _Pages(member.stream, options.max_page_bytes)
         for number, page in reader:
             if isinstance(page, Damage):
                 yield page
@@ -99,17 +100,19 @@ def read_mediawiki(dump: Dump) -> Iterator[Entry | Damage]:
                 yield Damage(number, f"page cannot be read: {error}")
                 continue
             yield _entry(element, number, reader.site, options)
+        if member.broken is not None:
+            yield Damage(reader.number, member.broken)
 
 
 class _Pages:
     """(number, bytes) of every page of a file, or the Damage in its place. site: what the head said, once the first
-    page is given."""
+    page is given. number: of the next page."""
 
     def __init__(self, stream: IO[bytes], max_page_bytes: int) -> None:
         self._stream = stream
         self._max_bytes = max_page_bytes
         self._buffer = bytearray()
-        self._number = 0
+        self.number = 0
         self._too_long = False
         self.site = _Site(b"")
 
@@ -124,7 +127,7 @@ class _Pages:
                 try:
                     self.site = _Site(bytes(self._buffer[: self._buffer.find(_OPEN)]))
                 except ValueError as error:
-                    yield self._number, Damage(self._number, f"head of the dump cannot be read: {error}")
+                    yield self.number, Damage(self.number, f"head of the dump cannot be read: {error}")
             if not in_head:
                 yield from self._complete()
             if chunk.broken is not None:
@@ -132,7 +135,7 @@ class _Pages:
         if self._buffer.startswith(_OPEN):
             yield self._lost("file ends within a page")
         elif _END not in tail:
-            yield self._number, Damage(self._number, "file ends before the dump does: </mediawiki> is missing")
+            yield self.number, Damage(self.number, "file ends before the dump does: </mediawiki> is missing")
 
     def _complete(self) -> Iterator[tuple[int, bytearray | Damage]]:
         """Pages that have ended; the buffer then begins with an open one, or holds nothing of any."""
@@ -146,22 +149,22 @@ class _Pages:
             end = buffer.find(_CLOSE)
             following = buffer.find(_OPEN, len(_OPEN), end if end >= 0 else len(buffer))
             if following >= 0:  # the tag that closes it is missing
-                yield self._number, Damage(self._number, "page cannot be read: it does not end before the next begins")
+                yield self.number, Damage(self.number, "page cannot be read: it does not end before the next begins")
                 del buffer[:following]
             elif end >= 0:
                 page = buffer[: end + len(_CLOSE)]
                 del buffer[: end + len(_CLOSE)]
-                yield self._number, self._judged(page)
+                yield self.number, self._judged(page)
                 self._too_long = False
             else:
                 self._tidy()
                 return
-            self._number += 1
+            self.number += 1
 
     def _judged(self, page: bytearray) -> bytearray | Damage:
         _keep_last_revision(page)
         if self._too_long or len(page) > self._max_bytes:
-            return Damage(self._number, f"page is longer than {self._max_bytes} bytes")
+            return Damage(self.number, f"page is longer than {self._max_bytes} bytes")
         return page
 
     def _tidy(self) -> None:
@@ -174,8 +177,8 @@ class _Pages:
 
     def _lost(self, what: str) -> tuple[int, Damage]:
         """What the end of a stream costs: the page that is open there."""
-        number = self._number
-        self._number += self._buffer.startswith(_OPEN)
+        number = self.number
+        self.number += self._buffer.startswith(_OPEN)
         self._buffer.clear()
         self._too_long = False
         return number, Damage(number, what)
