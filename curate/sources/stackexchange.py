@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import IO, Any, Final, NamedTuple
 from xml.etree import ElementTree
@@ -99,7 +100,7 @@ def _plain_rows(stream: IO[bytes]) -> Iterator[ElementTree.Element | Damage]:
     for chunk in xml_chunks(stream):
         buffer += chunk.data
         starts = [found.start() for found in _ROW.finditer(buffer)]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             yield _parsed(bytes(buffer[start:end]))
         ended = _END in buffer[-64:]
         if starts:
