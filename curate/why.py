@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from curate.heuristics.stages import FOLDERS
 from manifests.errors import InputError
 from manifests.removals import DOCUMENTS as REMOVED
 from manifests.schema import ID
@@ -109,7 +110,10 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
     facts = {k: fields[k] for k in ("language", "language_score", "n_bytes")}
     history.decisions.append(Decision("extract", "kept", facts))
     part = str(PurePosixPath(path).relative_to("extract").with_suffix(""))
-    for stage, folder in _DECISIONS:
+    signals = {PurePosixPath(name).parts[1] for name in storage.list("signals")
+               if name.endswith(f"/{part}.parquet") and len(PurePosixPath(name).parts) == 4}
+    folders = [("signals", f"signals/{name}") for name in sorted(signals - FOLDERS)]  # of plug-ins
+    for stage, folder in (_DECISIONS[0], *folders, *_DECISIONS[1:]):
         if storage.exists(f"{folder}/{part}.parquet"):
             table = read_table(storage.path(f"{folder}/{part}.parquet"))
             decision = table.slice(row, 1).to_pylist()[0]

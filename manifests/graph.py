@@ -221,6 +221,11 @@ def source_ref(files: Sequence[InputFile]) -> InputRef:
     return InputRef(tuple(f.path for f in files), digest)
 
 
+def files_under(files: Mapping[str, Sequence[InputFile]], field: str) -> dict[str, InputRef]:
+    """Input files whose fields of the recipe lie below one, as inputs under the names of their fields."""
+    return {name: source_ref(found) for name, found in files.items() if name.startswith(f"{field}.")}
+
+
 def part_of(path: str, folder: str) -> str:
     """The task name in an output's path: `clean/crawl/part-x.parquet` in `clean` is `crawl/part-x`."""
     return str(PurePosixPath(path).relative_to(folder).with_suffix(""))

@@ -106,6 +106,8 @@ def explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if not field_path:  # a rule on the recipe as a whole, which names its fields itself
         return message
+    if error["type"] == "plugin":
+        return f"{field_path}: {message}"
     if error["type"] == "missing":
         return f"{field_path}: {message[0].lower()}{message[1:]}"
     return f"{field_path}: {message} (got {error.get('input')!r:.80})"

@@ -129,6 +129,7 @@ def lock_text(progress: Progress, stages: Sequence[Stage] = STAGES) -> bytes:
         "recipe": progress.recipe.model_dump(mode="json", by_alias=True),
         "versions": {"python": platform.python_version(), "machine": platform.machine(), "curate": VERSION,
                      **{name: _version(name) for name in _RECORDED}},
+        **({"plugins": plugins} if (plugins := progress.recipe.plugins()) else {}),
         "stages": [stage.name for stage in stages],
         **({"added_stages": own} if own else {}),
         "inputs": {**{s.name: describe(s.files) for s in progress.sources},

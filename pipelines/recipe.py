@@ -11,22 +11,35 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from curate.classifier.config import ClassifierConfig, LabelsConfig, LinksConfig, OtherClassifier, ScoresConfig
+from curate.classifier.config import (
+    ClassifierConfig,
+    LabelsConfig,
+    LinksConfig,
+    OtherClassifier,
+    ReadClassifier,
+    ScoresConfig,
+)
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.documents.config import ExtractConfig
-from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
-from curate.heuristics.stages import TOXIC_INPUT
+from curate.documents.stages import EXTRACTOR_INPUT, parameters_field
+from curate.extraction.extractors import EXTRACTORS
+from curate.heuristics.rules import unknown_signal
+from curate.heuristics.signals import EXTERNAL, PERPLEXITY, SIGNAL_NAME, SIGNALS, TOXIC
+from curate.heuristics.stages import FOLDERS, TOXIC_INPUT
 from curate.perplexity.config import PerplexityCuts, PerplexityReading
+from curate.plugins import SignalPlugin, plugin_facts, plugin_paths, validated
 from curate.selection.config import SelectConfig
+from curate.selection.stages import EDITS_INPUT
 from curate.sources.blocklists import pattern_of
-from curate.sources.config import SOURCE_NAME, Patterns, SourceConfig, Sources
+from curate.sources.config import OWN_KINDS, SOURCE_NAME, Patterns, SourceConfig, Sources
 from curate.sources.http import HttpConfig
 from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from manifests.errors import InputError, RecipeError
+from manifests.plugins import find, input_files
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.encoding.formats import tokenizer_files
 from tokenizer.encoding.tokens import EncodeConfig
@@ -57,11 +70,37 @@ class LinksRecipe(LinksConfig):
 class ClassifierFile(OtherClassifier):
     """A model that somebody else trained, whose score becomes the column `quality_<name>`."""
 
-    path: str = Field(description="fastText model of two labels or more (.bin, .ftz), or a hashed_lr of this project.")
+    path: str | None = Field(None, description=(
+        "fastText model of two labels or more (.bin, .ftz), or a hashed_lr of this project."))
+    plugin: str | None = Field(None, description="Instead of a file: an installed plug-in that scores.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the plug-in.")
 
-    def reading(self) -> OtherClassifier:
-        """What of this scores depend on; the file itself is an input."""
-        return OtherClassifier(label=self.label, max_bytes=self.max_bytes)
+    @model_validator(mode="before")
+    @classmethod
+    def _path_or_plugin(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        plugin, given = fields.get("plugin"), fields.get("parameters")
+        if (plugin is None) == (fields.get("path") is None):
+            raise ValueError("needs one of `path` and `plugin`")
+        if plugin is None and given:
+            raise ValueError("parameters: a model's file has none")
+        if plugin is not None and fields.get("label") is not None:
+            raise ValueError("label: a plug-in decides itself what it scores")
+        if not isinstance(plugin, str) or not isinstance(given, dict | None):
+            return fields
+        return {**fields, "parameters": validated("scorers", plugin, given or {})}
+
+    def inputs(self, field: str) -> dict[str, Sequence[str]]:
+        """Its files, by the fields that name them."""
+        if self.plugin is not None:
+            return dict(input_files(plugin_paths("scorers", self.plugin, self.parameters), f"{field}.parameters"))
+        return {f"{field}.path": (self.path or "",)}
+
+    def reading(self) -> ReadClassifier:
+        """What of this scores depend on; the files themselves are inputs."""
+        facts = None if self.plugin is None else plugin_facts("scorers", self.plugin, self.parameters)
+        return ReadClassifier(label=self.label, max_bytes=self.max_bytes, facts=facts)
 
 
 class PerplexityRecipe(PerplexityReading, PerplexityCuts):
@@ -113,6 +152,9 @@ class Recipe(BaseModel):
         default_factory=dict, description="Classifiers beside the run's own: domain, education, DCLM's and the like.")
     perplexity: PerplexityRecipe | None = Field(None, description=(
         "Perplexity under language models, and CCNet's head, middle and tail; null for none."))
+    signals: dict[Annotated[str, Field(pattern=SIGNAL_NAME)], SignalPlugin] = Field(default_factory=dict, description=(
+        "Signals of installed plug-ins, by the names that rules read them by; `plugin` may be left out where it is the "
+        "same."))
     select: SelectConfig = Field(default_factory=SelectConfig, description="Which documents go on.")
     dedup: DedupRecipe = Field(default_factory=DedupRecipe, description="Removal of duplicates.")
     decontaminate: DecontaminationConfig = Field(
@@ -121,6 +163,14 @@ class Recipe(BaseModel):
     encode: EncodeConfig = Field(default_factory=EncodeConfig, description="Encoding the clean corpus.")
     mixture: MixtureConfig = Field(description="What the training data is made of.")
     pack: PackConfig = Field(default_factory=PackConfig, description="Rows and shards.")
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _named_for_their_plugins(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"plugin": name, **(use or {})} if isinstance(use, dict | None) else use
+                for name, use in value.items()}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -148,7 +198,14 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _signals_exist(self) -> Self:
         available = {*([PERPLEXITY] if self.perplexity else []), *([TOXIC] if self.select.toxic_words else [])}
-        for rule in self.select.rules.rules if self.select.rules else ():
+        own = {signal.name for signal in SIGNALS}
+        if taken := sorted((own | FOLDERS) & set(self.signals)):
+            raise ValueError(f"signals.{taken[0]}: is a name of the project's own; give it another, and its plug-in as "
+                             "`plugin`")
+        rules = self.select.rules.rules if self.select.rules else ()
+        if problem := unknown_signal(rules, self.signals):
+            raise ValueError(f"select.rules: {problem}; signals of plug-ins are named under `signals`")
+        for rule in rules:
             if rule.signal in EXTERNAL and rule.signal not in available:
                 raise ValueError(f"select.rules.{rule.reason}: the signal {rule.signal!r} needs `perplexity` or "
                                  "`select.toxic_words`")
@@ -175,23 +232,41 @@ class Recipe(BaseModel):
         for i, path in enumerate(self.extract.robots.opted_out):
             inputs[f"{OPTED_OUT_INPUT}.{i}"] = (pattern_of(path),)
         for name, other in self.classifiers.items():
-            inputs[f"classifiers.{name}.path"] = (other.path,)
+            inputs |= other.inputs(f"classifiers.{name}")
         if self.select.toxic_words is not None:
             inputs |= {TOXIC_INPUT + ("." + language if language else ""): files for language, files in (
                 ("", self.select.toxic_words.files), *sorted(self.select.toxic_words.by_language.items())) if files}
         if self.perplexity is not None:
             for field, files_of in (("models", self.perplexity.models), ("pieces", self.perplexity.pieces)):
                 inputs |= {f"perplexity.{field}.{language}": (path,) for language, path in sorted(files_of.items())}
+        inputs |= input_files(self.extract.plugin_paths(), EXTRACTOR_INPUT)
+        for name, source in self.sources.items():
+            inputs |= input_files(source.plugin_paths(), parameters_field(name))
+        for name, signal in self.signals.items():
+            inputs |= signal.inputs(f"signals.{name}")
+        for number, edit in enumerate(self.select.edits):
+            inputs |= edit.inputs(f"{EDITS_INPUT}.{number}")
         if self.tokenizer.path is not None:
             inputs["tokenizer.path"] = _tokenizer_files(self.tokenizer.path)
         return inputs
 
+    def plugins(self) -> dict[str, dict[str, str]]:
+        """The plug-ins that the recipe names, as `group.name`: distribution, version and digest of its files."""
+        used = {("extractors", self.extract.extractor)} if self.extract.extractor not in EXTRACTORS else set()
+        used |= {("sources", source.kind) for source in self.sources.values() if source.kind not in OWN_KINDS}
+        used |= {("scorers", other.plugin) for other in self.classifiers.values() if other.plugin is not None}
+        used |= {(use.GROUP, use.plugin) for use in (*self.signals.values(), *self.select.edits)}
+        facts = {(group, name): find(group, name).facts() for group, name in sorted(used)}
+        return {f"{group}.{name}": {fact: value for fact, value in found.items() if fact != "plugin"}
+                for (group, name), found in facts.items()}
+
     def selection(self) -> SelectConfig:
-        """The configuration of selection, with the sources that the keep rule applies to."""
-        if self.select.filtered_sources is not None:
-            return self.select
-        filtered = self.by_source().crawled() if self.classifier or self.select.keep else ()
-        return self.select.model_copy(update={"filtered_sources": tuple(filtered)})
+        """The configuration of selection, with the sources that the keep rule applies to; edits of plug-ins are a
+        section of their own, which only the stage that makes them reads."""
+        filtered = self.select.filtered_sources
+        if filtered is None:
+            filtered = tuple(self.by_source().crawled()) if self.classifier or self.select.keep else ()
+        return self.select.model_copy(update={"filtered_sources": filtered, "edits": ()})
 
     def scoring(self) -> ScoresConfig:
         """Which classifiers score documents beside the run's own, and how each is fed."""
@@ -212,11 +287,14 @@ class Recipe(BaseModel):
         """What the recipe says, by the names under which stages depend on it: a group of fields, or that part of one
         which a stage's outputs depend on."""
         return {
-            "sources": self.by_source(), "http": self.http, "extract": self.extract,
+            "sources": self.by_source(), "http": self.http,
+            "extract": self.extract.model_copy(update={"extractor_parameters": {}}),
+            "extract.plugin": self.extract.plugin_facts(),
             "links": self.links and self.links.rules(), "labels": self.labels, "classifier": self.classifier,
             "classifiers": self.classifiers, "scores": self.scoring(),
-            "perplexity": self.perplexity and self.perplexity.reading(),
+            "signals": self.signals, "perplexity": self.perplexity and self.perplexity.reading(),
             "perplexity.cutoffs": self.perplexity and self.perplexity.cuts(), "select": self.selection(),
+            "edits": self.select.edits,
             "dedup": self.dedup, "dedup.documents": self.dedup.documents(), "dedup.passages": self.dedup.shuffled(),
             "dedup.passage_decisions": self.dedup.cutting(), "dedup.substrings": self.dedup.substrings,
             "decontaminate": self.decontaminate, "tokenizer": self.tokenizer, "encode": self.encode,

@@ -13,6 +13,7 @@ from curate.api.results import DECISION, MEASURED, NOT_SELECTED, kept_rows, with
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
+from curate.heuristics.rules import unknown_signal
 from curate.heuristics.signals import EXTERNAL, Words
 from curate.selection.text_rules import TextRules
 from manifests.arrow import as_table, as_texts, kept_mask, text_slices
@@ -55,6 +56,8 @@ def filter(table: Any, preset: str = "gopher", *, thresholds: Mapping[str, float
         raise RecipeError(f"is not a way of counting words: {words!r}", where="words", hint="paper or datatrove")
     config = settings(RulesConfig, {"preset": preset, "thresholds": dict(thresholds or {}), "rules": tuple(rules),
                                     "edit": edit}, "filter")
+    if problem := unknown_signal(config.rules):
+        raise RecipeError(problem, where="filter()")
     given = as_table(table)
     texts = pc.fill_null(texts_of(given, text_column), "")
     enters = None if ignore_keep else kept_mask(given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -120,9 +120,15 @@ class OtherClassifier(BaseModel):
         "line, cut there."))
 
 
+class ReadClassifier(OtherClassifier):
+    """What scores of a classifier depend on, beside its files. facts: of the plug-in that scores, where one does."""
+
+    facts: dict[str, Any] | None = None
+
+
 class ScoresConfig(BaseModel):
     """Which classifiers score every document beside the run's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    classifiers: dict[str, OtherClassifier] = Field(default_factory=dict, description="Other classifiers by name.")
+    classifiers: dict[str, ReadClassifier] = Field(default_factory=dict, description="Other classifiers by name.")

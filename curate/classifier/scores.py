@@ -18,10 +18,12 @@ import pyarrow as pa
 
 from curate.classifier.config import ScoresConfig
 from curate.classifier.lines import classifier_lines
+from curate.classifier.plugin_scorer import PluginScorer
 from curate.classifier.score_tables import BIN_SHIFT, OWN, SCORE_HISTOGRAM, scores_schema
 from curate.classifier.scorers import Scorer, load_scorer
-from curate.classifier.stages import MODEL
+from curate.classifier.stages import MODEL, plugin_field
 from manifests.errors import InputError, StageError
+from manifests.plugins import load_for
 from manifests.storage import open_read
 from manifests.tables import open_table, read_table
 from manifests.tasks import Work
@@ -32,9 +34,9 @@ def scores(config: ScoresConfig, work: Work) -> None:
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own and the
     model on everything scores), `models` (manifest of classifier; absent where the recipe trains none),
-    `classifier_<name>` (a model's file). Outputs: `scores` (scores_schema, documents' order and row groups),
-    `histogram` (SCORE_HISTOGRAM). Counters: documents; scored_<method> (exact, library or hashed), of all
-    classifiers."""
+    `classifier_<name>` (a model's file), `classifiers.<name>.parameters.…` (files of a plug-in). Outputs: `scores`
+    (scores_schema, documents' order and row groups), `histogram` (SCORE_HISTOGRAM). Counters: documents;
+    scored_<method> (exact, library, hashed or plugin), of all classifiers."""
     models = Models(work.inputs("models", role="model"), work.inputs("models", role="card"))
     names = [*([OWN] if models else []), *config.classifiers]
     counts: list[pl.DataFrame] = []
@@ -71,7 +73,10 @@ def _scored(config: ScoresConfig, work: Work, models: Models, names: list[str],
 
 def _other(config: ScoresConfig, work: Work, name: str, texts: pa.ChunkedArray[Any]) -> npt.NDArray[np.float32]:
     classifier = config.classifiers[name]
-    scorer = load_scorer(work.input(f"classifier_{name}"), classifier.label)
+    if classifier.facts is not None:
+        scorer: Scorer = PluginScorer(load_for(work, "scorers", classifier.facts, plugin_field(name)))
+    else:
+        scorer = load_scorer(work.input(f"classifier_{name}"), classifier.label)
     work.count(f"scored_{scorer.method}", len(texts))
     return scorer.score(texts if classifier.max_bytes is None else classifier_lines(texts, classifier.max_bytes))
 

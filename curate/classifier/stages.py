@@ -7,7 +7,14 @@ from typing import Final
 
 from curate.classifier.kinds import KINDS, halvings
 from curate.text.versions import UNICODE_VERSION
-from manifests.graph import Stage, Task, View, file_ref, source_ref
+from manifests.graph import Stage, Task, View, file_ref, files_under, source_ref
+
+
+def plugin_field(name: str) -> str:
+    """Field of a recipe with the parameters of a plug-in that scores; their files are inputs under names that begin
+    so."""
+    return f"classifiers.{name}.parameters"
+
 
 MODEL: Final = "model"
 """The task of stage `classifier` that trains on every fold."""
@@ -82,9 +89,11 @@ def _metrics(view: View) -> Iterator[Task]:
 
 def _scores(view: View) -> Iterator[Task]:
     models = {"models": view.every("classifier", "model")} if view.tasks("classifier") else {}
-    for name in view.section("classifiers"):
-        models[f"classifier_{name}"] = source_ref(view.files[f"classifiers.{name}.path"])
-    if not models:
+    for name, other in view.section("classifiers").items():
+        if other.plugin is None:
+            models[f"classifier_{name}"] = source_ref(view.files[f"classifiers.{name}.path"])
+        models |= files_under(view.files, plugin_field(name))
+    if not models and not view.section("classifiers"):
         return
     labelled = bool(view.tasks("classifier/labels"))
     for record in view.tasks("extract"):

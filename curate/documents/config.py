@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.documents.normalise import NormaliseConfig
 from curate.extraction.extractors import DEFAULT, EXTRACTORS
 from curate.heuristics.signals import Words
+from curate.plugins import plugin_facts, plugin_paths, validated
 from curate.sources.columns import ColumnNames
 from curate.sources.robots import RobotsRules
 from curate.sources.url_rules import UrlRules
@@ -18,8 +21,10 @@ class ExtractConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     extractor: str = Field(default=DEFAULT, description=(
-        f"HTML extractor that turns a page into text: {', '.join(EXTRACTORS)}. blocks is the learned one of this "
-        "project."))
+        f"HTML extractor that turns a page into text: {', '.join(EXTRACTORS)}, or that of an installed plug-in. blocks "
+        "is the learned one of this project."))
+    extractor_parameters: dict[str, Any] = Field(default_factory=dict, description=(
+        "Parameters of a plug-in's extractor."))
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
     max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")
@@ -60,9 +65,25 @@ class ExtractConfig(BaseModel):
     words: Words = Field(default=Words.PAPER, description=(
         "What the signals count as words, lines and characters: as the papers do, or exactly as datatrove does."))
 
-    @field_validator("extractor")
+    @model_validator(mode="before")
     @classmethod
-    def _extractor_exists(cls, name: str) -> str:
-        if name not in EXTRACTORS:
-            raise ValueError(f"not an extractor; they are {', '.join(EXTRACTORS)}")
-        return name
+    def _extractor_exists(cls, fields: Any) -> Any:
+        name = fields.get("extractor", DEFAULT) if isinstance(fields, dict) else DEFAULT
+        given = fields.get("extractor_parameters") if isinstance(fields, dict) else None
+        if name in EXTRACTORS and given:
+            raise ValueError(f"extract.extractor_parameters: the extractor {name} has none")
+        if name in EXTRACTORS or not isinstance(name, str) or not isinstance(given, dict | None):
+            return fields
+        return {**fields, "extractor_parameters": validated("extractors", name, given or {}, EXTRACTORS)}
+
+    def plugin_paths(self) -> dict[str, str]:
+        """Parameters of the extractor that are paths, by their positions."""
+        if self.extractor in EXTRACTORS:
+            return {}
+        return plugin_paths("extractors", self.extractor, self.extractor_parameters)
+
+    def plugin_facts(self) -> dict[str, Any] | None:
+        """What texts of pages depend on where a plug-in extracts them; None where none does."""
+        if self.extractor in EXTRACTORS:
+            return None
+        return plugin_facts("extractors", self.extractor, self.extractor_parameters)

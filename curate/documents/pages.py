@@ -10,7 +10,8 @@ from typing import IO, Final
 import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
-from curate.extraction.extractors import extractor
+from curate.documents.stages import EXTRACTOR_INPUT
+from curate.extraction.extractors import EXTRACTORS, Extract, extractor
 from curate.extraction.html import decode, is_html
 from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
@@ -24,6 +25,7 @@ from curate.sources.warc import Damage, WarcEntry
 from curate.text.strings import strings_array, valid_text
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
+from manifests.plugins import load_for
 from manifests.tasks import Work
 
 _BATCH_PAGES: Final = 256
@@ -45,6 +47,22 @@ Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Damage]]
 """What gives the records of the wanted types, and skips contents longer than so many bytes."""
 
 
+def _extractor(config: ExtractConfig, work: Work) -> Extract:
+    """What makes texts of pages: an extractor of the project's own, or a plug-in's, which must return a string."""
+    if config.extractor in EXTRACTORS:
+        return extractor(config.extractor)
+    plugin = load_for(work, "extractors", work.variables["extractor"], EXTRACTOR_INPUT)
+
+    def extracted(html: bytes, charset: str | None) -> str:
+        with plugin.blamed(ValueError):
+            text = plugin.object.text(html, charset)
+        if not isinstance(text, str):
+            raise plugin.wrong(f"returned {type(text).__name__}, not a string")
+        return text
+
+    return extracted
+
+
 def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, file: SourceFile,
                ) -> Iterator[pa.Table]:
     """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
@@ -55,6 +73,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
     n_records = n_bytes = 0
     first_loss = ""
     read = stream if callable(stream) else partial(read_archive, stream)
+    extract = _extractor(config, work)
     for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
         if isinstance(entry, Damage):
             work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
@@ -67,16 +86,17 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
         batch.append(entry)
         n_bytes += len(entry.block or b"")
         if len(batch) >= _BATCH_PAGES or n_bytes >= _BATCH_BYTES:
-            yield _page_rows(batch, config, work, file)
+            yield _page_rows(batch, config, work, file, extract)
             batch, n_bytes = [], 0
     if batch:
-        yield _page_rows(batch, config, work, file)
+        yield _page_rows(batch, config, work, file, extract)
     if n_records == 0:
         raise InputError(f"holds no archive record that can be read{first_loss}", where=file.path,
                          hint="is it a WARC, ARC or WACZ file, and was it fetched completely?")
 
 
-def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: SourceFile) -> pa.Table:
+def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: SourceFile,
+               extract: Extract) -> pa.Table:
     lists = load_url_lists(config.urls, config.robots.opted_out, work.inputs)
     urls = strings_array([None if e.url is None else valid_text(e.url) for e in batch]).cast(pa.string())
     host = hosts_of(urls)
@@ -87,7 +107,7 @@ def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: 
         elif entry.kind == "conversion":
             verdicts.append(_conversion(entry, config))
         else:
-            verdicts.append(_response(entry, config, work))
+            verdicts.append(_response(entry, config, work, extract))
     columns = {
         "doc_id": row_ids(file.source, file.origin_path, [e.position for e in batch]),
         "record_id": strings_array([_record_id(e) for e in batch]).cast(pa.string()),
@@ -114,7 +134,7 @@ def _conversion(entry: WarcEntry, config: ExtractConfig) -> Verdict:
     return Verdict(valid_text(decode(entry.block)))
 
 
-def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> Verdict:
+def _response(entry: WarcEntry, config: ExtractConfig, work: Work, extract: Extract) -> Verdict:
     """The text of a response's HTML."""
     if entry.block is None:
         return _too_large(entry.n_block_bytes, config)
@@ -132,17 +152,17 @@ def _response(entry: WarcEntry, config: ExtractConfig, work: Work) -> Verdict:
     work.count("html_bytes", len(page.body))
     if len(page.body) <= config.max_html_bytes and (asked := robots_reason(page, config.robots)) is not None:
         return Verdict(reason=str(asked))
-    return read_page(page.body, page.charset, config)
+    return read_page(page.body, page.charset, config, extract)
 
 
-def read_page(body: bytes, charset: str | None, config: ExtractConfig) -> Verdict:
+def read_page(body: bytes, charset: str | None, config: ExtractConfig, extract: Extract | None = None) -> Verdict:
     """The text of a page's HTML, or why it has none: it would cost a parser too much, or cannot be read.
 
     charset: what HTTP says of its encoding."""
     if (refused := _too_costly(body, config)) is not None:
         return refused
     try:
-        text = extractor(config.extractor)(body, charset)
+        text = (extract or extractor(config.extractor))(body, charset)
     except (ValueError, RuntimeError):
         return Verdict(reason=str(ExtractReason.UNREADABLE))
     return Verdict(valid_text(text))

@@ -11,10 +11,12 @@ import pyarrow as pa
 from curate.documents.config import ExtractConfig
 from curate.documents.dumps import read_dump
 from curate.documents.pages import read_pages
+from curate.documents.stages import parameters_field
 from curate.sources.cc_index import read_ranges
-from curate.sources.columns import SourceFile, TextRows
+from curate.sources.columns import ColumnNames, SourceFile, TextRows
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, ReadRows, open_nonempty
+from curate.sources.plugin_rows import plugin_rows
 from curate.sources.records import read_records
 from curate.sources.rows import ExtractReason, row_ids, rows_table
 from curate.sources.url_rules import load_url_lists, url_reasons
@@ -22,6 +24,7 @@ from curate.sources.warc import Damage
 from curate.text.strings import without_nul
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
+from manifests.plugins import load_for
 from manifests.tasks import Work
 
 
@@ -30,10 +33,18 @@ def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator
 
     An input `records` of the task names the records to read, where it is not the whole file (`cc_index.RECORDS`).
     Raises InputError where the file is missing, empty, or not of its kind."""
+    http = HttpConfig(**work.settings.get("http", {}))
+    if "plugin" in work.variables:
+        plugin = load_for(work, "sources", work.variables["plugin"], parameters_field(file.source))
+
+        def of_plugin(path: str, names: ColumnNames, limit: int, web: HttpConfig | None) -> Iterator[TextRows | Damage]:
+            return plugin_rows(plugin, path, limit, web)
+
+        yield from _text_rows(of_plugin, config, work, file, http)
+        return
     kind = KINDS.get(file.kind)
     if kind is None:
         raise InputError(f"is of unknown kind {file.kind!r}", where=file.path, hint=f"kinds are {', '.join(KINDS)}")
-    http = HttpConfig(**work.settings.get("http", {}))
     if kind.rows is not None:
         yield from _text_rows(kind.rows, config, work, file, http)
     elif kind.dump is not None:

@@ -8,12 +8,20 @@ from typing import Final
 from curate.language.download import lid_model_path
 from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
-from manifests.graph import Source, Stage, Task, View, source_ref
+from manifests.graph import Source, Stage, Task, View, files_under, source_ref
 from manifests.storage import digest_file, is_local
 from manifests.tasks import InputRef
 
 TOKENS: Final = "tokens"
 """The source kind that enters the graph at the mixture."""
+EXTRACTOR_INPUT: Final = "extract.extractor_parameters"
+"""Field of a recipe; the files that a plug-in's extractor needs are inputs of the task under names that begin so."""
+
+
+def parameters_field(source: str) -> str:
+    """Field of a recipe with the parameters of a source's plug-in; the files that they name are inputs of the source's
+    tasks under names that begin so."""
+    return f"sources.{source}.options"
 
 
 def _read(view: View) -> list[Source]:
@@ -27,13 +35,17 @@ def _extract(view: View) -> Iterator[Task]:
         path = view.section("extract").language_model or str(lid_model_path())
         model["language_model"] = InputRef((path,), digest_file(path))
     for name, files in view.files.items():
-        if name.startswith("extract."):
+        if name.startswith("extract.") and not name.startswith(f"{EXTRACTOR_INPUT}."):
             model[name] = source_ref(files)
     for source in _read(view):
         facts = {"source": source.name, **source.config.facts()}
+        given = files_under(view.files, parameters_field(source.name))
+        if (extractor := view.section("extract.plugin")) is not None and source.config.holds_pages():
+            facts["extractor"] = extractor
+            given |= files_under(view.files, EXTRACTOR_INPUT)
         http = {"http": view.section("http").model_dump(mode="json")}
         for file in source.files:
-            inputs = {"source": source_ref([file]), **model, **view.removals()}
+            inputs = {"source": source_ref([file]), **model, **given, **view.removals()}
             if source.selection is not None:
                 inputs["records"] = InputRef((source.selection,), file.digest)
             yield Task(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.heuristics.listed_words import WordLists
+from curate.heuristics.plugin_signals import plugin_signal
 from curate.heuristics.signals import EXTERNAL, PERPLEXITY, TOXIC
 from curate.heuristics.stages import MODEL_INPUT, PIECES_INPUT, WORDS_INPUT
 from curate.perplexity.buckets import PERPLEXITY_HISTOGRAM, count_bins
@@ -67,14 +68,18 @@ class ExternalSignals:
             values[rows] = perplexities(model, load_pieces(pieces) if pieces else None, self.reading, subset)
 
 
-def external_signals(config: PerplexityReading | None, work: Work) -> None:
-    """Stage signals, one task a part of documents: perplexity and listed words of every document.
+def external_signals(config: None, work: Work) -> None:
+    """Stage signals, one task a part of documents: perplexity and listed words of every document; and one for each
+    signal of a plug-in (`plugin_signals`), which the variable `plugin` says.
 
     Inputs: `documents` (DOCUMENTS part), `perplexity_<language>` (a language model), `pieces_<language>` (its
     SentencePiece model, perhaps), `toxic_words` and `toxic_words_<language>` (files of words). Outputs: `signals`
     (doc_id and the columns of ExternalSignals, documents' order and row groups) and, with models, `histogram`
-    (PERPLEXITY_HISTOGRAM). Counters: documents, with_perplexity."""
-    signals = _from_inputs(config, work)
+    (PERPLEXITY_HISTOGRAM). Variables: perplexity, fields of PerplexityReading. Counters: documents, with_perplexity."""
+    if "plugin" in work.variables:
+        plugin_signal(work)
+        return
+    signals = _from_inputs(PerplexityReading(**work.variables.get("perplexity", {})), work)
     counts: list[pl.DataFrame] = []
     schema = pa.schema([pa.field("doc_id", ID, nullable=False, metadata={"comment": "document"}), *signals.fields])
     work.write("signals", schema, _rows(signals, work, schema, counts))
@@ -86,7 +91,7 @@ def external_signals(config: PerplexityReading | None, work: Work) -> None:
                    name=f"histograms/{work.task.name}.parquet")
 
 
-def _from_inputs(config: PerplexityReading | None, work: Work) -> ExternalSignals:
+def _from_inputs(reading: PerplexityReading, work: Work) -> ExternalSignals:
     models, pieces, lists = dict[str, str](), dict[str, str](), dict[str | None, list[str]]()
     for name in sorted(work.task.inputs):
         if name.startswith(MODEL_INPUT):
@@ -96,7 +101,7 @@ def _from_inputs(config: PerplexityReading | None, work: Work) -> ExternalSignal
         elif name.startswith(WORDS_INPUT):
             lists[name.removeprefix(WORDS_INPUT).removeprefix("_") or None] = work.inputs(name)
     words = WordLists.read(lists) if lists else None
-    return ExternalSignals(config or PerplexityReading(), models, pieces, words)
+    return ExternalSignals(reading, models, pieces, words)
 
 
 def _rows(signals: ExternalSignals, work: Work, schema: pa.Schema, counts: list[pl.DataFrame]) -> Iterator[pa.Table]:

@@ -5,7 +5,8 @@ No text is read: a changed threshold is judged again in milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Self
 
 import numpy as np
@@ -13,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.heuristics.signals import SIGNALS
+from curate.heuristics.signals import SIGNAL_NAME, SIGNALS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 
@@ -24,7 +25,9 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the decisions say of a document that it drops.")
-    signal: str = Field(description="What it reads: a signal, without `signal_` in front; docs/filters.md lists them.")
+    signal: str = Field(pattern=SIGNAL_NAME, description=(
+        "What it reads: a signal, without `signal_` in front, of those that docs/filters.md lists, or one of a plug-in "
+        "that the recipe names under `signals`."))
     at_least: float | None = Field(default=None, ge=-1e9, le=1e9, description="Smallest value that passes.")
     at_most: float | None = Field(default=None, ge=-1e9, le=1e9, description="Greatest value that passes.")
     paper: str = Field(default="", description="Where the rule and its number come from.")
@@ -33,8 +36,6 @@ class Rule(BaseModel):
     def _one_side(self) -> Self:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(f"rule {self.reason}: give either at_least or at_most")
-        if self.signal not in {signal.name for signal in SIGNALS}:
-            raise ValueError(f"rule {self.reason}: no signal is called {self.signal!r}")
         return self
 
     @property
@@ -51,6 +52,19 @@ class Rule(BaseModel):
         """The same rule with another number."""
         side = "at_least" if self.at_least is not None else "at_most"
         return self.model_copy(update={side: threshold})
+
+
+def unknown_signal(rules: Iterable[Rule], more: Iterable[str] = ()) -> str | None:
+    """What is wrong with the first rule that reads a signal which is not there; None where all are.
+
+    more: signals beside the project's own."""
+    known = [*more, *(signal.name for signal in SIGNALS)]
+    for rule in rules:
+        if rule.signal not in known:
+            close = get_close_matches(rule.signal, known, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            return f"rule {rule.reason}: no signal is called {rule.signal!r}{meant}"
+    return None
 
 
 def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, pa.Array]:

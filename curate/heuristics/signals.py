@@ -113,6 +113,8 @@ _C4_STRICT: Final = {
     "c4_strict_lorem_ipsum": "1 if `lorem ipsum` comes before any curly bracket, else 0",
     "c4_strict_curly_bracket": "1 if `{` comes before any `lorem ipsum`, else 0",
 }
+SIGNAL_NAME: Final = r"^[a-z][a-z0-9_]*$"
+"""What signals may be called."""
 PERPLEXITY: Final = "perplexity"
 TOXIC: Final = "toxic_word_fraction"
 

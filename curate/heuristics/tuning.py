@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.heuristics.signals import EXTERNAL
+from curate.heuristics.stages import FOLDERS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 from manifests.storage import Storage
@@ -42,7 +43,7 @@ def signal_names(run: str) -> list[str]:
     if external:
         with open_table(storage.path(sorted(external)[0])) as file:
             names += [n.removeprefix(SIGNAL_PREFIX) for n in file.schema_arrow.names if n.startswith(SIGNAL_PREFIX)]
-    return [*names, *([_SCORE] if storage.exists("select/manifest.parquet") else [])]
+    return [*names, *_of_plugins(storage), *([_SCORE] if storage.exists("select/manifest.parquet") else [])]
 
 
 def read_values(run: str, name: str) -> Values:
@@ -61,6 +62,8 @@ def read_values(run: str, name: str) -> Values:
         raise InputError(f"the run stores no signal {name!r}", where=run, hint=f"it stores {', '.join(known)}")
     storage = Storage(run)
     folder, column = "signals" if name in EXTERNAL else "extract", SIGNAL_PREFIX + name
+    if name in _of_plugins(storage):
+        folder = f"signals/{name}"
     if name == _SCORE:
         folder, column = "select", name
     parts, values = [], []
@@ -72,9 +75,17 @@ def read_values(run: str, name: str) -> Values:
     return Values(name, np.concatenate(values), parts)
 
 
+def _of_plugins(storage: Storage) -> list[str]:
+    """Signals of plug-ins, which have folders of their own."""
+    return sorted({PurePosixPath(p).parts[1] for p in storage.list("signals") if len(PurePosixPath(p).parts) == 4
+                   and PurePosixPath(p).name.startswith("part-") and p.endswith(".parquet")
+                   and PurePosixPath(p).parts[1] not in FOLDERS})
+
+
 def _parts(storage: Storage, folder: str) -> list[str]:
     """Parts of a stage, one level down: not its exclusions, cut-offs or manifest."""
-    parts = [p for p in storage.list(folder) if p.endswith(".parquet") and len(PurePosixPath(p).parts) == 3
+    depth = len(PurePosixPath(folder).parts) + 2
+    parts = [p for p in storage.list(folder) if p.endswith(".parquet") and len(PurePosixPath(p).parts) == depth
              and PurePosixPath(p).name.startswith("part-")]
     if not parts:
         raise InputError(f"holds no parts under {folder}/: it is no run, or it stopped before them",

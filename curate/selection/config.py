@@ -10,6 +10,7 @@ from curate.heuristics.config import RulesConfig
 from curate.heuristics.listed_words import ToxicWordsConfig
 from curate.heuristics.pii import PiiConfig
 from curate.perplexity.config import Bucket
+from curate.plugins import EditPlugin
 from curate.selection.keep_rules import Alpha, KeepRule
 
 
@@ -35,6 +36,13 @@ class SelectConfig(BaseModel):
         "Which of head, middle and tail stay, where the recipe gives language models (`perplexity`); null keeps all. A "
         "document stays whose language has no model, or whose source is curated."))
     pii: PiiConfig | None = Field(None, description="Personal data, after the word lists; null leaves all of it.")
+    edits: tuple[EditPlugin, ...] = Field((), description=(
+        "Spans that plug-ins take out of kept documents or replace, beside those of rules and personal data; each "
+        "reads the texts as they were extracted."))
+
+    def signals(self) -> set[str]:
+        """The signals that the rules read."""
+        return {rule.signal for rule in self.rules.in_force} if self.rules is not None else set()
 
     def keep_rules(self) -> tuple[KeepRule, ...]:
         """The keep rules; without any, GPT-3's on the run's own classifier."""

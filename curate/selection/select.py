@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.classifier.score_tables import OWN, score_column
+from curate.heuristics.plugin_signals import with_signals
 from curate.heuristics.signals import PERPLEXITY, Words
 from curate.perplexity.buckets import buckets
 from curate.selection.config import SelectConfig
 from curate.selection.keep import judge_scores
 from curate.selection.keep_rules import SelectReason
+from curate.selection.plugin_edits import load_edits
+from curate.selection.stages import PLUGIN_SIGNAL
 from curate.selection.text_rules import TextRules, external_values
 from manifests.errors import StageError
 from manifests.schema import SELECT_DECISIONS, SIGNAL_PREFIX
@@ -36,18 +39,20 @@ def select(config: SelectConfig, work: Work) -> None:
 
     Inputs: `documents` (DOCUMENTS part), `labels` (its LABELS; without them sources are the documents' own), `scores`
     (its scores; absent where the recipe has no classifier), `cutoffs` (SCORE_CUTOFFS; for rules that need them),
-    `signals` (external ones; absent where the recipe gives none), `perplexity_cutoffs`. Variables: seed; words, how the
-    signals were counted (paper); crawled, the sources whose buckets count. Output `decisions` (SELECT_DECISIONS, a
-    column for each other classifier, and `perplexity_bucket` where there are language models; one row a document, in
-    order). Counters: documents, kept, dropped_<reason>, edited, pii_<kind>, bytes, kept_bytes, documents_<source> and
-    kept_<source> by source after derivation; a source that keeps nothing shows there."""
+    `signals` (external ones; absent where the recipe gives none), `signal_<name>` (those of plug-ins that rules read),
+    `perplexity_cutoffs`, `select.edits.<number>.…` (files of plug-ins). Variables: seed; words, how the signals were
+    counted (paper); crawled, the sources whose buckets count; edits, facts of plug-ins. Output `decisions`
+    (SELECT_DECISIONS, a column for each other classifier, and `perplexity_bucket` where there are language models; one
+    row a document, in order). Counters: documents, kept, dropped_<reason>, edited, edited_<plug-in>, pii_<kind>, bytes,
+    kept_bytes, documents_<source> and kept_<source> by source after derivation; a source that keeps nothing shows
+    there."""
     scores = next((read_table(path) for path in work.inputs("scores")), None)
     extra = [] if scores is None else [field for field in scores.schema if field.name not in ("doc_id", _OWN_SCORE)]
     cut = next((read_table(name) for name in work.inputs("perplexity_cutoffs")), None)
     schema = pa.schema([*SELECT_DECISIONS, *extra, *([_BUCKET] if cut is not None else [])],
                        metadata=SELECT_DECISIONS.metadata)
     rules = TextRules(config.rules, config.toxic_words, config.pii, Words(work.variables.get("words", "paper")),
-                      config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut)
+                      config.perplexity_buckets, tuple(work.variables.get("crawled", ())), cut, load_edits(work))
     work.write("decisions", schema, _decisions(config, rules, work, scores, schema))
 
 
@@ -57,6 +62,8 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, scores: pa.Ta
     labels = next((read_table(name, ["doc_id", "source"]) for name in work.inputs("labels")), None)
     cut = next((read_table(name) for name in work.inputs("cutoffs")), None)
     external = next((read_table(name) for name in work.inputs("signals")), None)
+    of_plugins = {name.removeprefix(PLUGIN_SIGNAL): read_table(work.input(name)) for name in sorted(work.task.inputs)
+                  if name.startswith(PLUGIN_SIGNAL)}
     with open_table(path) as file:
         names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
         names += [_OWN_SCORE] if _OWN_SCORE in file.schema_arrow.names else []
@@ -68,6 +75,7 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, scores: pa.Ta
             own_labels = _aligned(labels, start, documents, "labels", path)
             own_scores = _aligned(scores, start, documents, "scores", path)
             signals = _aligned(external, start, documents, "signals", path)
+            documents = with_signals(documents, of_plugins, start, path)
             start += len(documents)
             if signals is not None:
                 documents = pa.table([*documents.columns, *signals.columns[1:]],

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+from curate.heuristics.stages import SIGNAL, signal_task
 from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
-from manifests.graph import Stage, Task, View, documents_and, file_ref
+from manifests.graph import Stage, Task, View, documents_and, file_ref, files_under
+
+EDITS_INPUT: Final = "select.edits"
+"""Field of a recipe; the files that edits need are inputs of the task under names that begin so."""
+PLUGIN_SIGNAL: Final = "signal_"
+"""What inputs with the signals of plug-ins are called, before the signal's name."""
 
 
 def _cutoffs(view: View) -> Iterator[Task]:
@@ -19,6 +25,10 @@ def _cutoffs(view: View) -> Iterator[Task]:
 def _select(view: View) -> Iterator[Task]:
     cut = {"cutoffs": view.output("select/cutoffs", "cutoffs", "cutoffs")} if view.tasks("select/cutoffs") else {}
     labelled = bool(view.tasks("classifier/labels"))
+    signals = {record.identity.task: record for record in view.tasks("signals")}
+    asked = sorted(view.section("select").signals() & set(view.section("signals")))
+    edits = view.section("edits")
+    fields = [f"{EDITS_INPUT}.{number}.parameters" for number in range(len(edits))]
     for record in view.tasks("extract"):
         part = record.identity.task
         inputs = {"documents": file_ref(record.output("documents"))}
@@ -26,9 +36,13 @@ def _select(view: View) -> Iterator[Task]:
             inputs["labels"] = view.output("classifier/labels", part, "labels")
         if view.tasks("classifier/scores"):
             inputs["scores"] = view.output("classifier/scores", part, "scores")
-        if view.tasks("signals"):
-            inputs["signals"] = view.output("signals", part, "signals")
+        if part in signals:
+            inputs["signals"] = file_ref(signals[part].output("signals"))
+        inputs |= {f"{PLUGIN_SIGNAL}{name}": view.output("signals", signal_task(name, part), SIGNAL) for name in asked}
+        inputs |= {name: ref for field in fields for name, ref in files_under(view.files, field).items()}
         facts: dict[str, Any] = {"seed": view.seed, "words": str(view.section("extract").words)}
+        if edits:
+            facts["edits"] = [edit.facts() for edit in edits]
         if view.tasks("signals/cutoffs"):
             inputs["perplexity_cutoffs"] = view.output("signals/cutoffs", "cutoffs", "cutoffs")
             facts["crawled"] = view.section("sources").crawled()

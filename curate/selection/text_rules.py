@@ -18,7 +18,9 @@ from curate.heuristics.signals import PERPLEXITY, TOXIC, Words
 from curate.heuristics.verdicts import rule_edits, rule_verdicts
 from curate.perplexity.buckets import unwanted
 from curate.perplexity.config import Bucket
+from curate.selection.plugin_edits import plugin_spans
 from curate.text.strings import string_buffers
+from manifests.plugins import Loaded
 from manifests.schema import SIGNAL_PREFIX
 
 Verdicts = tuple[pa.Array, pa.Array, pa.Array]
@@ -37,12 +39,13 @@ class TextRules:
     buckets: tuple[Bucket, ...] | None = None
     crawled: tuple[str, ...] = ()
     cut: pa.Table | None = None
+    plugins: tuple[Loaded, ...] = ()
 
     @property
     def reads_text(self) -> bool:
         """Whether it needs texts, beside stored signals."""
         own = self.rules is not None and (self.rules.editing is not None or self.rules.own_lines)
-        return own or self.pii is not None
+        return own or self.pii is not None or bool(self.plugins)
 
     def verdicts(self, documents: pa.Table) -> Verdicts:
         """Of every document: by rules first, then toxic words, then buckets of perplexity, then kinds of personal data
@@ -65,8 +68,8 @@ class TextRules:
         return verdicts
 
     def edits(self, documents: pa.Table, keep: pa.Array) -> tuple[pa.Array, dict[str, int]]:
-        """(EDITS of documents, counters): what of each kept text stays, null where that is all of it; `edited`, and
-        `pii_<kind>` for personal data taken out."""
+        """(EDITS of documents, counters): what of each kept text stays, null where that is all of it; `edited`,
+        `edited_<plug-in>`, and `pii_<kind>` for personal data taken out."""
         texts = documents["text"] if self.reads_text else None
         edits = rule_edits(self.rules, texts, keep)
         counters: Counter[str] = Counter()
@@ -78,6 +81,14 @@ class TextRules:
                 both, _ = FlatEdits.of(edits, sizes).within(spans)
                 edits = whole_as_null(both.array(), kept)
             counters.update({f"{reason}": int(n) for reason, n in zip(PiiReason, counts.sum(axis=0), strict=True) if n})
+        for plugin in self.plugins:
+            assert texts is not None  # reads_text says so
+            spans, n_changed = plugin_spans(plugin, texts, keep)
+            if n_changed:
+                kept = pc.if_else(keep, texts, pa.scalar(None, pa.large_string()))
+                both, _ = FlatEdits.of(edits, documents["n_bytes"].to_numpy()).within(spans)
+                edits = whole_as_null(both.array(), kept)
+            counters[f"edited_{plugin.plugin.name}"] += n_changed
         counters["edited"] = len(edits) - edits.null_count
         return edits, dict(counters)
 

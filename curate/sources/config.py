@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.plugins import plugin_facts, plugin_paths, validated
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.kinds import KINDS, TABLE, TOKENS
 
@@ -18,6 +19,10 @@ def _as_list(value: Any) -> Any:
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+OWN_KINDS: Final = ("auto", *KINDS, TABLE, TOKENS)
+"""Kinds of sources that need no plug-in."""
 
 
 class SourceConfig(BaseModel):
@@ -35,9 +40,11 @@ class SourceConfig(BaseModel):
         "content. With table, the rows of "
         "Parquet, JSON Lines or text files are the documents as they are: no normalising, no rule on addresses, "
         "lengths or languages, ids of 16 bytes under `doc_id` kept. With tokens, they are parts that `curate tokenizer "
-        "encode` made, NAME.parquet and NAME.tokens, which enter at the mixture."))
+        "encode` made, NAME.parquet and NAME.tokens, which enter at the mixture. Or the name of an installed plug-in "
+        "that reads them."))
     options: dict[str, Any] = Field(default_factory=dict, description=(
-        "Of a dump: what its kind lets one choose; docs/sources.md lists the options of each."))
+        "Of a dump: what its kind lets one choose; docs/sources.md lists the options of each. Of a plug-in's kind: its "
+        "parameters."))
     in_order: bool = Field(False, description=(
         "Whether the files keep the order in which the patterns name them, instead of that of their paths. Two files "
         "of one name are then known by their paths below the folder that all files share."))
@@ -66,20 +73,33 @@ class SourceConfig(BaseModel):
                     if (value := getattr(self, name)) is not None}
         dump = KINDS[kind].dump if kind in KINDS else None
         options = {"options": dump.options(**self.options).model_dump(mode="json")} if dump else {}
+        plugin = {} if kind in OWN_KINDS else {"plugin": plugin_facts("sources", kind, self.options)}
         return {"kind": kind, "filter_language": self.filter_language, **languages, "id_column": self.id_column,
-                "text_column": self.text_column, **of_table, **options}
+                "text_column": self.text_column, **of_table, **options, **plugin}
 
-    @field_validator("kind")
+    def holds_pages(self) -> bool:
+        """Whether its files may hold HTML."""
+        kind = self.commoncrawl.kind if self.commoncrawl else self.kind
+        return kind == "auto" or (kind in KINDS and "response" in KINDS[kind].records)
+
+    def plugin_paths(self) -> dict[str, str]:
+        """Parameters of a plug-in's kind that are paths, by their positions."""
+        return {} if self.kind in OWN_KINDS else plugin_paths("sources", self.kind, self.options)
+
+    @model_validator(mode="before")
     @classmethod
-    def _kind_exists(cls, kind: str) -> str:
-        known = ("auto", *KINDS, TABLE, TOKENS)
-        if kind not in known:
-            raise ValueError(f"not a kind of source; they are {', '.join(known)}")
-        return kind
+    def _kind_exists(cls, fields: Any) -> Any:
+        kind = fields.get("kind", "auto") if isinstance(fields, dict) else "auto"
+        given = fields.get("options") if isinstance(fields, dict) else None
+        if kind in OWN_KINDS or not isinstance(kind, str) or not isinstance(given, dict | None):
+            return fields
+        return {**fields, "options": validated("sources", kind, given or {}, OWN_KINDS)}
 
     @model_validator(mode="after")
     def _options_of_kind(self) -> Self:
         dump = KINDS[self.kind].dump if self.kind in KINDS else None
+        if self.kind not in OWN_KINDS:
+            return self
         if self.options and dump is None:
             raise ValueError(f"options: the kind {self.kind} has none; a dump's kind is named, as in `kind: mediawiki`")
         if dump is not None:

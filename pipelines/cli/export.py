@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,20 +18,32 @@ _ZERO_COPY = ", ".join(form.name for form in FORMATS.values() if form.zero_copy)
 
 def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run, or its packed folder; a URL too.")],
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{_FORMATS}.")],
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=(
+        f"{_FORMATS}; or the format of an installed plug-in."))],
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the export; a URL too.")],
     zero_copy: Annotated[bool, typer.Option(
         "--zero-copy", help=f"Link the shards instead of copying them: {_ZERO_COPY}.")] = False,
     by_source: Annotated[bool, typer.Option(
         "--by-source", help=f"A folder for every source: {_DOCUMENTS}.")] = False,
     phase: Annotated[int | None, typer.Option(min=0, help="Only this phase of the training split, from 0.")] = None,
+    settings: Annotated[list[str], typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a parameter of a plug-in's format; repeatable.")] = [],  # noqa: B006
     output: Annotated[Format, typer.Option("--output", help="text for people, json for programs.")] = Format.TEXT,
 ) -> None:
     """Export a packed dataset: curate export runs/gpt3 --format megatron --out exports/megatron"""
-    facts = export_dataset(run, form, out, zero_copy, by_source, phase)
+    facts = export_dataset(run, form, out, zero_copy, by_source, phase, _parameters(settings))
     for lost in facts["not_held"]:
         print(f"{form} does not hold {lost}", file=sys.stderr)
     counts = {name: value for name, value in facts.items() if name in _COUNTS}
     listed = "; ".join(f"{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
                        for name, value in counts.items())
     emit(output, facts, lambda: f"{out}: {form}{f': {listed}' if listed else ''}")
+
+
+def _parameters(settings: list[str]) -> dict[str, Any]:
+    from pipelines.loading import override_field
+
+    fields: dict[str, Any] = {}
+    for setting in settings:
+        override_field(fields, setting)
+    return fields

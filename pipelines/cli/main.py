@@ -28,6 +28,7 @@ from pipelines.cli.filter import filter_command
 from pipelines.cli.mix import mix_command
 from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
+from pipelines.cli.plugins import plugins_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
 
@@ -52,6 +53,7 @@ app.command("filter")(filter_command)
 app.command("mix")(mix_command)
 app.command("pack")(pack_command)
 app.command("export")(export_command)
+app.command("plugins")(plugins_command)
 app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)
 app.command("decontaminate")(decontaminate_command)

@@ -152,7 +152,7 @@ def test_wrong_arguments_are_named() -> None:
         curate.minhash(["a"], n_permutations=1)
     with pytest.raises(RecipeError, match=r"words: .*'spacy'"):
         curate.signals(["a"], words="spacy")
-    with pytest.raises(RecipeError, match="not an extractor"):
+    with pytest.raises(RecipeError, match="no extractor is called 'none'"):
         curate.extract_text("<p>", extractor="none")
     with pytest.raises(InputError, match="languages: has 1 rows, where texts have 2"):
         curate.signals(["a", "b"], ["en"])

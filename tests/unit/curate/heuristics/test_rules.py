@@ -106,7 +106,7 @@ def test_rules_of_ones_own_and_thresholds() -> None:
         {"reason": "short", "signal": "n_words", "at_least": 3}]})
     assert [r.threshold for r in both.in_force] == [0, 0, 2, 3]
     for bad in ({"preset": "c4", "thresholds": {"gopher_hashes": 1}}, {"thresholds": {"no_such": 1}},
-                [{"reason": "x", "signal": "no_such", "at_least": 1}],
+                [{"reason": "x", "signal": "No such", "at_least": 1}],
                 [{"reason": "x", "signal": "n_words", "at_least": 1, "at_most": 2}]):
         with pytest.raises(ValidationError):
             RulesConfig.model_validate(bad)
