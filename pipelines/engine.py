@@ -128,7 +128,8 @@ class InlineEngine:
 class RayEngine:
     """Stage tasks as Ray tasks: a bounded window in flight, retried when a worker or a node dies.
 
-    address: a cluster's address, `auto`, or None to start Ray on this machine. workers: tasks at a time; None takes
+    address: a cluster's address, `auto`, or None to start Ray on this machine; a session of Ray that this process has
+    already is used, and stays. workers: tasks at a time; None takes
     every core. memory_bytes: what a task reserves, so that Ray never packs more tasks on a node than it can hold.
     """
 
@@ -142,10 +143,12 @@ class RayEngine:
         self._jobs: deque[tuple[Job, int]] = deque()
         self._remote_jobs: deque[tuple[Job, int]] = deque()  # those that read over the network
         self._running: dict[Any, tuple[Job, int]] = {}
+        self._joined = False  # a session that was there before
         self.workers = workers or 1
 
     def __enter__(self) -> Self:
-        if not self._address and "RAY_AUTH_MODE" not in os.environ:
+        self._joined = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+        if not (self._address or self._joined) and "RAY_AUTH_MODE" not in os.environ:
             # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
             # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again: where
             # somebody has imported it before us, it turns tokens on by itself, and logs that.
@@ -156,6 +159,21 @@ class RayEngine:
 
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         environment = {**ONE_THREAD_EACH, "NUMBA_CACHE_DIR": str(kernel_cache_folder()), "PYTHONHASHSEED": "0"}
+        if not self._joined:
+            self._start(environment)
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
+        memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
+        self._remote = ray.remote(attempt)
+        self._options = {"num_cpus": 1, "memory": memory, "max_retries": _ATTEMPTS, "scheduling_strategy": "SPREAD"}
+        if self._joined:
+            self._options["runtime_env"] = {"env_vars": environment}
+        return self
+
+    def _start(self, environment: dict[str, str]) -> None:
+        """Join the cluster, or start Ray on this machine."""
+        import ray
+
         common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False,
                                   "runtime_env": {"env_vars": environment}}
         if self._address:
@@ -164,12 +182,6 @@ class RayEngine:
             cores = self._wanted or os.cpu_count() or 1
             ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                      _temp_dir=_ray_folder(), **common)
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
-        memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
-        self._remote = ray.remote(attempt)
-        self._options = {"num_cpus": 1, "memory": memory, "max_retries": _ATTEMPTS, "scheduling_strategy": "SPREAD"}
-        return self
 
     def submit(self, job: Job) -> None:
         self._queue(job, 1)
@@ -211,7 +223,8 @@ class RayEngine:
         for ref in self._running:
             ray.cancel(ref, force=True)
         self._running.clear()
-        ray.shutdown()
+        if not self._joined:
+            ray.shutdown()
 
 
 def _collect(ref: Any, job: Job) -> Outcome:

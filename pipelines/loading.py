@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -18,17 +20,38 @@ from pipelines.yaml_text import parse_yaml
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
-def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a file, or from the packaged ones by name (`gpt3`).
+def load_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe,
+                overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
+    """A recipe, whatever it is given as.
 
-    overrides: `key=value`, where the key is a variable's name or a dotted field (`select.alpha=3`) and the value is
-    YAML. Raises RecipeError, naming every field that is wrong, before anything else happens."""
-    fields = parse_yaml(_read(name), name)
+    Args:
+        recipe: A file, the name of a packaged recipe (`gpt3`), the fields themselves, or a recipe.
+        overrides: `key=value` each, where the key is a variable's name or a dotted field (`select.alpha=3`) and the
+            value is YAML; or a mapping of keys to values.
+    Raises:
+        RecipeError: A field is wrong; every such field is named.
+    """
+    if isinstance(recipe, Recipe) and not overrides:
+        return recipe
+    where = "recipe" if isinstance(recipe, Recipe | Mapping) else os.fspath(recipe)
+    fields = _fields(recipe, where)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            _set_field(fields, key, value, key)
+    else:
+        for override in overrides:
+            override_field(fields, override)
+    return validate(_substitute(fields, _variables(fields)), where)
+
+
+def _fields(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, where: str) -> dict[str, Any]:
+    """The fields of a recipe, which may be changed."""
+    if isinstance(recipe, Recipe):
+        return recipe.model_dump(mode="json", by_alias=True)
+    fields = deepcopy(dict(recipe)) if isinstance(recipe, Mapping) else parse_yaml(_read(where), where)
     if not isinstance(fields, dict):
-        raise RecipeError("must be a mapping of fields", where=name, hint="see `curate recipe schema`")
-    for override in overrides:
-        override_field(fields, override)
-    return validate(_substitute(fields, _variables(fields)), name)
+        raise RecipeError("must be a mapping of fields", where=where, hint="see `curate recipe schema`")
+    return fields
 
 
 def validate(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -61,6 +84,10 @@ def override_field(fields: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override!r} has no '='", where=key, hint="write --set select.alpha=3")
+    _set_field(fields, key, parse_yaml(value, f"--set {override}"), f"--set {key}")
+
+
+def _set_field(fields: dict[str, Any], key: str, value: Any, where: str) -> None:
     path = key.split(".")
     if path[0] in (fields.get("variables") or {}) and len(path) == 1:
         path = ["variables", *path]
@@ -68,8 +95,8 @@ def override_field(fields: dict[str, Any], override: str) -> None:
     for step in path[:-1]:
         group = group.setdefault(step, {})
         if not isinstance(group, dict):
-            raise RecipeError(f"{step!r} is no group of fields", where=f"--set {key}")
-    group[path[-1]] = parse_yaml(value, f"--set {override}")
+            raise RecipeError(f"{step!r} is no group of fields", where=where)
+    group[path[-1]] = value
 
 
 def _variables(fields: Mapping[str, Any]) -> dict[str, str]:

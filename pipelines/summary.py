@@ -10,19 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.dataset import dataset_digest
-from manifests.errors import InputError
 from manifests.graph import Stage
 from manifests.records import read_records
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
-from pipelines.locking import added_stages, other_version, read_lock
+from pipelines.locking import added_stages, other_version
 from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
 
 _SHOWN = 5
-_FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
+FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
            "clean")
 
 
@@ -34,7 +33,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
         "pages": view.counters("extract").get("html_pages", 0),
         "failed": [{"task": task, "error": str(error)} for task, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
-        "funnel": [_funnel_row(stage, view.counters(stage)) for stage in _FUNNEL if view.tasks(stage)],
+        "funnel": [funnel_row(stage, view.counters(stage)) for stage in FUNNEL if view.tasks(stage)],
         "peak_memory_bytes": max((r.peak_memory_bytes for s in view.done_stages() for r in view.tasks(s)),
                                  default=0),
     }
@@ -44,7 +43,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
     return facts
 
 
-def _funnel_row(stage: str, counters: dict[str, int]) -> dict[str, Any]:
+def funnel_row(stage: str, counters: dict[str, int]) -> dict[str, Any]:
     """What went into a stage, what came out, and what it dropped; what an earlier stage had dropped is left out."""
     dropped = {k.removeprefix("dropped_"): v for k, v in counters.items()
                if k.startswith("dropped_") and k != "dropped_not_selected"}
@@ -122,32 +121,23 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
     Console(highlight=False).print(table)
 
 
-def status_rows(run: str) -> list[dict[str, Any]]:
+def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:
     """JSON-ready facts of each stage of a run on disk: tasks that are done, bytes, seconds of work, damage.
 
-    A stage that the recipe asks nothing of is done without a task. Of a run whose format is another, `other_version`
-    says which version wrote it, and its stages are those that its records name."""
-    storage = Storage(run)
-    lock = read_lock(storage)
-    if lock is None:
-        raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
+    A stage that the recipe asks nothing of is done without a task. Of a run whose format is another, stages are those
+    that its records name. lock: what its lock file holds."""
     records = read_records(storage)
-    version = other_version(lock)
-    if version is None:
+    if other_version(lock) is None:
         stages = [(s.name, s.path, [r for r in records if s.owns(r.identity)]) for s in STAGES]
         stages += [(name, facts["folder"], [r for r in records if r.identity.stage == facts["folder"]])
                    for name, facts in added_stages(lock).items()]
     else:
         known = sorted({r.identity.stage for r in records})
         stages = [(name, name, [r for r in records if r.identity.stage == name]) for name in known]
-    rows = []
-    for name, folder, own in stages:
-        rows.append({
-            "stage": name, "tasks": len(own), "done": storage.exists(f"{folder}/{MANIFEST}"),
-            "n_bytes": sum(o.n_bytes for r in own for o in r.outputs),
-            "seconds": round(sum(r.seconds for r in own), 1),
-            "damaged": sum(r.counters.get("damaged", 0) for r in own)})
-    return [{"run": run, "recipe": lock["recipe"]["name"], "other_version": version, "stages": rows}]
+    return [{
+        "stage": name, "tasks": len(own), "done": storage.exists(f"{folder}/{MANIFEST}"),
+        "n_bytes": sum(o.n_bytes for r in own for o in r.outputs), "seconds": round(sum(r.seconds for r in own), 1),
+        "damaged": sum(r.counters.get("damaged", 0) for r in own)} for name, folder, own in stages]
 
 
 def print_status(rows: Sequence[dict[str, Any]]) -> None:

@@ -98,10 +98,9 @@ def run(
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --out runs/gpt3"""
+    import pipelines
     from pipelines.loading import load_recipe
-    from pipelines.running import Settings
     from pipelines.running import dry_run as plan
-    from pipelines.running import run as execute
     from pipelines.summary import plan_rows, print_plan, print_summary, summary
 
     resolved = load_recipe(recipe, settings)
@@ -109,9 +108,10 @@ def run(
         rows = plan_rows(plan(resolved, out, until, fresh))
         emit(form, rows, lambda: print_plan(rows))
         return
-    chosen = Settings(engine.value, address, workers, worker_memory, until, fresh)
     with _reporter() as reporter:
-        result = execute(resolved, out, chosen, reporter)
+        result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,
+                               worker_memory=worker_memory, until=until, fresh=fresh, reporter=reporter).result
+    assert result is not None  # of a run that was just made
     facts = summary(result, out)
     emit(form, facts, lambda: print_summary(facts))
     raise typer.Exit(result.exit_code)
@@ -120,9 +120,10 @@ def run(
 @app.command()
 def status(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
     """How far a run is, stage by stage: curate status runs/gpt3"""
-    from pipelines.summary import print_status, status_rows
+    from pipelines import Run
+    from pipelines.summary import print_status
 
-    rows = status_rows(run)
+    rows = [Run(run).describe()]
     emit(form, rows, lambda: print_status(rows))
 
 
@@ -171,9 +172,10 @@ def why(
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Every decision a run took about one document: curate why runs/gpt3 https://example.org/"""
-    from curate.why import explain, print_decisions
+    from curate.why import print_decisions
+    from pipelines import Run
 
-    histories = explain(run, document)
+    histories = Run(run).decisions(document)
     emit(form, [h.to_json() for h in histories], lambda: print_decisions(histories))
 
 

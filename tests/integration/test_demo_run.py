@@ -22,10 +22,11 @@ from manifests.schema import CLEAN_EXTRA, DOCUMENTS, PACKED_MANIFEST, SOURCES
 from manifests.tables import open_table, read_table
 from manifests.trace import trace
 from manifests.verify import verify
+from pipelines import Run
 from pipelines.demo.check import check
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, dry_run, run
-from pipelines.summary import print_status, status_rows
+from pipelines.summary import print_status
 from tests.integration.conftest import tree
 from tokenizer.encoding.encode import load
 
@@ -146,7 +147,7 @@ def test_a_second_call_makes_nothing(demo: Demo, web: Path, recipe_of: MakeRecip
 
 
 def test_status_shows_the_stages_that_the_recipe_uses(small_demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = status_rows(str(small_demo[0]))
+    rows = [Run(str(small_demo[0])).describe()]
     by_name = {row["stage"]: row for row in rows[0]["stages"]}
     assert all(row["done"] for row in by_name.values())
     assert by_name["dedup/substrings"]["tasks"] == 0

@@ -20,12 +20,13 @@ from manifests.errors import InputError, OwnershipError
 from manifests.records import TaskRecord
 from manifests.trace import trace
 from manifests.verify import verify
+from pipelines import Run
 from pipelines.loading import load_recipe
 from pipelines.locking import LOCK_FILE, RUN_FORMAT
 from pipelines.recipe import Recipe
 from pipelines.removal import remove
 from pipelines.running import Settings, dry_run, run
-from pipelines.summary import print_status, status_rows
+from pipelines.summary import print_status
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tokenizer.encoding.encode import load
@@ -88,7 +89,7 @@ def test_documents_are_not_removed_from_it(old: Path) -> None:
 
 
 def test_status_says_which_version_made_it(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = status_rows(str(OLD / "run"))
+    rows = [Run(str(OLD / "run")).describe()]
     assert rows[0]["other_version"] == "0.1.0"
     stages = {row["stage"]: row for row in rows[0]["stages"]}
     assert (stages["packed"]["tasks"], stages["dedup/marks"]["tasks"]) == (5, 1)

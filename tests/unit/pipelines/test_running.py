@@ -15,13 +15,13 @@ from manifests.graph import Stage, Task, View, file_ref
 from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
+from pipelines import Run
 from pipelines.loading import load_recipe
 from pipelines.planning import Progress
 from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, dry_run, run, run_stages
 from pipelines.stages import STAGES
-from pipelines.summary import status_rows
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tests.unit.pipelines.toy_stages import FIRST, SECOND, THIRD, Adding, recipe
@@ -265,7 +265,7 @@ def test_a_stage_is_added(folder: Path) -> None:
     assert lock["stages"] == [*(stage.name for stage in STAGES), COUNTING.name]
     assert lock["added_stages"] == {COUNTING.name: {"version": 1, "function": COUNTING.function,
                                                     "folder": COUNTING.name}}
-    (status,) = status_rows(out)
+    status = Run(out).describe()
     assert [(row["tasks"], row["done"]) for row in status["stages"] if row["stage"] == COUNTING.name] == [(1, True)]
 
 

@@ -1,0 +1,1 @@
+"""What `import pipelines` offers: running recipes, and runs as objects."""
