@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -43,7 +44,8 @@ def test_status_and_funnel_are_tables(demo: tuple[Path, Result], run: Run) -> No
         (row["stage"], row["documents"], row["kept"]) for row in expected]
     assert [{d["reason"]: d["documents"] for d in row["dropped"]} for row in rows] == [
         {reason: n for reason, n in row["dropped"].items() if n} for row in expected]
-    assert verb("status", str(folder)) == [run.describe()]
+    printed: Any = verb("status", str(folder))
+    assert printed == [run.describe()]
     assert repr(run) == f"Run({str(folder)!r}, recipe 'demo')"
 
 
@@ -68,7 +70,8 @@ def test_documents_of_stages_that_write_them(demo: tuple[Path, Result], run: Run
 def test_decisions_are_what_why_prints(demo: tuple[Path, Result], run: Run) -> None:
     url = run.documents("clean", source="crawl", columns=["url"]).read_all()["url"][0].as_py()
     histories = run.decisions(url)
-    assert [history.to_json() for history in histories] == verb("why", str(demo[0]), url)
+    printed: Any = verb("why", str(demo[0]), url)
+    assert [history.to_json() for history in histories] == printed
     assert histories[0].decisions[-1].stage in ("clean", "tokens", "packed")
     assert run.decisions(histories[0].doc_id) == histories
 

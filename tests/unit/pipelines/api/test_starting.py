@@ -36,7 +36,8 @@ def test_a_recipe_may_be_a_mapping_a_file_or_a_recipe(fields: dict[str, Any], tm
     file.write_text(yaml.safe_dump(fields))
     built = validate({**fields, "sources": {"town": {"files": str(tmp_path / "texts.jsonl")}}})
     before = json.dumps(fields)
-    for number, recipe in enumerate((fields, file, str(file), built, pipelines.load_recipe(file))):
+    given: list[Any] = [fields, file, str(file), built, pipelines.load_recipe(file)]
+    for number, recipe in enumerate(given):
         run = pipelines.run(recipe, tmp_path / f"run{number}", engine="inline", until="clean")
         assert sorted(_texts(run)) == [TEXT.format(i) for i in range(8)]
         assert run.result is not None
@@ -93,7 +94,7 @@ def test_a_session_of_ray_that_is_there_is_used_and_stays(fields: dict[str, Any]
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         run = pipelines.run(fields, tmp_path / "ray", until="clean")
-        assert ray.is_initialized()  # type: ignore[no-untyped-call]
+        assert ray.is_initialized()
     finally:
         ray.shutdown()
     inline = pipelines.run(fields, tmp_path / "inline", engine="inline", until="clean")
