@@ -160,6 +160,10 @@ bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the t
 bench-dedup-scale: $(READY) ## From bands to decisions over N documents (default 1000000): time, memory, disk
 	$(BIN)/python -m tests.benchmarks.dedup_scale --documents $(or $(N),1000000)
 
+.PHONY: bench-charsets
+bench-charsets: $(READY) ## Decoders beside Python's codecs, and guesses of encodings on the sentences of DATA
+	$(BIN)/python -m tests.benchmarks.charsets --data $(DATA)
+
 .PHONY: bench-language
 bench-language: $(READY) ## Accuracy of language identification on the sentences of DATA
 	$(BIN)/python -m tests.benchmarks.language --data $(DATA)

@@ -28,7 +28,7 @@ RUN_FORMAT = 2
 """How folders, tables and records of a run are named. Version 0.1.0 wrote 1, which its lock files do not record."""
 _PROCESS_LOCK = "_records/run.lock"
 _RECORDED = ("datasketch", "fasttext-community", "fastwarc", "gigatoken", "numba", "numpy", "polars",
-             "pyarrow", "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
+             "chardet", "pyarrow", "resiliparse", "tokenizers", "zstandard")  # libraries that outputs depend on
 
 
 @contextmanager

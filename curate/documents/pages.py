@@ -9,10 +9,11 @@ from typing import IO, Final
 
 import pyarrow as pa
 
+from curate.charsets.reading import text_as_utf8
 from curate.documents.config import ExtractConfig
 from curate.documents.stages import EXTRACTOR_INPUT
 from curate.extraction.extractors import EXTRACTORS, Extract, extractor
-from curate.extraction.html import decode, is_html
+from curate.extraction.html import is_html
 from curate.sources.archives import read_archive
 from curate.sources.columns import SourceFile
 from curate.sources.kernels.markup import measure_markup
@@ -31,6 +32,7 @@ from manifests.tasks import Work
 _BATCH_PAGES: Final = 256
 _BATCH_BYTES: Final = 16 << 20
 _HTTP_HEADER_BYTES: Final = 1 << 20  # of a record beside its body
+_UNDECODED: Final = "\ufffd"  # a page in an encoding that must not be decoded (`charsets.decoders.REPLACEMENT`)
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ def _conversion(entry: WarcEntry, config: ExtractConfig) -> Verdict:
     """The text of a WET record, which is UTF-8 by definition."""
     if entry.block is None or len(entry.block) > config.max_html_bytes:
         return _too_large(entry.n_block_bytes, config)
-    return Verdict(valid_text(decode(entry.block)))
+    return Verdict(valid_text(text_as_utf8(entry.block).data.decode()))
 
 
 def _response(entry: WarcEntry, config: ExtractConfig, work: Work, extract: Extract) -> Verdict:
@@ -164,6 +166,8 @@ def read_page(body: bytes, charset: str | None, config: ExtractConfig, extract: 
     try:
         text = (extract or extractor(config.extractor))(body, charset)
     except (ValueError, RuntimeError):
+        return Verdict(reason=str(ExtractReason.UNREADABLE))
+    if text == _UNDECODED:
         return Verdict(reason=str(ExtractReason.UNREADABLE))
     return Verdict(valid_text(text))
 

@@ -7,7 +7,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from curate.extraction.html import decode
+from curate.charsets.reading import text_as_utf8
 from curate.sources.columns import TextRows
 from curate.sources.members import read_chunks
 from curate.sources.warc import Damage
@@ -29,5 +29,5 @@ def read_text_rows(stream: IO[bytes], max_bytes: int) -> Iterator[TextRows | Dam
             yield TextRows(0, pa.nulls(1, pa.large_string()), pa.nulls(1, pa.string()), pa.nulls(1, pa.string()),
                            n_bytes=len(data))
             return
-    text = strings_array([valid_text(decode(bytes(data)))])
+    text = strings_array([valid_text(text_as_utf8(bytes(data)).data.decode())])
     yield TextRows(0, text, pa.nulls(1, pa.string()), pa.nulls(1, pa.string()), n_bytes=len(data))

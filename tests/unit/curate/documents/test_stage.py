@@ -257,3 +257,19 @@ def test_a_real_archive(tmp_path: Path) -> None:
         assert entry.url == document["url"]
         assert entry.block is not None
         assert decode_http(entry.block, 1 << 24) is not None
+
+
+def test_pages_in_encodings_of_the_web(tmp_path: Path) -> None:
+    sentence = "{} and the harbour was quiet for the rest of the day, so that nobody spoke of it. "
+    cases = [("shift_jis", "①㈱髙橋".encode("cp932"), "①㈱髙橋"), ("ks_c_5601-1987", "뷁똠".encode("cp949"), "뷁똠"),
+             ("big5", "啲嘢喺".encode("big5hkscs"), "啲嘢喺"), ("gb2312", b"\x80", "€"),
+             ("x-euc-jp", b"\xad\xa1", "①"), ("iso-2022-jp", b"\x1b$B-!\x1b(B\x1b$B0l\x1b(B", "①一"),
+             ("x-mac-cyrillic", "Привет".encode("mac_cyrillic"), "Привет")]
+    pages = [page(f"http://x.org/{label}", b"<meta charset=" + label.encode() + b"><article><p>" + 3 * sentence.encode()
+                  .replace(b"{}", raw) + b"</article>") for label, raw, _ in cases]
+    pages.append(page("http://x.org/kr", b"<meta charset=iso-2022-kr><p>\x1b$)C\x0e3*\x0f" + sentence.encode() * 3))
+    record = run(tmp_path, b"".join(pages), "warc")
+    documents, (excluded,) = tables(tmp_path, record)
+    assert [d["text"].split(" and ")[0] for d in documents] == [text for _, _, text in cases]
+    assert not any("\ufffd" in d["text"] for d in documents)
+    assert (excluded["url"], excluded["reason"]) == ("http://x.org/kr", "unreadable")
