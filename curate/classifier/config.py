@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from datetime import date
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curate.classifier.scorers import SCORERS
+from curate.sources.dates import Days
 
 IGNORED_HOSTS = (
     # Reddit itself: a link to it recommends a discussion, not a page.
@@ -41,8 +43,23 @@ class LinksConfig(BaseModel):
     min_score: int = Field(3, ge=-1_000_000, le=1_000_000, description=(
         "Smallest score (up-votes less down-votes) of a submission whose link counts; 3 is WebText's (Radford et al. "
         "2019, section 2.1)."))
+    since: date | None = Field(None, description="First day, in UTC, whose submissions count.")
+    until: date | None = Field(None, description=(
+        "Last day whose submissions count; 2017-12-31 is WebText's (Radford et al. 2019, section 2.1)."))
+    undated: Literal["keep", "drop"] = Field("keep", description=(
+        "Whether submissions without a date count, where there is `since` or `until`; they are counted either way."))
     ignored_hosts: tuple[str, ...] = Field(IGNORED_HOSTS, description=(
         "Hosts, with all their subdomains, whose links never count: Reddit's own, those without text, and Wikipedia."))
+
+    @property
+    def days(self) -> Days:
+        """The days whose submissions count."""
+        return Days(since=self.since, until=self.until, undated=self.undated)
+
+    @model_validator(mode="after")
+    def _days_in_order(self) -> Self:
+        _ = self.days
+        return self
 
 
 class LabelsConfig(BaseModel):

@@ -41,6 +41,9 @@ class LinkReason(StrEnum):
     SELF_POST = "self_post"
     LOW_SCORE = "low_score"
     NO_SCORE = "no_score"
+    BEFORE_SINCE = "before_since"
+    AFTER_UNTIL = "after_until"
+    NO_DATE = "no_date"
     NOT_HTTP = "not_http"
     IGNORED_HOST = "ignored_host"
 
@@ -49,7 +52,7 @@ def links(config: LinksConfig, work: Work) -> None:
     """Stage classifier/links, one task a dump: the outbound links that enough readers voted for.
 
     Input `dump` (.zst, .gz or plain JSONL). Output `links` (LINKS, file order, repetitions kept). Broken lines are
-    named as damage; counters: submissions, links, dropped_<LinkReason>."""
+    named as damage; counters: submissions, links, dropped_<LinkReason>, and undated where days are limited."""
     work.write("links", LINKS, _accepted(config, work))
 
 
@@ -63,6 +66,8 @@ def _accepted(config: LinksConfig, work: Work) -> Iterator[pa.Table]:
             work.count(f"dropped_{reason}", n)
         good = judged.filter(pl.col("reason").is_null())
         work.count("submissions", judged.height)
+        if config.days.limited:
+            work.count("undated", rows["created_utc"].null_count())
         work.count("links", good.height)
         keyed = good.with_columns(url_keys(good["url"]).alias("url_key"))
         yield keyed.select("url_key", "host", "score").to_arrow().cast(LINKS)
@@ -73,14 +78,22 @@ def judge_submissions(rows: pl.DataFrame, config: LinksConfig) -> pl.DataFrame:
     urls = normalise_urls(rows["url"])
     ignored = "|".join(host.lower().replace(".", r"\.") for host in config.ignored_hosts)
     host_ignored = pl.col("host").str.contains(rf"^(?:.*\.)?(?:{ignored})$") if ignored else pl.lit(False)
+    first, end = config.days.first(), config.days.end()
+    created = pl.col("created_utc")
+    early = created < first.timestamp() if first else pl.lit(False)
+    late = created >= end.timestamp() if end else pl.lit(False)
+    undated = created.is_null() if config.days.limited and config.undated == "drop" else pl.lit(False)
     return pl.DataFrame({"url": urls["url"], "host": urls["host"], "score": rows["score"],
-                         "is_self": rows["is_self"]}).with_columns(
+                         "is_self": rows["is_self"], "created_utc": rows["created_utc"]}).with_columns(
         pl.when(pl.col("is_self").fill_null(False)).then(pl.lit(str(LinkReason.SELF_POST)))
         .when(pl.col("score").is_null()).then(pl.lit(str(LinkReason.NO_SCORE)))
         .when(pl.col("score") < config.min_score).then(pl.lit(str(LinkReason.LOW_SCORE)))
+        .when(early.fill_null(False)).then(pl.lit(str(LinkReason.BEFORE_SINCE)))
+        .when(late.fill_null(False)).then(pl.lit(str(LinkReason.AFTER_UNTIL)))
+        .when(undated).then(pl.lit(str(LinkReason.NO_DATE)))
         .when(pl.col("url").is_null()).then(pl.lit(str(LinkReason.NOT_HTTP)))
         .when(host_ignored).then(pl.lit(str(LinkReason.IGNORED_HOST)))
-        .otherwise(None).alias("reason")).drop("is_self")
+        .otherwise(None).alias("reason")).drop("is_self", "created_utc")
 
 
 def link_index(config: LinksConfig, work: Work) -> None:

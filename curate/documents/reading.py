@@ -76,7 +76,7 @@ def _text_rows(read: ReadRows, config: ExtractConfig, work: Work, file: SourceFi
         host = hosts_of(urls)
         offsets = range(rows.first_row, rows.first_row + len(rows))
         columns = {"doc_id": row_ids(file.source, file.origin_path, offsets), "record_id": without_nul(rows.ids),
-                   "url": urls, "host": host, "origin_offset": pa.array(offsets, pa.int64()),
+                   "url": urls, "host": host, "date": rows.dates, "origin_offset": pa.array(offsets, pa.int64()),
                    "origin_length": pa.repeat(pa.scalar(-1, pa.int64()), len(rows)), "text": without_nul(rows.text),
                    "reason": url_reasons(urls, host, rules, lists)}
         yield rows_table(columns, len(rows))

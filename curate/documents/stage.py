@@ -25,6 +25,7 @@ from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.codes import codes_of, wanted_labels
 from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile
+from curate.sources.dates import Days, moment
 from curate.sources.entries import DumpKind
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import KINDS, TABLE, detect_kind
@@ -84,8 +85,9 @@ def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
     facts = work.variables
     named = {use: facts[f"{use}_column"] for use in ("id", "text", "url", "date", "quality")
              if facts.get(f"{use}_column")}
-    columns = (RankedColumns(**dict(config.columns)) if facts["kind"] == TABLE else config.columns).model_copy(
-        update=named)
+    corpus = KINDS[facts["kind"]].names if facts["kind"] in KINDS else None
+    names = RankedColumns(**dict(config.columns)) if facts["kind"] == TABLE else config.columns
+    columns = names.model_copy(update=named) if corpus is None else corpus
     path = work.input("source")
     http = HttpConfig(**work.settings.get("http", {}))
     return SourceFile(path=path, source=facts["source"], origin_path=facts["origin_path"],
@@ -120,6 +122,7 @@ def documents_of(config: ExtractConfig, work: Work, file: SourceFile, exclude: E
         work.count("candidates", len(rows))
         rows = _exclude(rows, is_removed(rows["doc_id"], removed), ExtractReason.REMOVED_ON_REQUEST)
         dump = _dump(file)
+        rows = _judge_dates(rows, work)
         judged = _judge_texts(rows if dump and dump.verbatim else _normalised(rows, config, work), config)
         judged = _judge_languages(judged, config, work)
         kept = judged.filter(pc.is_null(judged["reason"]))
@@ -185,6 +188,23 @@ def _normalised(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Table:
     for step, n in changed.items():
         work.count(f"normalised_{step}", n)
     return rows.set_column(rows.schema.get_field_index("text"), ROWS.field("text"), texts)
+
+
+def _judge_dates(rows: pa.Table, work: Work) -> pa.Table:
+    """Exclude documents of other days than the source is taken of, and those without a date where that is asked for."""
+    days = Days(**work.variables.get("days", {}))
+    if not days.limited:
+        return rows
+    undated = pc.and_(pc.is_null(rows["date"]), pc.is_null(rows["reason"]))
+    work.count("undated", pc.sum(undated).as_py() or 0)
+    seconds = pc.divide(pc.cast(pc.cast(rows["date"], pa.int64()), pa.float64()), 1000.0)
+    if (first := days.first()) is not None:
+        rows = _exclude(rows, pc.less(rows["date"], moment(first)), ExtractReason.BEFORE_SINCE, seconds,
+                        first.timestamp())
+    if (end := days.end()) is not None:
+        rows = _exclude(rows, pc.greater_equal(rows["date"], moment(end)), ExtractReason.AFTER_UNTIL, seconds,
+                        end.timestamp())
+    return _exclude(rows, undated, ExtractReason.NO_DATE) if days.undated == "drop" else rows
 
 
 def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:

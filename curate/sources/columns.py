@@ -19,7 +19,8 @@ GROUP: Final = "group_id"
 
 
 class ColumnNames(BaseModel):
-    """Columns of JSONL and Parquet sources."""
+    """Columns of JSONL and Parquet sources. A name with a dot leads into a field of a field, where there is no column
+    of that very name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,13 +28,13 @@ class ColumnNames(BaseModel):
     id: str = Field(
         default="id", description="Column or key that holds the user's own id; `doc_id` where it is absent.")
     url: str = Field(default="url", description="Column or key that holds the page's URL, if there is one.")
+    date: str | None = Field(default=None, description="Column or key that holds the date; null where nothing asks.")
 
 
 class RankedColumns(ColumnNames):
     """Columns of a table that is read as it is: ids of documents are kept, and date and quality may decide which of two
     duplicates stays; None where nothing asks for them."""
 
-    date: str | None = None
     quality: str | None = None
 
 
@@ -53,7 +54,7 @@ class SourceFile:
 @dataclass(slots=True)
 class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
-    timestamp[ms, UTC], quality: float32, both null where a row has none, None where `RankedColumns` did not ask.
+    timestamp[ms, UTC], quality: float32, both null where a row has none, None where nothing asked.
     doc_ids: binary of 16 bytes, null where a row has no such id; groups: string; both where `RankedColumns` asked and
     the file has them. n_bytes: of the file, where it is one text. readable: bool, of lines that may be no row at all,
     None where every row is one."""
@@ -76,11 +77,11 @@ class TextRows:
     def of(first_row: int, table: pa.Table, wanted: dict[str, str]) -> TextRows:
         """From a table that holds the columns of `wanted` (what they are for -> their name)."""
         def column(use: str, kind: pa.DataType) -> pa.Array:
-            return _as_strings(table[wanted[use]], kind) if use in wanted else pa.nulls(len(table), kind)
-        ids = as_ids(table[wanted["id"]], wanted["id"]) if "id" in wanted else column("id", pa.string())
+            return _as_strings(_field(table, wanted[use]), kind) if use in wanted else pa.nulls(len(table), kind)
+        ids = as_ids(_field(table, wanted["id"]), wanted["id"]) if "id" in wanted else column("id", pa.string())
         return TextRows(first_row, column("text", pa.large_string()), ids,
                         column("url", pa.string()),
-                        as_dates(table[wanted["date"]].combine_chunks()) if "date" in wanted else None,
+                        as_dates(one_array(_field(table, wanted["date"]))) if "date" in wanted else None,
                         as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None,
                         as_document_ids(one_array(table[wanted["doc_id"]])) if "doc_id" in wanted else None,
                         _as_strings(table[wanted["group"]], pa.string()) if "group" in wanted else None)
@@ -88,10 +89,10 @@ class TextRows:
 
 def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
     """What each wanted column is called in a file; raises InputError where there is no text column."""
-    there = schema.names
+    there = _Names(schema)
     if names.text not in there:
         raise InputError(f"has no column {names.text!r}", where=path,
-                         hint=f"its columns are {', '.join(there[:12])}; name the one that holds the text")
+                         hint=f"its columns are {', '.join(schema.names[:12])}; name the one that holds the text")
     wanted = {"text": names.text}
     for own in (names.id, "doc_id"):
         if own in there:
@@ -99,11 +100,44 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
             break
     if names.url in there:
         wanted["url"] = names.url
+    if names.date is not None and names.date in there:
+        wanted["date"] = names.date
     if isinstance(names, RankedColumns):
-        wanted |= {use: name for use, name in (("date", names.date), ("quality", names.quality))
-                   if name is not None and name in there}
+        if names.quality is not None and names.quality in there:
+            wanted["quality"] = names.quality
         wanted |= {use: name for use, name in (("doc_id", "doc_id"), ("group", GROUP)) if name in there}
     return wanted
+
+
+class _Names:
+    """The names under which a file has columns, fields of fields among them."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+
+    def __contains__(self, name: str) -> bool:
+        if name in self._schema.names:
+            return True
+        head, *path = name.split(".")
+        if not path or head not in self._schema.names:
+            return False
+        kind = self._schema.field(head).type
+        for part in path:
+            if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+                return False
+            kind = kind.field(part).type
+        return True
+
+
+def _field(table: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
+    """A column by its name, or a field of a field."""
+    if name in table.column_names:
+        return table[name]
+    head, *path = name.split(".")
+    column = one_array(table[head])
+    for part in path:
+        column = pc.struct_field(column, part)
+    return column
 
 
 def as_ids(column: pa.Array, name: str) -> pa.Array:

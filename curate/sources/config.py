@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from curate.plugins import plugin_facts, plugin_paths, validated
 from curate.sources.commoncrawl import CommonCrawlSource
+from curate.sources.dates import Days
 from curate.sources.kinds import KINDS, TABLE, TOKENS
 
 SOURCE_NAME: Final = r"^[a-z][a-z0-9_-]*$"
@@ -55,9 +57,16 @@ class SourceConfig(BaseModel):
         None, description="Languages that are kept of this source; none takes extract.languages.")
     id_column: str = Field("id", description="Column of a JSON Lines or Parquet file that holds a document's own id.")
     text_column: str = Field("text", description="Column of a JSON Lines or Parquet file that holds the text.")
-    date_column: str | None = Field(None, description="Of a table: column of the dates, for dedup.survivor_order.")
+    date_column: str | None = Field(None, description=(
+        "Column of a JSON Lines or Parquet file that holds the dates, for `since`, `until` and dedup.survivor_order."))
     quality_column: str | None = Field(None, description=(
         "Of a table: column of scores, for dedup.survivor_order; `quality_score` where no classifier scores."))
+    since: date | None = Field(None, description=(
+        "First day whose documents are taken, such as 2014-01-01, in UTC: by the archive's record, the dump's entry or "
+        "`date_column`."))
+    until: date | None = Field(None, description="Last day whose documents are taken.")
+    undated: Literal["keep", "drop"] = Field("keep", description=(
+        "What becomes of documents without a date, where there is `since` or `until`; they are counted either way."))
     language: str | None = Field(None, description="Of a table: ISO 639-1 code of all its texts, where it is known.")
     derived_from: str | None = Field(
         None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
@@ -65,17 +74,23 @@ class SourceConfig(BaseModel):
         ("url", "host"), description=(
             "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
 
+    @property
+    def days(self) -> Days:
+        """The days whose documents are taken."""
+        return Days(since=self.since, until=self.until, undated=self.undated)
+
     def facts(self) -> dict[str, Any]:
         """What extraction depends on of this source, beside its files."""
         kind = self.commoncrawl.kind if self.commoncrawl else self.kind
         languages = {"languages": list(self.languages)} if self.languages is not None else {}
         of_table = {name: value for name in ("date_column", "quality_column", "language")
                     if (value := getattr(self, name)) is not None}
+        days = {"days": self.days.facts()} if self.days.limited else {}
         dump = KINDS[kind].dump if kind in KINDS else None
         options = {"options": dump.options(**self.options).model_dump(mode="json")} if dump else {}
         plugin = {} if kind in OWN_KINDS else {"plugin": plugin_facts("sources", kind, self.options)}
         return {"kind": kind, "filter_language": self.filter_language, **languages, "id_column": self.id_column,
-                "text_column": self.text_column, **of_table, **options, **plugin}
+                "text_column": self.text_column, **of_table, **options, **days, **plugin}
 
     def holds_pages(self) -> bool:
         """Whether its files may hold HTML."""
@@ -108,6 +123,18 @@ class SourceConfig(BaseModel):
                 raise ValueError(f"options: {self.kind} has no option {unknown[0]!r}; they are "
                                  f"{', '.join(sorted(known)) or 'none'}")
             dump.options(**self.options)
+        return self
+
+    @model_validator(mode="after")
+    def _columns_and_days_of_kind(self) -> Self:
+        days = self.days
+        corpus = self.kind in KINDS and KINDS[self.kind].names is not None
+        if corpus and (named := self.model_fields_set & {"id_column", "text_column", "date_column"}):
+            raise ValueError(f"{sorted(named)[0]}: the kind {self.kind} says what its columns are called; leave one "
+                             "of the two out")
+        if days.limited and (self.kind in (TABLE, TOKENS) or self.derived_from):
+            raise ValueError("since, until: a table that is read as it is, token files and derived sources have no "
+                             "limits")
         return self
 
     @model_validator(mode="after")

@@ -83,7 +83,7 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
 def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
     keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url, **_ranks(names)}
     kinds = {"text": pa.large_string(), "quality": pa.float64()}
-    schema = pa.schema({key: kinds.get(use, pa.string()) for use, key in reversed(keys.items())})
+    schema = _schema({key: kinds.get(use, pa.string()) for use, key in reversed(keys.items())})
     data = b"\n".join(lines)
     options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
@@ -94,14 +94,35 @@ def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRow
     if table is None or len(table) != len(lines):  # a bad or blank line, a number as id, an escaped lone surrogate
         yield from _parse_each(lines, row, names)
         return
-    own = names.id if table[names.id].null_count < len(table) else "doc_id"
-    yield TextRows.of(row, table, {"text": names.text, "id": own, "url": names.url, **_ranks(names)})
+    wanted = {"text": names.text, "id": names.id, "url": names.url, **_ranks(names)}
+    table = _without_empty(table)
+    rows = TextRows.of(row, table, wanted)
+    if rows.ids.null_count == len(rows):
+        rows = TextRows.of(row, table, wanted | {"id": "doc_id"})
+    yield rows
+
+
+def _schema(fields: dict[str, pa.DataType]) -> pa.Schema:
+    """Of keys, those with a dot as they are and as fields of a field."""
+    nested: dict[str, dict[str, pa.DataType]] = {}
+    for key, kind in fields.items():
+        head, _, path = key.partition(".")
+        if path and head not in fields:
+            nested.setdefault(head, {})[path] = kind
+    return pa.schema([*fields.items(), *((head, pa.struct(list(_schema(inner)))) for head, inner in nested.items())])
+
+
+def _without_empty(table: pa.Table) -> pa.Table:
+    """A table without the columns whose names have a dot and that no row has: fields of fields stand for them."""
+    empty = [name for name in table.column_names if "." in name and table[name].null_count == len(table)
+             and name.partition(".")[0] in table.column_names]
+    return table.drop_columns(empty) if empty else table
 
 
 def _ranks(names: ColumnNames) -> dict[str, str]:
-    """Keys that only a table that is read as it is has a use for, by use."""
+    """Keys that are read where something asks for them, by use."""
     if not isinstance(names, RankedColumns):
-        return {}
+        return {"date": names.date} if names.date is not None else {}
     uses = (("date", names.date), ("quality", names.quality), ("doc_id", "doc_id"), ("group", GROUP))
     return {use: key for use, key in uses if key is not None}
 
@@ -124,13 +145,23 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
         if not readable[-1]:
             fields = {}
         for use, key in uses.items():
-            value = fields.get(key, fields.get("doc_id") if use == "id" else None)
+            value = _value(fields, key)
+            value = fields.get("doc_id") if value is None and use == "id" else value
             columns[use].append(_READ.get(use, _name)(value))
     arrays = {use: pa.array(values, pa.float64()) if use == "quality" else strings_array(values)
               for use, values in columns.items()}
     rows = TextRows.of(row, pa.table(arrays), {use: use for use in uses})
     rows.readable = None if all(readable) else pa.array(readable)
     yield rows
+
+
+def _value(fields: dict[str, Any], key: str) -> Any:
+    if key in fields:
+        return fields[key]
+    value: Any = fields
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _name(value: object) -> bytes | None:

@@ -22,6 +22,7 @@ from curate.sources.framing import ARC_START, WARC
 from curate.sources.http import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.jsonl import read_jsonl
+from curate.sources.layouts import LAYOUTS
 from curate.sources.members import read_chunks
 from curate.sources.mistaken import claim_of, mistaken_text
 from curate.sources.parquet import column_names, read_parquet
@@ -55,7 +56,7 @@ class SourceKind:
     decompressed. rows: reads its texts, where it is a table of them. records: the WARC records that are documents,
     where it is an archive. columns: the names of a file's columns, where it states them before its rows. objects:
     whether every line is a JSON object, as dialogues are. dump: how its documents are read, where it is a
-    dump in a markup of its own."""
+    dump in a markup of its own. names: of its columns, where it is a published corpus."""
 
     name: str
     what: str
@@ -65,6 +66,7 @@ class SourceKind:
     columns: Callable[[str], list[str]] | None = None
     objects: bool = False
     dump: DumpKind | None = None
+    names: ColumnNames | None = None
 
 
 def _is_wet(head: bytes) -> bool:
@@ -105,6 +107,21 @@ def _text_rows(path: str, names: ColumnNames, max_text_bytes: int,
         yield from read_text_rows(stream, max_text_bytes)
 
 
+def _layout_rows(path: str, names: ColumnNames, max_text_bytes: int,
+                 http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    kind = detect_kind(path, http)
+    if kind not in ("parquet", "jsonl"):
+        raise InputError(f"is {KINDS[kind].what}, and not a table in Parquet or JSON Lines", where=path,
+                         hint="leave the source's `kind` out")
+    read = _parquet_rows if kind == "parquet" else _jsonl_rows
+    yield from read(path, names, max_text_bytes, http)
+
+
+def _never(head: bytes) -> bool:
+    """No content tells whose corpus a table is."""
+    return False
+
+
 KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows, columns=column_names),
     SourceKind("mediawiki", "a dump of a wiki", is_mediawiki, dump=MEDIAWIKI),
@@ -113,6 +130,8 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
     SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows, objects=True),
     SourceKind("text", "a plain text", _is_text, _text_rows),
+    *(SourceKind(name, f"a file of {layout.what}", _never, _layout_rows, names=layout.columns)
+      for name, layout in LAYOUTS.items()),
 )}
 """By name, in the order in which they are asked."""
 

@@ -16,7 +16,7 @@ import zstandard
 
 from manifests.storage import open_read
 
-SUBMISSION_SCHEMA: Final = {"url": pl.String, "score": pl.Int64, "is_self": pl.Boolean}
+SUBMISSION_SCHEMA: Final = {"url": pl.String, "score": pl.Int64, "is_self": pl.Boolean, "created_utc": pl.Float64}
 """The fields of a submission that matter here; all others are skipped."""
 
 _READ_BYTES = 1 << 16  # compressed bytes a step: what one step can grow to is bounded by the format's ratio
@@ -64,8 +64,8 @@ def _parse(block: bytes, path: str, first_line: int, report: Report) -> pl.DataF
     return pl.DataFrame(rows, schema=SUBMISSION_SCHEMA, orient="row")
 
 
-def _submission(line: bytes) -> tuple[str | None, int | None, bool | None]:
-    """(url, score, is_self) of one line; scores that are strings or whole floats, as some dumps have, are numbers."""
+def _submission(line: bytes) -> tuple[str | None, int | None, bool | None, float | None]:
+    """The fields of one line; scores and times that are strings or whole floats, as some dumps have, are numbers."""
     fields = json.loads(line)
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
@@ -77,7 +77,15 @@ def _submission(line: bytes) -> tuple[str | None, int | None, bool | None]:
         score = int(score)
         if not -(2**63) <= score < 2**63:
             raise ValueError(f"score {score} out of range")
-    return url, score, bool(is_self) if is_self is not None else None
+    return url, score, bool(is_self) if is_self is not None else None, _time(fields.get("created_utc"))
+
+
+def _time(value: object) -> float | None:
+    """Seconds since 1970; None for what is no time."""
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _line_blocks(chunks: Iterator[bytes], report: Report, path: str) -> Iterator[bytes]:

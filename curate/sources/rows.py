@@ -30,6 +30,9 @@ class ExtractReason(StrEnum):
     """Why a record with a document in it gave none, in the order in which the rules are applied."""
 
     REMOVED_ON_REQUEST = "removed_on_request"
+    BEFORE_SINCE = "before_since"
+    AFTER_UNTIL = "after_until"
+    NO_DATE = "no_date"
     URL_SCHEME = "url_scheme"
     BLOCKED_HOST = "blocked_host"
     BLOCKLIST = "blocklist"  # with the category after it

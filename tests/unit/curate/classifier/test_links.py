@@ -12,7 +12,7 @@ import pytest
 
 from curate.classifier.config import LinksConfig
 from curate.classifier.links import LinkReason, judge_submissions, link_index, links, read_linked_hosts
-from curate.sources.reddit import read_submissions
+from curate.sources.reddit import SUBMISSION_SCHEMA, read_submissions
 from curate.text.urls import normalise_urls, url_keys
 from manifests.records import TaskRecord
 from manifests.storage import Storage
@@ -49,9 +49,28 @@ def test_every_submission_is_a_link_or_has_a_reason(tmp_path: Path, run: Run) ->
 
 
 def test_an_empty_ignore_list_ignores_nothing() -> None:
-    rows = pl.DataFrame({"url": ["http://reddit.com/r/a"], "score": [3], "is_self": [False]})
+    rows = pl.DataFrame({"url": ["http://reddit.com/r/a"], "score": [3], "is_self": [False], "created_utc": [None]},
+                        schema=SUBMISSION_SCHEMA)
     assert judge_submissions(rows, LinksConfig(ignored_hosts=()))["reason"].to_list() == [None]
     assert judge_submissions(rows, LinksConfig())["reason"].to_list() == [LinkReason.IGNORED_HOST]
+
+
+@pytest.mark.parametrize("undated", ["keep", "drop"])
+def test_links_are_taken_of_the_days_that_are_asked_for(tmp_path: Path, run: Run, undated: str) -> None:
+    times = [1388534399, 1388534400, "1514764799", 1514764800.0, None, "once"]
+    lines = [{"url": f"http://good.org/{n}", "score": 5, "created_utc": time} for n, time in enumerate(times)]
+    config = LinksConfig.model_validate({"since": "2014-01-01", "until": "2017-12-31", "undated": undated})
+    record = run("classifier/links", "dump", links, config, {"dump": _dump(tmp_path / "d", lines)})
+    kept = {"links": 4} if undated == "keep" else {"links": 2, "dropped_no_date": 2}
+    assert record.counters == {"submissions": 6, "damaged": 1, "undated": 2, "dropped_before_since": 1,
+                               "dropped_after_until": 1, **kept}
+
+
+def test_whole_numbers_are_times_on_the_fast_path(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    path.write_text('{"url": "http://a.org", "score": 3, "created_utc": 1388534400}\n')
+    (rows,) = read_submissions(str(path), lambda where, what: pytest.fail(what))
+    assert rows["created_utc"].to_list() == [1388534400.0]
 
 
 def test_the_index_counts_distinct_pages_of_all_dumps(tmp_path: Path, run: Run, storage: Storage) -> None:
