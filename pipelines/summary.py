@@ -39,7 +39,8 @@ def summary(result: Result, out: str) -> dict[str, Any]:
     }
     storage = Storage(out)
     if view.tasks("packed/dataset"):
-        facts["dataset"] = _dataset_facts(storage)
+        facts["dataset"] = {**_dataset_facts(storage),
+                            "val_too_small": bool(view.counters("pack/layout").get("val_too_small"))}
     return facts
 
 
@@ -72,6 +73,9 @@ def print_summary(facts: dict[str, Any]) -> None:
     console.print(table)
     if dataset := facts.get("dataset"):
         console.print(_source_table(dataset["sources"]))
+        if dataset["val_too_small"]:
+            console.print("there is no val split: what was held out fills no row; a larger validation_fraction, a "
+                          "smaller row_length or pack.pad_tail keeps it")
         for split, n in dataset["splits"].items():
             console.print(f"{split}: {n['n_tokens']:,} tokens in {n['n_rows']:,} rows, {n['shards']} shards; "
                           f"{n['dropped_tokens']:,} tokens of the tail dropped")

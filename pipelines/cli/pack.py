@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from manifests.errors import InputError, OwnershipError, RecipeError
 from manifests.packing import PACKINGS
-from pipelines.cli.options import Format, FormatOption, checked
+from pipelines.cli.options import Format, FormatOption, checked, emit
 
 if TYPE_CHECKING:
     from tokenizer.mixture.mixture import Plan
@@ -32,14 +33,13 @@ def pack_command(
     shard_tokens: Annotated[int | None, typer.Option(help="Tokens of a shard, a multiple of row_length.")] = None,
     buckets: Annotated[int | None, typer.Option(help="Ranges of the shuffle hash.")] = None,
     packing: Annotated[str | None, typer.Option(help=f"How documents fill rows: {', '.join(PACKINGS)}.")] = None,
+    pad_tail: Annotated[bool, typer.Option("--pad-tail", help="In concat, pad the tail that fills no row.")] = False,
+    by_source: Annotated[bool, typer.Option("--by-source", help=(
+        "A data set for every source, all of it once, to be mixed at train time (manifests.mixed)."))] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit"""
-    import shutil
-
-    from pipelines.verbs import files_source, verb_run
-    from tokenizer.mixture.mix import read_plan
     from tokenizer.packing.config import PackConfig
 
     parts = find_tokens(inputs)
@@ -47,7 +47,7 @@ def pack_command(
     if row_length is not None and row_length < 1:
         raise RecipeError("must be at least 1", where="--row-length")
     chosen = {"row_length": row_length, "shard_tokens": shard_tokens, "buckets": buckets,
-              "packing": packing}
+              "packing": packing, "pad_tail": pad_tail or None}
     fields = {**_DEFAULTS, **lock.get("pack", {}), **{k: v for k, v in chosen.items() if v is not None}}
     if shard_tokens is None and fields["shard_tokens"] % fields["row_length"]:
         fields["shard_tokens"] = max(1, fields["shard_tokens"] // fields["row_length"]) * fields["row_length"]
@@ -57,22 +57,79 @@ def pack_command(
     amounts = mixture_of(mixture, lock, parts)
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
         raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
-    if os.path.lexists(there := os.path.join(out, "packed")) and not os.path.exists(f"{there}/manifest.parquet"):
-        raise OwnershipError("is there already, and is no packed dataset", where=there,
+    recipe = {"seed": number, "pack": config, "tokenizer": {"path": path}}
+    if not by_source:
+        plan = _pack(out, parts, {**recipe, "mixture": amounts})
+        print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
+        return
+    plans = {}
+    for name, mixture_of_one in each_source(amounts, parts).items():
+        of_one = [part for part in parts if part.source == name]
+        plans[name] = _pack(os.path.join(out, name), of_one, {**recipe, "mixture": mixture_of_one})
+    facts = _write_mixture(out, amounts, plans)
+    lines = [f"{s['name']}: {s['rows']:,} rows, {s['tokens']:,} tokens, target share {s['weight']:.2%}"
+             for s in facts["sources"]]
+    emit(form, facts, lambda: "\n".join(lines))
+
+
+def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any]) -> Plan:
+    """Pack token parts into OUT/packed, and say what became of the val split where it is too small."""
+    import shutil
+
+    from pipelines.verbs import files_source, verb_run
+    from tokenizer.mixture.mix import read_plan
+
+    packed = os.path.join(out, "packed")
+    if os.path.lexists(packed) and not os.path.exists(f"{packed}/manifest.parquet"):
+        raise OwnershipError("is there already, and is no packed dataset", where=packed,
                              hint="choose another --out, or move or delete it")
-    by_source: dict[str, list[str]] = {}
+    of_source: dict[str, list[str]] = {}
     for part in parts:
-        by_source.setdefault(part.source, []).extend((part.index, part.tokens))
-    sources = {name: files_source(files, kind="tokens") for name, files in by_source.items()}
-    recipe = {"sources": sources, "seed": number, "mixture": amounts, "pack": config, "tokenizer": {"path": path}}
-    with verb_run("pack", out, [], recipe, ["tokenizer", "mix", "pack", "packed", "packed/dataset"]) as done:
-        packed = os.path.join(out, "packed")
+        of_source.setdefault(part.source, []).extend((part.index, part.tokens))
+    sources = {name: files_source(files, kind="tokens") for name, files in of_source.items()}
+    stages = ["tokenizer", "mix", "pack", "packed", "packed/dataset"]
+    with verb_run("pack", out, [], {**recipe, "sources": sources}, stages) as done:
         shutil.rmtree(packed, ignore_errors=True)
         os.makedirs(out, exist_ok=True)
         shutil.move(done.storage.path("packed"), packed)
         plan = read_plan(done.storage.path(done.view.output("mix/plan", "plan", "plan").paths[0]))
         shutil.rmtree(os.path.join(packed, "_records"))
-    print_mixture(plan, form, _splits(os.path.join(packed, "manifest.parquet")))
+    if plan.validation_fraction and "val" not in _splits(os.path.join(packed, "manifest.parquet")):
+        print(without_val(sum(s.val_tokens for s in plan.sources), recipe["pack"].row_length), file=sys.stderr)
+    return plan
+
+
+def each_source(mixture: MixtureConfig, parts: list[TokenPart]) -> dict[str, MixtureConfig]:
+    """A mixture for each source that a mixture uses: all of it, once."""
+    from tokenizer.mixture.mixture_config import MixtureConfig
+
+    there = {part.source for part in parts}
+    return {name: MixtureConfig(epochs={name: 1.0}, validation_fraction=mixture.validation_fraction)
+            for name, used in mixture.sources().items() if used and name in there}
+
+
+def _write_mixture(out: str, mixture: MixtureConfig, plans: dict[str, Plan]) -> dict[str, Any]:
+    """OUT/mixture.json: the data sets of the sources, and the shares that the mixture asks for, of the first phase."""
+    from manifests.mixed import MIXTURE
+    from manifests.storage import replacing
+
+    _, amounts = mixture.stages()[0]
+    tokens = {name: plan.total_tokens for name, plan in plans.items()}
+    wanted = {name: amounts.weights.get(name) or amounts.tokens.get(name) or amounts.epochs.get(name, 0) * tokens[name]
+              for name in plans}
+    rows = {name: _splits(os.path.join(out, name, "packed", "manifest.parquet")).get("train", {}).get("n_rows", 0)
+            for name in plans}
+    facts = {"sources": [{"name": name, "path": name, "weight": wanted[name] / sum(wanted.values()),
+                          "tokens": tokens[name], "rows": rows[name]} for name in plans]}
+    with replacing(os.path.join(out, MIXTURE)) as staged, open(staged, "w", encoding="utf-8") as file:
+        file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    return facts
+
+
+def without_val(n_tokens: int, row_length: int) -> str:
+    """What a person is told where the val split is too small for a row."""
+    return (f"there is no val split: the {n_tokens:,} tokens that were held out fill no row of {row_length:,}, and are "
+            "dropped; a larger validation_fraction, a smaller row length or padding (--pad-tail) keeps them")
 
 
 def _source_folder(text: str) -> tuple[str | None, str]:

@@ -23,6 +23,9 @@ class PackConfig(BaseModel):
         description="Ranges of the shuffle hash; about as many as there will be shards keeps packing's reads small.")
     packing: str = Field("concat", description=(
         f"How documents fill rows: {'; '.join(f'{p.name} {p.description}' for p in PACKINGS.values())}."))
+    pad_tail: bool = Field(False, description=(
+        "In concat, whether the tail of a phase or split that fills no row becomes a padded row instead of being "
+        "dropped. Padding is end-of-text tokens, which are no targets."))
 
     @field_validator("packing")
     @classmethod

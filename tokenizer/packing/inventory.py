@@ -46,7 +46,7 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
     files = zip(work.inputs("shard"), work.inputs("spans"), work.inputs("rows"), strict=True)
     for shard, spans, index in files:
-        row, tokens = _describe(shard, spans, plan, bool(work.inputs("removals")))
+        row, tokens = _describe(shard, spans, plan, config.pad_tail or bool(work.inputs("removals")))
         row |= describe_rows(index, f"{row['split']}/{os.path.basename(index)}")
         planned = expected.pop((row["split"], row["shard_index"]), None)
         if planned is None or planned["n_tokens"] != row["n_tokens"]:
@@ -66,8 +66,10 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
         shutil.copyfileobj(file, copy)
 
 
-def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
-    """A shard's row of the manifest, and its span tokens by source id, int64 [sources]."""
+def _describe(shard: str, spans: str, plan: Plan, may_have_gaps: bool) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
+    """A shard's row of the manifest, and its span tokens by source id, int64 [sources].
+
+    may_have_gaps: whether tokens of a stream may be in no span, since documents were removed or its tail is padded."""
     with open_read(shard) as file:
         header = Header.unpack(file.read(HEADER_BYTES), shard)
     table: Any = read_table(spans, ["doc_id", "source_id", "n_tokens", "truncated_left", "truncated_right"])
@@ -76,7 +78,8 @@ def _describe(shard: str, spans: str, plan: Plan, removals: bool) -> tuple[dict[
     folder, name = os.path.split(shard)
     split = os.path.basename(folder)
     padding = header.n_tokens - int(tokens.sum()) - 1  # a shard begins with a token of no document
-    if len(table) != header.n_spans or padding < 0 or (padding and PACKINGS[header.packing].is_stream and not removals):
+    gaps = padding and PACKINGS[header.packing].is_stream
+    if len(table) != header.n_spans or padding < 0 or (gaps and not may_have_gaps):
         raise ShardError("spans and header disagree", where=f"{split}/{name}")
     row = {
         "split": split, "shard_index": header.shard_index, "path": f"{split}/{name}", "n_bytes": header.n_bytes,
@@ -101,7 +104,7 @@ def _n_truncated(spans: pa.Table) -> int:
 def _account(plan: Plan, rows: list[dict[str, Any]], packed: dict[str, npt.NDArray[np.int64]], work: Work) -> None:
     """Count where the selected tokens went, and insist that none is missing.
 
-    A split without any shard has dropped all it had: pack/layout allows that for an unwanted val split alone."""
+    A split without any shard has dropped all it had: pack/layout allows that for the val split alone."""
     selected = {"train": plan.total_tokens, "val": sum(s.val_tokens for s in plan.sources)}
     for split in SPLITS:
         of_split = [r for r in rows if r["split"] == split]

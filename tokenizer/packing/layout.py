@@ -46,8 +46,9 @@ def lay_out(config: PackConfig, work: Work) -> None:
     """pack/layout: prefix sums of the groups, and the shards that they fill.
 
     Inputs: groups, rows (all of pack/rows; none in concat), plan. Outputs: layout (LAYOUT) and shards (SHARDS,
-    shards.parquet). Counters: {train,val}_{tokens,shards,rows,dropped_tokens}. Raises StageError where a stream that
-    should have rows has none."""
+    shards.parquet). Counters: {train,val}_{tokens,shards,rows,dropped_tokens}; val_too_small where the recipe wants a
+    val split and it fills no row, which costs that split alone. Raises StageError where a phase of the training split
+    has no row."""
     plan = read_plan(work.input("plan"))
     groups: Any = read_table(work.input("groups"))
     n_rows = np.zeros(len(groups), np.int64)
@@ -80,6 +81,8 @@ def _count(plan: Plan, tokens: list[int], shards: pa.Table, work: Work) -> None:
         work.count(f"{split}_shards", len(own))
         work.count(f"{split}_rows", sum(r["n_rows"] for r in own))
         work.count(f"{split}_dropped_tokens", sum(r["dropped_tokens"] for r in own) if own else selected)
+        if split == "val" and plan.validation_fraction and not own:
+            work.count("val_too_small")
 
 
 def _number(shards: pa.Table) -> pa.Table:
@@ -101,7 +104,7 @@ def _shard_table(config: PackConfig, plan: Plan, stream: int, n_stream: int, n_r
     """The shards of a stream; `_number` numbers them."""
     split, phase = plan.streams[stream]
     sizes, first, dropped = packer(config.packing).shards(config, n_stream, n_rows)
-    if not len(sizes) and (split == "train" or plan.validation_fraction):
+    if not len(sizes) and split == "train":
         raise _too_small(config, plan, stream, n_stream)
     losses = np.zeros(len(sizes), np.int64)
     losses[-1:] = dropped
@@ -112,9 +115,8 @@ def _shard_table(config: PackConfig, plan: Plan, stream: int, n_stream: int, n_r
 
 
 def _too_small(config: PackConfig, plan: Plan, stream: int, n_stream: int) -> StageError:
-    split, phase = plan.streams[stream]
-    fields = ("more documents, a larger mixture.total_tokens or a smaller pack.row_length" if split == "train" else
-              "a larger mixture.validation_fraction (0 means no val split) or a smaller pack.row_length")
-    which = f"the {split} split" if split == "val" or len(plan.phases) == 1 else f"phase {plan.phases[phase].name}"
+    _, phase = plan.streams[stream]
+    which = "the train split" if len(plan.phases) == 1 else f"phase {plan.phases[phase].name}"
     return StageError(f"{which} has {n_stream} tokens, not enough for one row of {config.row_length}",
-                      where="pack/layout", hint=f"it needs {config.row_length - 1}: {fields}")
+                      where="pack/layout", hint=f"it needs {config.row_length - 1}: more documents, a larger "
+                      "mixture.total_tokens, a smaller pack.row_length, or pack.pad_tail")

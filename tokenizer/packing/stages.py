@@ -55,7 +55,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("pack/shuffle", 4, "tokenizer.packing.shuffle:shuffle_part", "pack", ("mix/plan",), _shuffle),
     Stage("pack/groups", 1, "tokenizer.packing.groups:group_buckets", "pack", ("pack/shuffle",), _groups),
     Stage("pack/rows", 1, "tokenizer.packing.groups:fill_group", "pack", ("pack/groups",), _rows),
-    Stage("pack/layout", 3, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),
+    Stage("pack/layout", 4, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),
     Stage("packed", 3, "tokenizer.packing.pack:pack_shard", "pack", ("pack/layout",), _packed, writes_manifest=False,
           tasks_of=("train/", "val/")),
     Stage("packed/dataset", 5, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,

@@ -12,6 +12,7 @@ from manifests import PackedDataset, ShardError, StageError
 from manifests.hashing import document_id
 from manifests.shard import open_shard
 from manifests.tables import read_table
+from manifests.verify import verify_packed
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer, corpus
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing import shuffle
@@ -113,11 +114,37 @@ def test_too_few_tokens(tmp_path: Path) -> None:
                  byte_tokenizer(tmp_path / "t.json"))
 
 
-def test_a_wanted_val_split_must_have_a_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fraction", [1e-9, 0.3])
+def test_a_val_split_without_a_row_costs_itself_alone(tmp_path: Path, fraction: float) -> None:
     run = SmallRun(tmp_path)
-    run.write_tokens(corpus({"a": {"p": [50, 50]}}))
-    with pytest.raises(StageError, match=r"the val split has 0 tokens.*validation_fraction"):
-        run.pack(MixtureConfig(weights={"a": 1}, validation_fraction=1e-9), PACK, byte_tokenizer(tmp_path / "t.json"))
+    run.write_tokens(corpus({"a": {"p": [3] * 20}}))
+    config = MixtureConfig(weights={"a": 1}, max_epochs=1, validation_fraction=fraction)
+    run.pack(config, PackConfig(row_length=32, shard_tokens=64, buckets=4), byte_tokenizer(tmp_path / "t.json"))
+    counters = run.records["pack/layout", "layout"].counters
+    assert (counters["val_too_small"], counters["val_shards"]) == (1, 0)
+    assert (counters["val_dropped_tokens"] > 0) == (fraction > 0.1)
+    assert (len(PackedDataset(run.root, "val")), len(PackedDataset(run.root, "train")) > 0) == (0, True)
+
+
+@pytest.mark.parametrize("sizes", [[3] * 20, [63], [31], [64], [0], [40] * 9])
+def test_a_padded_tail(tmp_path: Path, sizes: list[int]) -> None:
+    """Nothing is dropped; what is behind the stream is padding, and no target."""
+    run = SmallRun(tmp_path)
+    run.write_tokens(corpus({"a": {"p": sizes}}))
+    config = MixtureConfig(weights={"a": 1}, max_epochs=1, validation_fraction=0)
+    pack = PackConfig(row_length=32, shard_tokens=64, buckets=4, pad_tail=True)
+    run.pack(config, pack, byte_tokenizer(tmp_path / "t.json"))
+    data = PackedDataset(run.root, "train")
+    manifest = read_table(str(run.root / "packed/manifest.parquet")).to_pylist()
+    assert sum(r["dropped_tokens"] for r in manifest) == 0
+    used = sum(n for r in manifest for _, n in r["tokens_by_source"])
+    assert used == sum(sizes) + len(sizes)
+    assert sum(r["n_tokens"] for r in manifest) == used + len(manifest) + sum(r["padding_tokens"] for r in manifest)
+    assert all(r["padding_tokens"] < 32 for r in manifest)
+    assert all(r["padding_tokens"] == 0 for r in manifest[:-1])
+    learned = sum(int((data.targets(i) >= 0).sum()) for i in range(len(data)))
+    assert learned == used
+    assert [f for f in verify_packed(run.storage) if f.problem] == []
 
 
 def test_missing_parts_are_noticed(run: SmallRun) -> None:
