@@ -199,6 +199,7 @@ bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
+	$(BIN)/python -m scripts.api_reference > docs/api.md
 
 .PHONY: build
 build: $(READY) ## The source distribution, and the wheel made of it, in dist/

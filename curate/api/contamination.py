@@ -25,7 +25,7 @@ from manifests.graph import InputFile
 from manifests.hashing import Int64
 from manifests.schema import CLEAN_EXTRA, DECONTAMINATION_DECISIONS, ID
 from manifests.settings import settings
-from manifests.storage import digest_file
+from manifests.storage import digest_file, is_local, local_path
 from manifests.tables import one_array
 
 _CUTTING: Final = ("decontaminate/index", "decontaminate/hits", "decontaminate/frequent", "decontaminate")
@@ -92,8 +92,13 @@ def _benchmark_files(benchmarks: Mapping[str, Any] | Sequence[str], folder: str)
         benchmarks = dict(zip(names, benchmarks, strict=True))
     if not benchmarks:
         raise RecipeError("there is none", where="decontaminate(): benchmarks", hint="give a file, a column or a table")
-    return {name: str(value) if isinstance(value, str | os.PathLike) else _written(name, value, f"{folder}/{i}.jsonl")
-            for i, (name, value) in enumerate(benchmarks.items())}
+    return {name: _absolute(os.fspath(value)) if isinstance(value, str | os.PathLike) else
+            _written(name, value, f"{folder}/{i}.jsonl") for i, (name, value) in enumerate(benchmarks.items())}
+
+
+def _absolute(path: str) -> str:
+    """A path that stages, whose relative ones lie in their own folder, find as well."""
+    return os.path.abspath(local_path(path)) if is_local(path) else path
 
 
 def _written(name: str, items: Any, path: str) -> str:

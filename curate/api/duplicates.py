@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, overload
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +29,17 @@ _PLACE: Final = (
 )
 
 
+@overload
+def deduplicate(tables: Sequence[Any] | Iterator[Any], *, exact: bool = ..., near: bool = ..., threshold: float = ...,
+                config: Mapping[str, Any] | None = ..., text_column: str = ..., apply: bool = ...,
+                ignore_keep: bool = ...) -> list[pa.Table]: ...
+@overload
+def deduplicate(tables: Any, *, exact: bool = ..., near: bool = ..., threshold: float = ...,
+                config: Mapping[str, Any] | None = ..., text_column: str = ..., apply: bool = ...,
+                ignore_keep: bool = ...) -> pa.Table: ...
 def deduplicate(tables: Any, *, exact: bool = True, near: bool = True, threshold: float = 0.8,
                 config: Mapping[str, Any] | None = None, text_column: str = "text", apply: bool = True,
-                ignore_keep: bool = False) -> Any:
+                ignore_keep: bool = False) -> pa.Table | list[pa.Table]:
     """Remove duplicates from a table, or from several together, by the stages of a run.
 
     Survivor order is that of tables and rows: of two duplicates the earlier row stays.

@@ -40,7 +40,8 @@ def extract_text(html: str | bytes, url: str | None = None, *, extractor: str = 
 @overload
 def extract_text(html: Any, url: Any = None, *, extractor: str = ..., charset: str | None = ...,
                  ) -> pa.LargeStringArray: ...
-def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks", charset: str | None = None) -> Any:
+def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks",
+                 charset: str | None = None) -> str | pa.LargeStringArray:
     """The main content of pages as text, normalised: what the stage `extract` gives for the same bytes.
 
     Args:

@@ -75,8 +75,8 @@ def pack(tokens: Any, out: str | os.PathLike[str], tokenizer: Encoder | str, *, 
                                    "buckets": buckets}, "pack")
     amounts = settings(MixtureConfig, mixture if mixture is not None else {
         "epochs": dict.fromkeys(sources, 1.0), "validation_fraction": 0.0}, "pack(): mixture")
-    packed = Path(out) / "packed"
-    _check_free(Path(out), packed, overwrite)
+    packed = Path(os.path.abspath(out)) / "packed"
+    _check_free(packed, overwrite)
     if unknown := sorted(set(amounts.sources()) - set(sources)):
         raise RecipeError(f"no source is called {unknown[0]!r}", where="pack(): mixture",
                           hint=f"there are {', '.join(sources)}")
@@ -95,9 +95,9 @@ def pack(tokens: Any, out: str | os.PathLike[str], tokenizer: Encoder | str, *, 
     return PackedDataset(os.fspath(out), "train")
 
 
-def _check_free(out: Path, packed: Path, overwrite: bool) -> None:
-    if (out / "recipe.lock.yaml").exists():
-        raise OwnershipError("holds a run", where=str(out), hint="choose another folder; a run packs its own")
+def _check_free(packed: Path, overwrite: bool) -> None:
+    if (packed.parent / "recipe.lock.yaml").exists():
+        raise OwnershipError("holds a run", where=str(packed.parent), hint="choose another folder; a run packs its own")
     if packed.exists() and not overwrite:
         raise OwnershipError("there is a dataset", where=str(packed), hint="choose another folder, or overwrite=True")
 

@@ -49,15 +49,16 @@ def test_shards_are_those_of_a_run(tmp_path: Path, documents: Corpus, packing: s
     assert [finding.problem for finding in verify(str(tmp_path / "out" / "packed")) if finding.problem] == []
 
 
-def test_what_encode_gives_is_packed(tmp_path: Path) -> None:
+def test_what_encode_gives_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"document {i} of a few words" for i in range(200)]
     encoder = tokenizer.train(texts, 300)
-    train = tokenizer.pack(encoder.encode(texts), tmp_path, encoder, row_length=16)
+    monkeypatch.chdir(tmp_path)
+    train = tokenizer.pack(encoder.encode(texts), "dataset", encoder, row_length=16)
     every = np.concatenate([train[i] for i in range(len(train))])
     packed = encoder.decode(every).split("<|endoftext|>")
     assert set(packed[:-1]) - set(texts) == {""}  # the last document may be cut at the end of the last row
     assert len(packed) > 195
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["packed"]
+    assert sorted(path.name for path in (tmp_path / "dataset").iterdir()) == ["packed"]
 
 
 def test_a_dataset_is_replaced_only_when_asked(tmp_path: Path) -> None:
