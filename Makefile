@@ -89,6 +89,24 @@ $(VENV_TORCH)/.ready: pyproject.toml constraints.txt
 test-torch: $(VENV_TORCH)/.ready ## The loader's torch face and the example trainer, in an environment with torch
 	$(VENV_TORCH)/bin/python -m pytest -m torch tests/unit/manifests $(PYTEST_ARGS)
 
+# Other trainers, each with an environment of its own: what they pin excludes one another.
+TRAINERS := torchdata torchtitan transformers lightning grain
+PIN_torchdata := torchdata==0.11.0
+PIN_torchtitan := torchtitan==0.3.0 torchdata==0.11.0
+PIN_transformers := transformers==5.24.0 accelerate==1.15.0
+PIN_lightning := lightning==2.6.6
+PIN_grain := grain==0.2.18 jax==0.10.2
+
+build/venv-%/.ready: pyproject.toml
+	$(PYTHON) -m venv build/venv-$*
+	build/venv-$*/bin/python -m pip install --quiet --editable . torch==2.13.0 hypothesis pytest pytest-timeout $(PIN_$*)
+	@touch $@
+
+.PHONY: test-trainers
+test-trainers: $(TRAINERS:%=build/venv-%/.ready) ## The data set in torchdata, torchtitan, transformers, Lightning, Grain and JAX
+	for peer in $(TRAINERS); do \
+	  build/venv-$$peer/bin/python -m pytest -m trainers tests/trainers/test_$$peer.py $(PYTEST_ARGS) || exit 1; done
+
 .PHONY: bench-gpt3
 bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)

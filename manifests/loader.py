@@ -162,11 +162,11 @@ class PackedLoader:
     def state_dict(self) -> dict[str, Any]:
         """How far the order has come: rows handed out over all ranks, the dataset's digest, split, seed, tokenizer.
 
-        The same on every rank, so one rank may save it; plain numbers and strings, and the ranges that were skipped."""
-        state: dict[str, Any] = {"rows": self._rows_handed_out, "dataset": self.dataset.digest,
+        The same on every rank, so one rank may save it; always the same names, and plain numbers and strings."""
+        return {"rows": self._rows_handed_out, "dataset": self.dataset.digest,
                                  "split": self.dataset.split, "seed": self.seed,
-                                 "tokenizer": self.dataset.tokenizer_sha256, "order": self._order_name()}
-        return state | ({"skipped": [list(r) for r in self._skips.ranges]} if self._skips.ranges else {})
+                                 "tokenizer": self.dataset.tokenizer_sha256, "order": self._order_name(),
+                                 "skipped": str(self._skips)}
 
     def load_state_dict(self, state: Mapping[str, Any], accept_successor: bool = False) -> None:
         """Go on where a state was taken, with any number of ranks and any batch_rows: the state counts rows.
@@ -194,7 +194,7 @@ class PackedLoader:
             raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
                                        where=str(self.dataset.folder), hint="it is not a state of a PackedLoader")
         self._rows_handed_out = state["rows"]
-        self._skips = Skips(state.get("skipped", ()))
+        self._skips = Skips.parse(str(state.get("skipped", "")))
         self._forget_ahead()
 
     def _within_passes(self) -> int:

@@ -135,6 +135,15 @@ class Skips:
         self._skipped = np.concatenate(([0], np.cumsum(sizes)))
         self._begin = np.array([a for a, _ in joined], np.int64) - self._skipped[:-1]  # in rows handed out
 
+    def __str__(self) -> str:
+        """As states keep it: `30-34,50-60`."""
+        return ",".join(f"{first}-{last}" for first, last in self.ranges)
+
+    @staticmethod
+    def parse(text: str) -> Skips:
+        """The inverse of `str`."""
+        return Skips([(int(first), int(last)) for first, last in (r.split("-") for r in text.split(",") if r)])
+
     def positions(self, handed_out: Rows) -> Rows:
         """Positions in the order of rows by how many were handed out before them, int64 [n] each."""
         if not self.ranges:

@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.loader import PackedLoader
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning moves batches by setting their fields
 class TorchBatch:
     """One rank's part of a step. tokens, targets: int64 [B, T] on the device; -100 in targets is not to be learned.
 

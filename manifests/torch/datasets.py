@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from manifests.dataset import IGNORED, PackedDataset
-from manifests.loader import Batch, PackedLoader
+from manifests.loader import PackedLoader
 from manifests.torch.ranks import data_parallel_rank
 
 Example = dict[str, torch.Tensor]
@@ -36,13 +36,14 @@ class PackedRows(Dataset[Example]):  # type: ignore[misc]
 
     def __getitem__(self, row: int) -> Example:
         """input_ids, labels and position_ids of a row, int64 [T]; IndexError where there is none."""
-        return {name: values[0] for name, values in self.__getitems__([row]).items()}
+        return self.__getitems__([row])[0]
 
-    def __getitems__(self, rows: list[int]) -> Any:
-        """The same of several rows at once: what DataLoader asks for where a dataset can do it."""
+    def __getitems__(self, rows: list[int]) -> list[Example]:
+        """The same of several rows, read at once: what DataLoader asks for where a dataset can do it."""
         numbers = np.array([r + len(self) if r < 0 else r for r in rows], np.int64)
         tokens, targets, segments = self.dataset.batch_with_segments(numbers)
-        return _example(tokens, targets, segments.position_ids)
+        batch = _example(tokens, targets, segments.position_ids)
+        return [{name: values[i] for name, values in batch.items()} for i in range(len(rows))]
 
 
 class PackedStream(IterableDataset[Example]):  # type: ignore[misc]
@@ -88,14 +89,16 @@ class PackedStream(IterableDataset[Example]):  # type: ignore[misc]
             batch, segments = self.order.with_segments(handed_out)
             example = _example(batch.tokens, batch.targets, segments.position_ids)
             after = handed_out + n_workers * self.order.rows_per_step
+            n_rows = int(np.count_nonzero(batch.rows >= 0))  # fewer than batch_rows in the last step of a finite order
+            if not self.batched:
+                for i in range(first, n_rows - 1):
+                    self._rows_of_step = i + 1
+                    yield {name: values[i] for name, values in example.items()}
+            self._next, self._rows_of_step = after, 0
             if self.batched:
-                self._next, self._rows_of_step = after, 0
                 yield example
-                continue
-            for i in range(first, _n_rows(batch)):
-                last = i + 1 == _n_rows(batch)
-                self._next, self._rows_of_step = (after, 0) if last else (handed_out, i + 1)
-                yield {name: values[i] for name, values in example.items()}
+            elif n_rows:
+                yield {name: values[n_rows - 1] for name, values in example.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Where the next row comes from, in this process: that of `PackedLoader`, and turns among workers."""
@@ -107,11 +110,6 @@ class PackedStream(IterableDataset[Example]):  # type: ignore[misc]
         self.order.load_state_dict(state)
         self._next, self._rows_of_step = int(state["rows"]), int(state.get("rows_of_step", 0))
         self._workers = int(state.get("workers", 0))
-
-
-def _n_rows(batch: Batch) -> int:
-    """Rows of a batch that are some."""
-    return int(np.count_nonzero(batch.rows >= 0))
 
 
 def _example(tokens: Any, targets: Any, position_ids: Any) -> Example:
