@@ -38,6 +38,9 @@ SOURCE_COLUMNS = {field.name: field for field in (
     _field("tags", pa.list_(pa.string()), "tags of the question", nullable=True),
     _field("score", pa.int32(), "votes for the question less those against it", nullable=True),
     _field("licence", pa.string(), "licences of its texts, those of several parted by semicolons", nullable=True),
+    _field("repository", pa.string(), "repository that the file is of", nullable=True),
+    _field("path", pa.string(), "path of the file in its repository", nullable=True),
+    _field("programming_language", pa.string(), "language of the file, as The Stack names it", nullable=True),
 )}
 """Facts that some kinds of sources know of their documents: columns of extracted and clean documents beside DOCUMENTS,
 where their source has them."""

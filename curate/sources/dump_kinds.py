@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from curate.sources.dump_options import MediaWikiOptions, StackExchangeOptions
+from curate.sources.dump_options import CodeOptions, MediaWikiOptions, StackExchangeOptions
 from curate.sources.entries import DumpKind, ReadEntries
 from curate.sources.sevenzip import SEVENZIP_START
 from curate.sources.xml_text import xml_root
@@ -41,3 +41,13 @@ def _stackexchange() -> ReadEntries:
 
 STACKEXCHANGE: Final = DumpKind(_stackexchange, StackExchangeOptions, tuple(
     SOURCE_COLUMNS[name] for name in ("title", "tags", "score", "licence")))
+
+
+def _code() -> ReadEntries:
+    from curate.sources.code import read_code
+
+    return read_code
+
+
+CODE: Final = DumpKind(_code, CodeOptions, tuple(
+    SOURCE_COLUMNS[name] for name in ("repository", "path", "programming_language", "licence")), verbatim=True)

@@ -36,3 +36,25 @@ class StackExchangeOptions(BaseModel):
     max_answers: int | None = Field(None, ge=1, description="Most answers of a question, those of the highest scores.")
     question_label: str = Field("Q: ", description="What a question's title begins with.")
     answer_label: str = Field("A: ", description="What an answer begins with.")
+
+
+class CodeOptions(BaseModel):
+    """Which files of repositories become documents. The rules on files are LLaMA's (Touvron et al. 2023, section 2.1)
+    with the numbers of StarCoder (Li et al. 2023, section 3) and RedPajama."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    languages: tuple[str, ...] | None = Field(None, description=(
+        "Programming languages that are kept, by the names of The Stack, such as Python and C++; null keeps all that "
+        "are known."))
+    licences: tuple[str, ...] | None = Field(("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"), description=(
+        "SPDX identifiers of which a file must be under one; null takes any. LLaMA took Apache, BSD and MIT."))
+    unlicensed: Literal["keep", "drop"] = Field("drop", description="What becomes of files under no known licence.")
+    max_file_bytes: int = Field(1 << 20, ge=1, le=1 << 28, description="Bytes above which a file is left out.")
+    max_line_length: int | None = Field(1000, ge=1, description="Characters of the longest line.")
+    max_average_line_length: float | None = Field(100, gt=0, description="Characters of the average line.")
+    min_alphanumeric_share: float | None = Field(0.25, ge=0, le=1, description="Letters and digits of all characters.")
+    min_letter_share: float | None = Field(0.25, ge=0, le=1, description="Letters of all characters.")
+    generated: Literal["keep", "drop"] = Field("drop", description=(
+        "What becomes of files that say that they were generated, of lock files and the like."))
+    minified: Literal["keep", "drop"] = Field("drop", description="What becomes of minified scripts and style sheets.")
