@@ -77,6 +77,19 @@ $(VENV_TRL)/.ready: tests/trl/requirements.txt
 test-trl: $(READY) $(VENV_TRL)/.ready ## Ids and masks of dialogues beside TRL's, which has an environment of its own
 	$(BIN)/python -m pytest -m trl $(PYTEST_ARGS)
 
+.PHONY: test-plugin
+test-plugin: $(READY) ## The wheels in fresh environments: the base install, and a run with the plug-ins of examples/plugin
+	rm -rf build/wheels build/base-venv build/plugin-venv
+	$(BIN)/python -m build --no-isolation --outdir build/wheels .
+	$(BIN)/python -m build --no-isolation --outdir build/wheels examples/plugin
+	$(PYTHON) -m venv build/base-venv
+	build/base-venv/bin/python -I -m pip install --quiet build/wheels/curate_corpus-*.whl
+	$(PYTHON) -m venv build/plugin-venv
+	build/plugin-venv/bin/python -I -m pip install --quiet --constraint constraints.txt \
+	  "$$(ls build/wheels/curate_corpus-*.whl)[pipeline]" "$$(ls build/wheels/curate_example-*.whl)[dev]"
+	build/plugin-venv/bin/python -I -m pytest -q --import-mode=importlib -c /dev/null --rootdir examples/plugin examples/plugin/tests
+	$(BIN)/python -m pytest -m plugin tests/plugin $(PYTEST_ARGS)
+
 VENV_TORCH := .venv-torch
 
 $(VENV_TORCH)/.ready: pyproject.toml constraints.txt

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class Lines:
     """JSON Lines, a document's tokens a line, for whatever reads nothing else."""
 
+    of_documents = True  # a source can be written by itself (`--by-source`)
+    holds = frozenset({"bounds", "padding"})  # a line is a document, so its bounds are told, and padding is left out
+
     class Parameters(BaseModel):
         """max_tokens: longer documents are cut into several lines."""
 
