@@ -90,8 +90,8 @@ class Edit(Protocol):
 
 
 class Export(Protocol):
-    """Group `curate.exports`: a format of packed datasets. Its class may say `of_documents = True` where each source can
-    be written by itself, and `holds`, a frozenset of what of `tokenizer.export.shards.FACETS` its files tell."""
+    """Group `curate.exports`: a format of packed datasets. Its class may say `of_documents = True` where each source
+    can be written by itself, and `holds`, a frozenset of what of `tokenizer.export.shards.FACETS` its files tell."""
 
     def write(self, dataset: Any, folder: Any) -> Mapping[str, Any]:
         """Write a dataset into a folder.
