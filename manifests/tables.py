@@ -71,6 +71,45 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
+def without_views(kind: pa.DataType) -> pa.DataType:
+    """The type with offsets for one whose strings, bytes or lists are views, as polars writes them; nested ones too.
+
+    Most of Arrow's functions have no kernel for views."""
+    if kind.equals(pa.string_view()):
+        return pa.large_string()
+    if kind.equals(pa.binary_view()):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([plain_field(kind.field(i)) for i in range(kind.num_fields)])
+    if pa.types.is_map(kind):
+        return pa.map_(plain_field(kind.key_field), plain_field(kind.item_field), kind.keys_sorted)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(plain_field(kind.value_field), kind.list_size)
+    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
+        return pa.large_list(plain_field(kind.value_field))
+    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(plain_field(kind.value_field))
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, without_views(kind.value_type), kind.ordered)
+    return kind
+
+
+def plain_field(field: pa.Field) -> pa.Field:
+    """A field without views."""
+    return field.with_type(without_views(field.type))
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """A schema without views."""
+    return pa.schema([plain_field(field) for field in schema], schema.metadata)
+
+
+def plain_table(table: pa.Table) -> pa.Table:
+    """A table without views; the very table where it has none."""
+    schema = plain_schema(table.schema)
+    return table if schema.equals(table.schema) else table.cast(schema)
+
+
 def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """(data uint8, offsets int64 [n + 1]): text i is data[offsets[i]:offsets[i + 1]]. A null is an empty text.
 

@@ -39,8 +39,8 @@ def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple
     Yields:
         (item id, text).
     Raises:
-        InputError: The file cannot be read, or no line has any of the fields: contamination that is not looked for
-            must not pass unnoticed.
+        InputError: The file cannot be read, has no line, or none with any of the fields: contamination that is not
+            looked for must not pass unnoticed.
     """
     n_texts = n_lines = 0
     for number, line in enumerate(_lines(path)):
@@ -58,7 +58,10 @@ def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple
         n_texts += bool(text)
         named = _field(item, benchmark.id_field) if benchmark.id_field else None
         yield (str(number) if named is None else str(named)), text
-    if n_lines and not n_texts:
+    if not n_lines:
+        raise InputError(f"is empty: benchmark {benchmark.name} has no item", where=benchmark.path,
+                         hint="fetch it again, or take it out")
+    if not n_texts:
         raise InputError(f"has no text in the fields {', '.join(benchmark.fields)} of benchmark {benchmark.name}",
                          where=benchmark.path, hint="name the fields that hold questions and answers")
 

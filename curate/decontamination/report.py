@@ -44,8 +44,9 @@ BENCHMARKS: Final = pa.schema([
     pa.field("ngram", pa.uint8(), nullable=False, metadata={"comment": "words of an overlap"}),
     pa.field("n_items", pa.int64(), nullable=False),
     *(pa.field(f"n_{s.value}", pa.int64(), nullable=False) for s in ItemStatus),
-    pa.field("clean_share", pa.float64(), nullable=False, metadata={
-        "comment": "items that no training text touches after cutting / items that can be looked for"})])
+    pa.field("clean_share", pa.float64(), metadata={
+        "comment": "items that no training text touches after cutting / items that can be looked for; null without one"
+    })])
 
 
 def matches_schema(id_type: pa.DataType = ID) -> pa.Schema:
@@ -84,7 +85,11 @@ def _read_benchmark(config: DecontaminationConfig, benchmark: Benchmark, path: s
     for item, text in read_items(benchmark, path, work):
         ids.append(item)
         texts.append(text)
-    return describe_items(benchmark.name, ids, pa.array(texts, pa.large_string()), config.report, first_row)
+    items, grams = describe_items(benchmark.name, ids, pa.array(texts, pa.large_string()), config.report, first_row)
+    if not len(grams):
+        work.report_damage(benchmark.path, f"benchmark {benchmark.name} cannot be looked for: none of its {len(ids)} "
+                                           f"items has {items['ngram'][0].as_py()} words")
+    return items, grams
 
 
 def report_index_stage(config: DecontaminationConfig, work: Work) -> None:
@@ -211,7 +216,7 @@ def _benchmark_rows(items: pa.Table, status: npt.NDArray[Any]) -> Iterator[dict[
         checked = len(here) - n[ItemStatus.TOO_SHORT]
         yield {"benchmark": name, "ngram": items["ngram"][int(here[0])].as_py(), "n_items": len(here),
                **{f"n_{s.value}": count for s, count in n.items()},
-               "clean_share": (n[ItemStatus.CLEAN] + n[ItemStatus.CUT]) / checked if checked else 1.0}
+               "clean_share": (n[ItemStatus.CLEAN] + n[ItemStatus.CUT]) / checked if checked else None}
 
 
 def report_lines(table: pa.Table | Iterable[dict[str, Any]]) -> list[str]:
@@ -219,4 +224,8 @@ def report_lines(table: pa.Table | Iterable[dict[str, Any]]) -> list[str]:
     rows = table.to_pylist() if isinstance(table, pa.Table) else list(table)
     lines = [f"{'benchmark':<20}{'N':>4}{'items':>9}{'clean':>9}{'cut':>7}{'dirty':>7}{'short':>7}{'clean %':>9}"]
     return lines + [f"{r['benchmark']:<20}{r['ngram']:>4}{r['n_items']:>9,}{r['n_clean']:>9,}{r['n_cut']:>7,}"
-                    f"{r['n_dirty']:>7,}{r['n_too_short']:>7,}{100 * r['clean_share']:>9.2f}" for r in rows]
+                    f"{r['n_dirty']:>7,}{r['n_too_short']:>7,}{_percent(r['clean_share']):>9}" for r in rows]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"

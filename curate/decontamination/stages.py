@@ -59,19 +59,19 @@ def _overlap_report(view: View) -> Iterator[Task]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("decontaminate/index", 1, "curate.decontamination.overlap:index_stage", "decontaminate", (),
+    Stage("decontaminate/index", 2, "curate.decontamination.overlap:index_stage", "decontaminate", (),
           _benchmark_index, unicode=UNICODE_VERSION),
-    Stage("decontaminate/hits", 1, "curate.decontamination.overlap:hits_stage", "decontaminate",
+    Stage("decontaminate/hits", 2, "curate.decontamination.overlap:hits_stage", "decontaminate",
           ("decontaminate/index", "dedup/substrings"), _hits, unicode=UNICODE_VERSION),
     Stage("decontaminate/frequent", 1, "curate.decontamination.decisions:frequent_stage", "decontaminate",
           ("decontaminate/hits",), _frequent),
     Stage("decontaminate", 3, "curate.decontamination.decisions:decisions_stage", "decontaminate",
           ("decontaminate/frequent",), _decontaminate),
-    Stage("decontaminate/report_index", 1, "curate.decontamination.report:report_index_stage", "decontaminate", (),
+    Stage("decontaminate/report_index", 2, "curate.decontamination.report:report_index_stage", "decontaminate", (),
           _report_index, unicode=UNICODE_VERSION),
-    Stage("decontaminate/overlaps", 1, "curate.decontamination.report:overlaps_stage", "decontaminate",
+    Stage("decontaminate/overlaps", 2, "curate.decontamination.report:overlaps_stage", "decontaminate",
           ("decontaminate", "decontaminate/report_index"), _overlaps, unicode=UNICODE_VERSION),
-    Stage("decontaminate/report", 1, "curate.decontamination.report:report_stage", "decontaminate",
+    Stage("decontaminate/report", 2, "curate.decontamination.report:report_stage", "decontaminate",
           ("decontaminate/overlaps",), _overlap_report),
 )
 """From benchmarks and what deduplication leaves to decisions."""

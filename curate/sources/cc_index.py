@@ -17,7 +17,7 @@ from curate.sources.commoncrawl import IndexSelection, check_path
 from curate.sources.http import HttpConfig
 from curate.sources.http_table import open_source_table
 from manifests.errors import InputError
-from manifests.tables import open_table
+from manifests.tables import open_table, plain_table
 
 RECORDS: Final = pa.schema([
     pa.field("archive", pa.string(), nullable=False),
@@ -107,7 +107,7 @@ def _matches(path: str, selection: IndexSelection, http: HttpConfig) -> Iterator
                     raise InputError(f"has no column {name!r}", where=path,
                                      hint="is it a file of Common Crawl's columnar index? older crawls lack languages")
             for batch in file.iter_batches(_BATCH_ROWS, columns=sorted({*_LOCATION, *filters}), use_threads=False):
-                yield _filtered(pa.Table.from_batches([batch]), filters, path)
+                yield _filtered(plain_table(pa.Table.from_batches([batch])), filters, path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
 

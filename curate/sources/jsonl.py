@@ -13,7 +13,7 @@ import pyarrow.json as pj
 from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows
 from curate.sources.members import read_chunks
 from curate.sources.warc import Damage
-from curate.text.strings import strings_array, valid_text
+from curate.text.strings import strings_array, valid_text, without_surrogates
 
 _BLOCK_LINES: Final = 1024
 _BLOCK_BYTES: Final = 8 << 20
@@ -170,7 +170,8 @@ def _name(value: object) -> bytes | None:
 
 
 def _string(value: object) -> bytes | None:
-    return valid_text(value) if isinstance(value, str) else None
+    """UTF-8 of a text, with its NULs as Arrow's parser has them."""
+    return without_surrogates(value).encode() if isinstance(value, str) else None
 
 
 def _score(value: object) -> float | None:

@@ -156,7 +156,7 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
     kind = next((kind.name for kind in KINDS.values() if kind.detect(head)), None)
     if kind in ("text", None) and claim_of(path) == claim_of("x.warc") and WARC.start.search(head):
         return "warc"  # its first record is cut, which reading it names
-    if kind == "text" and (mistake := mistaken_text(path, head)) is not None:
+    if kind == "text" and head and (mistake := mistaken_text(path, head)) is not None:
         raise InputError(mistake.what, where=path, hint=mistake.hint)
     if kind is not None:
         return kind

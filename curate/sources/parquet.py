@@ -10,7 +10,7 @@ from curate.sources.columns import ColumnNames, TextRows, pick_columns
 from curate.sources.http import HttpConfig
 from curate.sources.http_table import open_source_table
 from curate.sources.warc import Damage
-from manifests.tables import open_table
+from manifests.tables import open_table, plain_table
 
 BATCH_ROWS = 1024
 
@@ -42,7 +42,7 @@ def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) 
             try:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=sorted(set(wanted.values())),
                                                use_threads=False):
-                    yield TextRows.of(row, pa.Table.from_batches([batch]), wanted)
+                    yield TextRows.of(row, plain_table(pa.Table.from_batches([batch])), wanted)
                     row += len(batch)
             except (pa.ArrowException, OSError) as error:
                 yield Damage(row, f"{end - row} rows of row group {group} cannot be read: {error}")

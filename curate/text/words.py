@@ -4,7 +4,8 @@ Deduplication: a word is a maximal run of letters and digits, lower-cased; every
 without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) give one word per letter, so that their texts have n-grams too.
 
 Decontamination (GPT-3, appendix C): text is split at white space and lower-cased; punctuation is removed around and
-inside a word, and a word that was nothing else is no word.
+inside a word, and a word that was nothing else is no word. Letters of those scripts are words here too: a question in
+Chinese would else be one long word, which no text has.
 
 The hash of a word is FNV-1a over its code points, a 64-bit step each, finished by MurmurHash3's `fmix64`. The hash of
 an n-gram of word hashes w_1..w_n is fmix64(w_1*B**(n-1) + ... + w_n mod 2**64), which rolls. Normal forms are not
@@ -48,7 +49,8 @@ def _word_table() -> npt.NDArray[np.uint32]:
 
 
 def _token_table() -> npt.NDArray[np.uint32]:
-    return np.select([KIND == SPACE, KIND == PUNCTUATION], [BREAK, np.uint32(0)], LOWER).astype(np.uint32)
+    table = np.select([KIND == SPACE, KIND == PUNCTUATION], [BREAK, np.uint32(0)], LOWER).astype(np.uint32)
+    return np.where((WORD & ALONE != 0) & (KIND != SPACE), WORD, table).astype(np.uint32)
 
 
 WORD: Final = _word_table()
@@ -65,7 +67,8 @@ def folded_table() -> npt.NDArray[np.uint32]:
 
 
 TOKEN: Final = _token_table()
-"""uint32 by code point, for decontamination: BREAK is white space, 0 punctuation, else the lower-case code point."""
+"""uint32 by code point, for decontamination: BREAK is white space, 0 punctuation, else the lower-case code point,
+perhaps with ALONE."""
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
@@ -86,7 +89,8 @@ def gram_power(n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _beyond_table(c):  # type: ignore[no-untyped-def]
+def beyond_table(c):  # type: ignore[no-untyped-def]
+    """What a code point above both tables becomes: Han is ALONE."""
     return np.uint32(c) | ALONE if c <= _HAN_ABOVE_TABLE else np.uint32(c)
 
 
@@ -104,7 +108,7 @@ def _hash_words(data, offsets, table, hashes, bounds):  # type: ignore[no-untype
                 p += 1
             else:
                 c, p = decode(data, p, end)
-            v = table[c] if c < TABLE_SIZE else _beyond_table(c)
+            v = table[c] if c < TABLE_SIZE else beyond_table(c)
             if v != 0 and v < ALONE:
                 h = (h ^ np.uint64(v)) * FNV_PRIME
                 inside = True

@@ -52,9 +52,10 @@ def decontaminate_command(
     recipe = {"decontaminate": config.model_dump(mode="json")}
     with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"],
                   source={"id_column": id_column, "text_column": text_column}) as done:
-        for record in done.view.tasks("decontaminate/index"):
-            for damage in record.damage:
-                print(f"{damage.where}: {damage.what}", file=sys.stderr)
+        stages = ("decontaminate/index", "decontaminate/report_index")  # both read the benchmarks
+        damages = [damage for stage in stages for record in done.view.tasks(stage) for damage in record.damage]
+        for damage in dict.fromkeys(damages):
+            print(f"{damage.where}: {damage.what}", file=sys.stderr)
         facts = _publish(done, out, (id_column, text_column))
     emit(form, facts, lambda: _sentences(facts), done.failures)
 

@@ -11,7 +11,18 @@ from curate.text.hash_table import n_slots, slot_of
 from curate.text.strings import Bytes, Offsets, read_only
 from curate.text.unicode import TABLE_SIZE, decode
 from curate.text.utf8 import back, forward, n_characters
-from curate.text.words import BREAK, FNV_OFFSET, FNV_PRIME, GRAM_BASE, TOKEN, Hashes, fmix64, gram_power
+from curate.text.words import (
+    ALONE,
+    BREAK,
+    FNV_OFFSET,
+    FNV_PRIME,
+    GRAM_BASE,
+    TOKEN,
+    Hashes,
+    beyond_table,
+    fmix64,
+    gram_power,
+)
 from manifests.hashing import Int64
 
 N_OFFSETS: Final = 6
@@ -144,8 +155,14 @@ def _words(data, offsets, tokens, ascii_tokens, hashes, starts, ends, bounds):  
                     p += 1
                 else:
                     wide, p = decode(data, p, end)
-                    v = tokens[wide] if wide < TABLE_SIZE else np.uint32(wide)
+                    v = tokens[wide] if wide < TABLE_SIZE else beyond_table(wide)
                 if v == BREAK:
+                    break
+                if v >= ALONE:
+                    if first >= 0:  # the word before it ends here, and it is read again
+                        p = at
+                    else:
+                        h, first, last = (FNV_OFFSET ^ np.uint64(v ^ ALONE)) * FNV_PRIME, at, p
                     break
                 if v != 0:
                     if first < 0:

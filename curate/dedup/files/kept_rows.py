@@ -20,7 +20,7 @@ from curate.text.strings import without_surrogates
 from manifests.errors import InputError
 from manifests.hashing import Int64
 from manifests.storage import open_read
-from manifests.tables import one_array, open_table, read_row_groups
+from manifests.tables import one_array, open_table, plain_schema, plain_table, read_row_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def kept_rows(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Sch
 
 def _parquet(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     with open_table(path) as file:
-        schema = file.schema_arrow.remove_metadata()
+        schema = plain_schema(file.schema_arrow.remove_metadata())
     index = schema.get_field_index(text)
     plain = schema.field(index).type in (pa.string(), pa.large_string())
     field = pa.field(text, schema.field(index).type if plain else pa.large_string())
@@ -96,7 +96,7 @@ def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
             end = row + file.metadata.row_group(group).num_rows
             try:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
-                    yield row, pa.Table.from_batches([batch])
+                    yield row, plain_table(pa.Table.from_batches([batch]))
                     row += len(batch)
             except (pa.ArrowException, OSError):  # named when the texts were read
                 pass

@@ -18,12 +18,13 @@ from curate.decontamination.config import Benchmark, DecontaminationConfig
 from curate.decontamination.kernels.overlaps import cut, gram_table, scan
 from curate.decontamination.overlap import build_index, find
 from curate.text.strings import string_buffers
-from curate.text.unicode import KIND, LOWER, PUNCTUATION, SPACE, TABLE_SIZE
+from curate.text.unicode import KIND, LETTER, LOWER, PUNCTUATION, SPACE, TABLE_SIZE
 from manifests.errors import InputError
 from tests.paths import DATA
 from tests.unit.curate.dedup.dedup_reference import Doc, tables_of
 from tests.unit.curate.graph_runs import GraphRun, recipe_of, run_graph
 
+UNSPACED = ((0x0E00, 0x0EFF), (0x3040, 0x30FF), (0x4E00, 0x9FFF))  # of the scripts in these tests
 Word = tuple[str, int, int]  # lower-cased without punctuation, start and end in characters
 
 
@@ -33,9 +34,13 @@ def words(text: str) -> list[Word]:
     for i, char in enumerate([*text, " "]):
         c = ord(char)
         kind = KIND[c] if c < TABLE_SIZE else 0
-        if kind == SPACE:
-            if run:
-                found.append((run, first, last))
+        alone = kind == LETTER and any(a <= c <= b for a, b in UNSPACED)
+        if (kind == SPACE or alone) and run:
+            found.append((run, first, last))
+            run = ""
+        if alone:
+            found.append((char, i, i + 1))
+        elif kind == SPACE:
             run = ""
         elif kind != PUNCTUATION:
             first = i if not run else first

@@ -187,3 +187,50 @@ def test_command_names_files_that_cannot_be_read_and_does_the_others(tmp_path: P
     assert part["removed_spans"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
     for name in ("removed_spans", "pieces"):
         assert b"UTF-8 bytes, not" in part.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")
+
+
+CHINESE = "小明有十七只羊卖掉了九只之后又在星期天早上的集市上买了四只请问他现在一共还有多少只羊"
+
+
+def decontaminate(folder: Path, documents: list[str], benchmarks: dict[str, list[str]], code: int = 0) -> Any:
+    lines = [json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(documents)]
+    (folder / "d.jsonl").write_text("".join(lines), encoding="utf-8")
+    arguments = []
+    for name, items in benchmarks.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"q": q}) + "\n" for q in items), encoding="utf-8")
+        arguments += ["--benchmarks", str(folder / f"{name}.jsonl")]
+    result = CliRunner().invoke(app, ["decontaminate", str(folder / "d.jsonl"), *arguments, "--out",
+                                      str(folder / "out")])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_a_question_in_a_script_without_spaces_is_cut(tmp_path: Path) -> None:
+    documents = [f"{'旧报纸的故事每周一篇' * 40}{CHINESE}。{'读者来信也很多' * 40}", "旧报纸的故事每周一篇。" * 20]
+    decontaminate(tmp_path, documents, {"zh": [CHINESE]})
+    rows = read_table(str(tmp_path / "out/part-d.parquet")).to_pylist()
+    assert [bool(row["removed_spans"]) for row in rows] == [True, False]
+    span = rows[0]["removed_spans"][0]
+    assert documents[0].encode()[span["start"] : span["end"]].decode() == CHINESE
+    (row,) = read_table(str(tmp_path / "out/report/benchmarks.parquet")).to_pylist()
+    assert (row["ngram"], row["n_too_short"], row["n_cut"]) == (13, 0, 1)
+
+
+def test_a_benchmark_that_cannot_be_looked_for_is_named_and_never_clean(tmp_path: Path) -> None:
+    result = decontaminate(tmp_path, [filler(1, 99)], {"short": ["What is it?", "Name a colour"], "good": [QUESTION]})
+    assert "benchmark short cannot be looked for: none of its 2 items has 8 words" in result.stderr
+    short, good = read_table(str(tmp_path / "out/report/benchmarks.parquet")).to_pylist()
+    if short["benchmark"] != "short":
+        short, good = good, short
+    assert (short["clean_share"], good["clean_share"]) == (None, 1.0)
+    assert result.stdout.splitlines()[-1].endswith(" -") or result.stdout.splitlines()[-2].endswith(" -")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", " \n"])
+def test_an_empty_benchmark_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "empty.jsonl").write_text(content)
+    (tmp_path / "d.jsonl").write_text('{"id": "0", "text": "some text"}\n')
+    result = CliRunner().invoke(app, ["decontaminate", str(tmp_path / "d.jsonl"), "--benchmarks",
+                                      str(tmp_path / "empty.jsonl"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "benchmark empty has no item" in result.output or "empty" in str(result.exception)

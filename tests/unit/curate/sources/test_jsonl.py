@@ -17,6 +17,8 @@ import zstandard
 
 from curate.documents.config import ExtractConfig
 from curate.documents.stage import extract
+from curate.sources.columns import ColumnNames, TextRows
+from curate.sources.jsonl import read_jsonl
 from manifests.errors import InputError
 from manifests.records import TaskRecord
 from manifests.storage import Storage
@@ -132,3 +134,13 @@ def test_a_table_without_any_text_names_the_column_that_was_asked_for(tmp_path: 
     data = sink.getvalue() if kind == "parquet" else b'{"body": "one"}\n{"body": "two"}\n'
     with pytest.raises(InputError, match="no text under 'text'"):
         run(tmp_path, data)
+
+
+def test_a_nul_and_half_a_pair_cost_nothing_around_them(tmp_path: Path) -> None:
+    """On the fast way and on the slow one, which half a surrogate pair leads to."""
+    for more, text in (("", "a\0b"), ("\\ud83d", "a\0b\ufffd")):
+        (tmp_path / "x.jsonl").write_text('{"id": "i", "text": "a\\u0000b' + more + '"}\n', encoding="ascii")
+        with open(tmp_path / "x.jsonl", "rb") as stream:
+            (rows,) = read_jsonl(stream, ColumnNames(), 1 << 20)
+        assert isinstance(rows, TextRows)
+        assert rows.text.to_pylist() == [text]

@@ -47,6 +47,7 @@ def test_files_that_are_no_texts_are_named(name: str, content: bytes, what: str,
 
 
 @pytest.mark.parametrize(("name", "content", "kind"), [
+    ("a.jsonl", b"", "text"),  # whose reader names it
     ("a.txt", b"[Chapter one]\nIt rained.", "text"),
     ("notes", b"# exported 2024\nIt rained.", "text"),
     ("a.md", b"A <html> tag opens a page.", "text"),

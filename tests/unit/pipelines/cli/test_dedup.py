@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import InputError, OwnershipError, RecipeError
+from manifests.tables import plain_table
 from pipelines.cli.main import app
 from pipelines.work_folder import claim
 from tests.unit.curate.dedup.dedup_reference import edited, prose
@@ -217,3 +218,16 @@ def test_the_work_of_another_command_is_named(tmp_path: Path, files: list[str]) 
     assert "--fresh" not in str(error.value)
     assert "curate filter" in str(error.value)
     assert "delete that folder" in str(error.value)
+
+
+def test_rows_whose_columns_are_views_are_kept_with_all_of_them(tmp_path: Path) -> None:
+    view = pa.string_view()
+    table = pa.table({
+        "id": pa.array(["a", "b", "c"], view), "text": pa.array([TEXT, TEXT, prose(2, 100)], view),
+        "raw": pa.array([b"1", None, b"3" * 30], pa.binary_view()),
+        "tags": pa.array([["x"], [], None], pa.list_(view))})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    assert pq.read_schema(tmp_path / "t.parquet").field("text").type == view
+    run(str(tmp_path / "t.parquet"), "--apply", "--out", str(tmp_path / "out"))
+    kept = pq.read_table(tmp_path / "out/kept/part-t.parquet")
+    assert kept.to_pylist() == plain_table(table).take([0, 2]).to_pylist()
