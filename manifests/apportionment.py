@@ -7,10 +7,13 @@ assignment problem", Discrete Mathematics 32), which looks ahead in the schedule
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
+from typing import Any
+
+from manifests.errors import RecipeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +101,30 @@ def _rows_until(behind: int, most: Fraction, weights: Sequence[int], sizes: Sequ
         rows += size
         missing -= weight * size
     return Fraction(1 << 62)  # never
+
+
+def weights_by_step(schedule: Mapping[Any, Any], names: Sequence[Any]) -> dict[int, tuple[Fraction, ...]]:
+    """Weights, of 1, by the step that they begin at, in the order of the names.
+
+    Args:
+        schedule: Weights by name, on any scale; or {step: weights by name}.
+        names: What is drawn from.
+    Raises:
+        RecipeError: A name or a step is unknown, or weights are below 0 or all 0.
+    """
+    by_step = schedule if schedule and all(isinstance(v, Mapping) for v in schedule.values()) else {0: schedule}
+    done = {}
+    for step, weights in by_step.items():
+        where = f"schedule[{step}]"
+        if not isinstance(step, int) or step < 0:
+            raise RecipeError(f"step {step!r} is not a number from 0", where="schedule")
+        if unknown := sorted(set(weights) - set(names)):
+            raise RecipeError(f"there is no {unknown[0]!r}", where=where,
+                              hint=f"there are {', '.join(map(str, names))}")
+        exact = [Fraction(str(weights.get(name, 0))) for name in names]
+        if min(exact) < 0 or not sum(exact):
+            raise RecipeError("weights must be at least 0, and one above", where=where)
+        done[step] = tuple(w / sum(exact) for w in exact)
+    if 0 not in done:
+        raise RecipeError("has no weights for step 0", where="schedule")
+    return done

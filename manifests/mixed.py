@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from manifests.apportionment import Draws, Phase, draw, remaining
+from manifests.apportionment import Draws, Phase, draw, remaining, weights_by_step
 from manifests.dataset import PackedDataset
-from manifests.errors import DatasetMismatchError, InputError, RecipeError
+from manifests.errors import DatasetMismatchError, InputError
 from manifests.loader import _only_rank
 from manifests.order import RowOrder
 from manifests.shard import Tokens
@@ -80,7 +80,7 @@ class MixedLoader:
         self._orders = [RowOrder(d.first_rows, d.phase_ends, seed) for d in self.datasets.values()]
         self._limits = [len(self.datasets[n]) * (epochs.get(n, 1) if isinstance(epochs, Mapping) else epochs)
                         for n in self.names]
-        self.schedule = _schedule(schedule, self.names)
+        self.schedule = weights_by_step(schedule, self.names)
         self._step = 0
         self._draws = Draws.none_of(len(self.names))
 
@@ -247,22 +247,3 @@ def _check_together(datasets: Mapping[str, PackedDataset]) -> None:
         if not len(dataset):
             raise InputError(f"split {dataset.split!r} has no rows", where=str(dataset.folder),
                              hint="leave the source out, or pack more of it")
-
-
-def _schedule(schedule: Mapping[Any, Any], names: tuple[str, ...]) -> dict[int, tuple[Fraction, ...]]:
-    """Weights, of 1, by the step that they begin at, in the order of the names."""
-    by_step = schedule if schedule and all(isinstance(v, Mapping) for v in schedule.values()) else {0: schedule}
-    done = {}
-    for step, weights in by_step.items():
-        where = f"schedule[{step}]"
-        if not isinstance(step, int) or step < 0:
-            raise RecipeError(f"step {step!r} is not a number from 0", where="schedule")
-        if unknown := sorted(set(weights) - set(names)):
-            raise RecipeError(f"there is no source {unknown[0]!r}", where=where, hint=f"there are {', '.join(names)}")
-        exact = [Fraction(str(weights.get(name, 0))) for name in names]
-        if min(exact) < 0 or not sum(exact):
-            raise RecipeError("weights must be at least 0, and one above", where=where)
-        done[step] = tuple(w / sum(exact) for w in exact)
-    if 0 not in done:
-        raise RecipeError("has no weights for step 0", where="schedule")
-    return done

@@ -34,6 +34,8 @@ def pack_command(
     buckets: Annotated[int | None, typer.Option(help="Ranges of the shuffle hash.")] = None,
     packing: Annotated[str | None, typer.Option(help=f"How documents fill rows: {', '.join(PACKINGS)}.")] = None,
     pad_tail: Annotated[bool, typer.Option("--pad-tail", help="In concat, pad the tail that fills no row.")] = False,
+    length_buckets: Annotated[str | None, typer.Option(metavar="MIN:MAX", help=(
+        "Also list sequences of 2^i tokens for batches of one length each (manifests.length_loader)."))] = None,
     by_source: Annotated[bool, typer.Option("--by-source", help=(
         "A data set for every source, all of it once, to be mixed at train time (manifests.mixed)."))] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
@@ -58,21 +60,32 @@ def pack_command(
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
         raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
     recipe = {"seed": number, "pack": config, "tokenizer": {"path": path}}
+    lengths = _lengths(length_buckets)
     if not by_source:
-        plan = _pack(out, parts, {**recipe, "mixture": amounts})
+        plan = _pack(out, parts, {**recipe, "mixture": amounts}, lengths)
         print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
         return
     plans = {}
     for name, mixture_of_one in each_source(amounts, parts).items():
         of_one = [part for part in parts if part.source == name]
-        plans[name] = _pack(os.path.join(out, name), of_one, {**recipe, "mixture": mixture_of_one})
+        plans[name] = _pack(os.path.join(out, name), of_one, {**recipe, "mixture": mixture_of_one}, lengths)
     facts = _write_mixture(out, amounts, plans)
     lines = [f"{s['name']}: {s['rows']:,} rows, {s['tokens']:,} tokens, target share {s['weight']:.2%}"
              for s in facts["sources"]]
     emit(form, facts, lambda: "\n".join(lines))
 
 
-def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any]) -> Plan:
+def _lengths(text: str | None) -> tuple[int, int] | None:
+    """The shortest and the longest bucket."""
+    if text is None:
+        return None
+    low, _, high = text.partition(":")
+    if not (low.isdigit() and high.isdigit()):
+        raise RecipeError("must be MIN:MAX, such as 256:8192", where=f"--length-buckets {text}")
+    return int(low), int(high)
+
+
+def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tuple[int, int] | None) -> Plan:
     """Pack token parts into OUT/packed, and say what became of the val split where it is too small."""
     import shutil
 
@@ -94,6 +107,12 @@ def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any]) -> Plan:
         shutil.move(done.storage.path("packed"), packed)
         plan = read_plan(done.storage.path(done.view.output("mix/plan", "plan", "plan").paths[0]))
         shutil.rmtree(os.path.join(packed, "_records"))
+    if lengths is not None:
+        from manifests.lengths import build_lengths
+
+        for split, facts in build_lengths(packed, *lengths)["splits"].items():
+            listed = ", ".join(f"{k:,} of {n}" for n, k in sorted(facts["sequences"].items(), key=lambda i: int(i[0])))
+            print(f"{split}: sequences {listed} tokens; {facts['left_out_tokens']:,} tokens in none", file=sys.stderr)
     if plan.validation_fraction and "val" not in _splits(os.path.join(packed, "manifest.parquet")):
         print(without_val(sum(s.val_tokens for s in plan.sources), recipe["pack"].row_length), file=sys.stderr)
     return plan

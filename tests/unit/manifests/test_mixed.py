@@ -165,7 +165,7 @@ def test_what_runs_out(datasets: dict[str, PackedDataset], caplog: pytest.LogCap
 
 def test_what_is_refused(datasets: dict[str, PackedDataset], mixture: Path, tmp_path: Path) -> None:
     refused: list[tuple[Any, str]] = [
-        ({"d": 1}, "no source 'd'"), ({}, "at least 0, and one above"), ({"a": -1}, "at least 0"),
+        ({"d": 1}, "no 'd'"), ({}, "at least 0, and one above"), ({"a": -1}, "at least 0"),
         ({5: {"a": 1}}, "no weights for step 0"), ({-1: {"a": 1}}, "not a number from 0")]
     for schedule, words in refused:
         with pytest.raises(RecipeError, match=words):
