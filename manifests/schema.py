@@ -35,6 +35,7 @@ DOCUMENTS = pa.schema([
 
 SOURCE_COLUMNS = {field.name: field for field in (
     _field("title", pa.string(), "title of the page, question, paper or book", nullable=True),
+    _field("author", pa.string(), "author of the book or paper", nullable=True),
     _field("tags", pa.list_(pa.string()), "tags of the question", nullable=True),
     _field("score", pa.int32(), "votes for the question less those against it", nullable=True),
     _field("licence", pa.string(), "licences of its texts, those of several parted by semicolons", nullable=True),

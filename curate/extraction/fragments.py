@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from resiliparse.extract.html2text import extract_plain_text
 
@@ -19,6 +19,11 @@ def fragment_text(html: str) -> str:
         html: The fragment, decoded. One that nests thousands of elements takes long: measure it first
             (`curate.sources.kernels.markup`).
     """
+    return tree_text(html)
+
+
+def tree_text(html: Any) -> str:
+    """As `fragment_text`, of a parsed tree too."""
     text = extract_plain_text(html, preserve_formatting=True, main_content=False, list_bullets=True, alt_texts=False,
                               links=False, form_fields=False, noscript=False, comments=True)
     return _BULLET.sub(r"\1- ", str(text)).strip("\n")

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from curate.extraction.html import decode
+from curate.charsets.reading import text_as_utf8
 from curate.sources.archive_members import read_members
 from curate.sources.dump_options import CodeOptions
 from curate.sources.entries import Dump, Entry
@@ -117,8 +117,12 @@ def _licences_of_repositories(dump: Dump) -> dict[str, frozenset[str]]:
             if "/" in path or not (LICENCE_FILE.fullmatch(path) or path.lower() in METADATA_FILES):
                 continue
             name = repository or ""
-            found[name] = found.get(name, frozenset()) | licences_of_file(path, decode(member.data))
+            found[name] = found.get(name, frozenset()) | licences_of_file(path, _decoded(member.data))
     return found
+
+
+def _decoded(data: bytes) -> str:
+    return text_as_utf8(data).data.decode()
 
 
 def _split(name: str) -> tuple[str | None, str]:
@@ -166,7 +170,7 @@ def _entry(file: _File, options: CodeOptions) -> Entry:
         return _left_out(entry, CodeReason.TOO_LARGE, file.size, options.max_file_bytes)
     if b"\0" in file.data[:_BINARY_BYTES] and not file.data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _left_out(entry, CodeReason.BINARY)
-    text = decode(file.data)
+    text = _decoded(file.data)
     language = file.language or language_of(file.path, text)
     licences = licences_in_header(text) or file.licences
     entry.columns |= {"programming_language": language, "licence": "; ".join(sorted(licences)) if licences else None}

@@ -5,13 +5,18 @@ Readers bring parsers of markup with them, so none is imported before a file of 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from curate.sources.dump_options import CodeOptions, MediaWikiOptions, StackExchangeOptions
-from curate.sources.entries import DumpKind, ReadEntries
+from curate.sources.archives import ZIP_START
+from curate.sources.dump_options import CodeOptions, EpubOptions, MediaWikiOptions, StackExchangeOptions
+from curate.sources.entries import DumpKind, NoOptions, ReadEntries
 from curate.sources.sevenzip import SEVENZIP_START
 from curate.sources.xml_text import xml_root
 from manifests.schema import SOURCE_COLUMNS
+
+_GUTENBERG: Final = re.compile(
+    rb"^[ \t]*\*{3} ?START OF (?:THE|THIS) PROJECT GUTENBERG|^\*+START\*+THE SMALL PRINT!", re.MULTILINE)
 
 
 def is_mediawiki(head: bytes) -> bool:
@@ -22,6 +27,16 @@ def is_mediawiki(head: bytes) -> bool:
 def is_stackexchange(head: bytes) -> bool:
     """Whether a file is the posts of a StackExchange site, or a 7z archive, which may hold them."""
     return head.startswith(SEVENZIP_START) or xml_root(head) == "posts"
+
+
+def is_gutenberg(head: bytes) -> bool:
+    """Whether a text has Project Gutenberg's mark of where a book begins."""
+    return b"\0" not in head and bool(_GUTENBERG.search(head))
+
+
+def is_epub(head: bytes) -> bool:
+    """Whether a zip archive says first that it is an EPUB."""
+    return head.startswith(ZIP_START) and head[30:58] == b"mimetypeapplication/epub+zip"
 
 
 def _mediawiki() -> ReadEntries:
@@ -51,3 +66,21 @@ def _code() -> ReadEntries:
 
 CODE: Final = DumpKind(_code, CodeOptions, tuple(
     SOURCE_COLUMNS[name] for name in ("repository", "path", "programming_language", "licence")), verbatim=True)
+
+
+def _gutenberg() -> ReadEntries:
+    from curate.sources.gutenberg import read_gutenberg
+
+    return read_gutenberg
+
+
+GUTENBERG: Final = DumpKind(_gutenberg, NoOptions, tuple(SOURCE_COLUMNS[name] for name in ("title", "author")))
+
+
+def _epub() -> ReadEntries:
+    from curate.sources.epub import read_epub
+
+    return read_epub
+
+
+EPUB: Final = DumpKind(_epub, EpubOptions, tuple(SOURCE_COLUMNS[name] for name in ("title", "author", "licence")))

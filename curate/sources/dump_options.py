@@ -58,3 +58,12 @@ class CodeOptions(BaseModel):
     generated: Literal["keep", "drop"] = Field("drop", description=(
         "What becomes of files that say that they were generated, of lock files and the like."))
     minified: Literal["keep", "drop"] = Field("drop", description="What becomes of minified scripts and style sheets.")
+
+
+class EpubOptions(BaseModel):
+    """Of electronic books."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_book_bytes: int = Field(256 << 20, ge=1 << 10, le=1 << 31, description=(
+        "Bytes of a book's file, and of its chapters unpacked, above which it is left out."))

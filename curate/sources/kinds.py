@@ -16,7 +16,17 @@ from typing import IO, Final
 
 from curate.sources.archives import ZIP_START
 from curate.sources.columns import ColumnNames, TextRows
-from curate.sources.dump_kinds import CODE, MEDIAWIKI, STACKEXCHANGE, is_mediawiki, is_stackexchange
+from curate.sources.dump_kinds import (
+    CODE,
+    EPUB,
+    GUTENBERG,
+    MEDIAWIKI,
+    STACKEXCHANGE,
+    is_epub,
+    is_gutenberg,
+    is_mediawiki,
+    is_stackexchange,
+)
 from curate.sources.entries import DumpKind
 from curate.sources.framing import ARC_START, WARC
 from curate.sources.http import HttpConfig
@@ -126,6 +136,8 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows, columns=column_names),
     SourceKind("mediawiki", "a dump of a wiki", is_mediawiki, dump=MEDIAWIKI),
     SourceKind("stackexchange", "a dump of StackExchange", is_stackexchange, dump=STACKEXCHANGE),
+    SourceKind("epub", "an EPUB book", is_epub, dump=EPUB),
+    SourceKind("gutenberg", "a book of Project Gutenberg", is_gutenberg, dump=GUTENBERG),
     SourceKind("code", "files of repositories", _never, dump=CODE),
     SourceKind("wet", "a WET archive", _is_wet, records=frozenset({"conversion"})),
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),

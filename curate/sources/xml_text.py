@@ -69,3 +69,10 @@ def parse_element(data: bytes | bytearray) -> ElementTree.Element:
         return ElementTree.fromstring(bytes(data))
     except (ElementTree.ParseError, ValueError) as error:
         raise ValueError(f"malformed XML: {error}") from error
+
+
+def parse_document(data: bytes) -> ElementTree.Element:
+    """A small document, such as the package of a book. Raises ValueError where it is malformed or declares entities."""
+    if b"<!ENTITY" in data:
+        raise ValueError("XML that declares entities is not read")
+    return parse_element(data)
