@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import mailbox
 import os
+import re
 import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -194,6 +197,16 @@ def test_export_and_its_parameters(folder: Path, inline: Path) -> None:
     assert max(map(len, lines)) == 50
     assert facts["plugin"]["distribution"] == "curate-example"
     assert facts["not_held"] == ["the source of every token"]
+
+
+def test_source_distribution_runs_its_tests(folder: Path) -> None:
+    (path,) = (ROOT / "build/wheels").glob("curate_corpus-*.tar.gz")
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+    source = folder / path.name.removesuffix(".tar.gz")
+    collected = called(source, sys.executable, "-m", "pytest", "--collect-only", "-q")
+    assert re.search(r"^\d{3,}(/\d+)? tests collected", collected.stdout, re.MULTILINE)
+    called(source, sys.executable, "-m", "pytest", "-q", "tests/unit/packaging", "tests/unit/manifests/test_tables.py")
 
 
 def test_an_unknown_plugin(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from manifests.version import VERSION
+from pipelines.stages import STAGES
 from tests.paths import ROOT
 
 PACKAGES = ("curate", "manifests", "pipelines", "tokenizer")
+NOT_OURS = {"__pycache__", "build", "curate_corpus.egg-info", ".hypothesis", ".mypy_cache", ".pytest_cache",
+            ".ruff_cache"}
 NOT_SHIPPED = (".git", ".pre-commit-config.yaml")
 
 
@@ -27,8 +31,8 @@ def tracked_files() -> list[str]:
         listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
                                 text=True, check=True).stdout
         return [name for name in listed.splitlines() if (ROOT / name).is_file()]
-    return [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file() and not {
-        "__pycache__", "build", "curate_corpus.egg-info"} & set(path.parts)]
+    below = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+    return [str(path) for path in below if not NOT_OURS & set(path.parts)]
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +99,15 @@ def test_source_distribution_holds_all_that_tests_need(built: Path) -> None:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
     generated = {name for name in names if name in ("PKG-INFO", "setup.cfg") or ".egg-info/" in name}
     assert names - generated == {name for name in tracked_files() if not name.startswith(NOT_SHIPPED)} - generated
+
+
+def test_changelog_names_every_stage_whose_outputs_are_others_than_the_last_release_s() -> None:
+    """The fixture is a run of the last release; a stage whose version it does not have must be under "Upgrading"."""
+    released: dict[str, set[int]] = {}
+    for path in (ROOT / "tests/fixtures/run-0.1.0/run").rglob("_records/**/*.json"):
+        identity = json.loads(path.read_text())["identity"]
+        released.setdefault(identity["stage"], set()).add(identity["version"])
+    raised = {stage.name for stage in STAGES if stage.path in released and stage.version not in released[stage.path]}
+    notes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("### Upgrading")[2].partition("\n### ")[0]
+    assert {"extract", "select", "packed/dataset"} <= raised
+    assert sorted(name for name in raised if f"`{name}`" not in notes) == []

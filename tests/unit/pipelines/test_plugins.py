@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from manifests.tables import read_table
 from pipelines.loading import validate
 from pipelines.running import Result, Settings, dry_run, run
 from tests.integration.conftest import tree
+from tests.paths import ROOT
 from tests.plugin_distribution import ENTRY_POINTS, SAMPLE, forget, on_path, write_distribution
 
 TEXTS = ("A quiet harbour with boats, and the word secret in it.", "short", "Zwölf Boxkämpfer: secret secret.",
@@ -281,6 +283,21 @@ def test_a_source_that_fails_sets_its_file_aside(site: Path) -> None:
     assert len(kept(site)) == 1
 
 
+def test_an_extractor_that_fails_sets_its_file_aside(site: Path) -> None:
+    write_distribution(site, "bad-plugins", "class Bad:\n    def text(self, html, charset):\n"
+                       "        return html if b'bytes' in html else {}['key']\n", {"extractors": {"bad": "Bad"}})
+    for name, html in (("p", "<p>bytes</p>"), ("q", "<p>key</p>")):
+        (site.parent / f"{name}.warc").write_bytes(page("http://a.example/", html))
+    result = done(site, sources={"texts": {"files": [f"{site.parent}/a.jsonl", f"{site.parent}/?.warc"]}},
+                  extract={"extractor": "bad", "identify_language": False, "signals": False})
+    assert sorted(str(error) for _, error in result.failed) == [
+        f"{task}: extractor plug-in 'bad' (bad-plugins 1.0) {what}" for (task, _), what in zip(
+            sorted(result.failed, key=lambda failed: failed[0]),
+            ("returned bytes, not a string (docs/plugins.md says what it should return)",
+             "raised KeyError: 'key' (__init__.py, line 3; it is the plug-in's own code)"), strict=True)]
+    assert kept(site) == list(TEXTS)
+
+
 def test_a_plugin_that_changed_under_a_running_program(site: Path) -> None:
     done(site, signals={"lengths": {}})
     (site / "sample_plugins/__init__.py").write_text(SAMPLE + "\n# changed\n")
@@ -295,7 +312,8 @@ def test_a_plugin_that_cannot_be_imported(site: Path) -> None:
 
 
 @pytest.mark.ray
-def test_workers_see_plugins_and_write_the_same_bytes(site: Path) -> None:
+def test_workers_see_plugins_and_write_the_same_bytes(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(ROOT)]))  # as installed for workers too
     more: dict[str, Any] = {"signals": {"lengths": {}}, "classifiers": {"vowels": {"plugin": "vowels"}}, "select": {
         **LONG["select"], "edits": [{"plugin": "redact", "parameters": {"word": "secret"}}]}}
     inline, ray = done(site, out="inline", **more), done(site, Settings("ray", workers=2, until="clean", guards=False),
