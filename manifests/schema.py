@@ -48,6 +48,7 @@ where their source has them."""
 
 EXCLUSIONS = pa.schema([
     _field("doc_id", ID, "id that the document would have"),
+    _field("record_id", pa.string(), "WARC-Record-ID or the user's own id; may repeat", nullable=True),
     _field("source", pa.string(), "name of the recipe's source"),
     _field("url", pa.string(), "target URL as archived", nullable=True),
     _field("origin_path", pa.string(), "archive or input file, relative to the source's root"),

@@ -144,6 +144,8 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
         return [(pattern, f"{name}?{address.query}" if address.query else name)]
     if is_local(pattern):
         plain = os.path.abspath(local_path(pattern))
+        if os.path.isfile(plain):  # whatever brackets its name holds
+            return [(plain, os.path.basename(plain))]
         root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
         matches = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
         return sorted((p, p[len(root) :].lstrip("/")) for p in matches)
@@ -156,8 +158,9 @@ def _expand(pattern: str) -> list[tuple[str, str]]:
 
 def part_names(paths: Sequence[str]) -> list[str]:
     """A file name for the part that each input becomes: `part-<stem>.parquet`, with a hash of the path where two inputs
-    share a stem."""
-    stems = [re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(path).name.split(".")[0]) or "file" for path in paths]
+    share a stem; a part keeps its name."""
+    stems = [re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(path).name.split(".")[0]).removeprefix("part-") or "file"
+             for path in paths]
     return [f"part-{stem}.parquet" if stems.count(stem) == 1 else
             f"part-{stem}-{xxhash.xxh3_64_hexdigest(path.encode())[:8]}.parquet"
             for stem, path in zip(stems, paths, strict=True)]

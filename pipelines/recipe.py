@@ -24,7 +24,7 @@ from curate.classifier.config import (
 from curate.decontamination.config import DecontaminationConfig
 from curate.dedup.config import DedupRecipe
 from curate.documents.config import ExtractConfig
-from curate.documents.stages import EXTRACTOR_INPUT, parameters_field
+from curate.documents.stages import EXTRACTOR_INPUT, parameters_field, prior_field
 from curate.extraction.extractors import EXTRACTORS
 from curate.heuristics.rules import unknown_signal
 from curate.heuristics.signals import EXTERNAL, PERPLEXITY, SIGNAL_NAME, SIGNALS, TOXIC
@@ -36,6 +36,7 @@ from curate.selection.stages import EDITS_INPUT
 from curate.sources.blocklists import pattern_of
 from curate.sources.config import OWN_KINDS, SOURCE_NAME, Patterns, SourceConfig, Sources
 from curate.sources.http import HttpConfig
+from curate.sources.kinds import TABLE
 from curate.sources.s3 import S3Config
 from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
 from manifests.errors import InputError, RecipeError
@@ -172,6 +173,18 @@ class Recipe(BaseModel):
         return {name: {"plugin": name, **(use or {})} if isinstance(use, dict | None) else use
                 for name, use in value.items()}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_have_an_order(cls, data: Any) -> Any:
+        """The rows of tables stand in an order, and of two equal ones the first stays, as with single commands."""
+        if not isinstance(data, dict) or not isinstance(data.get("sources"), dict):
+            return data
+        kinds = {s.get("kind") if isinstance(s, dict) else getattr(s, "kind", None) for s in data["sources"].values()}
+        dedup = data.get("dedup", {})
+        if kinds != {TABLE} or not isinstance(dedup, dict) or "survivor_order" in dedup:
+            return data
+        return {**data, "dedup": {**dedup, "survivor_order": ("source", "quality", "position")}}
+
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
         for name, source in self.sources.items():
@@ -222,7 +235,9 @@ class Recipe(BaseModel):
 
     def other_files(self) -> dict[str, Sequence[str]]:
         """Patterns of input files that are no source, by the field that names them."""
-        inputs: dict[str, Sequence[str]] = {}
+        inputs: dict[str, Sequence[str]] = {
+            prior_field(name, i): (f"{folder.rstrip('/')}/*.parquet",)
+            for name, source in self.sources.items() for i, folder in enumerate(source.decisions)}
         if self.links is not None:
             inputs["links.files"] = self.links.files
         for benchmark in self.decontaminate.benchmarks:

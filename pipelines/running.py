@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from manifests.errors import CurateError, RecipeError, StageError
+from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.records import RECORDS_FOLDER, Damage, record_name
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
@@ -24,6 +24,7 @@ from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, check_stages
+from pipelines.work_folder import COMMAND_FILE
 
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 
@@ -90,6 +91,9 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     settings = settings or Settings()
     storage = Storage(out, recipe.s3.access())
     graph = _graph(stages, recipe)
+    if not settings.only and storage.exists(COMMAND_FILE):
+        raise OwnershipError("is the folder that a command works in, and goes when that is done", where=out,
+                             hint="choose another --out")
     chosen = [s for s in _until(settings.until, graph) if not settings.only or _is_among(s, settings.only, graph)]
     check_owner(storage, recipe, settings.fresh, graph)
     if storage.exists(PENDING):

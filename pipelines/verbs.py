@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,39 @@ from pipelines.inputs import part_names
 from pipelines.loading import validate
 from pipelines.progress import SilentReporter
 from pipelines.running import Settings, run
+from pipelines.verb_files import DECISIONS, INDEX, REPORT, REPORTS, VerbFiles, check_free
+from pipelines.verb_inputs import refuse_decisions
 
 SOURCE: Final = "pages"
 """Name of the source that a verb's files are: document ids depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbOptions:
+    """What every command over files may be told.
+
+    apply: whether it writes the documents that are kept, or its decisions alone. decisions: folders of earlier
+    decisions about the same rows. ignore_keep: whether rows are read whose `keep` is false. engine: inline or ray; None
+    for what the other options ask for. address: of a Ray cluster. workers: tasks at a time. keep_work: whether the work
+    folder stays."""
+
+    apply: bool = True
+    decisions: tuple[str, ...] = ()
+    ignore_keep: bool = False
+    engine: str | None = None
+    address: str | None = None
+    workers: int | None = None
+    keep_work: bool = False
+
+    def settings(self, only: Sequence[str], guards: bool) -> Settings:
+        """How the graph runs: in this process, unless Ray, a cluster or several workers are asked for."""
+        several = self.address is not None or (self.workers or 1) > 1
+        engine = self.engine or ("ray" if several else "inline")
+        return Settings(engine, self.address, self.workers, only=tuple(only), guards=guards, tracebacks=False)
+
+    def source(self) -> dict[str, Any]:
+        """The fields of the source that say which rows are read."""
+        return {"decisions": list(self.decisions), "ignore_keep": self.ignore_keep}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +73,33 @@ class VerbFile:
 class VerbRun:
     """The output of the graph for a verb's files.
 
-    storage: the run in the work folder. view: the records of its stages. files: in the order given. failures: of files
-    that could not be read."""
+    name: of the verb. storage: the run in the work folder. view: the records of its stages. files: in the order given.
+    out: what the verb will leave, which appears when the block ends. options: as given. failures: of files that could
+    not be read."""
 
+    name: str
     storage: Storage
     view: View
     files: list[VerbFile]
+    out: VerbFiles
+    options: VerbOptions
     failures: list[CurateError] = field(default_factory=list)
 
-    def publish(self, out: str, stage: str, role: str) -> None:
-        """Move every file's output of a stage into a folder, under the file's name."""
-        os.makedirs(out, exist_ok=True)
+    def take(self, stage: str, role: str, beside: str = "") -> None:
+        """Leave every file's output of a stage under the file's name, in OUT or in a folder beside it."""
         for file, path in self.outputs(stage, role):
-            shutil.move(path, os.path.join(out, file.part))
+            self.out.take(path, file.part, beside)
 
     def outputs(self, stage: str, role: str) -> Iterator[tuple[VerbFile, str]]:
-        """(file, full path of its output) for every file that could be read, in the order given."""
+        """(file, full path of its output) for every file of which there is one, in the order given."""
         paths = {record.identity.task: record.output(role).path for record in self.view.tasks(stage)}
         for file in self.files:
-            if file.task is not None:
+            if file.task in paths:
                 yield file, self.storage.path(paths[file.task])
+
+    def path(self, stage: str, task: str, role: str) -> str:
+        """Full path of one output of a task."""
+        return self.storage.path(self.view.output(stage, task, role).paths[0])
 
 
 def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
@@ -76,9 +112,10 @@ def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
 
 @contextmanager
 def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any], only: Sequence[str],
-             workers: int = 1, guards: bool = False, needs_one: bool = True,
-             source: Mapping[str, Any] | None = None) -> Iterator[VerbRun]:
-    """Run some stages over a verb's files; the work folder goes when the block ends without error.
+             options: VerbOptions | None = None, guards: bool = False, needs_one: bool = True,
+             source: Mapping[str, Any] | None = None, folders: Sequence[str] | None = ()) -> Iterator[VerbRun]:
+    """Run some stages over a verb's files. What the block leaves in `VerbRun.out` appears when it ends without error;
+    then the work folder goes.
 
     Args:
         name: Of the verb, which becomes the recipe's.
@@ -88,29 +125,36 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         fields: The recipe, but for its name. Unless they say otherwise, the files are the source `pages`, of which all
             is mixed; languages are not identified, signals not computed, duplicates stay, no classifier is trained.
         only: Stages, or folders of stages, as of `Settings.only`.
-        workers: Tasks at a time: in this process, or with more than one on Ray.
+        options: How to run, and which rows to read.
         guards: Whether a stage that leaves too little stops the run.
         needs_one: Whether it is an error that none of the files can be read.
         source: Fields of the source `pages`, as of `files_source`.
+        folders: Names of folders that OUT will hold beside a part for each file; None where OUT is anything else.
     Yields:
         The output of the graph for each file.
     Raises:
-        RecipeError: The options make no recipe.
+        RecipeError: The options make no recipe, or an input holds decisions where documents are meant.
         InputError: None of the files can be read.
-        OwnershipError: `OUT.work` is not this verb's, or in use.
+        OwnershipError: `OUT.work` is not this verb's or in use, or OUT holds what this verb does not make.
     """
+    options = options or VerbOptions()
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
+    if folders is not None and os.path.lexists(out) and not os.path.isdir(out):
+        raise RecipeError("is a file, and a folder is meant", where=f"--out {out}")
+    refuse_decisions(name, paths, out)
+    expected = part_names(paths) if folders is not None else []
+    for beside in ("", DECISIONS, REPORT, INDEX) if folders is not None else ():
+        check_free(f"{out.rstrip('/')}{beside}", [*expected, *(folders or ()), *(REPORTS if beside == REPORT else ())])
     recipe = validate({
-        "name": name, "sources": {SOURCE: files_source(paths, **(source or {}))}, "classifier": None,
-        "mixture": {"weights": {SOURCE: 1}}, "extract": {"identify_language": False, "signals": False},
-        "dedup": {"exact": False, "near": False}, **fields}, f"curate {name}")
+        "name": name, "sources": {SOURCE: files_source(paths, **options.source(), **(source or {}))},
+        "classifier": None, "mixture": {"weights": {SOURCE: 1}},
+        "extract": {"identify_language": False, "signals": False}, "dedup": {"exact": False, "near": False}, **fields},
+        f"curate {name}")
     work = work_folder.claim(out, name)
-    settings = Settings("ray" if workers > 1 else "inline", workers=workers if workers > 1 else None, only=tuple(only),
-                        guards=guards, tracebacks=False)
     failed = _Failures()
     try:
-        view = run(recipe, work, settings, failed).view
+        view = run(recipe, work, options.settings(only, guards), failed).view
     except OwnershipError as error:
         if isinstance(error.__cause__, BlockingIOError):  # in use: the hint is to wait, not to delete it
             raise
@@ -123,10 +167,12 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         work_folder.remove_unused(work)
     if needs_one:
         failed.raise_if_all(len(paths), work)
-    tables = VerbRun(Storage(work), view, _files(view, paths), failed.errors)
-    _name_damage(tables)
-    yield tables
-    work_folder.remove(work)
+    done = VerbRun(name, Storage(work), view, _files(view, paths), VerbFiles(work, out), options, failed.errors)
+    _name_damage(done)
+    yield done
+    done.out.publish(expected)
+    if not options.keep_work:
+        work_folder.remove(work)
 
 
 def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:

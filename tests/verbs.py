@@ -33,13 +33,13 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def dedup(out: Path, files: Mapping[str, Sequence[Mapping[str, Any]]], settings: Mapping[str, Any],
           against: Sequence[Path] = ()) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """(decisions of every row, facts) of `curate dedup` over JSON Lines files, by their names.
+    """(decisions of every row, facts) of `curate dedup --no-apply` over JSON Lines files, by their names.
 
     settings: as under `dedup` in a recipe."""
     paths = [write_lines(out.with_name(f"{out.name}.in") / f"{name}.jsonl", rows) for name, rows in files.items()]
     config = out.with_name(f"{out.name}.yaml")
     config.write_text(yaml.safe_dump(dict(settings)))
     earlier = [argument for root in against for argument in ("--against", str(root))]
-    facts = verb("dedup", *paths, "--out", str(out), "--config", str(config), *earlier)
+    facts = verb("dedup", *paths, "--out", str(out), "--no-apply", "--config", str(config), *earlier)
     rows = [row for name in files for row in read_table(str(out / f"part-{name}.parquet")).to_pylist()]
     return rows, facts

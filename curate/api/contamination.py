@@ -18,7 +18,7 @@ from curate.api.results import kept_rows, with_ids
 from curate.api.scratch import Given, scratch_run
 from curate.decontamination.config import DecontaminationConfig
 from curate.decontamination.stages import STAGES
-from curate.selection.clean import copied_spans, fragment_ids
+from curate.edits.fragments import copied_spans, piece_ids
 from manifests.arrow import as_table, as_texts
 from manifests.errors import RecipeError
 from manifests.graph import InputFile
@@ -129,5 +129,5 @@ def _document_ids(table: pa.Table, whole: npt.NDArray[np.bool_], rows: Int64) ->
     """Ids of pieces, and of the documents they are of, where the table has ids of documents."""
     if "doc_id" not in table.column_names or table.schema.field("doc_id").type != ID:
         return []
-    ids, parents = fragment_ids(pa.chunked_array([one_array(table["doc_id"]).take(pa.array(rows))]), whole, rows)
+    ids, parents = piece_ids(pa.chunked_array([one_array(table["doc_id"]).take(pa.array(rows))]), whole, rows)
     return [(table.schema.field("doc_id"), ids), (CLEAN_EXTRA[0], parents)]

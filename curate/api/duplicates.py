@@ -113,8 +113,7 @@ def _decided(given: Sequence[Given], recipe: DedupRecipe) -> list[Decided]:
 
 def _decisions(decided: Decided, own: OwnIds) -> pa.Table:
     """Decisions of one table, by the ids of the caller's rows."""
-    n = len(decided.decisions)
-    table = own_decisions("id", decided, pa.chunked_array([pa.nulls(n, pa.string())]), own).drop_columns(["id"])
+    table = own_decisions(decided, own).drop_columns(["cluster_id"])
     survivors = one_array(decided.decisions["duplicate_of"])
     none = survivors.is_null().to_numpy(zero_copy_only=False)
     index = table.column_names.index("duplicate_of")

@@ -75,7 +75,8 @@ class DedupConfig(BaseModel):
         default=(SurvivorKey.SOURCE, SurvivorKey.QUALITY), max_length=4, description=(
             "Survivor order, which says what of two duplicates stays: that of the source listed first, of higher "
             "quality, of greater length, of later date, or of the earlier position: by source, by file as the source "
-            "lists them, by row. doc_id decides between equals. Together with quality, length and position, dates "
+            "lists them, by row. Where all sources are tables, position comes behind source and quality unless this is "
+            "set. doc_id decides between equals. Together with quality, length and position, dates "
             "count in seconds, and no more than 2**30 rows have positions; else 2**40 have."))
     shingles: ShingleUnit = Field(
         default=ShingleUnit.WORDS, description=(
@@ -124,8 +125,8 @@ class DedupConfig(BaseModel):
     def _schemes_fit(self) -> Self:
         if len(set(self.survivor_order)) < len(self.survivor_order):
             raise ValueError("survivor_order names a key twice")
-        if {SurvivorKey.SOURCE, SurvivorKey.POSITION} <= set(self.survivor_order):
-            raise ValueError("survivor_order names source and position: positions are by source already")
+        if {SurvivorKey.SOURCE, SurvivorKey.POSITION} <= set(self.survivor_order) and len(self.survivor_order) > 3:
+            raise ValueError("survivor_order names source and position, between which one more key has room")
         if self.signature is SignatureScheme.DATATROVE64 and self.shingles is not ShingleUnit.WORDS:
             raise ValueError("datatrove64 signatures are of words; set shingles: words")
         return self

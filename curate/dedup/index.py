@@ -22,7 +22,7 @@ from manifests.storage import Storage
 from manifests.tables import one_array, open_table, read_row_groups, read_table, write_partitions
 from manifests.tasks import MANIFEST, Work
 
-FOLDER: Final = "dedup/index"  # of a run; `index` beside the decisions of files of one's own
+FOLDER: Final = "dedup/index"  # of a run; beside the output of a command it is OUT.index
 _MADE_WITH: Final = b"curate.dedup.index"
 _TEXT_HASH: Final = "xxh3-128 of word hashes"
 _DECIDES: Final = ("signature", "shingles", "ngram", "n_permutations", "seed")
@@ -72,7 +72,7 @@ def index_folder(root: str, where: str) -> str:
     """The folder of the index that later runs can be deduplicated against.
 
     Args:
-        root: A run, or a folder of decisions of `curate dedup --keep-index`.
+        root: A run, or what `curate dedup --keep-index` was told as --out.
         where: What errors call it.
     Raises:
         RecipeError: It keeps none, or an incomplete one.
@@ -81,8 +81,9 @@ def index_folder(root: str, where: str) -> str:
     manifest = f"{FOLDER}/{MANIFEST}"
     if storage.exists(manifest) and len(read_table(storage.path(manifest), ["path"])):
         return storage.path(FOLDER)
-    if any(name.endswith(".parquet") for name in storage.list("index")):
-        return storage.path("index")
+    for folder in (f"{root.rstrip('/')}.index", storage.path("index")):  # the latter as 0.1.0 left it
+        if any(name.endswith(".parquet") for name in Storage(folder).list("")):
+            return folder
     raise RecipeError(f"{root} keeps no index to deduplicate against", where=where,
                       hint="make it with `dedup.keep_index: true` in its recipe, or `curate dedup --keep-index`")
 

@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 
 from curate.documents.config import ExtractConfig
 from curate.documents.normalise import normalise
+from curate.documents.prior import PRIOR, join_decisions
 from curate.documents.reading import read_source
-from curate.documents.tables import TABLE_DOCUMENTS, table_documents
+from curate.documents.stages import PRIOR_INPUT
+from curate.documents.tables import TABLE_DOCUMENTS, row_names, table_documents
 from curate.heuristics.computed import signals
 from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.codes import codes_of, wanted_labels
@@ -54,6 +56,8 @@ def extract(config: ExtractConfig, work: Work) -> None:
     read at all."""
     file = _source_file(config, work)
     read, documents = (_extract_table, TABLE_DOCUMENTS) if file.kind == TABLE else (documents_of, DOCUMENTS)
+    if file.kind == TABLE and _prior(work):
+        documents = pa.schema([*documents, *PRIOR])
     schema = pa.schema([*documents, *_facts(file), *(SIGNAL_FIELDS if config.signals else ())])
     with closing(_Exclusions(file)) as excluded:
         work.write("documents", schema, read(config, work, file, excluded.add))
@@ -62,29 +66,48 @@ def extract(config: ExtractConfig, work: Work) -> None:
 
 
 def _extract_table(config: ExtractConfig, work: Work, file: SourceFile, exclude: Exclude) -> Iterator[pa.Table]:
-    """The rows of a table as they are, with signals where they are asked for; only removed documents are left out."""
+    """The rows of a table as they are, with signals where they are asked for. Left out are removed documents, and what
+    the table itself or earlier decisions about it drop."""
     removed = removed_ids(work.inputs("removals"))
     http = HttpConfig(**work.settings.get("http", {}))
+    prior = join_decisions(_prior(work), file.path, *row_names(file, http)) if _prior(work) else None
 
     def report(row: int, what: str) -> None:
         work.report_damage(f"{file.origin_path}@{row}", what)
 
-    for rows in _gathered(table_documents(file, work.variables.get("language"), report, http)):
-        gone = is_removed(rows["doc_id"], removed)
-        kept = rows.filter(pc.invert(gone))
-        work.count("candidates", len(rows))
-        work.count("documents", len(kept))
-        work.count("text_bytes", pc.sum(kept["n_bytes"]).as_py() or 0)
-        if len(kept) < len(rows):
-            work.count(f"dropped_{ExtractReason.REMOVED_ON_REQUEST}", len(rows) - len(kept))
-            exclude(rows.filter(gone), ExtractReason.REMOVED_ON_REQUEST)
-        yield _with_signals(kept, config)
+    def stay() -> Iterator[pa.Table]:
+        for rows, keep in table_documents(file, work.variables.get("language"), report, http):
+            work.count("candidates", len(rows))
+            if prior is not None:
+                keep = pc.and_(keep, prior.keeps(rows["origin_offset"]))
+            gone = is_removed(rows["doc_id"], removed)
+            for reason, mask in ((ExtractReason.REMOVED_ON_REQUEST, gone),
+                                 (ExtractReason.LEFT_OUT, pc.and_(pc.invert(keep), pc.invert(gone)))):
+                if n := pc.sum(mask).as_py():
+                    work.count(f"dropped_{reason}", n)
+                    exclude(rows.filter(mask), reason)
+            kept = rows.filter(pc.and_(keep, pc.invert(gone)))
+            yield kept if prior is None else prior.apply(kept)
+
+    for rows in _gathered(stay()):
+        work.count("documents", len(rows))
+        work.count("text_bytes", pc.sum(rows["n_bytes"]).as_py() or 0)
+        yield _with_signals(rows, config)
+
+
+def _prior(work: Work) -> list[list[str]]:
+    """The parts of every folder of decisions about the source's rows."""
+    names = sorted((name for name in work.task.inputs if name.startswith(f"{PRIOR_INPUT}.")),
+                   key=lambda name: int(name.rpartition(".")[2]))
+    return [work.inputs(name) for name in names]
 
 
 def _source_file(config: ExtractConfig, work: Work) -> SourceFile:
     facts = work.variables
     named = {use: facts[f"{use}_column"] for use in ("id", "text", "url", "date", "quality")
              if facts.get(f"{use}_column")}
+    if facts["kind"] == TABLE and not facts.get("ignore_keep"):
+        named["keep"] = "keep"
     corpus = KINDS[facts["kind"]].names if facts["kind"] in KINDS else None
     names = RankedColumns(**dict(config.columns)) if facts["kind"] == TABLE else config.columns
     columns = names.model_copy(update=named) if corpus is None else corpus

@@ -24,6 +24,15 @@ def parameters_field(source: str) -> str:
     return f"sources.{source}.options"
 
 
+PRIOR_INPUT: Final = "decisions"
+"""With a number after it: the parts of a folder of decisions about the rows of a table."""
+
+
+def prior_field(source: str, number: int) -> str:
+    """The field of the recipe that names a folder of decisions about a source."""
+    return f"sources.{source}.decisions.{number}"
+
+
 def _read(view: View) -> list[Source]:
     """The sources that extraction reads."""
     return [source for source in view.sources if source.config.kind != TOKENS]
@@ -44,8 +53,10 @@ def _extract(view: View) -> Iterator[Task]:
             facts["extractor"] = extractor
             given |= files_under(view.files, EXTRACTOR_INPUT)
         http = {"http": view.section("http").model_dump(mode="json")}
+        prior = {f"{PRIOR_INPUT}.{i}": source_ref(view.files[prior_field(source.name, i)])
+                 for i in range(len(source.config.decisions))}
         for file in source.files:
-            inputs = {"source": source_ref([file]), **model, **given, **view.removals()}
+            inputs = {"source": source_ref([file]), **model, **given, **prior, **view.removals()}
             if source.selection is not None:
                 inputs["records"] = InputRef((source.selection,), file.digest)
             yield Task(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,7 +23,7 @@ from curate.sources.warc import Damage
 from curate.text.strings import without_nul
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
-from manifests.hashing import document_id
+from manifests.hashing import Int64, document_id
 from manifests.schema import DOCUMENTS, ID
 
 MAX_TEXT_BYTES: Final = 64 << 20
@@ -48,15 +49,18 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
         Some hundred rows at a time. Those that are not `readable` are no documents; rows without an id are numbered
         from 0 in the file.
     Raises:
-        InputError: Nothing can be read, no row has a text, or none has an id and the column was asked for by name.
+        InputError: Nothing can be read, no row has a text, or none has an id and the column was asked for by name. A
+            table without rows is a table.
     """
     kind = KINDS[detect_kind(path, http)]
     if kind.rows is None:
         raise InputError(f"is {kind.what}, not a table of texts", where=path, hint="curate extract reads archives")
     n_rows = n_texts = n_ids = 0
+    broken = False
     for rows in kind.rows(path, columns, MAX_TEXT_BYTES, http):
         if isinstance(rows, Damage):
             report(rows.offset, rows.what)
+            broken = True
             continue
         if not len(rows):
             continue
@@ -67,19 +71,34 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
             numbers = pa.array([str(i) for i in range(rows.first_row, rows.first_row + len(rows))])
             rows.ids = pc.coalesce(rows.ids, numbers)
         yield rows
-    if not n_rows:
+    if broken and not n_rows:
         raise InputError("holds no row that can be read", where=path)
-    if not n_texts:
+    if n_rows and not n_texts:
         raise InputError(f"has no text under {columns.text!r} in any row", where=path,
                          hint="name the column that holds the text")
-    if not n_ids and columns.id != ColumnNames().id:
+    if n_rows and not n_ids and columns.id != ColumnNames().id:
         raise InputError(f"has no id under {columns.id!r} in any row", where=path,
                          hint="name the column that holds the ids, or none: rows are then numbered from 0")
 
 
+def row_names(file: SourceFile, http: HttpConfig) -> tuple[pa.Array, Int64]:
+    """(ids, string; numbers in the file, int64) of a table's rows; what cannot be read is left to the second reading
+    to name."""
+    def silent(row: int, what: str) -> None:
+        pass
+
+    ids, numbers = [pa.array([], pa.string())], [np.empty(0, np.int64)]
+    for rows in read_rows(file.path, file.columns, silent, http):
+        there = np.ones(len(rows), bool) if rows.readable is None else np.asarray(rows.readable)
+        ids.append(rows.ids.filter(pa.array(there)))
+        numbers.append(np.arange(rows.first_row, rows.first_row + len(rows))[there])
+    return pa.concat_arrays(ids), np.concatenate(numbers)
+
+
 def table_documents(file: SourceFile, language: str | None, report: Callable[[int, str], None],
-                    http: HttpConfig) -> Iterator[pa.Table]:
-    """TABLE_DOCUMENTS of a table's rows that can be read. language: of all its texts, where it is known."""
+                    http: HttpConfig) -> Iterator[tuple[pa.Table, pa.Array]]:
+    """(TABLE_DOCUMENTS of a table's rows that can be read, whether each stays by the table's own `keep`). language:
+    of all its texts, where it is known."""
     for rows in read_rows(file.path, file.columns, report, http):
         n = len(rows)
         numbers = range(rows.first_row, rows.first_row + n)
@@ -97,8 +116,11 @@ def table_documents(file: SourceFile, language: str | None, report: Callable[[in
             "n_bytes": pc.binary_length(text).cast(pa.int64()), QUALITY.name: rows.quality,
             GROUP: _groups(rows.groups)}
         arrays = [pa.nulls(n, f.type) if columns.get(f.name) is None else columns[f.name] for f in TABLE_DOCUMENTS]
+        keep = pa.array([True] * n, pa.bool_()) if rows.keep is None else pc.fill_null(rows.keep, True)
         table = pa.Table.from_arrays(arrays, schema=TABLE_DOCUMENTS)
-        yield table if rows.readable is None else table.filter(rows.readable)
+        if rows.readable is not None:
+            table, keep = table.filter(rows.readable), keep.filter(rows.readable)
+        yield table, keep
 
 
 def _groups(names: pa.Array | None) -> pa.Array | None:

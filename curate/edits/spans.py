@@ -41,6 +41,15 @@ def whole_as_null(edits: pa.Array, texts: Any) -> pa.Array:
     return pc.if_else(pa.array(untouched), pa.scalar(None, EDITS), edits)
 
 
+def far_ends(*lists: pa.Array | pa.ChunkedArray) -> Int64:
+    """At least the bytes of the texts that EDITS are of: where the last span of each row ends, int64 [n]; lists: of the
+    same texts."""
+    ends = np.zeros(len(lists[0]), np.int64)
+    for column in map(one_array, lists):
+        np.maximum.at(ends, pc.list_parent_indices(column).to_numpy(), pc.list_flatten(column).field("end").to_numpy())
+    return ends
+
+
 @dataclass(frozen=True, slots=True)
 class FlatEdits:
     """EDITS as arrays: starts, ends, codes int64 [m]; bounds, where the spans of each text begin, int64 [n + 1];
@@ -101,6 +110,36 @@ class FlatEdits:
             self.starts, self.ends, self.codes, self.bounds, other.starts, other.ends, codes, other.bounds)
         words = [*self.replacements, *other.replacements]
         return FlatEdits(starts, ends, merged, bounds, words), owner
+
+    def after(self, before: FlatEdits) -> FlatEdits:
+        """These edits of texts that others made, as edits of the texts before both."""
+        made = before.starts_made()
+        base = np.repeat(made[before.bounds[:-1]], np.diff(before.bounds))
+        made_starts, made_ends = made[:-1] - base, made[1:] - base
+        copied = np.full(len(made_starts), COPIED, np.int64)
+        spans, owner = self.within(FlatEdits(made_starts, made_ends, copied, before.bounds, []))
+        last = self._last_touched(spans, made, before.bounds)
+        starts = np.where(before.codes[owner] == COPIED,
+                          before.starts[owner] + spans.starts - made_starts[owner], before.starts[owner])
+        ends = np.where(before.codes[last] == COPIED,
+                        before.starts[last] + spans.ends - made_starts[last], before.ends[last])
+        words = [*self.replacements, *before.replacements]
+        codes = np.where((spans.codes == COPIED) & (before.codes[owner] != COPIED),
+                         before.codes[owner] + len(self.replacements), spans.codes)
+        whole = (spans.starts == made_starts[owner]) & (spans.ends == made_ends[owner])
+        for i in np.flatnonzero((spans.codes == COPIED) & (before.codes[owner] != COPIED) & ~whole):
+            text = before.replacements[before.codes[owner[i]]].encode()  # cut in the middle of what replaced
+            first = made_starts[owner[i]]
+            words.append(text[spans.starts[i] - first : spans.ends[i] - first].decode("utf-8", "ignore"))
+            codes[i] = len(words) - 1
+        return FlatEdits(starts, ends, codes, spans.bounds, words)
+
+    @staticmethod
+    def _last_touched(spans: FlatEdits, made: Int64, bounds: Int64) -> Int64:
+        """Which of the spans that made the texts holds the last byte of each span; int64."""
+        rows = np.repeat(np.arange(len(bounds) - 1), np.diff(spans.bounds))
+        at = made[bounds[rows]] + spans.ends
+        return np.maximum(np.searchsorted(made, at, "left") - 1, bounds[rows])
 
     def texts(self, texts: Any, bounds: Int64 | None = None) -> pa.LargeStringArray:
         """The edited texts. texts: string or large_string [n]. bounds: other bounds of texts among the spans, with

@@ -43,6 +43,11 @@ class EditedTexts:
         """From what is to be left of every text."""
         return EditedTexts(spans.texts(texts), spans.text_sizes(), spans, spans.starts_made())
 
+    @staticmethod
+    def made_by(spans: FlatEdits) -> EditedTexts:
+        """Places in texts that these spans made, where the texts themselves are not needed."""
+        return EditedTexts(pa.array([], pa.large_string()), spans.text_sizes(), spans, spans.starts_made())
+
     def starts(self, rows: Int64, offsets: Int64) -> Int64:
         """Where spans of edited texts begin in the texts before. rows: whose each is. offsets: bytes of edited text."""
         if self.spans is None:

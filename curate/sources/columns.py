@@ -32,10 +32,11 @@ class ColumnNames(BaseModel):
 
 
 class RankedColumns(ColumnNames):
-    """Columns of a table that is read as it is: ids of documents are kept, and date and quality may decide which of two
-    duplicates stays; None where nothing asks for them."""
+    """Columns of a table that is read as it is: ids of documents are kept, date and quality may decide which of two
+    duplicates stays, and rows whose `keep` is false are left out; None where nothing asks for them."""
 
     quality: str | None = None
+    keep: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class SourceFile:
 class TextRows:
     """Consecutive rows of one file. text: large_string, null where a row has none. ids, urls: string or null. dates:
     timestamp[ms, UTC], quality: float32, both null where a row has none, None where nothing asked.
-    doc_ids: binary of 16 bytes, null where a row has no such id; groups: string; both where `RankedColumns` asked and
-    the file has them. n_bytes: of the file, where it is one text. readable: bool, of lines that may be no row at all,
-    None where every row is one."""
+    doc_ids: binary of 16 bytes, null where a row has no such id; groups: string; keep: bool; all three where
+    `RankedColumns` asked and the file has them. n_bytes: of the file, where it is one text. readable: bool, of lines
+    that may be no row at all, None where every row is one."""
 
     first_row: int
     text: pa.Array
@@ -67,6 +68,7 @@ class TextRows:
     quality: pa.Array | None = None
     doc_ids: pa.Array | None = None
     groups: pa.Array | None = None
+    keep: pa.Array | None = None
     n_bytes: int | None = None
     readable: pa.Array | None = None
 
@@ -84,11 +86,16 @@ class TextRows:
                         as_dates(one_array(_field(table, wanted["date"]))) if "date" in wanted else None,
                         as_numbers(table[wanted["quality"]].combine_chunks()) if "quality" in wanted else None,
                         as_document_ids(one_array(table[wanted["doc_id"]])) if "doc_id" in wanted else None,
-                        _as_strings(table[wanted["group"]], pa.string()) if "group" in wanted else None)
+                        _as_strings(table[wanted["group"]], pa.string()) if "group" in wanted else None,
+                        one_array(table[wanted["keep"]]) if "keep" in wanted else None)
 
 
 def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
-    """What each wanted column is called in a file; raises InputError where there is no text column."""
+    """What each wanted column is called in a file; raises InputError where there is no text column, where two columns
+    have one name, and where `keep` is not boolean."""
+    if twice := [name for name in schema.names if schema.names.count(name) > 1]:
+        raise InputError(f"has two columns {twice[0]!r}", where=path,
+                         hint="give each column a name of its own")
     there = _Names(schema)
     if names.text not in there:
         raise InputError(f"has no column {names.text!r}", where=path,
@@ -106,6 +113,10 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
         if names.quality is not None and names.quality in there:
             wanted["quality"] = names.quality
         wanted |= {use: name for use, name in (("doc_id", "doc_id"), ("group", GROUP)) if name in there}
+        if names.keep is not None and names.keep in there:
+            if not pa.types.is_boolean(schema.field(names.keep).type):
+                raise not_boolean(names.keep, str(schema.field(names.keep).type), path)
+            wanted["keep"] = names.keep
     return wanted
 
 
@@ -138,6 +149,10 @@ def _field(table: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
     for part in path:
         column = pc.struct_field(column, part)
     return column
+def not_boolean(column: str, found: str, path: str | None = None) -> InputError:
+    """The error of a file whose column `keep` says something else than whether rows stay."""
+    return InputError(f"has a column {column!r} that is not boolean: {found}", where=path,
+                      hint="--ignore-keep reads all rows")
 
 
 def as_ids(column: pa.Array, name: str) -> pa.Array:

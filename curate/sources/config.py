@@ -67,6 +67,11 @@ class SourceConfig(BaseModel):
     until: date | None = Field(None, description="Last day whose documents are taken.")
     undated: Literal["keep", "drop"] = Field("keep", description=(
         "What becomes of documents without a date, where there is `since` or `until`; they are counted either way."))
+    ignore_keep: bool = Field(False, description=(
+        "Of a table: whether rows are read whose column `keep` is false."))
+    decisions: Patterns = Field((), description=(
+        "Of a table: folders of decisions about its rows, as commands write them with --no-apply: rows that they drop "
+        "are left out, and their edits are made. One or a list."))
     language: str | None = Field(None, description="Of a table: ISO 639-1 code of all its texts, where it is known.")
     derived_from: str | None = Field(
         None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
@@ -86,6 +91,8 @@ class SourceConfig(BaseModel):
         of_table = {name: value for name in ("date_column", "quality_column", "language")
                     if (value := getattr(self, name)) is not None}
         days = {"days": self.days.facts()} if self.days.limited else {}
+        if self.ignore_keep:
+            of_table["ignore_keep"] = True
         dump = KINDS[kind].dump if kind in KINDS else None
         options = {"options": dump.options(**self.options).model_dump(mode="json")} if dump else {}
         plugin = {} if kind in OWN_KINDS else {"plugin": plugin_facts("sources", kind, self.options)}

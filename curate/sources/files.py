@@ -6,26 +6,29 @@ import glob
 import os
 from collections.abc import Sequence
 
-from manifests.errors import InputError
+from manifests.errors import RecipeError
 from manifests.storage import is_local, local_path
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-    """Files of paths, folders and patterns, each once, sorted within a pattern; InputError where one has none."""
+    """Files of paths, folders and patterns, each once, sorted within a pattern; RecipeError where one has none.
+
+    A path that exists as it stands is that file, whatever brackets it holds. Of a folder, names that begin with a dot
+    or an underscore are left out, as readers of datasets do."""
     by_path: dict[str, str] = {}
     for pattern in patterns:
         if not is_local(pattern):
             matches = [pattern]
         elif os.path.isdir(pattern):
-            names = sorted(os.listdir(pattern))
+            names = sorted(name for name in os.listdir(pattern) if not name.startswith((".", "_")))
             matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
             if not matches:
-                raise InputError("holds no file", where=pattern,
-                                 hint="a pattern such as '**/*.gz' finds those in folders below")
+                raise RecipeError("holds no file", where=pattern,
+                                  hint="a pattern such as '**/*.gz' finds those in folders below")
         else:
             matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
         if not matches:
-            raise InputError("there is no such file", where=pattern)
+            raise RecipeError("there is no such file", where=pattern)
         for path in matches:
             by_path.setdefault(os.path.abspath(local_path(path)) if is_local(path) else path, path)
     return list(by_path.values())

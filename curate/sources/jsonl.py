@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.json as pj
 
-from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows
+from curate.sources.columns import GROUP, ColumnNames, RankedColumns, TextRows, not_boolean
 from curate.sources.members import read_chunks
 from curate.sources.warc import Damage
 from curate.text.strings import strings_array, valid_text, without_surrogates
@@ -82,7 +82,7 @@ def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
 
 def _parse(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[TextRows | Damage]:
     keys = {"text": names.text, "id": names.id, "doc_id": "doc_id", "url": names.url, **_ranks(names)}
-    kinds = {"text": pa.large_string(), "quality": pa.float64()}
+    kinds = {"text": pa.large_string(), "quality": pa.float64(), "keep": pa.bool_()}
     schema = _schema({key: kinds.get(use, pa.string()) for use, key in reversed(keys.items())})
     data = b"\n".join(lines)
     options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
@@ -123,7 +123,8 @@ def _ranks(names: ColumnNames) -> dict[str, str]:
     """Keys that are read where something asks for them, by use."""
     if not isinstance(names, RankedColumns):
         return {"date": names.date} if names.date is not None else {}
-    uses = (("date", names.date), ("quality", names.quality), ("doc_id", "doc_id"), ("group", GROUP))
+    uses = (("date", names.date), ("quality", names.quality), ("doc_id", "doc_id"), ("group", GROUP),
+            ("keep", names.keep))
     return {use: key for use, key in uses if key is not None}
 
 
@@ -148,7 +149,8 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
             value = _value(fields, key)
             value = fields.get("doc_id") if value is None and use == "id" else value
             columns[use].append(_READ.get(use, _name)(value))
-    arrays = {use: pa.array(values, pa.float64()) if use == "quality" else strings_array(values)
+    kinds = {"quality": pa.float64(), "keep": pa.bool_()}
+    arrays = {use: pa.array(values, kinds[use]) if use in kinds else strings_array(values)
               for use, values in columns.items()}
     rows = TextRows.of(row, pa.table(arrays), {use: use for use in uses})
     rows.readable = None if all(readable) else pa.array(readable)
@@ -178,4 +180,10 @@ def _score(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-_READ: Final = {"text": _string, "url": _string, "quality": _score}
+def _keep(value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise not_boolean("keep", repr(value))
+
+
+_READ: Final = {"text": _string, "url": _string, "quality": _score, "keep": _keep}

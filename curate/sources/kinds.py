@@ -103,7 +103,10 @@ def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
                 http: HttpConfig | None) -> Iterator[TextRows | Damage]:
     with closing(open_nonempty(path, http)) as stream:
         # A line holds the text with its escapes and other fields: four times as much is room enough.
-        yield from read_jsonl(stream, names, 4 * max_text_bytes + (1 << 20))
+        try:
+            yield from read_jsonl(stream, names, 4 * max_text_bytes + (1 << 20))
+        except InputError as error:
+            raise InputError(error.what, where=error.where or path, hint=error.hint) from error
 
 
 def _parquet_rows(path: str, names: ColumnNames, max_text_bytes: int,

@@ -30,6 +30,7 @@ class ExtractReason(StrEnum):
     """Why a record with a document in it gave none, in the order in which the rules are applied."""
 
     REMOVED_ON_REQUEST = "removed_on_request"
+    LEFT_OUT = "left_out"  # by the `keep` of a table, or by decisions about its rows
     BEFORE_SINCE = "before_since"
     AFTER_UNTIL = "after_until"
     NO_DATE = "no_date"

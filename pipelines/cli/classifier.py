@@ -76,7 +76,7 @@ def train(
                **({"positives": files_source(good, curated=True, **columns)} if good else {})}
     recipe = {"sources": sources, "seed": seed, "mixture": {"weights": {"negatives": 1}},
               **_settings(kind, folds, settings, dumps)}
-    with verb_run("classifier", out, raw, recipe, _TRAINING) as done:
+    with verb_run("classifier", out, raw, recipe, _TRAINING, folders=None) as done:
         report = _publish_trained(done, out)
     emit(form, report, lambda: "\n".join(_trained(out, report)), done.failures)
 
@@ -132,27 +132,27 @@ def score(
     scorer = load_scorer(model, reading[0])  # a broken model is named before any work
     names = ColumnNames(id=id_column, text=text_column)
     with _scored(out, find_files(files), model, reading, names) as done:
-        rows = _write_scores(done, out, names)
+        rows = _write_scores(done, names)
     facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
     emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}",
          done.failures)
 
 
-def _write_scores(done: VerbRun, out: str, names: ColumnNames) -> list[int]:
-    """Write a part of scores for every file; returns how many rows each has."""
+def _write_scores(done: VerbRun, names: ColumnNames) -> list[int]:
+    """Leave a part of scores for every file; returns how many rows each has."""
     import pyarrow as pa
 
     from curate.classifier.score_tables import score_column
-    from manifests.tables import publish_table, read_table
-    from pipelines.cli.texts import id_column_of
+    from manifests.tables import read_table
 
     scores, rows = dict(done.outputs("classifier/scores", "scores")), []
     for file, documents in done.outputs("extract", "documents"):
-        schema = pa.schema([pa.field(id_column_of(file.path, names), pa.string()),
+        schema = pa.schema([pa.field(names.id, pa.string()),
                             pa.field("quality_score", pa.float32(), nullable=False)])
         table = pa.table([read_table(documents, ["record_id"])["record_id"],
                           read_table(scores[file])[score_column(_OTHER)]], schema=schema)
-        rows.append(publish_table(os.path.join(out, file.part), [table]))
+        done.out.write(file.part, [table])
+        rows.append(len(table))
         print(f"{file.path}: {sum(rows):,} documents so far", file=sys.stderr)
     return rows
 

@@ -5,25 +5,42 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manifests.errors import RecipeError
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
+from pipelines.cli.options import (
+    Address,
+    Apply,
+    Decisions,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    IgnoreKeep,
+    KeepWork,
+    OutFolder,
+    TextColumn,
+    TextFiles,
+    Workers,
+    checked,
+    emit,
+    kept_lines,
+)
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from curate.decontamination.config import DecontaminationConfig
-    from pipelines.verbs import VerbRun
+    from pipelines.verb_documents import Decided
+    from pipelines.verbs import VerbFile, VerbRun
 
 
 def decontaminate_command(
     files: TextFiles,
     benchmarks: Annotated[list[str], typer.Option(metavar="FILE", help=(
         "Evaluation set: JSON Lines, plain, .gz or .zst. Repeatable; folders and patterns too."))],
-    out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
+    out: OutFolder,
     fields: Annotated[list[str], typer.Option(metavar="[NAME=]A,B", help=(
         "Fields that are an item's text, of every benchmark or of the one named; all text if unset. Repeatable.")),
     ] = [],  # noqa: B006 (typer copies it)
@@ -35,28 +52,42 @@ def decontaminate_command(
     max_documents: Annotated[int, typer.Option(help="N-grams found in more documents are ignored.")] = 10,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    apply: Apply = True,
+    decisions: Decisions = None,
+    ignore_keep: IgnoreKeep = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out decisions
+    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out clean
 
-    GPT-3's rule. Each part has the id, `keep`, `reason`, `removed_spans` (what matched: start, end, benchmark,
-    item) and `pieces` (what stays), in UTF-8 bytes; rows in input order. OUT/report says which items the texts
-    touch."""
+    GPT-3's rule. OUT gets a part for each file: what stays, one row a piece of a document that was cut, with all
+    columns. OUT.decisions says of every row `keep`, `reason`, `removed_spans` (what matched: start, end, benchmark,
+    item) and `pieces` (what stays), in UTF-8 bytes. OUT.report says which items the texts touch."""
+    from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
+    from pipelines.verb_documents import write_documents
+    from pipelines.verbs import VerbOptions, verb_run
 
     rules = {"ngram": ngram, "window": window, "min_piece": min_piece, "max_pieces": max_pieces,
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
     paths = find_files(files)
     recipe = {"decontaminate": config.model_dump(mode="json")}
-    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"],
+    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
+    with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"], options,
                   source={"id_column": id_column, "text_column": text_column}) as done:
         stages = ("decontaminate/index", "decontaminate/report_index")  # both read the benchmarks
         damages = [damage for stage in stages for record in done.view.tasks(stage) for damage in record.damage]
         for damage in dict.fromkeys(damages):
             print(f"{damage.where}: {damage.what}", file=sys.stderr)
-        facts = _publish(done, out, (id_column, text_column))
+        tally = write_documents(done, ColumnNames(id=id_column, text=text_column), partial(_decided, done),
+                                lambda schema: ["doc_id", "parent_id", "group_id", "edits"])
+        sets = _report(done)
+        contaminated = done.view.counters("decontaminate").get("documents_contaminated", 0)
+    facts = {**tally.facts(), "documents_contaminated": contaminated, "benchmarks": sets}
     emit(form, facts, lambda: _sentences(facts), done.failures)
 
 
@@ -86,36 +117,34 @@ def _selection(setting: str, names: list[str]) -> tuple[str, tuple[str, ...]]:
     return name, tuple(f.strip() for f in listed.split(",") if f.strip())
 
 
-def _publish(done: VerbRun, out: str, columns: tuple[str, str]) -> dict[str, Any]:
-    """Write the decisions of every file and the report; returns what came of it."""
-    from curate.decontamination.own_files import own_decisions, own_report
-    from curate.sources.columns import ColumnNames
-    from manifests.tables import publish_table, read_table
-    from pipelines.cli.texts import id_column_of
+def _decided(done: VerbRun, file: VerbFile, documents: str) -> Decided:
+    """What was decided of one file's documents."""
+    from manifests.tables import read_table
+    from pipelines.verb_documents import Decided
 
-    def write(name: str, table: pa.Table) -> None:
-        publish_table(os.path.join(out, name), [table])
+    task = str(file.task)
+    path = done.path("decontaminate", task, "decisions")
+    rows = read_table(path, ["keep", "reason", "removed_spans", "pieces"])
+    return Decided(rows, {"select": done.path("select", task, "decisions"), "decontaminate": path})
 
-    documents = dict(done.outputs("extract", "documents"))
-    for file, path in done.outputs("decontaminate", "decisions"):
-        id_column = id_column_of(file.path, ColumnNames(id=columns[0], text=columns[1]))
-        write(file.part, own_decisions(id_column, read_table(path), read_table(documents[file], ["record_id"])))
-    report = [done.view.output("decontaminate/report", "report", role) for role in ("items", "benchmarks")]
-    items, benchmarks = (read_table(done.storage.path(ref.paths[0])) for ref in report)
-    write("report/items.parquet", own_report(items, list(documents.values())))
-    write("report/benchmarks.parquet", benchmarks)
-    counters = done.view.counters("decontaminate")
-    return {"documents": counters["documents"], "documents_contaminated": counters["documents_contaminated"],
-            "bytes": counters["bytes_in"], "bytes_kept": counters["bytes_kept"],
-            "dropped": {name.removeprefix("dropped_"): n for name, n in counters.items()
-                        if name.startswith("dropped_") and n},
-            "benchmarks": benchmarks.to_pylist()}
+
+def _report(done: VerbRun) -> list[dict[str, Any]]:
+    """Leave the report, by the user's ids; returns its benchmarks."""
+    from curate.decontamination.own_report import own_report
+    from manifests.tables import read_table
+    from pipelines.verb_files import REPORT
+
+    items, benchmarks = (read_table(done.path("decontaminate/report", "report", role))
+                         for role in ("items", "benchmarks"))
+    documents = [path for _, path in done.outputs("extract", "documents")]
+    done.out.write("items.parquet", [own_report(items, documents)], beside=REPORT)
+    done.out.write("benchmarks.parquet", [benchmarks], beside=REPORT)
+    rows: list[dict[str, Any]] = benchmarks.to_pylist()
+    return rows
 
 
 def _sentences(facts: dict[str, Any]) -> str:
     from curate.decontamination.report import report_lines
 
-    lines = [f"{facts['documents']:,} documents, {facts['documents_contaminated']:,} with removed spans; "
-             f"{facts['bytes'] / 1e6:,.1f} MB, {facts['bytes_kept'] / 1e6:,.1f} MB kept"]
-    lines += [f"  {reason:<40} {n:,}" for reason, n in sorted(facts["dropped"].items())]
+    lines = [*kept_lines(facts), f"  {facts['documents_contaminated']:,} documents with removed spans"]
     return "\n".join([*lines, "", *report_lines(facts["benchmarks"])])

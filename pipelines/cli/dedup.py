@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manifests.errors import InputError, RecipeError
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
+from pipelines.cli.options import (
+    Address,
+    Apply,
+    Decisions,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    IgnoreKeep,
+    KeepWork,
+    OutFolder,
+    TextColumn,
+    TextFiles,
+    Workers,
+    checked,
+    emit,
+    kept_lines,
+    read_yaml,
+)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from curate.dedup.config import DedupRecipe
     from curate.dedup.files.own_decisions import Decided, OwnIds
+    from pipelines.verb_documents import Decided as DecidedFile
     from pipelines.verbs import VerbFile, VerbRun
 
 
 def dedup_command(
     files: TextFiles,
-    out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
+    out: OutFolder,
     exact: Annotated[bool, typer.Option("--exact", help="Remove copies: the same words in the same order.")] = False,
     minhash: Annotated[bool, typer.Option("--minhash", help=(
         "Remove near-duplicates. Where no kind is named: copies and near-duplicates."))] = False,
@@ -46,30 +69,39 @@ def dedup_command(
         "first row). Position decides between equals."))] = "position",
     config: Annotated[str | None, typer.Option(metavar="FILE", help=(
         "YAML with the fields of a recipe's `dedup`; the options above are then taken from it."))] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Write the kept rows to OUT/kept as well.")] = False,
     against: Annotated[list[str] | None, typer.Option("--against", metavar="DIR", help=(
-        "A run, or a folder of decisions, that keeps its index: what it kept comes first and stays. May be given again."
+        "A run, or the OUT of a command, that keeps its index: what it kept comes first and stays. Repeatable."
         ))] = None,
     keep_index: Annotated[bool, typer.Option("--keep-index", help=(
-        "Keep in OUT/index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
+        "Keep in OUT.index what --against needs of the kept rows: signatures and hashes, no text."))] = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     date_column: Annotated[str, typer.Option(help=(
         "Column or key of the dates, where --urls or --survivor-order asks for them."))] = "date",
     quality_column: Annotated[str, typer.Option(help=(
         "Column or key of the scores, where --survivor-order asks for them."))] = "quality_score",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    apply: Apply = True,
+    decisions: Decisions = None,
+    ignore_keep: IgnoreKeep = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Find duplicates in files: curate dedup old.parquet new.jsonl --out decisions --threshold 0.8
+    """Remove duplicates among files: curate dedup old.parquet new.jsonl --out unique --threshold 0.8
 
-    Each part has the id, `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`; rows in
-    input order. No row is removed but for a kept one that is as similar as the threshold asks. --paragraphs,
-    --sentences, --bloom and --substrings add `removed_spans`: start and end in UTF-8 bytes, kind, and the row that has
-    the passage first; --apply writes what is left of the text, and every other column."""
+    OUT gets a part for each file: the rows that are kept, with all their columns. OUT.decisions says of every row
+    `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`. No row is removed but for a
+    kept one that is as similar as the threshold asks. --paragraphs, --sentences, --bloom and --substrings cut what is
+    repeated out of the texts; `removed_spans` in the decisions are start and end in UTF-8 bytes, kind, and the row that
+    has the passage first."""
     from curate.dedup.config import DedupRecipe
+    from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
+    from pipelines.verb_documents import write_documents
+    from pipelines.verb_files import INDEX, REPORT
+    from pipelines.verbs import VerbOptions, verb_run
 
     every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
     fields: dict[str, Any] = {
@@ -87,13 +119,22 @@ def dedup_command(
     paths = find_files(files)
     columns = _columns(settings, id_column, text_column, date_column, quality_column)
     recipe = {"dedup": settings.model_dump(mode="json")}
-    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], workers, source=columns) as done:
+    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
+    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], options, source=columns) as done:
         for file, path in done.outputs("extract", "documents"):
             _check_needed(asked, file.path, path, columns)
-        facts = _publish(done, out, settings, (id_column, text_column), apply)
+        decided = _decided(done)
+        own = _own_ids(done, list(decided.values()), len(settings.against))
+        cuts = settings.passages or settings.substrings is not None
+        tally = write_documents(
+            done, ColumnNames(id=id_column, text=text_column), partial(_of_file, done, decided, own, settings.against),
+            lambda schema: ["doc_id", "group_id", *(["edits"] if cuts else [])])
+        if settings.passages:
+            done.out.write("boilerplate.parquet", [_boilerplate(done, own)], beside=REPORT)
         if settings.keep_index:
-            done.publish(os.path.join(out, "index"), "dedup/index", "index")
-    emit(form, facts, lambda: _sentences(facts, out), done.failures)
+            done.take("dedup/index", "index", beside=INDEX)
+        facts = {**tally.facts(), "counters": _counters(done)}
+    emit(form, facts, lambda: _sentences(facts, f"{out.rstrip('/')}{REPORT}"), done.failures)
 
 
 def _by_position(settings: DedupRecipe, keep_index: bool, against: list[str]) -> DedupRecipe:
@@ -129,37 +170,24 @@ def _check_needed(asked: DedupRecipe, path: str, documents: str, columns: dict[s
                              hint=f"name the column by --{use}-column")
 
 
-def _publish(done: VerbRun, out: str, settings: DedupRecipe, columns: tuple[str, str], apply: bool) -> dict[str, Any]:
-    """Write the decisions of every file, with `apply` its kept rows too, and the report; returns what came of it."""
-    from functools import partial
+def _of_file(done: VerbRun, decided: Mapping[VerbFile, Decided], own: OwnIds, roots: Sequence[str], file: VerbFile,
+             documents: str) -> DecidedFile:
+    """What was decided of one file's documents, by the user's ids."""
+    from curate.dedup.files.own_decisions import own_decisions
+    from pipelines.verb_documents import Decided as DecidedFile
 
-    from curate.dedup.files.kept_rows import kept_groups, kept_rows
-    from curate.dedup.files.own_decisions import own_boilerplate, own_decisions
-    from curate.sources.columns import ColumnNames
-    from manifests.tables import publish_table, read_table
-    from pipelines.cli.texts import id_column_of
+    stages = {"select": "select", "dedup": "dedup/decisions", "passages": "dedup/passage_decisions",
+              "substrings": "dedup/substrings"}
+    paths = {name: done.path(stage, str(file.task), "decisions") for name, stage in stages.items()
+             if done.view.tasks(stage)}
+    return DecidedFile(own_decisions(decided[file], own, roots), paths)
 
-    decided = _decided(done)
-    own = _own_ids(done, list(decided.values()), len(settings.against))
-    totals, dropped = Counter[str](), Counter[str]()
-    for file, documents in done.outputs("extract", "documents"):
-        own_rows, facts = decided[file], read_table(documents, ["record_id", "n_bytes"])
-        id_column = id_column_of(file.path, ColumnNames(id=columns[0], text=columns[1]))
-        table = own_decisions(id_column, own_rows, facts["record_id"], own, settings.against)
-        publish_table(os.path.join(out, file.part), [table])
-        keep, sizes = own_rows.decisions["keep"], facts["n_bytes"].to_numpy()
-        totals.update(documents=len(table), kept=int(keep.to_numpy().sum()), bytes=int(sizes.sum()),
-                      kept_bytes=int(own_rows.bytes_left(sizes)[keep.to_numpy()].sum()))
-        dropped.update(reason for reason in table["reason"].to_pylist() if reason is not None)
-        if apply:
-            groups = partial(kept_groups, documents, keep, own_rows.edits)
-            schema, tables = kept_rows(file.path, (id_column, columns[1]), groups)
-            publish_table(os.path.join(out, "kept", file.part), tables, schema)
-    if settings.passages:
-        report = own_boilerplate(_reported(done), own)
-        publish_table(os.path.join(out, "report", "boilerplate.parquet"), [report])
-    return {**{name: totals[name] for name in ("documents", "kept", "bytes", "kept_bytes")},
-            "dropped": dict(sorted(dropped.items())), "counters": _counters(done)}
+
+def _boilerplate(done: VerbRun, own: OwnIds) -> pa.Table:
+    """What hosts put on many of their pages, by the user's ids."""
+    from curate.dedup.files.own_decisions import own_boilerplate
+
+    return own_boilerplate(_reported(done), own)
 
 
 def _decided(done: VerbRun) -> dict[VerbFile, Decided]:
@@ -206,11 +234,8 @@ def _counters(done: VerbRun) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _sentences(facts: dict[str, Any], out: str) -> str:
-    share = facts["kept"] / max(1, facts["documents"])
-    lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
-             f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
-    lines += [f"  {reason:<20} {n:,}" for reason, n in facts["dropped"].items()]
+def _sentences(facts: dict[str, Any], report: str) -> str:
+    lines = kept_lines(facts)
     counters = facts["counters"]
     kinds = {"paragraphs_removed": "paragraphs", "sentences_removed": "spans of sentences",
              "removed_spans_bloom": "paragraphs by n-grams", "removed_spans": "passages"}
@@ -220,7 +245,7 @@ def _sentences(facts: dict[str, Any], out: str) -> str:
                      f"{counters['bytes_cut'] / 1e6:,.2f} MB")
     if counters.get("boilerplate"):
         lines.append(f"  {counters['boilerplate']:,} paragraphs occur on many pages of one host: "
-                     f"{os.path.join(out, 'report', 'boilerplate.parquet')}")
+                     f"{os.path.join(report, 'boilerplate.parquet')}")
     if counters.get("oversize_buckets"):
         lines.append(f"  {counters['oversize_buckets']:,} oversize buckets, "
                      f"{counters['pairs_left_out']:,} of their pairs not compared")

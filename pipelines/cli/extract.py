@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from manifests.errors import CurateError, RecipeError
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, checked, emit, read_yaml
+from manifests.errors import RecipeError
+from pipelines.cli.options import (
+    Address,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    KeepWork,
+    OutFolder,
+    TextColumn,
+    Workers,
+    checked,
+    emit,
+    read_yaml,
+)
 
 if TYPE_CHECKING:
     from curate.documents.config import ExtractConfig
+    from pipelines.verbs import VerbRun
 
 
 def extract_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help=(
         "WARC, ARC, WACZ, WET, Parquet, JSONL or text files; folders and patterns too."))],
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for the parts and exclusions/.")],
+    out: OutFolder,
     source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and rows of documents name.")] = "pages",
     languages: Annotated[str | None, typer.Option(metavar="CODES", help=(
         "Languages to keep, such as en or en,de; without it, all."))] = None,
@@ -27,45 +39,48 @@ def extract_command(
         "YAML with the fields of a recipe's `extract`."))] = None,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    workers: Annotated[int | None, typer.Option(min=1, help="Files at a time; one a core by default.")] = None,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Documents and exclusions from archives: curate extract crawl/*.warc.gz --out documents --languages en
+    """Documents from archives: curate extract crawl/*.warc.gz --out documents --languages en
 
-    Each input becomes DIR/part-NAME.parquet and DIR/exclusions/part-NAME.parquet. An input that cannot be read is named
-    and the others are done; the exit code is then 1."""
+    Each input becomes OUT/part-NAME.parquet; OUT.decisions/part-NAME.parquet says of every record with a document in it
+    whether it is kept, or why not. An input that cannot be read is named and the others are done; the exit code is then
+    1."""
 
-    from pipelines.verbs import files_source, verb_run
+    from pipelines.inputs import find_files
+    from pipelines.verbs import VerbOptions, files_source, verb_run
 
     settings = _settings(config, languages, extractor)
-    paths, failures = _existing(files)
-    n_files = len(paths) + len(failures)
+    paths = find_files(files)
     fields = {"sources": {source: files_source(paths, kind="auto", id_column=id_column, text_column=text_column)},
               "mixture": {"weights": {source: 1}}, "extract": settings}
-    counters: dict[str, int] = {}
-    if paths:
-        n = min(workers or os.cpu_count() or 1, len(paths))
-        with verb_run("extract", out, paths, fields, ["extract"], n, needs_one=False) as done:
-            failures += done.failures
-            done.publish(out, "extract", "documents")
-            done.publish(os.path.join(out, "exclusions"), "extract", "exclusions")
-            counters = done.view.counters("extract")
-    facts = {"files": n_files, "failed": [e.where for e in failures], **dict(sorted(counters.items()))}
-    emit(form, facts, lambda: _sentences(facts), failures)
+    options = VerbOptions(engine=engine, address=address, workers=workers, keep_work=keep_work)
+    with verb_run("extract", out, paths, fields, ["extract"], options, needs_one=False) as done:
+        done.take("extract", "documents")
+        _decisions(done)
+        counters = done.view.counters("extract")
+    facts = {"files": len(paths), "failed": [e.where for e in done.failures], **dict(sorted(counters.items()))}
+    emit(form, facts, lambda: _sentences(facts), done.failures)
 
 
-def _existing(patterns: Sequence[str]) -> tuple[list[str], list[CurateError]]:
-    """The files there are, and an error for each name that matches none."""
-    from pipelines.inputs import find_files
+def _decisions(done: VerbRun) -> None:
+    """Leave a decision for every record that has a document in it, in the order of the file."""
+    import pyarrow as pa
 
-    paths: dict[str, None] = {}
-    failures: list[CurateError] = []
-    for pattern in patterns:
-        try:
-            paths |= dict.fromkeys(find_files([pattern]))
-        except CurateError as error:
-            failures.append(error)
-    return find_files(list(paths)) if paths else [], failures
+    from curate.documents.own_decisions import decision_rows
+    from manifests.tables import read_table
+    from pipelines.verb_files import DECISIONS
+
+    exclusions = dict(done.outputs("extract", "exclusions"))
+    for file, documents in done.outputs("extract", "documents"):
+        urls = read_table(documents, ["url"])
+        n = len(urls)
+        kept = pa.table({"url": urls["url"], "keep": pa.repeat(pa.scalar(True), n), "reason": pa.nulls(n, pa.string())})
+        done.out.write(file.part, [decision_rows("extract", "id", documents, exclusions[file], kept)], beside=DECISIONS)
 
 
 def _settings(file: str | None, languages: str | None, extractor: str | None) -> ExtractConfig:

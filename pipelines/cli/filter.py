@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manifests.errors import RecipeError
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit, read_yaml
+from pipelines.cli.options import (
+    Address,
+    Apply,
+    Decisions,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    IgnoreKeep,
+    KeepWork,
+    OutFolder,
+    TextColumn,
+    TextFiles,
+    Workers,
+    checked,
+    emit,
+    kept_lines,
+    read_yaml,
+)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from curate.heuristics.config import RulesConfig
+    from pipelines.verb_documents import Decided
+    from pipelines.verbs import VerbFile, VerbRun
 
 
 def filter_command(
     files: TextFiles,
-    out: Annotated[str, typer.Option("--out", metavar="OUT", help="Folder for one Parquet part per input file.")],
+    out: OutFolder,
     preset: Annotated[str, typer.Option(help="gopher, c4, fineweb, refinedweb, dclm or gpt3.")] = "gopher",
     words: Annotated[str, typer.Option(help="paper, or datatrove for its exact counts.")] = "paper",
     threshold: Annotated[list[str], typer.Option(metavar="REASON=VALUE", help=(
@@ -32,21 +54,26 @@ def filter_command(
     normalise: Annotated[bool, typer.Option(help="Whether the model is fed text in CCNet's normal form.")] = True,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    apply: Apply = True,
+    decisions: Decisions = None,
+    ignore_keep: IgnoreKeep = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Keep or drop texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
+    """Keep texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
 
-    Each part has the id, `keep`, `reason` (the first rule that failed; null where kept), every signal, and, where rules
-    on lines edit, the edited `text` of what is kept; rows in input order. A file that cannot be read is named, the
-    others are done, and the exit code is 1."""
+    OUT gets a part for each file: the documents that are kept, with all their columns, every signal, and the text as
+    rules on lines edit it. OUT.decisions says of every row `keep`, `reason` (the first rule that failed), `value`,
+    `threshold` and every signal. A file that cannot be read is named, the others are done, and the exit code is 1."""
 
-    from curate.heuristics.filtering import Tally, filtered
     from curate.heuristics.signals import Words
     from curate.sources.columns import ColumnNames
-    from manifests.tables import publish_table
-    from pipelines.cli.texts import id_column_of
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
+    from pipelines.verb_documents import write_documents
+    from pipelines.verbs import VerbOptions, verb_run
 
     if words not in [w.value for w in Words]:
         raise RecipeError("is not a way of counting words; use paper or datatrove", where=f"--words {words}")
@@ -55,17 +82,43 @@ def filter_command(
     names = ColumnNames(id=id_column, text=text_column)
     fields = {"extract": {"identify_language": False, "signals": True, "words": words},
               **_external(language, toxic_words, perplexity_model, pieces, normalise, config)}
-    tally = Tally()
-    with verb_run("filter", out, paths, fields, ["extract", "signals", "select"],
+    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
+    with verb_run("filter", out, paths, fields, ["extract", "signals", "select"], options,
                   source={"id_column": id_column, "text_column": text_column, "language": language}) as done:
-        external = dict(done.outputs("signals", "signals")) if done.view.tasks("signals") else {}
-        decisions = dict(done.outputs("select", "decisions"))
-        for file, documents in done.outputs("extract", "documents"):
-            schema, tables = filtered(documents, external.get(file), decisions[file], config,
-                                      id_column_of(file.path, names), tally)
-            publish_table(os.path.join(out, file.part), tables, schema)
+        edits = config.editing is not None
+        tally = write_documents(done, names, partial(_decided, done, edits), partial(_own, edits))
     facts = tally.facts()
-    emit(form, facts, lambda: _sentences(facts), done.failures)
+    emit(form, facts, lambda: "\n".join(kept_lines(facts)), done.failures)
+
+
+def _decided(done: VerbRun, edits: bool, file: VerbFile, documents: str) -> Decided:
+    """What the rules say of a file's documents, with every signal."""
+    from manifests.schema import SIGNAL_PREFIX
+    from manifests.tables import open_table, read_table
+    from pipelines.verb_documents import Decided
+
+    task = str(file.task)
+    path = done.path("select", task, "decisions")
+    rows = read_table(path, ["keep", "reason", "value", "threshold", *(["edits"] if edits else [])])
+    with open_table(documents) as table:
+        own = [name for name in table.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
+    signals = read_table(documents, own)
+    more = None
+    if done.view.tasks("signals"):
+        external = read_table(done.path("signals", task, "signals"))
+        more = external.select([name for name in external.column_names if name != "doc_id"])
+    for table in (signals, *([more] if more is not None else [])):
+        for name in table.column_names:
+            rows = rows.append_column(table.schema.field(name), table[name])
+    return Decided(rows, {"select": path}, more)
+
+
+def _own(edits: bool, schema: pa.Schema) -> list[str]:
+    """The columns that documents get: their id, the signals, and where each text was edited."""
+    from manifests.schema import SIGNAL_PREFIX
+
+    signals = [name for name in schema.names if name.startswith(SIGNAL_PREFIX)]
+    return ["doc_id", *signals, *(["edits"] if edits else [])]
 
 
 def _external(language: str, toxic_words: list[str], model: str | None, pieces: str | None, normalise: bool,
@@ -99,10 +152,3 @@ def _config(preset: str, thresholds: list[str], rules: str | None) -> RulesConfi
     if rules is not None:
         fields = read_yaml(rules, "--rules")
     return checked(RulesConfig, fields, "rules", "docs/filters.md lists presets and reasons")
-
-
-def _sentences(facts: dict[str, Any]) -> str:
-    share = facts["kept"] / max(1, facts["documents"])
-    lines = [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
-             f"{facts['kept_bytes'] / 1e6:,.1f} MB kept"]
-    return "\n".join([*lines, *(f"  {reason:<40} {n:,}" for reason, n in facts["dropped"].items())])

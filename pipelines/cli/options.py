@@ -25,10 +25,30 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class EngineName(StrEnum):
+    """Where tasks run."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
 IdColumn = Annotated[str, typer.Option(help="Column or key of the ids; `doc_id` where it is absent.")]
 TextColumn = Annotated[str, typer.Option(help="Column or key of the texts.")]
 TextFiles = Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")]
+OutFolder = Annotated[str, typer.Option("--out", metavar="OUT", help=(
+    "Folder of the documents that are kept; decisions about every row lie in OUT.decisions."))]
+Apply = Annotated[bool, typer.Option("--apply/--no-apply", help=(
+    "Write the documents that are kept; or to OUT the decisions alone, row for row."))]
+Decisions = Annotated[list[str] | None, typer.Option("--decisions", metavar="DIR", help=(
+    "Decisions about these rows that a command wrote before: what they drop is left out, their edits are made. "
+    "Repeatable."))]
+IgnoreKeep = Annotated[bool, typer.Option("--ignore-keep", help="Read rows whose column `keep` is false, too.")]
+Engine = Annotated[EngineName | None, typer.Option("--engine", help=(
+    "inline, in this process, unless several workers or a cluster are asked for; or ray."))]
+Address = Annotated[str | None, typer.Option("--address", help="Ray cluster to join; without it Ray starts here.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at a time, on Ray.")]
+KeepWork = Annotated[bool, typer.Option("--keep-work", help="Leave the folder OUT.work when all is done.")]
 
 
 def emit(form: Format, facts: Any, text: Callable[[], str | None], failures: Sequence[CurateError] = ()) -> None:
@@ -50,6 +70,15 @@ def emit(form: Format, facts: Any, text: Callable[[], str | None], failures: Seq
         print(sentences)
     if failures:
         raise typer.Exit(1)
+
+
+def kept_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What a command kept, a line each: the sum, rows that were left out, and drops by reason."""
+    share = facts["kept"] / max(1, facts["documents"])
+    left_out = f"; {facts['left_out']:,} rows left out by their `keep` or --decisions" if facts["left_out"] else ""
+    return [f"{facts['documents']:,} documents, {facts['kept']:,} kept ({share:.1%}); {facts['bytes'] / 1e6:,.1f} MB, "
+            f"{facts['kept_bytes'] / 1e6:,.1f} MB kept{left_out}",
+            *(f"  {reason:<40} {n:,}" for reason, n in facts["dropped"].items())]
 
 
 def checked(model: type[Model], fields: Mapping[str, Any], prefix: str = "--", hint: str | None = None) -> Model:

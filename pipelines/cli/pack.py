@@ -11,9 +11,10 @@ import typer
 
 from manifests.errors import InputError, OwnershipError, RecipeError
 from manifests.packing import PACKINGS
-from pipelines.cli.options import Format, FormatOption, checked, emit
+from pipelines.cli.options import Address, Engine, Format, FormatOption, KeepWork, Workers, checked, emit
 
 if TYPE_CHECKING:
+    from pipelines.verbs import VerbOptions
     from tokenizer.mixture.mixture import Plan
     from tokenizer.mixture.mixture_config import MixtureConfig
     from tokenizer.mixture.token_parts import TokenPart
@@ -39,9 +40,17 @@ def pack_command(
     by_source: Annotated[bool, typer.Option("--by-source", help=(
         "A data set for every source, all of it once, to be mixed at train time (manifests.mixed)."))] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit"""
+    """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit
+
+    Without --mixture every source comes once, and documents are held out for validation as a recipe holds them out: one
+    in two hundred, if those fill a row."""
+    from pipelines.verbs import VerbOptions
     from tokenizer.packing.config import PackConfig
 
     parts = find_tokens(inputs)
@@ -57,18 +66,21 @@ def pack_command(
     path = _tokenizer_of([_source_folder(text)[1] for text in inputs], tokenizer)
     number = seed if seed is not None else int(lock.get("seed", 0))
     amounts = mixture_of(mixture, lock, parts)
+    if mixture is None and not lock:
+        amounts = _with_validation(amounts, parts, number, config.row_length)
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
         raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
     recipe = {"seed": number, "pack": config, "tokenizer": {"path": path}}
     lengths = _lengths(length_buckets)
+    options = VerbOptions(engine=engine, address=address, workers=workers, keep_work=keep_work)
     if not by_source:
-        plan = _pack(out, parts, {**recipe, "mixture": amounts}, lengths)
+        plan = _pack(out, parts, {**recipe, "mixture": amounts}, lengths, options)
         print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))
         return
     plans = {}
     for name, mixture_of_one in each_source(amounts, parts).items():
         of_one = [part for part in parts if part.source == name]
-        plans[name] = _pack(os.path.join(out, name), of_one, {**recipe, "mixture": mixture_of_one}, lengths)
+        plans[name] = _pack(os.path.join(out, name), of_one, {**recipe, "mixture": mixture_of_one}, lengths, options)
     facts = _write_mixture(out, amounts, plans)
     lines = [f"{s['name']}: {s['rows']:,} rows, {s['tokens']:,} tokens, target share {s['weight']:.2%}"
              for s in facts["sources"]]
@@ -85,10 +97,9 @@ def _lengths(text: str | None) -> tuple[int, int] | None:
     return int(low), int(high)
 
 
-def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tuple[int, int] | None) -> Plan:
+def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tuple[int, int] | None,
+          options: VerbOptions) -> Plan:
     """Pack token parts into OUT/packed, and say what became of the val split where it is too small."""
-    import shutil
-
     from pipelines.verbs import files_source, verb_run
     from tokenizer.mixture.mix import read_plan
 
@@ -101,12 +112,11 @@ def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tup
         of_source.setdefault(part.source, []).extend((part.index, part.tokens))
     sources = {name: files_source(files, kind="tokens") for name, files in of_source.items()}
     stages = ["tokenizer", "mix", "pack", "packed", "packed/dataset"]
-    with verb_run("pack", out, [], {**recipe, "sources": sources}, stages) as done:
-        shutil.rmtree(packed, ignore_errors=True)
-        os.makedirs(out, exist_ok=True)
-        shutil.move(done.storage.path("packed"), packed)
-        plan = read_plan(done.storage.path(done.view.output("mix/plan", "plan", "plan").paths[0]))
-        shutil.rmtree(os.path.join(packed, "_records"))
+    with verb_run("pack", out, [], {**recipe, "sources": sources}, stages, options, folders=("packed",)) as done:
+        plan = read_plan(done.path("mix/plan", "plan", "plan"))
+        for name in done.storage.list("packed"):
+            if not name.startswith("packed/_records/"):
+                done.out.take(done.storage.path(name), name)
     if lengths is not None:
         from manifests.lengths import build_lengths
 
@@ -220,6 +230,20 @@ def mixture_of(text: str | None, lock: dict[str, Any], parts: list[TokenPart]) -
             raise RecipeError("must be a mapping of fields, or a file of them", where="--mixture",
                               hint="such as '{weights: {crawl: 3, books: 1}}'")
     return checked(MixtureConfig, fields, "mixture")
+
+
+def _with_validation(amounts: MixtureConfig, parts: list[TokenPart], seed: int, row_length: int) -> MixtureConfig:
+    """A mixture that holds out what a recipe would by default, unless that does not fill a row: then it is said."""
+    from tokenizer.mixture.mixture_config import MixtureConfig
+    from tokenizer.mixture.token_parts import count_parts
+
+    fraction = MixtureConfig.model_fields["validation_fraction"].default
+    held_out = sum(counts.val_tokens for counts in count_parts(parts, seed, fraction).values())
+    if held_out < row_length + 1:
+        print(f"no validation split: {fraction:.1%} of the documents are {held_out:,} tokens, and a row is "
+              f"{row_length:,}; --mixture '{{validation_fraction: 0.05, …}}' holds out more", file=sys.stderr)
+        return amounts
+    return amounts.model_copy(update={"validation_fraction": fraction})
 
 
 def print_mixture(plan: Plan, form: Format, splits: dict[str, dict[str, Any]] | None = None) -> None:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
+from pipelines.cli.options import (
+    Address,
+    Decisions,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    IgnoreKeep,
+    KeepWork,
+    TextColumn,
+    Workers,
+    emit,
+)
 
 if TYPE_CHECKING:
     from pipelines.verbs import VerbRun
@@ -26,6 +37,12 @@ def encode_command(
         "Share of texts that both encode; the first of a file always."))] = 1 / 512,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    decisions: Decisions = None,
+    ignore_keep: IgnoreKeep = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --out books
@@ -34,16 +51,17 @@ def encode_command(
     ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
+    from pipelines.verbs import VerbOptions, verb_run
     from tokenizer.encoding.encode import load
 
     paths = find_files(files)
     encoder = load(tokenizer)
     encoder.eot_id  # noqa: B018 (refuses a tokenizer that nothing can be packed with)
     recipe = {"tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
-    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"],
-                  source={"id_column": id_column, "text_column": text_column}) as done:
-        n_empty = _publish(done, out)
+    options = VerbOptions(True, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
+    with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"], options,
+                  source={"id_column": id_column, "text_column": text_column}, folders=("tokens", "tokenizer")) as done:
+        n_empty = _leave(done)
         differing = _differing(done)
         counters = {**done.view.counters("tokenizer/check"), **done.view.counters("tokens")}
     by_reference = not fast or bool(differing or counters["encoder_fallback"])
@@ -58,31 +76,24 @@ def encode_command(
     emit(form, facts, lambda: _sentence(facts), done.failures)
 
 
-def _publish(done: VerbRun, out: str) -> int:
-    """Move ids and tokenizer into their folders, and write the indexes, with the rows' own ids, last: without one,
-    tokens are nobody's. Returns how many texts are empty."""
+def _leave(done: VerbRun) -> int:
+    """Leave ids, tokenizer and the indexes, with the rows' own ids. Returns how many texts are empty."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from manifests.schema import TOKENS
-    from manifests.tables import publish_table, read_table
+    from manifests.tables import read_table
 
-    os.makedirs(os.path.join(out, "tokens"), exist_ok=True)
-    os.makedirs(os.path.join(out, "tokenizer"), exist_ok=True)
-    for file in done.files:
-        if os.path.exists(index := os.path.join(out, file.part)):
-            os.unlink(index)
-    tokenizer_file = done.view.output("tokenizer", "tokenizer", "tokenizer").paths[0]
-    shutil.copyfile(done.storage.path(tokenizer_file), os.path.join(out, "tokenizer", "tokenizer.json"))
+    done.out.take(done.path("tokenizer", "tokenizer", "tokenizer"), "tokenizer/tokenizer.json")
     indexes, documents = (dict(done.outputs(*of)) for of in (("tokens", "index"), ("extract", "documents")))
     schema = TOKENS.append(pa.field("id", pa.string(), nullable=False))
     n_empty = 0
     for file, tokens in done.outputs("tokens", "tokens"):
-        shutil.move(tokens, os.path.join(out, "tokens", f"{os.path.splitext(file.part)[0]}.tokens"))
+        done.out.take(tokens, f"tokens/{os.path.splitext(file.part)[0]}.tokens")
         index = read_table(indexes[file])
         n_empty += pc.sum(pc.equal(index["n_tokens"], 0)).as_py() or 0
         table = index.append_column("id", read_table(documents[file], ["record_id"])["record_id"]).cast(schema)
-        publish_table(os.path.join(out, file.part), [table])
+        done.out.write(file.part, [table])
         print(f"{file.path}: {len(table):,} texts", file=sys.stderr)
     return n_empty
 

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, checked, emit
+from pipelines.cli.options import (
+    Address,
+    Decisions,
+    Engine,
+    Format,
+    FormatOption,
+    IdColumn,
+    IgnoreKeep,
+    KeepWork,
+    TextColumn,
+    Workers,
+    checked,
+    emit,
+)
 
 if TYPE_CHECKING:
 
@@ -24,9 +37,14 @@ def train_command(
     sample_bytes: Annotated[int | None, typer.Option(min=1, help=(
         "Train on so many bytes: the texts of lowest hash. The files are read twice then."))] = None,
     min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a pair that becomes a merge.")] = 2,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that count.")] = 1,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    decisions: Decisions = None,
+    ignore_keep: IgnoreKeep = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
+    keep_work: KeepWork = False,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Train a byte-level BPE: curate tokenizer train texts.parquet --vocab-size 32768 --out tokenizer.json
@@ -37,16 +55,16 @@ def train_command(
 
     from manifests.storage import replacing
     from pipelines.inputs import find_files
-    from pipelines.verbs import verb_run
+    from pipelines.verbs import VerbOptions, verb_run
     from tokenizer.bpe.train_config import TokenizerConfig
 
     config = checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
                                        "sample_bytes": sample_bytes})
     paths = find_files(files)
     columns = {"id_column": id_column, "text_column": text_column}
-    with verb_run("train", out, paths, {"tokenizer": config}, _STAGES, workers, source=columns) as done:
-        trained = {role: done.storage.path(done.view.output("tokenizer", "tokenizer", role).paths[0])
-                   for role in ("tokenizer", "metrics")}
+    options = VerbOptions(True, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
+    with verb_run("train", out, paths, {"tokenizer": config}, _STAGES, options, source=columns, folders=None) as done:
+        trained = {role: done.path("tokenizer", "tokenizer", role) for role in ("tokenizer", "metrics")}
         with open(trained["metrics"], encoding="utf-8") as stream:
             metrics = json.load(stream)
         with replacing(out) as staged:

@@ -121,8 +121,8 @@ def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str
 
 
 def _exclusion(row: LeftOut, name: str, encoder: ChatEncoder) -> dict[str, Any]:
-    return {"doc_id": document_id(encoder.source, name, row.line), "source": encoder.source, "url": None,
-            "origin_path": name, "origin_offset": row.line, "stage": "chat", "reason": str(row.reason),
+    return {"doc_id": document_id(encoder.source, name, row.line), "record_id": None, "source": encoder.source,
+            "url": None, "origin_path": name, "origin_offset": row.line, "stage": "chat", "reason": str(row.reason),
             "value": row.n_tokens, "threshold": encoder.config.most_tokens if row.n_tokens is not None else None}
 
 

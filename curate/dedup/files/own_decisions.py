@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.edits.spans import FlatEdits
-from manifests.hashing import Int64
 from manifests.schema import BOILERPLATE, EDITS, ID, REMOVED_SPAN
 from manifests.tables import one_array, read_table
 
@@ -23,42 +21,45 @@ where the rule cannot tell)."""
 OWN_BOILERPLATE: Final = pa.schema([f if f.name != "doc_id" else pa.field("id", pa.string()) for f in BOILERPLATE])
 
 
-def decisions_schema(id_column: str, removes_spans: bool = False, against: bool = False) -> pa.Schema:
-    """The columns of a part of decisions, with the id column named as in the input. removes_spans: whether passages are
-    compared; against: whether survivors may be of an earlier run, which `of_run` then names."""
+def decisions_schema(removes_spans: bool = False, against: bool = False) -> pa.Schema:
+    """The columns of a part of decisions. removes_spans: whether passages are compared; against: whether survivors may
+    be of an earlier run, which `of_run` then names."""
+    cuts = [pa.field("value", pa.float64()), pa.field("threshold", pa.float64()),
+            pa.field("removed_spans", REMOVED_SPANS, metadata={"comment": "UTF-8 bytes of the text that are repeated"}),
+            pa.field("edits", EDITS, metadata={"comment": "what is left of the text; null: all of it"})]
     return pa.schema([
-        pa.field(id_column, pa.string()), pa.field("keep", pa.bool_(), nullable=False), pa.field("reason", pa.string()),
+        pa.field("keep", pa.bool_(), nullable=False), pa.field("reason", pa.string()),
         pa.field("duplicate_of", pa.string(), metadata={"comment": "id of the kept document it duplicates"}),
         pa.field("similarity", pa.float32()),
-        *([pa.field("removed_spans", REMOVED_SPANS, metadata={"comment": "UTF-8 bytes of the text that are repeated"})]
-          if removes_spans else []), *([pa.field("of_run", pa.string())] if against else [])])
+        pa.field("cluster_id", ID, metadata={"comment": "of documents that a chain of candidates joins"}),
+        *(cuts if removes_spans else []), *([pa.field("of_run", pa.string())] if against else [])])
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What the stages say of a file. decisions: as of dedup/decisions, but for keep and reason, which are those of the
-    last stage. spans: `removed_spans` of each stage that compares passages. edits: EDITS [n], what is left."""
+    last stage. spans: `removed_spans` of each stage that compares passages. edits: EDITS [n], what is left. cut: value
+    and threshold of documents of which too little is left, float64 [n]."""
 
     decisions: pa.Table
     spans: list[pa.Array]
     edits: pa.Array
+    cut: dict[str, Any]
 
     @staticmethod
     def of(decisions: str, passages: Sequence[str]) -> Decided:
         """From the decisions of dedup/decisions, and of the stages after it that compare passages."""
         table = read_table(decisions)
         spans, edits = [], pa.nulls(len(table), EDITS)
+        cut: dict[str, Any] = {name: pa.nulls(len(table), pa.float64()) for name in ("value", "threshold")}
         for path in passages:
-            later = read_table(path, ["keep", "reason", "edits", "removed_spans"])
+            later = read_table(path)
             reason = pc.if_else(table["keep"], later["reason"], table["reason"])
             table = table.set_column(1, "keep", later["keep"]).set_column(2, "reason", reason)
             spans.append(one_array(later["removed_spans"]))
             edits = one_array(later["edits"])
-        return Decided(table, spans, edits)
-
-    def bytes_left(self, sizes: Int64) -> Int64:
-        """UTF-8 bytes that are left of each text, int64 [n]. sizes: of the texts."""
-        return FlatEdits.of(self.edits, sizes).text_sizes()
+            cut |= {name: later[name] for name in cut if name in later.column_names}
+        return Decided(table, spans, edits, cut)
 
     def named(self, run: int | None = None) -> pa.Array:
         """Ids of documents of this run, or of an earlier one, that are named as survivors or as the first to have a
@@ -99,21 +100,21 @@ class OwnIds:
         return one_array(table["own_id"]).take(index)
 
 
-def own_decisions(id_column: str, decided: Decided, ids: pa.ChunkedArray, own: OwnIds,
-                  roots: Sequence[str] = ()) -> pa.Table:
-    """A part of decisions, as of `decisions_schema`. ids: of its rows. roots: of the earlier runs, by their numbers."""
+def own_decisions(decided: Decided, own: OwnIds, roots: Sequence[str] = ()) -> pa.Table:
+    """What was decided of a file's documents, as of `decisions_schema`. roots: of the earlier runs, by their numbers.
+    """
     decisions = decided.decisions
     of_run = one_array(decisions["of_run"])
     survivors = pc.if_else(pc.is_null(of_run), own.look_up(decisions["duplicate_of"]), None)
     for run in range(len(roots)):
         survivors = pc.if_else(pc.fill_null(pc.equal(of_run, run), False),
                                own.look_up(decisions["duplicate_of"], run), survivors)
-    columns = [ids, decisions["keep"], decisions["reason"], survivors, decisions["similarity"]]
+    columns = [decisions["keep"], decisions["reason"], survivors, decisions["similarity"], decisions["cluster_id"]]
     if decided.spans:
-        columns.append(_removed_spans(decided.spans, own))
+        columns += [decided.cut["value"], decided.cut["threshold"], _removed_spans(decided.spans, own), decided.edits]
     if roots:
         columns.append(pa.array(list(roots), pa.string()).take(of_run))
-    return pa.table(columns, schema=decisions_schema(id_column, bool(decided.spans), bool(roots)))
+    return pa.table(columns, schema=decisions_schema(bool(decided.spans), bool(roots)))
 
 
 def _removed_spans(columns: Sequence[pa.Array], own: OwnIds) -> pa.ListArray:

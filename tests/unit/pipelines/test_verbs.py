@@ -58,7 +58,7 @@ def test_filter_decides_as_a_recipe_does(tmp_path: Path) -> None:
                         extract={"identify_language": False})
     kept = 0
     for name, source in zip(("b", "a"), result.view.sources[0].files, strict=True):
-        part = pq.read_table(tmp_path / f"out/part-{name}.parquet")
+        part = pq.read_table(tmp_path / f"out.decisions/part-{name}.parquet")
         stored = result.view.output("select", f"{SOURCE}/{source.part}", "decisions")
         decided = pq.read_table(tmp_path / "run" / stored.paths[0])
         assert part["keep"].to_pylist() == decided["keep"].to_pylist()
@@ -205,7 +205,7 @@ def test_dedup_decides_as_a_recipe_does(tmp_path: Path, options: list[str], dedu
         own |= dict(zip(*(table[name].to_pylist() for name in ("doc_id", "record_id")), strict=True))
     gone = 0
     for path, file in zip(paths, view.sources[0].files, strict=True):
-        part = pq.read_table(tmp_path / "out" / f"part-{Path(path).stem}.parquet").to_pylist()
+        part = pq.read_table(tmp_path / "out.decisions" / f"part-{Path(path).stem}.parquet").to_pylist()
         rows = read_decisions(tmp_path / "run", view, "dedup/decisions", f"{SOURCE}/{file.part}")
         last = read_decisions(tmp_path / "run", view, last_decisions(view), f"{SOURCE}/{file.part}")
         assert [r["keep"] for r in part] == [r["keep"] for r in last]
@@ -241,12 +241,12 @@ def test_decontaminate_decides_as_a_recipe_does(tmp_path: Path) -> None:
                         decontaminate={"benchmarks": [benchmark], "window": 10, "min_piece": 5})
     spans = 0
     for name, file in zip(("b", "a"), result.view.sources[0].files, strict=True):
-        part = pq.read_table(tmp_path / f"out/part-{name}.parquet").to_pylist()
+        part = pq.read_table(tmp_path / f"out.decisions/part-{name}.parquet").to_pylist()
         rows = read_decisions(tmp_path / "run", result.view, "decontaminate", f"{SOURCE}/{file.part}")
         for column in ("keep", "reason", "removed_spans", "pieces"):
             assert [r[column] for r in part] == [r[column] for r in rows]
         spans += sum(len(r["removed_spans"]) for r in part)
     assert spans > 3
-    report = pq.read_table(tmp_path / "out/report/benchmarks.parquet")
+    report = pq.read_table(tmp_path / "out.report/benchmarks.parquet")
     assert report.equals(pq.read_table(tmp_path / "run/decontaminate/report/benchmarks.parquet"))
     assert not (tmp_path / "out.work").exists()

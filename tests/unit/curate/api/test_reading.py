@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_costs_itself_alone(ran: Ran, tmp_path: Path)
 
 
 def test_bad_arguments_are_named(ran: Ran, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no-such: there is no such file"):
+    with pytest.raises(RecipeError, match="no-such: there is no such file"):
         curate.read_documents(tmp_path / "no-such")
     with pytest.raises(RecipeError, match="not a kind of file: 'zip'"):
         curate.read_documents(ran.archives, kind="zip")

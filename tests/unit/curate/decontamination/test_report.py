@@ -124,9 +124,15 @@ def test_command_cuts_every_planted_leak(tmp_path: Path) -> None:
     facts = json.loads(result.stdout)
     assert (facts["documents"], facts["documents_contaminated"]) == (53, 43)
     assert facts["dropped"] == {"no_piece_left": 3}
-    part = read_table(str(out / "part-in.parquet"))
-    assert part.column_names == ["doc_id", "keep", "reason", "removed_spans", "pieces"]
-    assert part["doc_id"].to_pylist() == ids
+    part = read_table(f"{out}.decisions/part-in.parquet")
+    assert part.column_names == ["id", "doc_id", "keep", "reason", "value", "threshold", "removed_spans", "pieces"]
+    assert part["id"].to_pylist() == ids
+    kept = read_table(str(out / "part-in.parquet"))
+    assert kept.column_names == ["doc_id", "text", "parent_id", "group_id", "edits"]
+    assert set(kept["doc_id"].to_pylist()) == set(ids)  # a column of the user's own, that is no id of documents
+    pieces = [raw[p["start"] : p["end"]].decode() for raw, row in zip((t.encode() for t in texts), part.to_pylist(),
+                                                                      strict=True) for p in row["pieces"]]
+    assert kept["text"].to_pylist() == pieces
     for i, (text, row) in enumerate(zip(texts, part.to_pylist(), strict=True)):
         assert bool(row["removed_spans"]) == (i < 40)
         raw = text.encode()
@@ -136,9 +142,9 @@ def test_command_cuts_every_planted_leak(tmp_path: Path) -> None:
         stays = "|".join(raw[p["start"] : p["end"]].decode() for p in row["pieces"])
         assert row["keep"]
         assert i >= 40 or items[i] not in stays
-    assert [m["id"] for m in read_table(str(out / "part-more.parquet")).to_pylist()] == ["7", "8", "9"]
-    assert sorted(p.name for p in out.iterdir()) == ["part-in.parquet", "part-more.parquet", "report"]
-    statuses = read_table(str(out / "report/items.parquet"))["status"].to_pylist()
+    assert [m["id"] for m in read_table(f"{out}.decisions/part-more.parquet").to_pylist()] == ["7", "8", "9"]
+    assert sorted(p.name for p in out.iterdir()) == ["part-in.parquet", "part-more.parquet"]
+    statuses = read_table(f"{out}.report/items.parquet")["status"].to_pylist()
     assert statuses == ["cut"] * 40  # the twelve words of the first that stay are fewer than its N
 
 
@@ -151,7 +157,7 @@ def test_command_equals_the_stages(tmp_path: Path) -> None:
     for benchmark in config.benchmarks:
         arguments += ["--benchmarks", benchmark.path, "--fields", f"{benchmark.name}={','.join(benchmark.fields)}"]
     assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
-    own, rows = read_table(str(tmp_path / "out/part-p.parquet")).to_pylist(), decisions(run, "crawl/p")
+    own, rows = read_table(str(tmp_path / "out.decisions/part-p.parquet")).to_pylist(), decisions(run, "crawl/p")
     spans = [span for row in rows for span in row["removed_spans"]]
     numbered = [{**s, "item": "0"} if s["benchmark"] == "quiz" else s for s in spans]  # there is no --item-id
     assert [span for row in own for span in row["removed_spans"]] == numbered
@@ -182,8 +188,8 @@ def test_command_names_files_that_cannot_be_read_and_does_the_others(tmp_path: P
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert all(f"curate: {tmp_path / name}: " in result.stderr for name in ("torn.parquet", "empty.jsonl"))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["part-good.parquet", "report"]
-    part = read_table(str(tmp_path / "out/part-good.parquet"))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["part-good.parquet"]
+    part = read_table(str(tmp_path / "out.decisions/part-good.parquet"))
     assert part["removed_spans"].to_pylist()[0][0]["start"] == 3  # bytes: one character and a space
     for name in ("removed_spans", "pieces"):
         assert b"UTF-8 bytes, not" in part.schema.field(name).metadata[b"comment"].replace(b" of the text", b"")

@@ -116,7 +116,7 @@ def test_documents_of_one_name_in_two_runs_are_told_apart(tmp_path: Path) -> Non
 def test_an_index_holds_what_was_kept_and_no_text(tmp_path: Path) -> None:
     rows = corpus(4)
     decisions, _ = dedup(tmp_path / "a", {"a": rows})
-    index = pq.read_table(tmp_path / "a/index/part-a.parquet")
+    index = pq.read_table(tmp_path / "a.index/part-a.parquet")
     assert index["own_id"].to_pylist() == [k for k, v in decisions.items() if v["keep"]]
     kept = [t for i, t in rows if decisions[i]["keep"]]
     assert np.array_equal(np.array(index["minima"].to_pylist(), np.uint32), minhash(pa.array(kept), CONFIG))
@@ -136,9 +136,9 @@ def test_the_command_keeps_and_takes_an_index(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text("".join(lines))
     old, out = str(tmp_path / "decisions"), str(tmp_path / "out")
     run(str(tmp_path / "old.jsonl"), "--out", old, "--keep-index")
-    assert index_folder(old, "x") == f"{old}/index"
+    assert index_folder(old, "x") == f"{old}.index"
     assert run(str(tmp_path / "new.jsonl"), "--out", out, "--against", old)["kept"] == 1
-    row = pq.read_table(f"{out}/part-new.parquet").to_pylist()[0]
+    row = pq.read_table(f"{out}.decisions/part-new.parquet").to_pylist()[0]
     assert (row["id"], row["duplicate_of"], row["of_run"]) == ("new0", "old0", old)
     with pytest.raises(RecipeError, match="ngram is 7 here and 5"):
         run(str(tmp_path / "new.jsonl"), "--out", out, "--against", old, "--ngram", "7")

@@ -113,8 +113,8 @@ def test_positions_follow_sources_and_the_files_as_they_are_given() -> None:
             zip(parts, (0, 10, 20), strict=True))
     _, planned = plans({"urls": "latest"}, parts, sources=sources)
     assert all("first_position" not in task.variables for task in planned["dedup/signatures"])
-    with pytest.raises(ValidationError, match="positions are by source already"):
-        DedupRecipe.model_validate({"survivor_order": ["position", "source"]})
+    with pytest.raises(ValidationError, match="between which one more key has room"):
+        DedupRecipe.model_validate({"survivor_order": ["source", "quality", "length", "position"]})
 
 
 @pytest.mark.parametrize("dedup", [OFF | {"urls": "first"}, {"near": False}, OFF | {"sentences": {"span": 1}},

@@ -21,8 +21,8 @@ from manifests.tasks import peak_memory_bytes
 from pipelines.verbs import files_source, verb_run
 with verb_run("extract", sys.argv[2], [sys.argv[1]], {"sources": {"pages": files_source([sys.argv[1]], kind="auto")}},
               ["extract"]) as done:
-    done.publish(sys.argv[2], "extract", "documents")
-    done.publish(sys.argv[2] + "/exclusions", "extract", "exclusions")
+    done.take("extract", "documents")
+    done.take("extract", "exclusions", beside=".exclusions")
 print(json.dumps([done.view.counters("extract"), [str(e) for e in done.failures], peak_memory_bytes()]))
 """
 
@@ -62,7 +62,7 @@ def test_hostile_pages_cost_themselves_and_a_bounded_memory(tmp_path: Path) -> N
     counters, failures, peak_bytes = json.loads(done.stdout.splitlines()[-1])
     assert failures == []
     assert counters["documents"] == len(kept)
-    excluded = pq.read_table(tmp_path / "out/exclusions/part-in.parquet").to_pylist()
+    excluded = pq.read_table(tmp_path / "out.exclusions/part-in.parquet").to_pylist()
     assert {e["url"].rpartition("/")[2]: e["reason"] for e in excluded} == {n: r for n, (_, _, r) in hostile.items()}
     documents = pq.read_table(tmp_path / "out/part-in.parquet").to_pylist()
     assert [d["url"].rpartition("/")[2] for d in documents] == list(kept)

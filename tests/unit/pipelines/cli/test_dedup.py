@@ -39,15 +39,24 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def decisions(out: Path, part: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(out / part).to_pylist()
+    """What was decided of a part's rows, without their doc_id and cluster_id."""
+    folder = out.with_name(f"{out.name}.decisions")
+    rows: list[dict[str, Any]] = pq.read_table(folder / part).drop_columns(["doc_id", "cluster_id"]).to_pylist()
+    return rows
+
+
+def kept(out: Path, part: str, *names: str) -> list[dict[str, Any]]:
+    """Some columns of the rows that are kept."""
+    rows: list[dict[str, Any]] = pq.read_table(out / part, columns=list(names)).to_pylist()
     return rows
 
 
 def test_decisions_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]) -> None:
     out = tmp_path / "out"
-    facts = json.loads(run(*files, "--out", str(out), "--apply", "--format", "json"))
+    facts = json.loads(run(*files, "--out", str(out), "--format", "json"))
     a, b = decisions(out, "part-a.parquet"), decisions(out, "part-b.parquet")
-    assert [list(r) for r in (a[0], b[0])] == [["name", "keep", "reason", "duplicate_of", "similarity"]] * 2
+    assert [list(r) for r in (a[0], b[0])] == [[
+        "name", "keep", "reason", "value", "threshold", "duplicate_of", "similarity"]] * 2
     assert [r["name"] for r in a] == [i for i, _ in A]
     assert [r["name"] for r in b] == [i for i, _ in B]
     assert [(r["reason"], r["duplicate_of"]) for r in a + b] == [
@@ -57,9 +66,9 @@ def test_decisions_are_the_user_s_rows_in_order(tmp_path: Path, files: list[str]
     assert 0.9 < b[0]["similarity"] < 1
     assert (facts["documents"], facts["kept"]) == (9, 6)
     assert facts["dropped"] == {"exact_duplicate": 2, "near_duplicate": 1}
-    assert pq.read_table(out / "kept/part-b.parquet").to_pylist() == [
+    assert kept(out, "part-b.parquet", "name", "body") == [
         {"name": i, "body": t} for i, t in B if i in ("b1", "b3", "b4")]
-    assert sorted(p.name for p in out.iterdir()) == ["kept", "part-a.parquet", "part-b.parquet"]
+    assert sorted(p.name for p in out.iterdir()) == ["part-a.parquet", "part-b.parquet"]
 
 
 def test_exact_alone_and_the_order_of_files(tmp_path: Path, files: list[str]) -> None:
@@ -102,10 +111,10 @@ def test_partitions_change_no_byte(tmp_path: Path) -> None:
 @pytest.mark.ray
 def test_workers_change_no_byte(tmp_path: Path, files: list[str]) -> None:
     for workers in ("1", "2"):
-        run(*files, "--paragraphs", "--minhash", "--apply", "--workers", workers, "--out", str(tmp_path / workers))
+        run(*files, "--paragraphs", "--minhash", "--workers", workers, "--out", str(tmp_path / workers))
     parts = [{p.relative_to(root): p.read_bytes() for p in root.rglob("*.parquet")}
              for root in (tmp_path / "1", tmp_path / "2")]
-    assert len(parts[0]) == 5
+    assert len(parts[0]) == 2
     assert parts[0] == parts[1]
 
 
@@ -116,14 +125,14 @@ def test_what_cannot_be_read_is_named_and_the_others_are_done(tmp_path: Path, fi
     other.write_text('{"name": "x", "texts": "under another name"}\n')
     broken = [str(bad), str(empty), str(other)]
     done = tmp_path / "done"
-    result = CliRunner().invoke(app, ["dedup", files[0], *broken, *files[1:], "--out", str(done), "--apply"])
+    result = CliRunner().invoke(app, ["dedup", files[0], *broken, *files[1:], "--out", str(done)])
     assert result.exit_code == 1
     for path in broken:
         assert f"curate: {path}: " in result.stderr
-    run(*files, "--out", str(tmp_path / "alone"), "--apply")
-    for part in ("part-a.parquet", "part-b.parquet", "kept/part-a.parquet", "kept/part-b.parquet"):
+    run(*files, "--out", str(tmp_path / "alone"))
+    for part in ("part-a.parquet", "part-b.parquet"):
         assert (done / part).read_bytes() == (tmp_path / "alone" / part).read_bytes()
-    assert len([p for p in done.rglob("*") if p.is_file()]) == 4
+    assert len([p for p in done.rglob("*") if p.is_file()]) == 2
     with pytest.raises(InputError, match=r"(?s)bad\.parquet.*empty\.jsonl"):
         run(str(bad), str(empty), "--out", str(tmp_path / "out"))
 
@@ -160,10 +169,11 @@ def test_ids_that_are_texts_and_numbers_are_written_as_the_decisions_have_them(t
     path = tmp_path / "mixed.jsonl"
     rows = [{"id": "a", "text": prose(1, 9), "n": 1}, {"id": 7, "text": prose(2, 9), "n": "x"}, {"text": prose(3, 9)}]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    run(str(path), "--out", str(tmp_path / "out"), "--apply")
-    kept, all_of_it = (decisions(tmp_path / "out" / folder, "part-mixed.parquet") for folder in ("kept", ""))
-    assert [r["id"] for r in kept] == [r["id"] for r in all_of_it] == ["a", "7", "2"]
-    assert [r["n"] for r in kept] == ["1", '"x"', None]
+    run(str(path), "--out", str(tmp_path / "out"))
+    rows_kept = kept(tmp_path / "out", "part-mixed.parquet", "id", "n")
+    decided = decisions(tmp_path / "out", "part-mixed.parquet")
+    assert [r["id"] for r in rows_kept] == [r["id"] for r in decided] == ["a", "7", "2"]
+    assert [r["n"] for r in rows_kept] == ["1", '"x"', None]
 
 
 def test_binary_ids_are_shown_as_hexadecimal_digits(tmp_path: Path) -> None:
@@ -172,15 +182,15 @@ def test_binary_ids_are_shown_as_hexadecimal_digits(tmp_path: Path) -> None:
                    tmp_path / "a.parquet")
     run(str(tmp_path / "a.parquet"), "--out", str(tmp_path / "out"))
     rows = decisions(tmp_path / "out", "part-a.parquet")
-    assert [row["doc_id"] for row in rows] == [i.hex() for i in ids]
+    assert [row["id"] for row in rows] == [i.hex() for i in ids]
     assert [row["duplicate_of"] for row in rows] == [None, ids[0].hex(), None]
 
 
 def test_an_escaped_lone_surrogate_costs_itself_alone(tmp_path: Path) -> None:
     lines = ('{"id":"a","text":"\\ud800 lone","by":["\\udfff"]}', '{"id":"b","text":"two words"}')
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    run(str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--apply")
-    assert pq.read_table(tmp_path / "out/kept/part-a.parquet").to_pylist() == [
+    run(str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"))
+    assert kept(tmp_path / "out", "part-a.parquet", "id", "text", "by") == [
         {"id": "a", "text": "\ufffd lone", "by": ["\ufffd"]}, {"id": "b", "text": "two words", "by": None}]
 
 
@@ -188,8 +198,8 @@ def test_lines_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path
     lines = [b'{"id": "a", "text": "one text", "n": 1}', b"{broken", b"", b'["no object"]', b"\xff{",
              b'{"id": "b", "n": 2}', b'{"id": "c", "text": "another text"}', b"null", b""]
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
-    done = CliRunner().invoke(app, ["dedup", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--apply",
-                                    "--format", "json"])
+    done = CliRunner().invoke(app, ["dedup", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--format",
+                                    "json"])
     assert done.exit_code == 0, done.output
     for row, what in ((1, "line is not JSON"), (3, "line is not a JSON object"), (4, "line is not JSON"),
                       (7, "line is not a JSON object")):
@@ -199,7 +209,7 @@ def test_lines_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path
     assert [json.loads(done.stdout)[name] for name in ("documents", "kept")] == [3, 3]
     assert [(r["id"], r["keep"]) for r in decisions(tmp_path / "out", "part-a.parquet")] == [
         ("a", True), ("b", True), ("c", True)]
-    assert decisions(tmp_path / "out/kept", "part-a.parquet") == [
+    assert kept(tmp_path / "out", "part-a.parquet", "id", "text", "n") == [
         {"id": "a", "text": "one text", "n": 1}, {"id": "b", "text": "", "n": 2},
         {"id": "c", "text": "another text", "n": None}]
 

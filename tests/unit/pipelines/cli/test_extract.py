@@ -55,25 +55,27 @@ def test_every_kind_of_file_becomes_a_part(tmp_path: Path, workers: str) -> None
     assert (facts["files"], facts["failed"], facts["documents"], facts["dropped_url_extension"]) == (5, [], 6, 1)
     assert "lines.jsonl: at 1: line is not JSON" in done.stderr
     assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")) == sorted(
-        ["exclusions", *(f"{folder}part-{name}.parquet" for folder in ("", "exclusions/")
-                         for name in ("pages", "texts", "lines", "rows", "book"))])
+        f"part-{name}.parquet" for name in ("pages", "texts", "lines", "rows", "book"))
     assert texts(tmp_path, "texts") == ["A text."]
     assert texts(tmp_path, "lines") == ["one", "two"]
     assert texts(tmp_path, "rows") == ["three"]
     table = pq.read_table(tmp_path / "out/part-pages.parquet").to_pylist()
     assert (table[0]["source"], table[0]["origin_path"], table[0]["url"]) == ("mine", "pages.warc.gz", "http://x.org/1")
-    excluded = pq.read_table(tmp_path / "out/exclusions/part-pages.parquet").to_pylist()
-    assert [(e["url"], e["reason"]) for e in excluded] == [("http://x.org/2.pdf", "url_extension")]
+    decided = pq.read_table(tmp_path / "out.decisions/part-pages.parquet").to_pylist()
+    assert [(e["url"], e["keep"], e["reason"]) for e in decided] == [
+        ("http://x.org/1", True, None), ("http://x.org/2.pdf", False, "url_extension")]
 
 
 def test_unreadable_files_are_named_and_the_others_done(tmp_path: Path) -> None:
     make_inputs(tmp_path)
     (tmp_path / "in/empty.warc.gz").write_bytes(b"")
     (tmp_path / "in/false.parquet").write_bytes(b"PAR1 and no more")
-    done = run(tmp_path, str(tmp_path / "in"), str(tmp_path / "absent.warc"), "--workers", "1", "--text-column", "body",
-               "--format", "json")
+    with pytest.raises(RecipeError, match=r"absent\.warc"):
+        run(tmp_path, str(tmp_path / "in"), str(tmp_path / "absent.warc"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.yaml", "in"]
+    done = run(tmp_path, str(tmp_path / "in"), "--workers", "1", "--text-column", "body", "--format", "json")
     assert done.exit_code == 1
-    bad = ["absent.warc", "empty.warc.gz", "false.parquet"]
+    bad = ["empty.warc.gz", "false.parquet"]
     assert [Path(p).name for p in json.loads(done.stdout)["failed"]] == bad
     for name in bad:
         assert name in done.stderr

@@ -50,19 +50,25 @@ def test_one_part_a_file_rows_in_order_and_text_edited(tmp_path: Path) -> None:
     assert facts["documents"] == 4
     assert facts["kept"] == 1
     assert facts["dropped"] == {"gopher_too_few_words": 2, "gopher_top_3_gram": 1}
-    part = pl.read_parquet(out / "part-a.parquet")
-    assert part.columns == ["key", "keep", "reason", *(f.name for f in SIGNAL_FIELDS), "text"]
+    part = pl.read_parquet(tmp_path / "out.decisions/part-a.parquet")
+    signals_ = [f.name for f in SIGNAL_FIELDS]
+    assert part.columns == ["key", "doc_id", "keep", "reason", "value", "threshold", "edits", *signals_]
     assert part["key"].to_list() == ["0", "1", "2", "3"]
     assert part["reason"].to_list() == [None, "gopher_too_few_words", "gopher_top_3_gram", "gopher_too_few_words"]
-    assert part["text"].to_list() == [
-        "\n".join(line for line in PAGE.split("\n") if "Java" not in line and line != "Home").replace("[3]", ""),
-        None, None, None]
-    invoke("filter", str(source / "b.parquet"), "--out", str(out), "--threshold", "gopher_too_few_words=1000")
-    plain = pl.read_parquet(out / "part-b.parquet")
-    assert plain.columns[0] == "doc_id"
-    assert "text" not in plain.columns
-    assert plain.row(0)[:3] == ("01" * 16, False, "gopher_too_few_words")
-    assert sorted(p.name for p in out.iterdir()) == ["part-a.parquet", "part-b.parquet"]
+    assert part["value"].to_list()[1::2] == [2, 0]
+    assert part["threshold"].to_list()[1::2] == [50, 50]
+    kept = pl.read_parquet(out)
+    assert kept.columns == ["key", "body", "doc_id", *signals_, "edits"]
+    assert kept.select("key", "body").rows() == [
+        (0, "\n".join(line for line in PAGE.split("\n") if "Java" not in line and line != "Home").replace("[3]", ""))]
+    spans = kept["edits"].to_list()[0]
+    assert "".join(PAGE[s["start"] : s["end"]] for s in spans if s["replacement"] is None) == kept["body"][0]
+    assert sorted(p.name for p in out.iterdir()) == ["part-a.parquet"]
+    plain = tmp_path / "plain"
+    invoke("filter", str(source / "b.parquet"), "--out", str(plain), "--threshold", "gopher_too_few_words=1000")
+    assert pl.read_parquet(tmp_path / "plain.decisions/part-b.parquet").row(0)[:4] == (
+        "01" * 16, b"\x01" * 16, False, "gopher_too_few_words")
+    assert len(pl.read_parquet(plain / "part-b.parquet")) == 0
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
@@ -141,8 +147,9 @@ def test_signals_that_need_a_model_or_a_list_are_columns_for_rules(
         "preset: gpt3\nrules:\n- {reason: odd, signal: perplexity, at_most: 6.5}\n"
         "- {reason: rude, signal: toxic_word_fraction, at_most: 0.3}\n")
     given = ("--perplexity-model", str(tmp_path / "m.arpa"), "--toxic-words", str(tmp_path / "bad.txt"))
-    invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path), *given)
-    part = pl.read_parquet(tmp_path / "part-t.parquet")
+    texts_, rules, out = (str(tmp_path / name) for name in ("t.jsonl", "rules.yaml", "o"))
+    invoke("filter", texts_, "--rules", rules, "--out", out, *given)
+    part = pl.read_parquet(tmp_path / "o.decisions/part-t.parquet")
     third = np.float32(1 / 3)
     assert part["signal_toxic_word_fraction"].to_list() == [third, 0, 0.25, np.float32(2 / 3), 0]
     odd = part["signal_perplexity"].to_list()
@@ -150,9 +157,9 @@ def test_signals_that_need_a_model_or_a_list_are_columns_for_rules(
     assert odd[1] < odd[0] < 6.5 < odd[2]
     assert part["reason"].to_list() == ["rude", None, "odd", "odd" if odd[3] > 6.5 else "rude", None]
     with pytest.raises(RecipeError, match="needs `perplexity`"):
-        invoke("filter", str(tmp_path / "t.jsonl"), "--rules", str(tmp_path / "rules.yaml"), "--out", str(tmp_path))
+        invoke("filter", texts_, "--rules", rules, "--out", out)
     with pytest.raises(RecipeError, match="--perplexity-model"):
-        invoke("filter", str(tmp_path / "t.jsonl"), "--out", str(tmp_path), "--pieces", str(tmp_path / "bad.txt"))
+        invoke("filter", str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "o"), "--pieces", str(tmp_path / "bad.txt"))
 
 
 def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_boilerplate_of_hosts(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["dedup", *map(str, paths), "--config", str(tmp_path / "dedup.yaml"), "--out",
                                     str(tmp_path / "out")], catch_exceptions=False)
     assert done.exit_code == 0
-    rows = pq.read_table(tmp_path / "out/report/boilerplate.parquet").to_pylist()
+    rows = pq.read_table(tmp_path / "out.report/boilerplate.parquet").to_pylist()
     assert sorted((r["host"], r["n_pages"], r["n_occurrences"], r["text"], r["id"], r["url"]) for r in rows) == sorted(
         (f"site{i}.org", 12, 12, text, f"0-{i}", f"http://site{i}.org/0/{i}")
         for i, texts in enumerate((("Menu", COOKIES), (HOME, COOKIES))) for text in texts)
@@ -206,21 +206,22 @@ def test_own_files_keep_all_their_columns(tmp_path: Path) -> None:
                         "when": "2024-01-01 00:00:00"}]
     second.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:1], "no object", *rows[1:]]), encoding="utf-8")
     out = tmp_path / "out"
-    result = CliRunner().invoke(app, ["dedup", str(first), str(second), "--paragraphs", "--apply", "--out", str(out),
+    result = CliRunner().invoke(app, ["dedup", str(first), str(second), "--paragraphs", "--out", str(out),
                                       "--format", "json"])
     assert result.exit_code == 0, result.output
-    kept = pq.read_table(out / "kept/part-a.parquet")
-    assert kept.schema == pa.schema([("id", pa.int64()), ("text", pa.string()), ("tags", pa.list_(pa.string())),
-                                     ("n", pa.int16())])
-    assert kept.to_pylist() == [{"id": 1, "text": f"{body}\n{LEGAL}", "tags": ["x", "y"], "n": 7}]
-    other = pq.read_table(out / "kept/part-b.parquet").to_pylist()
-    assert [r["text"] for r in other] == [f"{prose(2, 50)}\n{COOKIES}", "", prose(3, 50)]
+    kept = pq.read_table(out / "part-a.parquet")
+    assert pa.schema(list(kept.schema)[:4]) == pa.schema([
+        ("id", pa.int64()), ("text", pa.string()), ("tags", pa.list_(pa.string())), ("n", pa.int16())])
+    assert kept.column_names[4:] == ["doc_id", "group_id", "edits"]
+    assert kept.select(range(4)).to_pylist() == [{"id": 1, "text": f"{body}\n{LEGAL}", "tags": ["x", "y"], "n": 7}]
+    other = pq.read_table(out / "part-b.parquet").to_pylist()
+    assert [r["text"] for r in other] == [f"{prose(2, 50)}\n{COOKIES}", prose(3, 50)]
     assert [(r["id"], r["odd"], r["when"]) for r in other if r["id"]] == [
         ("k", "1", None), ("l", '"one"', "2024-01-01 00:00:00")]
     assert [r["meta"] for r in other if r["id"]] == [{"a": 1, "b": None}, {"a": None, "b": "é"}]
-    spans = pq.read_table(out / "part-b.parquet").to_pylist()[0]["removed_spans"]
+    spans = pq.read_table(tmp_path / "out.decisions/part-b.parquet").to_pylist()[0]["removed_spans"]
     assert spans == [{"start": 0, "end": len(LEGAL.encode()) + 1, "kind": "paragraph", "duplicate_of": "1"}]
-    dropped = pq.read_table(out / "part-a.parquet").to_pylist()[1]
+    dropped = pq.read_table(tmp_path / "out.decisions/part-a.parquet").to_pylist()[1]
     assert (dropped["keep"], dropped["reason"], dropped["duplicate_of"]) == (False, "too_little_left", None)
     facts = json.loads(result.stdout)
     assert facts["dropped"] == {"too_little_left": 1}
@@ -232,12 +233,12 @@ def test_substrings_are_searched_in_what_paragraphs_leave(tmp_path: Path) -> Non
     texts = [f"{LEGAL}\n{prose(1, 20)} {passage} {prose(2, 20)}", f"{LEGAL}\n{prose(3, 20)} {passage} {prose(4, 20)}"]
     path.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
     out = tmp_path / "out"
-    result = CliRunner().invoke(app, ["dedup", str(path), "--paragraphs", "--substrings", "--apply", "--out", str(out)])
+    result = CliRunner().invoke(app, ["dedup", str(path), "--paragraphs", "--substrings", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    spans = pq.read_table(out / "part-in.parquet").to_pylist()[1]["removed_spans"]
+    spans = pq.read_table(tmp_path / "out.decisions/part-in.parquet").to_pylist()[1]["removed_spans"]
     assert [(s["kind"], s["duplicate_of"]) for s in spans] == [("paragraph", "0"), ("substring", "0")]
     assert texts[1].encode()[spans[1]["start"] : spans[1]["end"]].decode().strip(" w") == passage.strip("w")
-    first, second = pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist()
+    first, second = pq.read_table(out / "part-in.parquet")["text"].to_pylist()
     assert first == texts[0]
     assert passage not in second
     assert second.startswith(prose(3, 20))

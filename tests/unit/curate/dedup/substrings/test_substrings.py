@@ -145,17 +145,16 @@ def test_the_command_cuts_and_names_the_first(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps(r) + "\n" for r in rows))
     out = tmp_path / "out"
-    arguments = ["dedup", str(source), "--out", str(out), "--substrings", "--min-bytes", "60", "--apply", "--format",
-                 "json"]
+    arguments = ["dedup", str(source), "--out", str(out), "--substrings", "--min-bytes", "60", "--format", "json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    decisions = pq.read_table(out / "part-in.parquet").to_pylist()
+    decisions = pq.read_table(tmp_path / "out.decisions/part-in.parquet").to_pylist()
     assert [(m["keep"], m["reason"]) for m in decisions] == [
         (True, None), (True, None), (False, "repeated_text"), (True, None)]
     assert decisions[1]["removed_spans"] == [{"start": 4, "end": 5 + len(passage.encode()), "kind": "substring",
                                  "duplicate_of": "a"}]
-    assert pq.read_table(out / "kept/part-in.parquet")["text"].to_pylist() == [first, "dreivier", ""]
+    assert pq.read_table(out / "part-in.parquet")["text"].to_pylist() == [first, "dreivier", ""]
     facts = json.loads(result.stdout)
     assert facts["counters"]["removed_spans"] == 2
     assert facts["kept_bytes"] == len(first.encode()) + len("dreivier")
-    assert sorted(p.name for p in out.iterdir()) == ["kept", "part-in.parquet"]
+    assert sorted(p.name for p in out.iterdir()) == ["part-in.parquet"]

@@ -1,4 +1,4 @@
-"""The rows of a user's own files that stay, with all their columns, and their text as deduplication leaves it."""
+"""The rows of a user's own files that stay, with all their columns, and their text as decisions leave it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.documents.tables import MAX_TEXT_BYTES
-from curate.edits.texts import EditedTexts
+from curate.edits.spans import FlatEdits, far_ends
 from curate.sources.jsonl import line_blocks
 from curate.sources.kinds import detect_kind
 from curate.sources.parquet import BATCH_ROWS
@@ -20,18 +21,25 @@ from curate.text.strings import without_surrogates
 from manifests.errors import InputError
 from manifests.hashing import Int64
 from manifests.storage import open_read
-from manifests.tables import one_array, open_table, plain_schema, plain_table, read_row_groups
+from manifests.tables import one_array, open_table, plain_schema, plain_table
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Rows of a file that stay. rows: int64, counted in the file, ascending. ids, urls: string, text: large_string, as
-    edited."""
+    """Rows of a file that stay. rows: int64, counted in the file, ascending; one that was cut to pieces comes more than
+    once. ids, urls: string, text: large_string, as edited. own: columns that the rows get."""
 
     rows: Int64
     ids: pa.Array
     urls: pa.Array
     text: pa.Array
+    own: pa.Table
+
+    @staticmethod
+    def of(documents: pa.Table, own: pa.Schema) -> Kept:
+        """From documents: record_id, url, text, origin_offset, and the columns of a schema."""
+        ids, urls, text = (one_array(documents[name]) for name in ("record_id", "url", "text"))
+        return Kept(documents["origin_offset"].to_numpy(), ids, urls, text, documents.select(own.names))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,54 +47,90 @@ class Kept:
     def slice(self, start: int, end: int) -> Kept:
         """Those from one on and before another."""
         length = end - start
-        return Kept(self.rows[start:end], self.ids.slice(start, length), self.urls.slice(start, length),
-                    self.text.slice(start, length))
+        ids, urls, text = (array.slice(start, length) for array in (self.ids, self.urls, self.text))
+        return Kept(self.rows[start:end], ids, urls, text, self.own.slice(start, length))
 
 
 Groups = Callable[[], Iterator[Kept]]
 
+def own_rows(path: str, names: tuple[str, str], own: pa.Schema,
+             groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """The rows that stay of a file, with every column that it has.
 
-def kept_groups(documents: str, keep: pa.ChunkedArray, edits: pa.Array) -> Iterator[Kept]:
-    """The documents that stay of one file, a row group at a time. documents: the path of its document table. keep:
-    bool, edits: EDITS, of every document."""
-    first = 0
-    for group in read_row_groups(documents, ["record_id", "origin_offset", "url", "text", "n_bytes"]):
-        mask = one_array(keep.slice(first, len(group)))
-        stays = group.filter(mask)
-        text = EditedTexts.of(stays["text"], edits.slice(first, len(group)).filter(mask),
-                              stays["n_bytes"].to_numpy()).texts
-        yield Kept(stays["origin_offset"].to_numpy(), *map(one_array, (stays["record_id"], stays["url"], text)))
-        first += len(group)
-
-
-def kept_rows(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """(schema, tables) of the rows that stay of a file. path: a Parquet or JSON Lines file, which is read again; of any
-    other, and of None, a row has its id, url and text. names: of the columns of ids and texts.
-
-    A field of JSON Lines whose values have no common type is a string of JSON."""
+    Args:
+        path: A Parquet or JSON Lines file, which is read again; of any other, a row has its id, url and text.
+        names: Of the columns of ids and texts.
+        own: Columns that the rows get; they take the place of the file's of the same name.
+        groups: The rows that stay, in order; read twice for JSON Lines, of which a field whose values have no common
+            type becomes a string of JSON.
+    Returns:
+        Schema and tables.
+    Raises:
+        InputError: The file has changed since its rows were decided on.
+    """
     kind = detect_kind(path)
     if kind == "parquet":
-        return _parquet(path, names[1], groups)
+        return _parquet(path, names[1], own, groups)
     if kind == "jsonl":
-        return _json_lines(path, names, groups)
+        return _json_lines(path, names, own, groups)
     schema = pa.schema([(names[0], pa.string()), ("url", pa.string()), (names[1], pa.large_string())])
-    return schema, (pa.table([g.ids, g.urls, g.text], schema=schema) for g in groups())
+    whole = _with(schema, own)
+    return whole, (_filled(pa.table([g.ids, g.urls, g.text], schema=schema), g, whole) for g in groups())
 
 
-def _parquet(path: str, text: str, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+def _with(schema: pa.Schema, own: pa.Schema) -> pa.Schema:
+    """A file's schema with the columns that rows get: those of the same name replaced, the others behind. `n_bytes`, of
+    the text as it now is, only a file gets that has it."""
+    for field in own:
+        index = schema.get_field_index(field.name)
+        if field.name != "n_bytes" and not (index >= 0 and _is_users(field, schema.field(index))):
+            schema = schema.set(index, field) if index >= 0 else schema.append(field)
+    return schema
+
+
+def _is_users(own: pa.Field, field: pa.Field) -> bool:
+    """Whether a file's column of this name is something else: a `doc_id` that is no id of 16 bytes."""
+    return bool(own.name == "doc_id" and own.type != field.type)
+
+
+def _filled(table: pa.Table, kept: Kept, schema: pa.Schema) -> pa.Table:
+    """A table of a file's rows with the columns that they get."""
+    columns = {name: table[name] for name in table.column_names}
+    for name in kept.own.column_names:
+        users = name in columns and _is_users(kept.own.schema.field(name), schema.field(name))
+        if name in schema.names and not users:
+            columns[name] = _following(name, columns.get(name), kept)
+    return pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+
+
+def _following(name: str, before: pa.ChunkedArray | None, kept: Kept) -> pa.ChunkedArray:
+    """A column that rows get, where the file has one of its name: edits of texts that were edited already are those of
+    the texts before both, and a document that was cut before keeps its parent."""
+    own = kept.own[name]
+    if before is None or before.type != own.type or name not in ("edits", "parent_id"):
+        return own
+    if name == "parent_id":
+        return pc.coalesce(own, before)
+    sizes = far_ends(own)
+    return pa.chunked_array([FlatEdits.of(own, sizes).after(FlatEdits.of(before, sizes)).array()])
+
+
+def _parquet(path: str, text: str, own: pa.Schema, groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     with open_table(path) as file:
         schema = plain_schema(file.schema_arrow.remove_metadata())
     index = schema.get_field_index(text)
     plain = schema.field(index).type in (pa.string(), pa.large_string())
     field = pa.field(text, schema.field(index).type if plain else pa.large_string())
     schema = schema.set(index, field)
+    whole = _with(schema, own)
 
     def tables() -> Iterator[pa.Table]:
         for first, batch, group in _aligned(path, _batches(path), groups()):
-            table = batch.take(pa.array(group.rows - first))
-            yield table.set_column(index, field, group.text.cast(field.type)).cast(schema)
+            table = plain_table(batch).take(pa.array(group.rows - first))
+            table = table.set_column(index, field, group.text.cast(field.type)).cast(schema)
+            yield _filled(table, group, whole)
 
-    return schema, tables()
+    return whole, tables()
 
 
 def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
@@ -103,7 +147,8 @@ def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
             row = end
 
 
-def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
+def _json_lines(path: str, names: tuple[str, str], own: pa.Schema,
+                groups: Groups) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """Two readings: the first finds what type each field has."""
     fields: dict[str, pa.Field] = {}
     for first, lines, group in _aligned(path, _lines(path), groups()):
@@ -115,15 +160,16 @@ def _json_lines(path: str, names: tuple[str, str], groups: Groups) -> tuple[pa.S
     if numbered:
         fields[own_id] = pa.field(own_id, pa.string())
     schema = pa.schema(list(fields.values()))
+    whole = _with(schema, own)
 
     def tables() -> Iterator[pa.Table]:
         for first, lines, group in _aligned(path, _lines(path), groups()):
             table = _frame(_picked(first, lines, group), schema, own_id if numbered else None)
             if numbered:
                 table = table.set_column(schema.get_field_index(own_id), fields[own_id], group.ids)
-            yield table.set_column(schema.get_field_index(text), fields[text], group.text)
+            yield _filled(table.set_column(schema.get_field_index(text), fields[text], group.text), group, whole)
 
-    return schema, tables()
+    return whole, tables()
 
 
 def _lines(path: str) -> Iterator[tuple[int, list[bytes]]]:

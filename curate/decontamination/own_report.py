@@ -1,4 +1,4 @@
-"""Decisions and the overlap report by the ids of a user's own files."""
+"""The overlap report by the ids of a user's own files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.report import report_schema
-from manifests.schema import DECONTAMINATION_DECISIONS
 from manifests.tables import one_array, read_table
-
-
-def decisions_schema(id_column: str) -> pa.Schema:
-    """A part: the id column, then keep, reason, removed_spans and pieces as a run's decisions have them, comments
-    included."""
-    columns = [f for f in DECONTAMINATION_DECISIONS if f.name != "doc_id"]
-    return pa.schema([pa.field(id_column, pa.string()), *columns])
-
-
-def own_decisions(id_column: str, decisions: pa.Table, documents: pa.Table) -> pa.Table:
-    """A part of decisions. decisions: DECONTAMINATION_DECISIONS; documents: record_id of the same rows."""
-    schema = decisions_schema(id_column)
-    return pa.table([documents["record_id"], *(decisions[name] for name in schema.names[1:])], schema=schema)
 
 
 def own_report(items: pa.Table, documents: Sequence[str]) -> pa.Table:
