@@ -83,8 +83,8 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         assert isinstance(caught.value, CurateError)
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 and no more")
-    for path in (broken, tmp_path / "missing.jsonl"):
-        with pytest.raises(InputError, match=path.name):
+    for path, kind in ((broken, InputError), (tmp_path / "missing.jsonl", RecipeError)):
+        with pytest.raises(kind, match=path.name):
             invoke("filter", str(path), *out)
     assert not list((tmp_path / "out").glob("*.p*"))
 

@@ -73,7 +73,7 @@ def test_what_train_refuses(tmp_path: Path) -> None:
     run("train", *files, "--vocab-size", "100", "--out", out, code=2)
     run("train", *files, "--vocab-size", "300", "--out", out, "--pattern", "gpt9", code=2)
     run("train", *files, "--vocab-size", "300", "--out", out, "--text-column", "nothing", code=1)
-    run("train", str(tmp_path / "none.parquet"), "--vocab-size", "300", "--out", out, code=1)
+    run("train", str(tmp_path / "none.parquet"), "--vocab-size", "300", "--out", out, code=2)
     assert not Path(out).exists()
 
 
