@@ -126,7 +126,7 @@ def _parquet(path: str, text: str, own: pa.Schema, groups: Groups) -> tuple[pa.S
 
     def tables() -> Iterator[pa.Table]:
         for first, batch, group in _aligned(path, _batches(path), groups()):
-            table = plain_table(batch).take(pa.array(group.rows - first))
+            table = batch.take(pa.array(group.rows - first))
             table = table.set_column(index, field, group.text.cast(field.type)).cast(schema)
             yield _filled(table, group, whole)
 
