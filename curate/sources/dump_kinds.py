@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from curate.sources.archives import ZIP_START
-from curate.sources.dump_options import CodeOptions, EpubOptions, MediaWikiOptions, StackExchangeOptions
+from curate.sources.dump_options import ArxivOptions, CodeOptions, EpubOptions, MediaWikiOptions, StackExchangeOptions
 from curate.sources.entries import DumpKind, NoOptions, ReadEntries
 from curate.sources.sevenzip import SEVENZIP_START
 from curate.sources.xml_text import xml_root
@@ -84,3 +84,12 @@ def _epub() -> ReadEntries:
 
 
 EPUB: Final = DumpKind(_epub, EpubOptions, tuple(SOURCE_COLUMNS[name] for name in ("title", "author", "licence")))
+
+
+def _arxiv() -> ReadEntries:
+    from curate.sources.arxiv import read_arxiv
+
+    return read_arxiv
+
+
+ARXIV: Final = DumpKind(_arxiv, ArxivOptions, (SOURCE_COLUMNS["title"],))

@@ -67,3 +67,12 @@ class EpubOptions(BaseModel):
 
     max_book_bytes: int = Field(256 << 20, ge=1 << 10, le=1 << 31, description=(
         "Bytes of a book's file, and of its chapters unpacked, above which it is left out."))
+
+
+class ArxivOptions(BaseModel):
+    """Of papers in LaTeX."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_paper_bytes: int = Field(64 << 20, ge=1 << 10, le=1 << 31, description=(
+        "Bytes of a paper's archive, and of its files unpacked, above which it is left out."))

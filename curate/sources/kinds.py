@@ -17,6 +17,7 @@ from typing import IO, Final
 from curate.sources.archives import ZIP_START
 from curate.sources.columns import ColumnNames, TextRows
 from curate.sources.dump_kinds import (
+    ARXIV,
     CODE,
     EPUB,
     GUTENBERG,
@@ -141,6 +142,7 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("stackexchange", "a dump of StackExchange", is_stackexchange, dump=STACKEXCHANGE),
     SourceKind("epub", "an EPUB book", is_epub, dump=EPUB),
     SourceKind("gutenberg", "a book of Project Gutenberg", is_gutenberg, dump=GUTENBERG),
+    SourceKind("arxiv", "sources of arXiv", _never, dump=ARXIV),
     SourceKind("code", "files of repositories", _never, dump=CODE),
     SourceKind("wet", "a WET archive", _is_wet, records=frozenset({"conversion"})),
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
