@@ -94,8 +94,8 @@ def test_a_paper_that_is_too_large_or_unpacks_to_too_much_is_left_out(tmp_path: 
     ({"a.tex": "\\documentclass{x}\\begin{document}longer", "b.tex": "\\documentclass{x}\\begin{document}\\input{a}"},
      "b.tex"),
     ({"a.tex": "%\\documentclass{x}\\begin{document}", "b.tex": "\\magnification=1200 \\bye"}, "b.tex"),
-    ({"a.tex": "\\documentclass{x}\\begin{document}", "b.tex": "\\documentstyle{x}", "00README.XXX": "b.tex toplevelfile"},
-     "b.tex"),
+    ({"a.tex": "\\documentclass{x}\\begin{document}", "b.tex": "\\documentstyle{x}",
+      "00README.XXX": "b.tex toplevelfile"}, "b.tex"),
     ({"a.tex": "x", "b.sty": "\\documentclass"}, None)])
 def test_the_main_file_is_found(files: dict[str, str], main: str | None) -> None:
     assert main_file(files) == main
