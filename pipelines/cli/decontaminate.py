@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from manifests.errors import RecipeError
 from pipelines.cli.options import (
@@ -34,6 +36,42 @@ if TYPE_CHECKING:
     from curate.decontamination.config import DecontaminationConfig
     from pipelines.verb_documents import Decided
     from pipelines.verbs import VerbFile, VerbRun
+
+
+class DecontaminateCommand(TyperCommand):
+    """The command, to which a shell may give what `bench/*.jsonl` stands for: several files behind one --benchmarks."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        flags = {name for option in self.params if getattr(option, "is_flag", False)
+                 for name in (*option.opts, *option.secondary_opts)}
+        return super().parse_args(ctx, spread(args, "--benchmarks", flags))
+
+
+def spread(args: Sequence[str], option: str, flags: Container[str]) -> list[str]:
+    """Arguments in which an option stands before each of the values that follow it.
+
+    Only where an argument that is no option's came before: values and inputs could not be told apart otherwise, and
+    the option then takes one.
+
+    Args:
+        args: As the shell gave them.
+        option: The option of many values.
+        flags: Options without a value.
+    """
+    made: list[str] = []
+    rest, inputs = list(args), False
+    while rest:
+        word = rest.pop(0)
+        made.append(word)
+        if word == "--":
+            return [*made, *rest]
+        if not word.startswith("-"):
+            inputs = True
+        elif word not in flags and "=" not in word and rest:
+            made.append(rest.pop(0))
+            while word == option and inputs and rest and not rest[0].startswith("-"):
+                made += [option, rest.pop(0)]
+    return made
 
 
 def decontaminate_command(

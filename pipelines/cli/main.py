@@ -20,7 +20,7 @@ from curate.caches import kernel_cache_folder
 from manifests.errors import CurateError
 from manifests.version import VERSION
 from pipelines.cli.classifier import app as classifier_app
-from pipelines.cli.decontaminate import decontaminate_command
+from pipelines.cli.decontaminate import DecontaminateCommand, decontaminate_command
 from pipelines.cli.dedup import dedup_command
 from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
@@ -56,7 +56,7 @@ app.command("export")(export_command)
 app.command("plugins")(plugins_command)
 app.command("tune")(tune_command)
 app.command("dedup")(dedup_command)
-app.command("decontaminate")(decontaminate_command)
+app.command("decontaminate", cls=DecontaminateCommand)(decontaminate_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -214,18 +214,18 @@ def decontaminate(folder: Path, documents: list[str], benchmarks: dict[str, list
 def test_a_question_in_a_script_without_spaces_is_cut(tmp_path: Path) -> None:
     documents = [f"{'旧报纸的故事每周一篇' * 40}{CHINESE}。{'读者来信也很多' * 40}", "旧报纸的故事每周一篇。" * 20]
     decontaminate(tmp_path, documents, {"zh": [CHINESE]})
-    rows = read_table(str(tmp_path / "out/part-d.parquet")).to_pylist()
+    rows = read_table(str(tmp_path / "out.decisions/part-d.parquet")).to_pylist()
     assert [bool(row["removed_spans"]) for row in rows] == [True, False]
     span = rows[0]["removed_spans"][0]
     assert documents[0].encode()[span["start"] : span["end"]].decode() == CHINESE
-    (row,) = read_table(str(tmp_path / "out/report/benchmarks.parquet")).to_pylist()
+    (row,) = read_table(str(tmp_path / "out.report/benchmarks.parquet")).to_pylist()
     assert (row["ngram"], row["n_too_short"], row["n_cut"]) == (13, 0, 1)
 
 
 def test_a_benchmark_that_cannot_be_looked_for_is_named_and_never_clean(tmp_path: Path) -> None:
     result = decontaminate(tmp_path, [filler(1, 99)], {"short": ["What is it?", "Name a colour"], "good": [QUESTION]})
     assert "benchmark short cannot be looked for: none of its 2 items has 8 words" in result.stderr
-    short, good = read_table(str(tmp_path / "out/report/benchmarks.parquet")).to_pylist()
+    short, good = read_table(str(tmp_path / "out.report/benchmarks.parquet")).to_pylist()
     if short["benchmark"] != "short":
         short, good = good, short
     assert (short["clean_share"], good["clean_share"]) == (None, 1.0)
