@@ -55,6 +55,13 @@ def kernel_cache_folder() -> Path:
     return cache_folder() / "kernels" / f"{VERSION}-{_digest()}-python{python}-numba{version('numba')}"
 
 
+def keep_kernels() -> None:
+    """Have kernels that are compiled in this process, and in those it starts, kept in that folder. To be called before
+    anything imports numba, which reads the variable once."""
+    if "numba" not in sys.modules:
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+
+
 def _digest() -> str:
     """Of the sources of all kernels."""
     found = xxhash.xxh3_64()

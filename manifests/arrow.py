@@ -65,6 +65,8 @@ def as_texts(values: Any, name: str = "texts") -> pa.LargeStringArray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (_is_string(kind) or pa.types.is_null(kind)):
         raise InputError(f"is a column of {column.type}, not of strings", where=name)
+    if pa.types.is_dictionary(column.type):
+        column = _with_plain_values(column)
     return one_array(column if column.type == pa.large_string() else column.cast(pa.large_string()))
 
 
@@ -92,6 +94,10 @@ def as_table(data: Any, name: str = "table") -> pa.Table:
     twice = [column for column, n in Counter(table.column_names).items() if n > 1]
     if twice:
         raise InputError(f"has more than one column {twice[0]!r}", where=name, hint="rename all but one of them")
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and _plain(field.type.value_type) != field.type.value_type:
+            column = _with_plain_values(table.column(index))
+            table = table.set_column(index, field.with_type(column.type), column)
     fields = [field.with_type(_plain(field.type)) for field in table.schema]
     return table if fields == list(table.schema) else table.cast(pa.schema(fields, table.schema.metadata))
 
@@ -147,6 +153,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         if is_list(kind):
             return make(kind.value_field.with_type(_plain(kind.value_type)))
     return kind
+
+
+def _with_plain_values(column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of dictionaries whose values are no views."""
+    kind = pa.dictionary(column.type.index_type, _plain(column.type.value_type), column.type.ordered)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(
+        chunk.indices, chunk.dictionary.cast(kind.value_type), ordered=kind.ordered) for chunk in chunks], kind)
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -63,7 +63,8 @@ def deduplicate(tables: Any, *, exact: bool = True, near: bool = True, threshold
         InputError: There is no such column, `keep` is not boolean, or a name occurs twice.
         RecipeError: A setting is not valid.
     """
-    one = not isinstance(tables, Iterable) or hasattr(tables, "__arrow_c_stream__") or isinstance(tables, Mapping)
+    one = not isinstance(tables, Iterable) or isinstance(tables, Mapping) or any(
+        hasattr(tables, name) for name in ("__arrow_c_stream__", "__arrow_c_array__"))
     given = [Given.of(table, text_column, ignore_keep, "table" if one else f"table {number}")
              for number, table in enumerate([tables] if one else tables)]
     recipe = _recipe({"exact": exact, "near": near, "threshold": threshold, **(config or {})}, given)

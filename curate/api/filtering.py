@@ -14,7 +14,7 @@ from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.rules import unknown_signal
-from curate.heuristics.signals import EXTERNAL, Words
+from curate.heuristics.signals import COMPUTED, Words
 from curate.selection.text_rules import TextRules
 from manifests.arrow import as_table, as_texts, kept_mask, text_slices
 from manifests.arrow import text_column as texts_of
@@ -34,8 +34,9 @@ def filter(table: Any, preset: str = "gopher", *, thresholds: Mapping[str, float
     """Keep or drop documents by a published preset, as the stage `select` does.
 
     Args:
-        table: A table with a column of texts, n rows. Columns `signal_perplexity` and `signal_toxic_word_fraction`
-            serve rules that read them; the other signals are computed. Rows whose `keep` is false are left out.
+        table: A table with a column of texts, n rows. Signals are computed, but for those that need models or lists,
+            or come from elsewhere: columns `signal_perplexity`, `signal_toxic_word_fraction` or any other `signal_*`
+            serve rules that read them. Rows whose `keep` is false are left out.
         preset: gopher, c4, fineweb, refinedweb, dclm or gpt3.
         thresholds: Other thresholds for rules of the preset, by reason; None turns a rule off.
         rules: Further rules, with the fields of a recipe's `select.rules.rules`.
@@ -56,9 +57,9 @@ def filter(table: Any, preset: str = "gopher", *, thresholds: Mapping[str, float
         raise RecipeError(f"is not a way of counting words: {words!r}", where="words", hint="paper or datatrove")
     config = settings(RulesConfig, {"preset": preset, "thresholds": dict(thresholds or {}), "rules": tuple(rules),
                                     "edit": edit}, "filter")
-    if problem := unknown_signal(config.rules):
-        raise RecipeError(problem, where="filter()")
     given = as_table(table)
+    if problem := unknown_signal(config.rules, _own_signals(given)):
+        raise RecipeError(problem, where="filter()")
     texts = pc.fill_null(texts_of(given, text_column), "")
     enters = None if ignore_keep else kept_mask(given)
     judge = TextRules(rules=config, words=Words(words))
@@ -73,6 +74,12 @@ def filter(table: Any, preset: str = "gopher", *, thresholds: Mapping[str, float
     return kept_rows(given, text_column, pc.indices_nonzero(keep).cast(pa.int64()), edited.filter(keep))
 
 
+def _own_signals(table: pa.Table) -> list[str]:
+    """Signals that a table has and that are not computed from the text alone."""
+    names = (name.removeprefix(SIGNAL_PREFIX) for name in table.column_names if name.startswith(SIGNAL_PREFIX))
+    return [name for name in names if name not in COMPUTED]
+
+
 def _documents(table: pa.Table, texts: pa.LargeStringArray, language: str | None, words: Words) -> pa.Table:
     """What rules read of documents: text, language and signals."""
     if language is None and "language" in table.column_names:
@@ -80,8 +87,7 @@ def _documents(table: pa.Table, texts: pa.LargeStringArray, language: str | None
     else:
         languages = pa.repeat(pa.scalar(language or "en"), len(texts))
     columns = {"text": texts, "language": languages}
-    columns |= {name: table[name] for name in (SIGNAL_PREFIX + signal for signal in EXTERNAL)
-                if name in table.column_names}
+    columns |= {name: table[name] for name in (SIGNAL_PREFIX + signal for signal in _own_signals(table))}
     measured = signals(texts, words, languages)
     return pa.table({**columns, **{name: measured[name] for name in measured.column_names}})
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 DECISION: Final = (
     pa.field("keep", pa.bool_(), nullable=False, metadata={"comment": "whether the row stays"}),
@@ -39,6 +40,7 @@ def kept_rows(table: pa.Table, column: str, rows: Sequence[int] | pa.Array, text
         replaced: Columns [m] that replace those of the same name, or come last.
     """
     out = table.take(rows if isinstance(rows, pa.Array) else pa.array(rows, pa.int64()))
+    texts = pc.if_else(out[column].is_valid(), texts, pa.scalar(None, texts.type))  # what was null stays so
     kind = table.schema.field(column).type
     plain = kind if kind in (pa.string(), pa.large_string()) else pa.large_string()
     for field, values in ((table.schema.field(column).with_type(plain), texts.cast(plain)), *replaced):

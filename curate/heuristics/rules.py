@@ -1,22 +1,24 @@
 """Rules on stored signals: declarative predicates over columns, and the first that a document fails.
 
-No text is read: a changed threshold is judged again in milliseconds.
+No text is read: a changed threshold is judged again in milliseconds. NumPy alone judges, no library with threads of its
+own: callers fork, such as `datasets.map(num_proc=...)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.heuristics.signals import SIGNAL_NAME, SIGNALS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
+from manifests.tables import one_array
 
 
 class Rule(BaseModel):
@@ -43,10 +45,11 @@ class Rule(BaseModel):
         """The number it compares with."""
         return float(self.at_least if self.at_least is not None else self.at_most or 0.0)
 
-    def fails(self) -> pl.Expr:
-        """The predicate, over the signal's column. Thresholds are float32, so that 1 of 10 is not more than 0.1."""
-        column, limit = pl.col(SIGNAL_PREFIX + self.signal), pl.lit(self.threshold, pl.Float32)
-        return column < limit if self.at_least is not None else column > limit
+    def fails(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Which values the rule drops. Thresholds are float32, so that 1 of 10 is not more than 0.1; what is no number
+        counts as greater than all."""
+        limit = np.float32(self.threshold)
+        return values < limit if self.at_least is not None else ~(values <= limit)
 
     def at(self, threshold: float) -> Rule:
         """The same rule with another number."""
@@ -85,13 +88,16 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
         if column not in table.column_names:
             hint = "extract with signals on, give the model or the list that it needs, or turn the rule off"
             raise InputError(f"has no column {column}", hint=hint)
-    frame = pl.DataFrame(table.select(columns).cast(pa.schema([(name, pa.float32()) for name in columns])))
-    first = pl.coalesce([pl.when(rule.fails()).then(pl.lit(i, pl.Int16)) for i, rule in enumerate(rules)])
-    failed = frame.select(first=first)["first"]
-    indices = failed.to_arrow()
+    first, measured = np.full(len(table), -1, np.int64), np.zeros(len(table), np.float64)
+    for index, rule in enumerate(rules):
+        signal: Any = one_array(table[SIGNAL_PREFIX + rule.signal]).cast(pa.float32())
+        values = signal.fill_null(0).to_numpy()
+        fails = rule.fails(values) & (first < 0)
+        if signal.null_count:
+            fails &= signal.is_valid().to_numpy(zero_copy_only=False)
+        first[fails], measured[fails] = index, values[fails]
+    passed = first < 0
+    indices = pa.array(first, mask=passed)
     reasons = pa.array([rule.reason for rule in rules], pa.string()).take(indices)
     thresholds = pa.array([rule.threshold for rule in rules], pa.float64()).take(indices)
-    passed = failed.is_null().to_numpy()
-    signal = np.array([columns.index(SIGNAL_PREFIX + rule.signal) for rule in rules])[failed.fill_null(0).to_numpy()]
-    values = frame.to_numpy()[np.arange(len(frame)), signal] if len(frame) else np.zeros(0)
-    return reasons, pa.array(values.astype(np.float64), mask=passed), thresholds
+    return reasons, pa.array(measured, mask=passed), thresholds

@@ -124,7 +124,11 @@ def ascii_hosts(hosts: pl.Series) -> pl.Series:
 def hosts_of(urls: pa.Array) -> pa.Array:
     """Lower-case ASCII host of each URL of any scheme, without user, port and final dot, `www.` kept; null where there
     is none. This is the `host` of documents. string [n] -> string [n]."""
-    host = pl.Series(pc.struct_field(pc.extract_regex(urls, _AUTHORITY), "host"), dtype=pl.String)
+    found = pc.struct_field(pc.extract_regex(urls, _AUTHORITY), "host").cast(pa.string())
+    if pc.all(pc.string_is_ascii(found)).as_py() is not False:  # without polars, whose threads a fork does not survive
+        plain = pc.utf8_rtrim(pc.ascii_lower(found), ".")
+        return pc.if_else(pc.not_equal(plain, ""), plain, pa.scalar(None, pa.string()))
+    host = pl.Series(found, dtype=pl.String)
     host = ascii_hosts(host.str.to_lowercase().str.strip_chars_end("."))
     return host.to_frame("host").select(pl.when(pl.col("host") != "").then("host"))["host"].to_arrow().cast(pa.string())
 

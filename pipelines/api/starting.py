@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.caches import keep_kernels
 from manifests.errors import RecipeError
 from manifests.graph import Stage
 from pipelines.api.runs import Run
@@ -46,6 +47,7 @@ def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | 
     """
     if engine not in _ENGINES:
         raise RecipeError(f"not an engine: {engine!r}", where="run(): engine", hint=" or ".join(_ENGINES))
+    keep_kernels()
     settings = Settings(engine, address, workers, worker_memory, until, fresh)
     folder = os.fspath(out)
     result = execute(load_recipe(recipe, overrides), folder, settings, reporter, stages)

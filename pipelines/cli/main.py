@@ -7,7 +7,6 @@ they are named; 2 bad usage or recipe; 3 the output is in use, stale or another 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.caches import kernel_cache_folder
+from curate.caches import keep_kernels
 from manifests.errors import CurateError
 from manifests.version import VERSION
 from pipelines.cli.classifier import app as classifier_app
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from pipelines.progress import Reporter
 
 # Before anything imports numba: it reads the variable once.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+keep_kernels()
 
 app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
                   add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -29,6 +29,15 @@ def test_every_kind_of_strings_becomes_one(kind: pa.DataType) -> None:
     assert texts.to_pylist() == ["a", None, "a"]
 
 
+def test_categories_are_strings() -> None:
+    given = ["a", None, "b", "a"]
+    for column in (pl.Series(given, dtype=pl.Categorical), pl.Series(given, dtype=pl.Enum(["a", "b"])),
+                   pd.Series(given, dtype="category")):
+        assert as_texts(column).to_pylist() == given
+    table = as_table(pl.DataFrame({"c": pl.Series(given, dtype=pl.Categorical)}))
+    assert table["c"].take(pa.array([2, 0])).to_pylist() == ["b", "a"]
+
+
 def test_a_lone_surrogate_costs_itself_alone() -> None:
     assert as_texts(["a\ud83dz", None, "\ud83d\ude00"]).to_pylist() == ["a�z", None, "😀"]
 

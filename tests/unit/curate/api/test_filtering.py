@@ -70,6 +70,18 @@ def test_thresholds_rules_and_words_of_ones_own(documents: pa.Table) -> None:
         documents, "fineweb")["text"].to_pylist()
 
 
+def test_signals_that_a_table_came_with_serve_rules() -> None:
+    table = pa.table({"text": ["one", "two", "three", "four"], "signal_perplexity": [5.0, None, 50.0, float("nan")],
+                      "signal_taste": [1, 2, 3, 0]})
+    rules = [{"reason": "bland", "signal": "taste", "at_least": 1}, {"reason": "odd", "signal": "perplexity",
+                                                                     "at_most": 10}]
+    decisions = curate.filter(table, "gpt3", rules=rules, apply=False)
+    assert decisions["reason"].to_pylist() == [None, None, "odd", "bland"]
+    assert decisions["value"].to_pylist() == [None, None, 50.0, 0.0]
+    odd = curate.filter(table, "gpt3", rules=rules[1:], apply=False)
+    assert odd["reason"].to_pylist() == [None, None, "odd", "odd"]
+
+
 def test_decisions_that_a_table_came_with_are_honoured(documents: pa.Table) -> None:
     keep = [i % 3 != 0 for i in range(len(documents))]
     table = documents.append_column("keep", pa.array(keep))
@@ -80,6 +92,12 @@ def test_decisions_that_a_table_came_with_are_honoured(documents: pa.Table) -> N
     every = curate.filter(table, "gopher", apply=False, ignore_keep=True)
     assert every.to_pylist() == alone
     assert set(curate.filter(table, "gopher")["keep"].to_pylist()) == {True}
+
+
+def test_a_null_stays_one() -> None:
+    table = pa.table({"text": pa.array([None, "some text", ""])})
+    for kept in (curate.filter(table, "gpt3"), curate.deduplicate(table), curate.deduplicate(table.to_batches()[0])):
+        assert kept["text"].to_pylist() == [None, "some text", ""]
 
 
 def test_tables_without_rows() -> None:
@@ -102,7 +120,7 @@ def test_bad_tables_are_named(table: Any, match: str) -> None:
 def test_bad_rules_are_named(documents: pa.Table) -> None:
     with pytest.raises(RecipeError, match=r"filter\(\): preset: .*\(got 'fine'\)"):
         curate.filter(documents, "fine")
-    with pytest.raises(RecipeError, match="no signal is called 'length'"):
+    with pytest.raises(RecipeError, match=r"filter\(\): rule x: no signal is called 'length'"):
         curate.filter(documents, rules=[{"reason": "x", "signal": "length", "at_most": 1}])
     with pytest.raises(InputError, match="has no column signal_perplexity"):
         curate.filter(documents, rules=[{"reason": "x", "signal": "perplexity", "at_most": 1}])
