@@ -20,11 +20,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.errors import InputError
+from manifests.node_cache import default_folder, node_cache
+from manifests.packed_folder import open_folder
 from manifests.packing import PACKINGS
+from manifests.prefetch import Prefetch
+from manifests.removals import superseded
 from manifests.rows import BatchRuns, join_runs
 from manifests.shard import Tokens
 from manifests.shards import SplitShards, dataset_digest, read_manifest
+from manifests.storage import is_local
 from manifests.tables import read_table
 
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
@@ -87,20 +91,35 @@ class PackedDataset:
     `first_rows` (int64 [shards]) and `phase_ends` say where shards begin and phases of a staged mixture end, in rows;
     `most_segments`, how many documents and gaps the fullest row of the split has, None in data sets of version 1.
 
+    Behind a URL, the manifest alone is read to open it; shards come into a cache on this node's disk when they are
+    read or about to be (`manifests.node_cache`), are compared with their digests, and shared by all processes there.
+
     Args:
-        path: A run's folder, or its `packed` folder.
+        path: A run's folder, or its `packed` folder: here, or behind any URL that fsspec reads (`s3://`, `https://`).
         split: `train` or `val`.
         mmap: Whether shards are mapped; False reads them, for file systems that refuse maps.
         validate: Which shards' digests are compared with the manifest, which reads each of them whole: `never`; `lazy`,
             a shard when it is first touched; `open`, all of the split at once. Spans files always are.
+        cache: Folder of the cache, for URLs; by default `$CURATE_CACHE/shards`, or one in the user's cache.
+        cache_limit: Bytes that are kept there; None: everything.
+        retry_seconds: How long a fetch is tried again.
     Raises:
         InputError: There is no packed dataset.
-        ShardError: Later, when a shard or spans file that is read is not the one that the manifest describes.
+        ShardError: Later, when a shard or spans file that is read is not the one that the manifest describes, or cannot
+            be fetched.
         ValueError: `validate` is none of these.
     """
 
-    def __init__(self, path: str | os.PathLike[str], split: str, mmap: bool = True, validate: str = "never") -> None:
-        self.folder = _packed_folder(Path(path))
+    def __init__(self, path: str | os.PathLike[str], split: str, mmap: bool = True, validate: str = "never", *,
+                 cache: str | os.PathLike[str] | None = None, cache_limit: int | None = None,
+                 retry_seconds: float = 120.0) -> None:
+        self._options: dict[str, Any] = {"split": split, "mmap": mmap, "validate": validate, "cache": cache,
+                                         "cache_limit": cache_limit, "retry_seconds": retry_seconds}
+        remote = isinstance(path, str) and not is_local(path)
+        self._cache = node_cache(Path(cache) if cache is not None else default_folder(), cache_limit,
+                                 retry_seconds) if remote else None
+        self._folder = open_folder(path, self._cache)
+        self.where, self.folder = self._folder.where, self._folder.tables
         self.split, self.mmap, self.validate = split, mmap, validate
         self._manifest = read_manifest(str(self.folder / "manifest.parquet"))
         shards: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
@@ -119,16 +138,45 @@ class PackedDataset:
         self.phase_ends = self._ends_of_phases(shards)
         most = shards["most_segments"].to_numpy() if "most_segments" in shards.column_names else np.empty(0)
         self.most_segments = int(most.max()) if len(most) else None
-        self._shards = SplitShards(str(self.folder), shards, self.row_length, mmap, validate)
+        self._shards = SplitShards(self._folder, shards, self.row_length, mmap, validate)
+        self._prefetch = Prefetch(self._shards.fetch) if self._cache is not None else None
         self._payloads = self._shards.payloads
         self._steps = np.arange(self.row_length, dtype=np.int32)
 
-    def __reduce__(self) -> tuple[type[PackedDataset], tuple[str, str, bool, str]]:
-        return type(self), (str(self.folder), self.split, self.mmap, self.validate)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.where, self._options)
 
     def close(self) -> None:
         """Let go of every file; reading opens them again."""
+        if self._prefetch is not None:
+            self._prefetch.stop()
         self._shards.close()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether shards are fetched from behind a URL."""
+        return self._prefetch is not None
+
+    def fetch_ahead(self, rows: npt.NDArray[np.int64]) -> None:
+        """Begin to fetch the shards of rows that will be read, in that order, in place of what was asked for before.
+
+        As many as half of the cache's limit has room for. Nothing happens where files are local.
+
+        Args:
+            rows: int64 [n], each in [0, len).
+        """
+        if self._prefetch is None or self._cache is None:
+            return
+        shards, at = np.unique(self.first_rows.searchsorted(rows, "right") - 1, return_index=True)
+        self._prefetch.ask(shards[np.argsort(at)].tolist()[: min(64, self._cache.pool.most())])
+
+    def table(self, name: str) -> str | None:
+        """Local path of a small file of the packed folder, such as `tokenizer.json`; None where there is none."""
+        return self._folder.table(name)
+
+    def superseded(self) -> set[str]:
+        """Digests of every dataset that this one supersedes, by `curate remove`."""
+        return superseded(self.folder, self.digest) if self.table("succession.parquet") else set()
 
     def __len__(self) -> int:
         return self._n_rows
@@ -272,7 +320,9 @@ class PackedDataset:
     @cached_property
     def source_names(self) -> dict[int, str]:
         """Names of sources by the ids that spans and segments carry."""
-        table: Any = read_table(str(self.folder / "sources.parquet"), ["source_id", "name"])
+        path = self.table("sources.parquet")
+        assert path is not None
+        table: Any = read_table(path, ["source_id", "name"])
         return dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
 
     def _locate(self, row: int) -> tuple[int, int]:
@@ -338,9 +388,5 @@ class PackedDataset:
         return ends
 
 
-def _packed_folder(path: Path) -> Path:
-    for folder in (path, path / "packed"):
-        # A run's own root has no manifest.parquet; a packed folder has sources.parquet beside it.
-        if (folder / "manifest.parquet").exists() and (folder / "sources.parquet").exists():
-            return folder
-    raise InputError("holds no packed dataset", where=str(path), hint="give a finished run, or its packed folder")
+def _reopened(where: str, options: dict[str, Any]) -> PackedDataset:
+    return PackedDataset(where, **options)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import DatasetMismatchError, InputError, RecipeError
 from manifests.order import RowOrder, Skips
-from manifests.removals import superseded
 from manifests.shard import Tokens
 
+_ROWS_FETCHED_AHEAD = 1 << 19  # whose shards a dataset behind a URL fetches
 _ROWS_AHEAD = 1024  # row numbers worked out at a time: a permutation of few numbers is all overhead
 NO_ROW = -1
 _ADVICE = ("data-parallel ranks read different rows, and ranks of one tensor, context or pipeline group the same: give "
@@ -69,7 +69,7 @@ class PackedLoader:
             raise ValueError(f"batch_rows {batch_rows}, rank {rank}, world_size {world_size}: "
                              "need batch_rows >= 1 and 0 <= rank < world_size")
         if not len(dataset):
-            raise InputError(f"split {dataset.split!r} has no rows", where=str(dataset.folder),
+            raise InputError(f"split {dataset.split!r} has no rows", where=dataset.where,
                              hint="open the split that has rows, or pack with a larger share for this one")
         if passes == "auto":
             passes = 1 if len(dataset.phase_ends) > 1 else None
@@ -81,6 +81,7 @@ class PackedLoader:
         self._skips = Skips()
         self._rows_handed_out = 0
         self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
+        self._fetching = -len(dataset)  # rows handed out when what comes next was last asked for
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -180,7 +181,7 @@ class PackedLoader:
         """
         own = self.state_dict()
         state = {"order": "rows", **state}  # states of 0.1.0 do not name it
-        before = superseded(self.dataset.folder, self.dataset.digest)
+        before = self.dataset.superseded() if state.get("dataset") != own["dataset"] else set()
         for name in ("tokenizer", "dataset", "split", "seed", "order"):
             if name == "dataset" and accept_successor and state.get(name) in before:
                 continue
@@ -189,10 +190,10 @@ class PackedLoader:
                 if name == "dataset" and state.get(name) in before:
                     hint = "documents were removed since; accept_successor=True goes on without them"
                 raise DatasetMismatchError(f"the checkpoint was made with {name} {state.get(name)!r}, here it is "
-                                           f"{own[name]!r}", where=str(self.dataset.folder), hint=hint)
+                                           f"{own[name]!r}", where=self.dataset.where, hint=hint)
         if not isinstance(state.get("rows"), int) or state["rows"] < 0:
             raise DatasetMismatchError(f"the checkpoint says that {state.get('rows')!r} rows were handed out",
-                                       where=str(self.dataset.folder), hint="it is not a state of a PackedLoader")
+                                       where=self.dataset.where, hint="it is not a state of a PackedLoader")
         self._rows_handed_out = state["rows"]
         self._skips = Skips.parse(str(state.get("skipped", "")))
         self._forget_ahead()
@@ -214,12 +215,22 @@ class PackedLoader:
         base, ahead = self._ahead
         step, between = divmod(handed_out - base, self.rows_per_step)
         if between or not 0 <= step < len(ahead):
+            self._fetch_ahead(handed_out)
             steps = max(1, min(_ROWS_AHEAD // self.batch_rows, len(self.dataset) // self.rows_per_step))
             firsts = handed_out + self.rank * self.batch_rows + self.rows_per_step * np.arange(steps, dtype=np.int64)
             ahead = self._rows_at((firsts[:, None] + np.arange(self.batch_rows)).ravel()).reshape(steps, -1)
             self._ahead, step = (handed_out, ahead), 0
         rows: npt.NDArray[np.int64] = ahead[step]
         return rows
+
+    def _fetch_ahead(self, handed_out: int) -> None:
+        """Let a dataset behind a URL fetch what is read next; every rank asks for the same."""
+        n_rows = min(_ROWS_FETCHED_AHEAD, len(self.dataset))
+        if not self.dataset.is_remote or self._fetching <= handed_out < self._fetching + n_rows // 4:
+            return
+        self._fetching = handed_out
+        rows = self.rows(handed_out, n_rows)
+        self.dataset.fetch_ahead(rows[rows != NO_ROW])
 
     def _rows_at(self, handed_out: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Numbers of rows by how many were handed out before them, int64 [n]; -1 behind the end."""

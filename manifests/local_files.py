@@ -126,8 +126,7 @@ class Pool:
         """Where no more may be open, let whoever holds most close what it opened first."""
         held = list(self.sets.values())
         if sum(map(len, held)) >= self.most():
-            largest = max(held, key=len)
-            largest.pop(next(iter(largest), -1), None)
+            max(held, key=len).close_oldest()
 
 
 class OpenFiles(dict[int, Opened], Generic[Opened]):
@@ -138,17 +137,30 @@ class OpenFiles(dict[int, Opened], Generic[Opened]):
     Args:
         open_one: Opens a shard by its number.
         pool: What counts them.
+        closed: Called with the number of a shard that is closed.
     """
 
-    def __init__(self, open_one: Callable[[int], Opened], pool: Pool) -> None:
+    def __init__(self, open_one: Callable[[int], Opened], pool: Pool, closed: Callable[[int], None] | None = None
+                 ) -> None:
         super().__init__()
-        self._open_one, self._pool = open_one, pool
+        self._open_one, self._pool, self._closed = open_one, pool, closed
         pool.sets[id(self)] = self
 
     def __missing__(self, shard: int) -> Opened:
         self._pool.make_room()
         self[shard] = opened = self._open_one(shard)
         return opened
+
+    def close_oldest(self) -> None:
+        """Close what was opened first, if anything is open."""
+        oldest = next(iter(self), None)
+        if oldest is not None and self.pop(oldest, None) is not None and self._closed is not None:
+            self._closed(oldest)
+
+    def close(self) -> None:
+        """Close everything."""
+        while self:
+            self.close_oldest()
 
 
 @cache

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import ID
+from manifests.storage import Storage
 from manifests.tables import read_table
 
 FOLDER: Final = "removals/"
@@ -53,13 +54,15 @@ def superseded(packed: str | os.PathLike[str], digest: str) -> set[str]:
     return earlier
 
 
-def removed_tokens(packed: str | os.PathLike[str]) -> dict[tuple[str, int], int]:
-    """Tokens taken out of each shard, over all removals, by (split, shard_index)."""
-    path = Path(packed) / "succession.parquet"
-    if not path.exists():
+def removed_tokens(storage: Storage, folder: str = "") -> dict[tuple[str, int], int]:
+    """Tokens taken out of each shard, over all removals, by (split, shard_index).
+
+    folder: the packed folder below the storage's root, with a slash at the end."""
+    name = f"{folder}succession.parquet"
+    if not storage.exists(name):
         return {}
     total: dict[tuple[str, int], int] = {}
-    for row in read_table(str(path), ["split", "shard_index", "n_tokens"]).to_pylist():
+    for row in read_table(storage.path(name), ["split", "shard_index", "n_tokens"]).to_pylist():
         shard = (row["split"], row["shard_index"])
         total[shard] = total.get(shard, 0) + row["n_tokens"]
     return total

@@ -39,6 +39,7 @@ import xxhash
 from manifests.errors import ShardError
 from manifests.local_files import map_file
 from manifests.packing import PACKINGS
+from manifests.storage import open_read
 
 HEADER_BYTES = 1024
 FORMAT_VERSION = 1  # of a shard's header
@@ -203,6 +204,29 @@ def open_shard(path: str) -> tuple[Header, Tokens]:
     header = read_header(path)
     tokens: Tokens = map_file(path)[HEADER_BYTES:].view(header.dtype)
     return header, tokens
+
+
+def read_row(path: str, row: int) -> tuple[Header, Tokens]:
+    """A shard's header and the tokens of one row of it, uint16 or uint32 [T], without reading the rest.
+
+    Args:
+        path: A local file, or a URL.
+        row: From 0.
+    Raises:
+        ShardError: It is not a packed shard.
+        InputError: It cannot be read.
+        IndexError: It has no such row.
+    """
+    with open_read(path) as file:
+        header = Header.unpack(file.read(HEADER_BYTES), path)
+        if not 0 <= row < header.n_rows:
+            raise IndexError(f"row {row} of {header.n_rows}")
+        n_bytes = header.row_length * header.dtype.itemsize
+        file.seek(HEADER_BYTES + row * n_bytes)
+        data = file.read(n_bytes)
+    if len(data) != n_bytes:
+        raise ShardError("is shorter than its header says", where=path, hint="fetch or pack the shard again")
+    return header, np.frombuffer(data, header.dtype)
 
 
 def payload_digest(tokens: Tokens) -> bytes:

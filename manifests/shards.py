@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import xxhash
 
 from manifests.errors import ShardError
 from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile
+from manifests.packed_folder import PackedFolder
 from manifests.rows import BYTES_PER_RUN, RowIndex, index_spans, open_rows
 from manifests.shard import HEADER_BYTES, Tokens, open_shard, read_header
 from manifests.spans import BYTES_PER_SPAN, Spans, read_spans
@@ -41,9 +43,10 @@ class SplitShards:
     """Payloads, row indexes and spans of a split's shards, by number.
 
     Each is checked when it is opened: its size, its header's crc32, and that it belongs to the payload of the manifest.
+    What was fetched has been compared with its digest.
 
     Args:
-        folder: The packed folder.
+        folder: Where the files are.
         shards: Rows of the manifest, in order.
         row_length: Tokens of a row.
         mapped: Whether files are mapped or read.
@@ -53,50 +56,69 @@ class SplitShards:
         ShardError: By every method, where a file is not the one that the manifest describes.
     """
 
-    def __init__(self, folder: str, shards: Any, row_length: int, mapped: bool, validate: str) -> None:
+    def __init__(self, folder: PackedFolder, shards: Any, row_length: int, mapped: bool, validate: str) -> None:
         if validate not in VALIDATIONS:
             raise ValueError(f"validate {validate!r} is none of {', '.join(VALIDATIONS)}")
-        names = shards.column_names
         self._folder, self._row_length, self._mapped, self._validate = folder, row_length, mapped, validate
-        self._paths: list[str] = shards["path"].to_pylist()
-        self._digests: list[str] = shards["payload_xxh3"].to_pylist()
-        self._spans_paths: list[str] = shards["spans_path"].to_pylist()
-        self._spans_digests: list[str] = shards["spans_xxh3"].to_pylist()
-        self._rows_paths: list[str | None] = shards["rows_path"].to_pylist() if "rows_path" in names else []
-        self._rows_digests: list[str] = shards["rows_xxh3"].to_pylist() if "rows_xxh3" in names else []
+        names = shards.column_names
+        self._payload_files = _files(shards, "path", "payload_xxh3", "n_bytes", HEADER_BYTES)
+        self._rows_files = _files(shards, "rows_path", "rows_xxh3") if "rows_path" in names else []
+        self._spans_files = _files(shards, "spans_path", "spans_xxh3")
         self.n_rows: npt.NDArray[np.int64] = shards["n_rows"].to_numpy()
         self._checked: set[str] = set()
         pool = MAPS if mapped else DESCRIPTORS
-        self.payloads: OpenFiles[Payload] = OpenFiles(self._open_payload, pool)
-        self.rows: OpenFiles[RowIndex] = OpenFiles(self._open_rows, pool)
-        largest = int(shards["n_spans"].to_numpy().max(initial=1))
-        self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * largest)))(self._read_spans)
-        self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * largest)))(self._index_spans)
+        largest = max((file.n_bytes or 0 for file in self._payload_files), default=0)
+        if folder.cache is not None:
+            folder.cache.hold_open(largest)
+        self.payloads: OpenFiles[Payload] = OpenFiles(
+            self._open_payload, folder.cache.pool if folder.cache is not None else pool,
+            lambda shard: self._release(self._payload_files[shard]))
+        self.rows: OpenFiles[RowIndex] = OpenFiles(
+            self._open_rows, pool, lambda shard: self._release(self._rows_files[shard]))
+        most_spans = int(shards["n_spans"].to_numpy().max(initial=1))
+        self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * most_spans)))(self._read_spans)
+        self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * most_spans)))(self._index_spans)
         if validate == "open":
-            for shard in range(len(self._paths)):
-                self._open_payload(shard)
-                self._open_rows(shard)
+            for shard in range(len(self)):
+                self.payloads[shard], self.index(shard)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._payload_files)
 
     def close(self) -> None:
         """Forget what is open; maps and descriptors go with the last array on them."""
-        self.payloads.clear()
-        self.rows.clear()
+        self.payloads.close()
+        self.rows.close()
         self.spans.cache_clear()
         self._indexed.cache_clear()
 
     def index(self, shard: int) -> RowIndex:
         """The row index of a shard: its file, or one made of its spans where the manifest is of version 1."""
-        return self.rows[shard] if self._rows_paths and self._rows_paths[shard] else self._indexed(shard)
+        return self.rows[shard] if self._rows_files else self._indexed(shard)
 
-    def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}"
+    def fetch(self, shard: int) -> None:
+        """Bring a shard and its row index to the node's cache, unless another process does already."""
+        for files in (self._payload_files, self._rows_files):
+            if files:
+                file = files[shard]
+                self._folder.file(file.name, file.digest, file.n_bytes, file.offset, wait=False)
+
+    def _local(self, file: _File) -> str:
+        """The local path of a file that is about to be opened, and stays there until it is closed."""
+        if self._folder.cache is not None:
+            self._folder.cache.use(self._folder.cached_name(file.name, file.digest))
+        path = self._folder.file(file.name, file.digest, file.n_bytes, file.offset)
+        assert path is not None
+        return path
+
+    def _release(self, file: _File) -> None:
+        if self._folder.cache is not None:
+            self._folder.cache.release(self._folder.cached_name(file.name, file.digest))
 
     def _open_payload(self, shard: int) -> Payload:
         """The payload of a shard, [rows, T]."""
-        path = self._path(self._paths[shard])
+        file = self._payload_files[shard]
+        path = self._local(file)
         payload: Payload
         if self._mapped:
             header, tokens = open_shard(path)
@@ -104,35 +126,54 @@ class SplitShards:
         else:
             header = read_header(path)
             payload = ReadFile(path).array(HEADER_BYTES, header.dtype, (header.n_rows, header.row_length))
-        if header.payload_digest.hex() != self._digests[shard] or header.row_length != self._row_length:
+        if header.payload_digest.hex() != file.digest or header.row_length != self._row_length:
             raise ShardError("is another shard than the manifest describes", where=path, hint=_ADVICE)
-        if self._validate != "never":
-            self._check(path, self._digests[shard], HEADER_BYTES)
+        self._check(path, file)
         return payload
 
     def _open_rows(self, shard: int) -> RowIndex:
-        name = self._rows_paths[shard] if self._rows_paths else None
-        if name is None:
-            return self._indexed(shard)
-        path = self._path(name)
-        index = open_rows(path, int(self.n_rows[shard]), self._row_length, self._digests[shard], self._mapped)
-        if self._validate != "never":
-            self._check(path, self._rows_digests[shard])
+        file = self._rows_files[shard]
+        path = self._local(file)
+        index = open_rows(path, int(self.n_rows[shard]), self._row_length, self._payload_files[shard].digest,
+                          self._mapped)
+        self._check(path, file)
         return index
 
-    def _check(self, path: str, digest: str, offset: int = 0) -> None:
-        """Compare a file's digest from a byte on, once in this process."""
-        if path in self._checked:
+    def _check(self, path: str, file: _File) -> None:
+        """Compare a file with its digest where that is asked for, once in this process; what was fetched has been."""
+        if self._validate == "never" or self._folder.cache is not None or path in self._checked:
             return
-        if digest_file(path, offset) != digest:
-            raise ShardError(f"its bytes are not those of the digest {digest}", where=path, hint=_ADVICE)
+        if digest_file(path, file.offset) != file.digest:
+            raise ShardError(f"its bytes are not those of the digest {file.digest}", where=path, hint=_ADVICE)
         self._checked.add(path)
 
     def _read_spans(self, shard: int) -> Spans:
-        return read_spans(self._path(self._spans_paths[shard]), self._spans_digests[shard])
+        file = self._spans_files[shard]
+        path = self._local(file)
+        try:
+            return read_spans(path, file.digest)
+        finally:
+            self._release(file)
 
     def _index_spans(self, shard: int) -> RowIndex:
         return index_spans(self._read_spans(shard), int(self.n_rows[shard]), self._row_length)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of a packed folder. digest: xxh3-128 of its bytes from `offset` on. n_bytes: None where none is known."""
+
+    name: str
+    digest: str
+    n_bytes: int | None
+    offset: int
+
+
+def _files(shards: Any, path: str, digest: str, size: str = "", offset: int = 0) -> list[_File]:
+    """One file of every shard, by columns of the manifest."""
+    names, digests = shards[path].to_pylist(), shards[digest].to_pylist()
+    sizes = shards[size].to_pylist() if size in shards.column_names else [None] * len(names)
+    return [_File(n, d, s, offset) for n, d, s in zip(names, digests, sizes, strict=True)]
 
 
 def dataset_digest(manifest: pa.Table) -> str:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from manifests.errors import InputError
 from manifests.schema import ID
-from manifests.shard import open_shard
+from manifests.shard import read_row
 from manifests.storage import Storage
 from manifests.tables import open_table, read_table
 
@@ -56,9 +56,10 @@ def trace(run: str, shard: str, row: int, token: int | None = None) -> list[Orig
     if not storage.exists(path):
         known = [n.removeprefix("packed/").removesuffix(".bin") for n in storage.list("packed") if n.endswith(".bin")]
         raise InputError("no such shard", where=f"{run}/{path}", hint=f"shards: {', '.join(known[:5]) or 'none yet'}")
-    header, payload = open_shard(storage.path(path))
-    if not 0 <= row < header.n_rows:
-        raise InputError(f"row {row} does not exist", where=path, hint=f"rows are 0 to {header.n_rows - 1}")
+    try:
+        header, row_tokens = read_row(storage.path(path), row)
+    except IndexError as error:
+        raise InputError(f"row {row} does not exist: {error}", where=path, hint="rows count from 0") from error
     if token is not None and not 0 <= token < header.row_length:
         raise InputError(f"token {token} does not exist", where=path, hint=f"a row has {header.row_length} tokens")
     spans = read_table(storage.path(f"packed/{shard}.spans.parquet"))
@@ -68,7 +69,7 @@ def trace(run: str, shard: str, row: int, token: int | None = None) -> list[Orig
         first = span["token_start"] - row * header.row_length
         if token is not None and not first <= token < first + span["n_tokens"]:
             continue
-        tokens = np.asarray(payload[span["token_start"] : span["token_start"] + span["n_tokens"]])
+        tokens = np.asarray(row_tokens[first : first + span["n_tokens"]])
         document = find_document(storage, _source_name(storage, span["source_id"]), span["doc_id"])
         origins.append(Origin(first, span["n_tokens"], span["doc_token_offset"], span["epoch"], span["truncated_left"],
                               span["truncated_right"], tokens, document))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,7 @@ from manifests.rows import index_spans, open_rows
 from manifests.shard import MANIFEST_VERSION, open_shard
 from manifests.shards import TOKENIZER
 from manifests.spans import spans_of
-from manifests.storage import Storage, digest_file
+from manifests.storage import Storage, digest_file, open_read
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
 
@@ -40,7 +42,8 @@ def verify(run: str) -> Iterator[Finding]:
     """Check every file of a run against its record, then the packed dataset against its manifest.
 
     Args:
-        run: A run's folder or URL, or that of a packed dataset alone, which has no records to check.
+        run: A run's folder or URL, or that of a packed dataset alone, which has no records to check. From behind a URL
+            shards are copied here one at a time.
     Yields:
         A finding for each check, in a fixed order.
     Raises:
@@ -77,7 +80,7 @@ def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
     """
     manifest = read_table(storage.path(folder + MANIFEST))
     removed = removed_ids([storage.path(DOCUMENTS)] if storage.exists(DOCUMENTS) else [])
-    lost = removed_tokens(storage.path(folder))
+    lost = removed_tokens(storage, folder)
     for row in manifest.to_pylist():
         path = f"{folder}{row['path']}"
         try:
@@ -96,8 +99,28 @@ def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
 
 def _verify_shard(storage: Storage, folder: str, row: dict[str, Any], n_removed: int,
                   removed: pa.Array) -> Iterator[Finding]:
+    with _here(storage, [f"{folder}{row[name]}" for name in ("path", "rows_path") if row.get(name)]) as local:
+        yield from _verify_files(storage, folder, row, n_removed, removed, local)
+
+
+@contextmanager
+def _here(storage: Storage, names: list[str]) -> Iterator[Callable[[str], str]]:
+    """Local paths of files by their names: where they are, or copies, which go at the end."""
+    if storage.local:
+        yield storage.path
+        return
+    with storage.staging() as folder:
+        paths = {name: f"{folder}/{i}" for i, name in enumerate(names)}
+        for name, path in paths.items():
+            with open_read(storage.path(name)) as source, open(path, "wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+        yield lambda name: paths.get(name, storage.path(name))
+
+
+def _verify_files(storage: Storage, folder: str, row: dict[str, Any], n_removed: int, removed: pa.Array,
+                  local: Callable[[str], str]) -> Iterator[Finding]:
     path, spans_path = f"{folder}{row['path']}", f"{folder}{row['spans_path']}"
-    header, tokens = open_shard(storage.path(path))
+    header, tokens = open_shard(local(path))
     digest = xxhash.xxh3_128_hexdigest(tokens.view(np.uint8).data)
     yield Finding(path, "payload digest", _differs(digest, row["payload_xxh3"]) or _differs(
         header.payload_digest.hex(), row["payload_xxh3"]))
@@ -113,15 +136,14 @@ def _verify_shard(storage: Storage, folder: str, row: dict[str, Any], n_removed:
     yield Finding(spans_path, "spans", _spans_problem(spans, np.asarray(tokens), header.row_length, header.eot_id,
                                                       header.packing, n_removed))
     if row.get("rows_path"):
-        yield from _verify_rows(storage, folder, row, spans_path)
+        yield from _verify_rows(storage, folder, row, spans_path, local(f"{folder}{row['rows_path']}"))
     if len(removed):
         n = pc.sum(is_removed(spans["doc_id"], removed)).as_py() or 0
         yield Finding(spans_path, "removed documents are gone", f"{n} spans name one" if n else None)
 
 
-def _verify_rows(storage: Storage, folder: str, row: dict[str, Any], spans_path: str) -> Iterator[Finding]:
+def _verify_rows(storage: Storage, folder: str, row: dict[str, Any], spans_path: str, full: str) -> Iterator[Finding]:
     path = f"{folder}{row['rows_path']}"
-    full = storage.path(path)
     yield Finding(path, "content", _differs(digest_file(full), row["rows_xxh3"]))
     n_rows, row_length = row["n_rows"], row["row_length"]
     stored = open_rows(full, n_rows, row_length, row["payload_xxh3"])

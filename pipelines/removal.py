@@ -67,6 +67,9 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
     named. Killed before its plan is written it has changed nothing; killed after, the next call of remove or run
     finishes it."""
     storage = Storage(run)
+    if not storage.local:
+        raise InputError("is on an object store, where many files cannot be replaced as one", where=run,
+                         hint="copy the run to a disk, remove there, and copy back what removals/ lists")
     if not (urls or doc_ids or storage.exists(PENDING)):
         raise RecipeError("no document is named", where="--urls, --doc-ids", hint="give a file of either")
     if not storage.exists(_PACKED_MANIFEST):

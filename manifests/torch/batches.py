@@ -131,4 +131,4 @@ class Steps:
         enough = f"{self.order.batch_rows * dataset.most_segments} are always enough" if dataset.most_segments else (
             f"give at least {n}")
         return InputError(f"a batch has {n} documents, and max_documents is {self.max_documents}",
-                          where=str(dataset.folder), hint=f"{enough}, or fewer rows in a batch")
+                          where=dataset.where, hint=f"{enough}, or fewer rows in a batch")

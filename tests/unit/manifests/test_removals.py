@@ -11,6 +11,7 @@ import pytest
 from manifests import DatasetMismatchError, PackedDataset, PackedLoader
 from manifests.removals import removed_ids, removed_tokens, superseded
 from manifests.schema import REMOVALS, SUCCESSION
+from manifests.storage import Storage
 from manifests.tables import read_table, write_table
 from tests.unit.manifests.test_dataset import T, make_dataset, span
 
@@ -38,12 +39,12 @@ def test_targets_skip_what_no_span_covers(tmp_path: Path) -> None:
 
 def test_chain_of_succession(tmp_path: Path) -> None:
     assert superseded(tmp_path, "c") == set()
-    assert removed_tokens(tmp_path) == {}
+    assert removed_tokens(Storage(str(tmp_path))) == {}
     write_succession(tmp_path, [("a", "b"), ("b", "c"), ("x", "y")])
     assert superseded(tmp_path, "c") == {"a", "b"}
     assert superseded(tmp_path, "a") == set()
     assert superseded(tmp_path, "y") == {"x"}
-    assert removed_tokens(tmp_path) == {("train", 0): 9}
+    assert removed_tokens(Storage(str(tmp_path))) == {("train", 0): 9}
 
 
 def test_only_a_predecessor_is_accepted(tmp_path: Path) -> None:
