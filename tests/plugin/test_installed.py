@@ -204,8 +204,8 @@ def test_source_distribution_runs_its_tests(folder: Path) -> None:
     with tarfile.open(path) as archive:
         archive.extractall(folder, filter="data")
     source = folder / path.name.removesuffix(".tar.gz")
-    collected = called(source, sys.executable, "-m", "pytest", "--collect-only", "-q")
-    assert re.search(r"^\d{3,}(/\d+)? tests collected", collected.stdout, re.MULTILINE)
+    collected = called(source, sys.executable, "-m", "pytest", "--collect-only", "-q").stdout
+    assert sum(map(int, re.findall(r"^tests/.*\.py: (\d+)$", collected, re.MULTILINE))) > 500
     called(source, sys.executable, "-m", "pytest", "-q", "tests/unit/packaging", "tests/unit/manifests/test_tables.py")
 
 
