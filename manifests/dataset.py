@@ -29,7 +29,7 @@ from manifests.rows import BatchRuns, join_runs
 from manifests.shard import Tokens
 from manifests.shards import SplitShards, dataset_digest, read_manifest
 from manifests.storage import is_local
-from manifests.tables import read_table
+from manifests.tables import open_table, read_table
 
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
 
@@ -316,6 +316,15 @@ class PackedDataset:
             position_ids=(np.arange(self.row_length) - np.repeat(bounds[:-1], np.diff(bounds))).astype(np.int32),
             group_ids=spans.group_id.take(pa.array(segment, mask=~known)).to_pylist(),
             ranks=(np.where(known, spans.rank[at], -1) if known.any() else segment).astype(np.int32))
+
+    @cached_property
+    def special_tokens(self) -> dict[str, int]:
+        """Ids of the tokenizer's special tokens by name; empty where the manifest does not tell them."""
+        with open_table(str(self.folder / "manifest.parquet")) as file:
+            if "special_tokens" not in file.schema_arrow.names or not file.metadata.num_rows:
+                return {}
+            table: Any = file.read(columns=["special_tokens"], use_threads=False)
+        return dict(table["special_tokens"][0].as_py() or [])
 
     @cached_property
     def source_names(self) -> dict[int, str]:

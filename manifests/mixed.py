@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import posixpath
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import pairwise
@@ -23,6 +24,7 @@ from manifests.errors import DatasetMismatchError, InputError
 from manifests.loader import _only_rank
 from manifests.order import RowOrder
 from manifests.shard import Tokens
+from manifests.storage import join, open_read
 
 MIXTURE: Final = "mixture.json"
 POLICIES: Final = ("repeat", "stop", "redistribute")
@@ -207,31 +209,33 @@ class MixedLoader:
             _LOG.info("step %d: weights %s, where the checkpoint has %s", step, self.weights, state.get("weights"))
 
 
-def open_mixture(path: str | os.PathLike[str], split: str) -> tuple[dict[str, PackedDataset], dict[str, float]]:
+def open_mixture(path: str | os.PathLike[str], split: str, **options: Any
+                 ) -> tuple[dict[str, PackedDataset], dict[str, float]]:
     """The data sets that `curate pack --by-source` wrote, and their target shares.
 
     Args:
-        path: The folder.
+        path: The folder, or its URL.
         split: `train` or `val`.
+        options: As `PackedDataset` takes them.
     Returns:
         (data sets by source, weights by source), as `MixedLoader` takes them.
     Raises:
         InputError: There is no such folder, or a data set is missing.
     """
-    file = os.path.join(path, MIXTURE)
+    file = join(os.fspath(path), MIXTURE)
     try:
-        with open(file, encoding="utf-8") as stream:
+        with open_read(file) as stream:
             sources = json.load(stream)["sources"]
-        paths = {str(s["name"]): os.path.normpath(os.path.join(path, str(s["path"]))) for s in sources}
+        paths = {str(s["name"]): posixpath.normpath(str(s["path"])) for s in sources}
         weights = {str(s["name"]): float(s["weight"]) for s in sources}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot be read: {error}", where=file,
                          hint="give what `curate pack --by-source` wrote") from error
-    root = os.path.abspath(path)
     for name, folder in paths.items():
-        if os.path.commonpath([root, os.path.abspath(folder)]) != root:
+        if folder.startswith(("/", "..")) or "://" in folder:
             raise InputError(f"source {name!r} lies outside the folder", where=file)
-    return {name: PackedDataset(folder, split) for name, folder in paths.items()}, weights
+    return {name: PackedDataset(join(os.fspath(path), folder), split, **options)
+            for name, folder in paths.items()}, weights
 
 
 def _check_together(datasets: Mapping[str, PackedDataset]) -> None:

@@ -77,15 +77,15 @@ class ObjectiveDataset(PackedDataset):
         path: A run's folder, or its `packed` folder.
         split: `train` or `val`.
         objective: What is learned.
-        mmap, validate: As `PackedDataset`.
+        mmap, validate, options: As `PackedDataset` takes them.
     Raises:
         InputError: There is no packed dataset, or it has no source that the objective names.
         ValueError: A marker of the objective is no id of the vocabulary, or a weight is below 0.
     """
 
     def __init__(self, path: str | os.PathLike[str], split: str, objective: Objective, mmap: bool = True,
-                 validate: str = "never") -> None:
-        super().__init__(path, split, mmap, validate)
+                 validate: str = "never", **options: Any) -> None:
+        super().__init__(path, split, mmap, validate, **options)
         self.objective = objective
         fill = objective.fill
         named = {*objective.source_weights, *(fill.rates if fill else ())}
@@ -98,7 +98,7 @@ class ObjectiveDataset(PackedDataset):
             raise ValueError("a weight of a source is below 0")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self.folder), self.split, self.objective, self.mmap, self.validate)
+        return _reopened, (self.where, self.objective, self._options)
 
     def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Tokens [n, T] of many rows, in the stored dtype, turned as the objective says."""
@@ -187,6 +187,10 @@ class ObjectiveDataset(PackedDataset):
                 goals[start - 1] = flat[start]
         if PACKINGS[self.packing].is_stream:
             targets[:, -1] = IGNORED  # the next row may begin otherwise than it is stored
+
+
+def _reopened(where: str, objective: Objective, options: dict[str, Any]) -> ObjectiveDataset:
+    return ObjectiveDataset(where, objective=objective, **options)
 
 
 def fim_markers(path: str | os.PathLike[str]) -> dict[str, int]:

@@ -246,6 +246,8 @@ PACKED_MANIFEST = pa.schema([
     _field("rows_path", pa.string(), "row index, relative to packed/"),
     _field("rows_xxh3", pa.string(), "xxh3-128 of the row index"),
     _field("most_segments", pa.uint32(), "segments (documents and gaps) of the row that has most"),
+    _field("special_tokens", pa.map_(pa.string(), pa.uint32()), "ids of the tokenizer's special tokens, by name",
+           nullable=True),
 ])
 
 SOURCES = pa.schema([

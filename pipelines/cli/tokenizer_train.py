@@ -32,11 +32,13 @@ _STAGES = ("extract", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts
 def train_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="tokenizer.json to write.")],
-    vocab_size: Annotated[int, typer.Option(help="Entries: 256 bytes, merges, and <|endoftext|> as the last id.")],
+    vocab_size: Annotated[int, typer.Option(help="Entries: 256 bytes, merges, <|endoftext|> and special tokens.")],
     pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k or llama: where text is cut first.")] = "gpt2",
     sample_bytes: Annotated[int | None, typer.Option(min=1, help=(
         "Train on so many bytes: the texts of lowest hash. The files are read twice then."))] = None,
     min_frequency: Annotated[int, typer.Option(min=1, help="Least count of a pair that becomes a merge.")] = 2,
+    special_token: Annotated[list[str], typer.Option("--special-token", metavar="T", help=(
+        "A token that no text is encoded to; repeatable. gpt1, chatml and fim stand for those of that preset."))] = [],  # noqa: B006
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     decisions: Decisions = None,
@@ -59,7 +61,7 @@ def train_command(
     from tokenizer.bpe.train_config import TokenizerConfig
 
     config = checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
-                                       "sample_bytes": sample_bytes})
+                                       "sample_bytes": sample_bytes, "special_tokens": tuple(special_token)})
     paths = find_files(files)
     columns = {"id_column": id_column, "text_column": text_column}
     options = VerbOptions(True, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
@@ -70,7 +72,8 @@ def train_command(
         with replacing(out) as staged:
             shutil.copyfile(trained["tokenizer"], staged)
     facts = {"documents": metrics["sample_documents"], "bytes": metrics["sample_bytes"], "words": metrics["n_words"],
-             "vocab_size": metrics["vocab_size"], "merges": metrics["n_merges"], "tokens": metrics["sample_tokens"],
+             "vocab_size": metrics["vocab_size"], "special_tokens": metrics["special_tokens"],
+             "merges": metrics["n_merges"], "tokens": metrics["sample_tokens"],
              "bytes_per_token": metrics["bytes_per_token"]}
     emit(form, facts, lambda: _sentences(facts, config), done.failures)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +23,18 @@ _COLUMN: Final = ("__arrow_c_stream__", "__arrow_c_array__", "__array__")
 
 
 def train(texts: Any, vocab_size: int = 32_768, *, pattern: str = "gpt2", min_frequency: int = 2,
-          min_word_count: int = 1, out: str | None = None) -> Encoder:
+          min_word_count: int = 1, special_tokens: Sequence[str] = (), out: str | None = None) -> Encoder:
     """A byte-level BPE: merges and file are those of `tokenizers`' BpeTrainer, and of a run over the same texts.
 
     Args:
         texts: A column of strings; or an iterator of columns, such as of a corpus that memory cannot hold. Memory grows
             with distinct pre-tokens alone.
-        vocab_size: Entries: 256 bytes, merges, and `<|endoftext|>` as the last id.
+        vocab_size: Entries: 256 bytes, merges, and `<|endoftext|>`, and special tokens.
         pattern: gpt2, cl100k, o200k or llama: where text is cut first.
         min_frequency: Least count of a pair that becomes a merge.
         min_word_count: Least count of a pre-token that is trained on.
+        special_tokens: Tokens that no text is encoded to, with ids behind the end-of-text token; gpt1, chatml and fim
+            stand for those of that preset.
         out: A tokenizer.json to write as well.
     Returns:
         The tokenizer; its file's bytes are `data`.
@@ -42,7 +44,8 @@ def train(texts: Any, vocab_size: int = 32_768, *, pattern: str = "gpt2", min_fr
         RecipeError: A setting is not valid.
     """
     config = settings(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
-                                        "min_word_count": min_word_count}, "train")
+                                        "min_word_count": min_word_count,
+                                        "special_tokens": tuple(special_tokens)}, "train")
     table = WordTable()
     for column in _columns(texts):
         _count(table, column, Pattern(config.pattern))

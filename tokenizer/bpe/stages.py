@@ -53,6 +53,6 @@ STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/counts", 1, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts,
           unicode=UNICODE_VERSION),
     Stage("tokenizer/words", 1, "tokenizer.bpe.counting:add_words", "tokenizer", ("tokenizer/counts",), _words),
-    Stage("tokenizer", 3, "tokenizer.bpe.train:train_tokenizer", "tokenizer", ("tokenizer/words",), _tokenizer),
+    Stage("tokenizer", 4, "tokenizer.bpe.train:train_tokenizer", "tokenizer", ("tokenizer/words",), _tokenizer),
 )
 """From the clean corpus to tokenizer.json."""

@@ -8,6 +8,7 @@ and what is learned depends neither on the order nor on the number of parts.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from manifests.tables import one_array, read_table
 from manifests.tasks import Work
 from tokenizer.bpe.merges import Training, train
 from tokenizer.bpe.pretokenize import pre_tokenizer
+from tokenizer.bpe.special_tokens import add_special_tokens, with_special_tokens
 from tokenizer.bpe.train_config import TokenizerConfig
 from tokenizer.bpe.words import WORDS
 from tokenizer.encoding.encode import END_OF_TEXT, Encoder
@@ -42,7 +44,7 @@ class Trained:
 
 
 def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
-    """A tokenizer.json trained on counted pre-tokens: all 256 bytes, the merges, end-of-text last.
+    """A tokenizer.json trained on counted pre-tokens: all 256 bytes, the merges, end-of-text, special tokens.
 
     Merges and file are those of `tokenizers`' BpeTrainer on texts with these counts. Too few words for the vocabulary
     give fewer merges.
@@ -65,13 +67,14 @@ def learn(config: TokenizerConfig, words: pa.Table) -> Trained:
     tokens = sorted(letters)  # the ids that GPT-2 and `tokenizers` give to bytes
     id_of = {letter: i for i, letter in enumerate(tokens)}
     alphabet = np.array([id_of[letter] for letter in letters], np.int32)
-    done = train(one_array(column), counts, alphabet, config.vocab_size - 257, config.min_frequency)
+    done = train(one_array(column), counts, alphabet, config.n_merges, config.min_frequency)
     n_bytes = int(np.dot(pc.binary_length(column).to_numpy(), counts))
-    return Trained(_tokenizer_json(tokens, done, Pattern(config.pattern)), len(done.merges), n_bytes, done.n_tokens,
+    data = _tokenizer_json(tokens, done, Pattern(config.pattern), config.special_tokens)
+    return Trained(data, len(done.merges), n_bytes, done.n_tokens,
                    len(table))
 
 
-def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern) -> bytes:
+def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern, special: Sequence[str]) -> bytes:
     tokens, merges = list(tokens), []
     for a, b in done.merges.tolist():
         merges.append((tokens[a], tokens[b]))
@@ -80,6 +83,7 @@ def _tokenizer_json(tokens: list[str], done: Training, pattern: Pattern) -> byte
     tokenizer.pre_tokenizer = pre_tokenizer(pattern)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    add_special_tokens(tokenizer, special)
     return str(tokenizer.to_str(pretty=True)).encode()
 
 
@@ -93,6 +97,8 @@ def train_tokenizer(config: TokenizerConfig, work: Work) -> None:
     trained: Trained | None = None
     if config.path is not None:
         data = read_tokenizer(work.inputs("existing") or tokenizer_files(config.path))
+        if config.special_tokens:
+            data = with_special_tokens(data, config.special_tokens)
     else:
         parts = [WORDS.empty_table(), *(read_table(path) for path in work.inputs("words"))]
         trained = learn(config, pa.concat_tables(parts))
@@ -121,6 +127,7 @@ def _metrics(config: TokenizerConfig, encoder: Encoder, trained: Trained | None,
         "n_merges": trained.n_merges if trained else None,
         "n_words": trained.n_words if trained else None,
         "end_of_text_id": encoder.eot_id,
+        "special_tokens": dict(encoder.special_tokens),
         "lossless": encoder.lossless,
         "sha256": encoder.sha256.hex(),
         "sample_documents": documents if trained else None,

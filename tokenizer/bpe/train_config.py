@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tokenizer.bpe.special_tokens import PRESETS, expand
 
 _SMALLEST = 257
+_LISTED = "; ".join(f"{name} ({', '.join(tokens)})" for name, tokens in PRESETS.items())
 
 
 class TokenizerConfig(BaseModel):
@@ -16,7 +19,10 @@ class TokenizerConfig(BaseModel):
 
     vocab_size: int = Field(
         32_768, le=1 << 20,
-        description="Entries of the vocabulary: 256 bytes, the merges, and the end-of-text token as the last id.")
+        description="Entries of the vocabulary: 256 bytes, the merges, the end-of-text token, and special tokens.")
+    special_tokens: tuple[str, ...] = Field((), max_length=1024, description=(
+        "Tokens that no text is encoded to, with ids of their own, in this order, behind the end-of-text token; behind "
+        f"all ids where `path` names a tokenizer. Names of presets stand for theirs: {_LISTED}."))
     pattern: Literal["gpt2", "cl100k", "o200k", "llama"] = Field(
         "gpt2", description=(
             "Where text is cut before training; no token crosses a cut. cl100k is GPT-4's and LLaMA 3's pattern "
@@ -50,3 +56,25 @@ class TokenizerConfig(BaseModel):
         if value < _SMALLEST:
             raise ValueError(f"needs at least {_SMALLEST} entries: 256 bytes and the end-of-text token")
         return value
+
+    @field_validator("special_tokens", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("special_tokens")
+    @classmethod
+    def _presets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return expand(value)
+
+    @model_validator(mode="after")
+    def _holds_special_tokens(self) -> Self:
+        if self.path is None and self.vocab_size < _SMALLEST + len(self.special_tokens):
+            raise ValueError(f"vocab_size {self.vocab_size} does not hold 256 bytes, the end-of-text token and "
+                             f"{len(self.special_tokens)} special tokens")
+        return self
+
+    @property
+    def n_merges(self) -> int:
+        """Most merges that the vocabulary holds."""
+        return self.vocab_size - _SMALLEST - len(self.special_tokens)

@@ -229,6 +229,7 @@ class _Shards:
             "spans_xxh3": digest_file(spans_path), "first_row": self._n_rows[split],
             "tokens_by_source": [(self._source, n_used)], "dropped_tokens": 0, "seed": self._config.seed,
             "recipe_sha256": self._recipe_sha256,
+            "special_tokens": sorted(self._encoder.special_tokens.items(), key=lambda item: item[1]),
             "format_version": MANIFEST_VERSION, **describe_rows(rows_path, f"{name}.rows")})
         self._n_rows[split] += header.n_rows
         self._waiting[split], self._n_tokens[split] = [], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError, ShardError
 from manifests.hashing import UInt64, id_words
 from manifests.shard import Tokens, open_shard
+from manifests.shards import TOKENIZER
 from manifests.spans import spans_of
 from manifests.storage import Storage, join, open_read
 from manifests.tables import one_array, read_table
@@ -123,7 +125,7 @@ class ExportShard:
 @dataclass(frozen=True, slots=True)
 class ExportDataset:
     """A packed dataset that is to be exported. sources: names by source id. facets: what it has. source: the one that
-    is exported, None for all."""
+    is exported, None for all. tokenizer: its tokenizer.json, where it travels with the dataset."""
 
     files: LocalFiles
     splits: dict[str, list[ExportShard]]
@@ -137,6 +139,7 @@ class ExportDataset:
     sources: dict[int, str]
     facets: frozenset[str]
     tokens_by_source: dict[str, dict[str, int]]
+    tokenizer: bytes | None
     source: int | None = None
 
     def __enter__(self) -> ExportDataset:
@@ -144,6 +147,12 @@ class ExportDataset:
 
     def __exit__(self, *_: object) -> None:
         self.files.close()
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Ids of the tokenizer's special tokens, by name."""
+        added = json.loads(self.tokenizer).get("added_tokens") or [] if self.tokenizer else []
+        return {str(token["content"]): int(token["id"]) for token in added if token.get("special")}
 
     @property
     def phases(self) -> list[dict[str, int]]:
@@ -238,7 +247,8 @@ def open_dataset(path: str) -> ExportDataset:
             counted[name] = counted.get(name, 0) + n_tokens
     first = rows[0]
     return ExportDataset(
-        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source, splits=splits,
+        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source,
+        tokenizer=storage.read_bytes(TOKENIZER), splits=splits,
         dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
         packing=first["packing"], eot_id=first["eot_id"], vocab_size=first["vocab_size"],
         tokenizer_sha256=first["tokenizer_sha256"], digest=dataset_digest(manifest),

@@ -78,7 +78,10 @@ class Folder:
             "format": form, "dataset_digest": dataset.digest, "tokenizer_sha256": dataset.tokenizer_sha256,
             "vocab_size": dataset.vocab_size, "eot_id": dataset.eot_id, "row_length": dataset.row_length,
             "packing": dataset.packing, "dtype": dataset.dtype.name, "phases": dataset.phases,
+            "special_tokens": dataset.special_tokens,
             "tokens_by_source": dataset.tokens_by_source, **facts}
+        if dataset.tokenizer is not None:
+            self.storage.write_bytes("tokenizer.json", dataset.tokenizer)
         self.storage.write_bytes(DESCRIPTION, (json.dumps(description, indent=1, sort_keys=True) + "\n").encode())
         self.storage.clear_staging()
         return description

@@ -26,6 +26,7 @@ from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
 from manifests.tables import read_table
 from manifests.tasks import Work
+from tokenizer.encoding.encode import load
 from tokenizer.mixture.mix import SPLITS, read_plan
 from tokenizer.mixture.mixture import Plan
 from tokenizer.packing.config import PackConfig
@@ -42,6 +43,7 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     plan = read_plan(work.input("plan"))
     layout: Any = read_table(work.input("shards"))
     expected = {(r["split"], r["shard_index"]): r for r in layout.to_pylist()}
+    special = sorted(load(work.input("tokenizer")).special_tokens.items(), key=lambda item: item[1])
     rows: list[dict[str, Any]] = []
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
     files = zip(work.inputs("shard"), work.inputs("spans"), work.inputs("rows"), strict=True)
@@ -52,7 +54,8 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
         if planned is None or planned["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
         row |= {**{name: planned[name] for name in ("first_row", "phase", "dropped_tokens")},
-                "seed": int(work.variables["seed"]), "recipe_sha256": str(work.variables["recipe_sha256"])}
+                "seed": int(work.variables["seed"]), "recipe_sha256": str(work.variables["recipe_sha256"]),
+                "special_tokens": special}
         rows.append(row)
         packed[row["split"]] += tokens
     if expected:

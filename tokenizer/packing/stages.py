@@ -58,7 +58,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("pack/layout", 4, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),
     Stage("packed", 3, "tokenizer.packing.pack:pack_shard", "pack", ("pack/layout",), _packed, writes_manifest=False,
           tasks_of=("train/", "val/")),
-    Stage("packed/dataset", 5, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
+    Stage("packed/dataset", 6, "tokenizer.packing.inventory:describe_dataset", "pack", ("packed",), _dataset,
           writes_manifest=False, folder="packed", tasks_of=("dataset",)),
 )
 """From tokens to the dataset."""
