@@ -104,7 +104,7 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
     doc_id = fields["doc_id"]
     history = History(doc_id.hex(), fields["source"], fields["url"], fields["origin_path"], fields["origin_offset"])
     if "reason" in fields:
-        facts = {k: fields[k] for k in ("reason", "value", "threshold")}
+        facts = {k: fields.get(k) for k in ("reason", "value", "threshold", "language", "language_score")}
         history.decisions.append(Decision("extract", "dropped", facts))
         return history
     facts = {k: fields[k] for k in ("language", "language_score", "n_bytes")}

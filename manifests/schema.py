@@ -26,8 +26,11 @@ DOCUMENTS = pa.schema([
     _field("origin_path", pa.string(), "archive or input file, relative to the source's root"),
     _field("origin_offset", pa.int64(), "byte offset of the record in the file as stored, or row number"),
     _field("origin_length", pa.int64(), "bytes of the record in the file as stored; -1 where rows have none"),
-    _field("language", pa.string(), "ISO 639 code by language identification; null where it was off", nullable=True),
+    _field("language", pa.string(), "ISO 639 code by language identification, zxx for no language; null where it was "
+           "off", nullable=True),
     _field("language_score", pa.float32(), "its probability, 0 to 1", nullable=True),
+    _field("language_share", pa.float32(), "characters in lines that are not surely of another language; 1 where the "
+           "text's windows are sure", nullable=True),
     _field("text", pa.large_string(), "extracted text, Unicode"),
     _field("n_bytes", pa.int64(), "UTF-8 bytes of text"),
 ])
@@ -57,6 +60,9 @@ EXCLUSIONS = pa.schema([
     _field("reason", pa.string(), "rule that dropped it"),
     _field("value", pa.float64(), "what the rule measured", nullable=True),
     _field("threshold", pa.float64(), "what the recipe asked for", nullable=True),
+    _field("language", pa.string(), "ISO 639 code, where a language was looked for before it was dropped",
+           nullable=True),
+    _field("language_score", pa.float32(), "its probability, 0 to 1", nullable=True),
 ])
 """Documents that never reached the document table, and why."""
 

@@ -30,7 +30,8 @@ from manifests.settings import settings
 LANGUAGES = pa.schema([
     pa.field("language", pa.string(), metadata={"comment": "ISO 639-1 code, or 639-3 where there is none"}),
     pa.field("language_score", pa.float32(), metadata={"comment": "mean probability of the language over windows"}),
-    pa.field("language_share", pa.float32(), metadata={"comment": "windows that are not surely of another language"}),
+    pa.field("language_share", pa.float32(), metadata={
+        "comment": "characters in lines that are not surely of another language"}),
 ])
 
 

@@ -56,8 +56,8 @@ class ExtractConfig(BaseModel):
         description="Least probability of the identified language, where languages are filtered.")
     min_language_share: float = Field(
         default=0, ge=0, le=1,
-        description="Least share of a text's windows that are not surely of another language than its own, where "
-                    "languages are filtered; 1 drops every page of several languages, 0 none.")
+        description="Least share of a text's characters in lines that are not surely of another language than its own, "
+                    "where languages are filtered; 1 drops every page of several languages, 0 none.")
     language_model: str | None = Field(
         default=None,
         description="Path of a fastText language identification model; null takes the one in the user's cache.")

@@ -24,7 +24,7 @@ from curate.documents.stages import PRIOR_INPUT
 from curate.documents.tables import TABLE_DOCUMENTS, row_names, table_documents
 from curate.heuristics.computed import signals
 from curate.heuristics.signals import SIGNAL_FIELDS
-from curate.language.codes import codes_of, wanted_labels
+from curate.language.codes import codes_of, is_no_language, wanted_labels
 from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile
 from curate.sources.dates import Days, moment
@@ -242,7 +242,8 @@ def _judge_texts(rows: pa.Table, config: ExtractConfig) -> pa.Table:
 
 
 def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Table:
-    """Add language and language_score, of the rows that are still there, and exclude by them where asked to."""
+    """Add language, language_score and language_share, of the rows that are still there, and exclude by them where
+    asked to."""
     texts = pc.if_else(pc.is_null(rows["reason"]), rows["text"], pa.scalar(None, pa.large_string()))
     if config.identify_language:
         languages = identify(texts, config.language_model)
@@ -250,6 +251,7 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Ta
         none = pa.nulls(len(rows), pa.float32())
         languages = Languages(pa.nulls(len(rows), pa.string()), none, none)
     rows = rows.append_column("language", codes_of(languages.labels)).append_column("language_score", languages.scores)
+    rows = rows.append_column("language_share", languages.shares)
     mixed = pc.less(languages.shares, 1.0)
     work.count("mixed_language", pc.sum(mixed).as_py() or 0)
     if not (config.identify_language and work.variables.get("filter_language", True)):
@@ -258,6 +260,8 @@ def _judge_languages(rows: pa.Table, config: ExtractConfig, work: Work) -> pa.Ta
     if wanted is not None:
         meant = wanted_labels(pc.unique(languages.labels.drop_null()).to_pylist(), wanted)
         other = pc.invert(pc.is_in(languages.labels, pa.array(meant, pa.string())))
+        none = pa.array([label is not None and is_no_language(label) for label in languages.labels.to_pylist()])
+        rows = _exclude(rows, pc.and_(other, none), ExtractReason.NO_LANGUAGE, languages.scores)
         rows = _exclude(rows, other, ExtractReason.LANGUAGE, languages.scores)
         # Compared as the float32 it is stored as: a report of value and threshold must not contradict the verdict.
         unsure = pc.less(languages.scores, pa.scalar(config.min_language_score, pa.float32()))

@@ -22,6 +22,16 @@ _SHORT: Final = {long: short for short, long, _ in _TABLE}
 _MEMBER_OF: Final = {member: short for short, _, member in _TABLE if member}
 
 
+NO_LANGUAGE: Final = "zxx"
+"""ISO 639's code of what has no linguistic content."""
+_NONE: Final = frozenset({NO_LANGUAGE, "und"})
+
+
+def is_no_language(label: str) -> bool:
+    """Whether a label says that a text is in no language: `zxx` and `und`, with any script (GlotLID, OpenLID)."""
+    return label.partition("_")[0] in _NONE
+
+
 def language_code(label: str) -> str:
     """The code by which documents and recipes name the language of a model's label.
 

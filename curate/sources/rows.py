@@ -51,6 +51,7 @@ class ExtractReason(StrEnum):
     NO_TEXT = "no_text"
     TEXT_TOO_SHORT = "text_too_short"
     TEXT_TOO_LONG = "text_too_long"
+    NO_LANGUAGE = "no_language"
     LANGUAGE = "language"
     LANGUAGE_SCORE = "language_score"
     MIXED_LANGUAGE = "mixed_language"

@@ -11,9 +11,7 @@ import pyarrow as pa
 
 from curate.language.codes import language_code
 from curate.language.identify import identify
-
-# What the model calls by another name or does not tell apart: Norwegian, and the Serbo-Croatian languages.
-SAME = {"nb": "no", "nn": "no", "bs": "sh", "hr": "sh", "sr": "sh"}
+from tests.benchmarks.noisy_lines import SAME, tables
 
 
 def read(path: Path) -> list[tuple[str, str]]:
@@ -55,7 +53,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--model", help="a fastText model; lid.176 by default")
     arguments = parser.parse_args()
-    print(page(read(arguments.data / "langid/sentences.tsv.gz"), arguments.model))
+    rows = read(arguments.data / "langid/sentences.tsv.gz")
+    print("\n".join([*tables(rows, arguments.model), "", page(rows, arguments.model)]))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def documents_table(docs: Sequence[Doc]) -> pa.Table:
         "host": pa.nulls(n, pa.string()), "date": pa.array([d.date for d in docs], pa.timestamp("ms", "UTC")),
         "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
         "origin_length": pa.array([-1] * n, pa.int64()), "language": pa.nulls(n, pa.string()),
-        "language_score": pa.array([0.0] * n, pa.float32()), "text": pa.array(texts, pa.large_string()),
+        "language_score": pa.array([0.0] * n, pa.float32()), "language_share": pa.nulls(n, pa.float32()),
+        "text": pa.array(texts, pa.large_string()),
         "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())}, schema=DOCUMENTS)
 
 

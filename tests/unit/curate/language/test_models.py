@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.language.codes import language_code, wanted_labels
+from curate.why import explain
 from pipelines.loading import validate
 from pipelines.running import Result, Settings, run
 
@@ -99,3 +100,48 @@ def test_what_a_recipe_means() -> None:
     assert wanted_labels(labels, ["sr", "eng"]) == ["eng_Latn", "srp_Latn", "srp_Cyrl"]
     assert wanted_labels(labels, ["srp_Cyrl", "ar"]) == ["srp_Cyrl", "arb_Arab"]
     assert wanted_labels(["en", "sr", "als"], ["eng_Latn", "sq"]) == []
+
+
+NOISE = {"GlotLID": "zxx_Zzzz", "OpenLID": "zxx_Zxxx", "bare": "und"}
+
+
+@pytest.fixture(scope="module", params=list(NOISE))
+def model_with_noise(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that knows what is in no language, as those of GlotLID and OpenLID do."""
+    labels, folder = MAKERS[request.param], tmp_path_factory.mktemp("noise")
+    lines = [f"__label__{labels[language]} {words(language, seed)}" for seed in range(60) for language in SENTENCES]
+    noise = NOISE[request.param]
+    lines += [f"__label__{noise} qx{seed} zzkv{seed % 7} wxq jjq{seed % 5} vvk qqz" for seed in range(60)]
+    (folder / "train.txt").write_text("\n".join(lines))
+    fasttext.train_supervised(str(folder / "train.txt"), dim=16, minn=2, maxn=4, epoch=25, lr=0.5, bucket=2000,
+                              thread=1, verbose=0).save_model(str(folder / "model.bin"))
+    return str(folder / "model.bin")
+
+
+def exclusions(folder: Path, source: str) -> list[dict[str, Any]]:
+    (path,) = (folder / f"run/extract/{source}/exclusions").glob("part-*.parquet")
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def test_no_language_is_an_outcome_and_exclusions_say_which_language(model_with_noise: str, tmp_path: Path) -> None:
+    texts = {"en": words("eng", 200, 40), "et": words("est", 200, 40), "noise": "wxq jjq3 vvk qqz zzkv2 wxq vvk " * 6,
+             "figures": "12.5 13.7 99.0 (11.2) " * 9, "blank": " "}
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"id": k, "text": t}) + "\n" for k, t in texts.items()))
+    files = str(tmp_path / "t.jsonl")
+    recipe = validate({
+        "name": "noise", "classifier": None, "mixture": {"weights": {"english": 1, "all": 1}},
+        "sources": {"english": {"files": files}, "all": {"files": files, "filter_language": False}},
+        "extract": {"language_model": model_with_noise}})
+    assert run(recipe, str(tmp_path / "run"), Settings(engine="inline", until="extract")).exit_code == 0
+    assert [d["record_id"] for d in documents(tmp_path, "english")] == ["en"]
+    dropped = exclusions(tmp_path, "english")
+    assert [(d["reason"], d["language"] or "") for d in dropped] == [
+        ("language", "et"), ("no_language", dropped[1]["language"]), ("no_language", "zxx"), ("no_text", "")]
+    assert dropped[1]["language"] in ("zxx", "und")
+    assert dropped[0]["language_score"] == pytest.approx(dropped[0]["value"])
+    assert dropped[3]["language_score"] is None
+    assert [d["language"] for d in documents(tmp_path, "all")] == ["en", "et", dropped[1]["language"], "zxx"]
+    assert all(d["language_share"] == 1 for d in documents(tmp_path, "all") if d["language"] in ("en", "et"))
+    (history,) = explain(str(tmp_path / "run"), dropped[0]["doc_id"].hex())
+    assert history.decisions[0].facts["language"] == "et"

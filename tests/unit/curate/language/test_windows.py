@@ -71,8 +71,29 @@ def test_windows_are_parts_of_their_text_in_order(texts: list[str], size: int) -
 
 @pytest.mark.usefixtures("_model")
 def test_languages_that_share_a_page_are_told() -> None:
-    texts = [ENGLISH, GERMAN, ENGLISH + ENGLISH + GERMAN, "Menu Home About\n" + GERMAN, ENGLISH[:300]]
+    texts = [ENGLISH, GERMAN, f"{ENGLISH}\n{ENGLISH}\n{GERMAN}", "Menu Home About\n" + GERMAN, ENGLISH[:300]]
     found = identify(pa.array(texts, pa.large_string()))
     assert found.labels.to_pylist() == ["en", "de", "en", "de", "en"]
-    assert found.shares.to_pylist() == [1, 1, pytest.approx(2 / 3), 1, 1]
+    assert [share == 1 for share in found.shares.to_pylist()] == [True, True, False, True, True]
     assert found.scores[2].as_py() < 0.7 < found.scores[0].as_py()
+
+
+@pytest.mark.usefixtures("_model")
+def test_the_share_of_a_page_is_of_its_characters_line_by_line() -> None:
+    english, german = ENGLISH[:388].strip(), GERMAN[:416].strip()
+    lines = [english] * 6 + [german] * 3 + ["Impressum", "12.50 / 13.75 / 99.00 / 11.25"] * 4
+    (share,) = identify(pa.array(["\n".join(lines)], pa.large_string())).shares.to_pylist()
+    assert share == pytest.approx(6 * len(english) / (6 * len(english) + 3 * len(german)), abs=0.02)
+    (whole,) = identify(pa.array(["\n".join(reversed(lines))], pa.large_string())).shares.to_pylist()
+    assert whole == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.usefixtures("_model")
+def test_what_is_in_no_language() -> None:
+    figures = "12.50 13.75 99.00 (11.25) 2024-01-02 08:30\n" * 60
+    texts = [figures, "$49.97\n\nReg. Price: $109.99", ENGLISH + figures[:800], figures[:600] + ENGLISH, "!!! ??? ***"]
+    found = identify(pa.array(texts, pa.large_string()))
+    assert found.labels.to_pylist() == ["zxx", "zxx", "en", "en", "zxx"]
+    assert all(score > 0.5 for score in found.scores.to_pylist())
+    assert found.scores[2].as_py() > 0.9  # a window of figures says nothing against the others
+    assert found.shares.to_pylist() == [1] * 5

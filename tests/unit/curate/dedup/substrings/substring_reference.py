@@ -111,6 +111,7 @@ def _tables(part: str, pages: list[Page]) -> dict[str, pa.Table]:
         "n_bytes": pa.array([len(p.text.encode()) for p in pages], pa.int64()),
         "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
         "origin_length": pa.array([-1] * n, pa.int64()), "language_score": pa.array(np.zeros(n, np.float32)),
+        "language_share": pa.nulls(n, pa.float32()),
         "edits": edits, "quality_score": pa.array([p.quality for p in pages], pa.float32())}
     keeps = {"extract": [True] * n, "select": [p.selected for p in pages],
              "dedup/decisions": [p.keep and p.selected for p in pages]}

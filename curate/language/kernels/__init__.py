@@ -1,0 +1,1 @@
+"""Compiled measures of lines that a language is looked for in."""
