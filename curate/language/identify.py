@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -131,8 +130,4 @@ def _line_shares(texts: pa.Array | pa.ChunkedArray, rows: list[int], labels: lis
             continue
         counted[parent] += size
         foreign[parent] += size if label != labels[rows[parent]] and probability >= _SURE else 0
-    return _kept(counted, foreign).tolist()
-
-
-def _kept(counted: npt.NDArray[np.float64], foreign: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return 1 - np.divide(foreign, counted, out=np.zeros_like(foreign), where=counted > 0)
+    return [1 - part / whole if whole else 1.0 for part, whole in zip(foreign.tolist(), counted.tolist(), strict=True)]

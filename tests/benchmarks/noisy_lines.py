@@ -23,16 +23,16 @@ def noisy(text: str, kind: str, chance: random.Random) -> str:
     """A sentence made into a line of some kind."""
     words = text.split()
     figures = [f"{chance.randrange(1, 100)}.{chance.randrange(100):02}", f"2024-0{chance.randrange(1, 10)}-12", "08:30"]
-    return {
+    makers: dict[str, Callable[[], str]] = {
         "the sentence": lambda: text,
         "its first four words": lambda: " ".join(words[:4]),
         "a menu of eight of its words": lambda: " | ".join(word.strip(".,;:!?").title() for word in words[:8]),
-        "in capitals": text.upper,
+        "in capitals": lambda: text.upper(),
         "a figure after every second word": lambda: " ".join(
             word if i % 2 else f"{word} {chance.choice(figures)}" for i, word in enumerate(words)),
         "before an address and an e-mail": lambda: f"{text} https://www.example.com/shop/index.html info@example.com",
-        "in markup": lambda: f'<li class="nav-item"><a href="/index.php?id=12" title="">{text}</a></li>',
-    }[kind]()
+        "in markup": lambda: f'<li class="nav-item"><a href="/index.php?id=12" title="">{text}</a></li>'}
+    return makers[kind]()
 
 
 KINDS = ("the sentence", "its first four words", "a menu of eight of its words", "in capitals",
