@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
 from curate.documents.stage import documents_of, exclusions_of
+from curate.documents.stages import EXTRACTOR_INPUT
 from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.sources.columns import SourceFile
 from curate.sources.files import below_common_folder, find_files
@@ -21,7 +22,7 @@ from manifests.records import Damage
 from manifests.schema import DOCUMENTS
 from manifests.settings import settings
 from manifests.storage import Storage, is_local, local_path
-from manifests.tasks import StageTask, Work
+from manifests.tasks import InputRef, StageTask, Work
 
 
 class DocumentReader(Iterator[pa.RecordBatch]):
@@ -60,7 +61,10 @@ class DocumentReader(Iterator[pa.RecordBatch]):
                 where=f"{len(self.failed)} of {len(files)} files")
 
     def _documents(self, file: SourceFile) -> Iterator[pa.RecordBatch]:
-        task = StageTask("extract", 0, file.origin_path, None, {}, {}, {"filter_language": True})
+        facts = {"extractor": self._config.plugin_facts()} if self._config.plugin_facts() is not None else {}
+        files = {f"{EXTRACTOR_INPUT}.{position}": InputRef((path,), "")
+                 for position, path in self._config.plugin_paths().items()}
+        task = StageTask("extract", 0, file.origin_path, None, {}, files, {"filter_language": True, **facts})
         work = Work(Storage("."), task, ".")  # counts; nothing is written
         work.counters, work.damage = self.counters, self.damage
 

@@ -5,6 +5,8 @@ They run what the stages run, on slices of some megabytes, and hold no state but
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
@@ -17,7 +19,8 @@ from curate.dedup.config import DedupConfig
 from curate.dedup.signing import minhash as signatures_of
 from curate.documents.config import ExtractConfig
 from curate.documents.normalise import normalise
-from curate.documents.pages import Verdict, read_page
+from curate.documents.pages import Verdict, extractor_of_plugin, read_page
+from curate.extraction.extractors import EXTRACTORS, Extract
 from curate.heuristics.computed import signals as computed_signals
 from curate.heuristics.signals import SIGNAL_FIELDS, Words
 from curate.language.codes import codes_of
@@ -25,6 +28,7 @@ from curate.language.identify import identify
 from curate.text.strings import strings_array
 from manifests.arrow import as_column, as_texts, text_slices
 from manifests.errors import InputError, RecipeError
+from manifests.plugins import load_here
 from manifests.settings import settings
 
 LANGUAGES = pa.schema([
@@ -36,31 +40,35 @@ LANGUAGES = pa.schema([
 
 
 @overload
-def extract_text(html: str | bytes, url: str | None = None, *, extractor: str = ..., charset: str | None = ...) -> str:
-    ...
+def extract_text(html: str | bytes, url: str | None = None, *, extractor: str = ..., charset: str | None = ...,
+                 parameters: Mapping[str, Any] = ...) -> str: ...
 @overload
 def extract_text(html: Any, url: Any = None, *, extractor: str = ..., charset: str | None = ...,
-                 ) -> pa.LargeStringArray: ...
-def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks",
-                 charset: str | None = None) -> str | pa.LargeStringArray:
+                 parameters: Mapping[str, Any] = ...) -> pa.LargeStringArray: ...
+def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks", charset: str | None = None,
+                 parameters: Mapping[str, Any] = MappingProxyType({})) -> str | pa.LargeStringArray:
     """The main content of pages as text, normalised: what the stage `extract` gives for the same bytes.
 
     Args:
         html: One page, as str or bytes in any encoding; or a column of pages [n], of bytes or strings.
         url: Where each page is from, a string or a column of them [n]; errors name it.
-        extractor: What chooses the content: `blocks`, `resiliparse` or `trafilatura`.
+        extractor: What chooses the content: `blocks`, `resiliparse`, `trafilatura`, or the name of a plug-in's.
         charset: What HTTP says of the encoding of bytes, if it does.
+        parameters: Of a plug-in's extractor.
     Returns:
         The text of one page, empty where it has none; or large_string [n], null for a page that is null or that the
         stage would refuse to parse.
     Raises:
         InputError: One page would be refused: too large, too deep, too many tags or attributes; or there is no such
             column.
-        RecipeError: There is no such extractor.
+        RecipeError: There is no such extractor, or it has no such parameters.
+        StageError: A plug-in's extractor fails.
     """
-    config = settings(ExtractConfig, {"extractor": extractor}, "extract_text")
+    config = settings(ExtractConfig, {"extractor": extractor, "extractor_parameters": dict(parameters)}, "extract_text")
+    extract = None if extractor in EXTRACTORS else extractor_of_plugin(
+        load_here("extractors", extractor, parameters, "extract_text()", EXTRACTORS))
     if isinstance(html, str | bytes):
-        page = _page(html, charset, config)
+        page = _page(html, charset, config, extract)
         if page.reason is not None:
             limit = "" if page.value is None else f": {page.value:,.0f}, where {page.threshold:,.0f} are read"
             raise InputError(f"the page is not parsed, {page.reason}{limit}", where=url)
@@ -69,14 +77,14 @@ def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks",
     if not _is_text_or_bytes(pages.type):
         raise InputError(f"is a column of {pages.type}, not of bytes or strings", where="html")
     values = (page.as_py() for page in pages)
-    texts = [None if value is None else _page(value, charset, config).text for value in values]
+    texts = [None if value is None else _page(value, charset, config, extract).text for value in values]
     return normalise(strings_array(texts), config.normalise).texts
 
 
-def _page(html: str | bytes, charset: str | None, config: ExtractConfig) -> Verdict:
+def _page(html: str | bytes, charset: str | None, config: ExtractConfig, extract: Extract | None) -> Verdict:
     if isinstance(html, str):
         html, charset = html.encode("utf-8", "replace"), "utf-8"
-    return read_page(html, charset, config)
+    return read_page(html, charset, config, extract)
 
 
 def _is_text_or_bytes(kind: pa.DataType) -> bool:

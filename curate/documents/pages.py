@@ -26,7 +26,7 @@ from curate.sources.warc import Damage, WarcEntry
 from curate.text.strings import strings_array, valid_text
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
-from manifests.plugins import load_for
+from manifests.plugins import Loaded, load_for
 from manifests.tasks import Work
 
 _BATCH_PAGES: Final = 256
@@ -53,8 +53,11 @@ def _extractor(config: ExtractConfig, work: Work) -> Extract:
     """What makes texts of pages: an extractor of the project's own, or a plug-in's, which must return a string."""
     if config.extractor in EXTRACTORS:
         return extractor(config.extractor)
-    plugin = load_for(work, "extractors", work.variables["extractor"], EXTRACTOR_INPUT)
+    return extractor_of_plugin(load_for(work, "extractors", work.variables["extractor"], EXTRACTOR_INPUT))
 
+
+def extractor_of_plugin(plugin: Loaded) -> Extract:
+    """A plug-in's extractor, which is named where it fails or returns no string."""
     def extracted(html: bytes, charset: str | None) -> str:
         with plugin.blamed(ValueError):
             text = plugin.object.text(html, charset)

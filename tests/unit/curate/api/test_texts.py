@@ -22,6 +22,7 @@ from curate.sources.responses import HttpPage, decode_http
 from curate.sources.warc import Damage
 from manifests.errors import InputError, RecipeError
 from manifests.schema import SIGNAL_PREFIX
+from tests.plugin_distribution import ENTRY_POINTS, SAMPLE, on_path, write_distribution
 from tests.unit.curate.api.conftest import Ran
 from tests.unit.curate.graph_runs import run_recipe
 
@@ -160,3 +161,21 @@ def test_wrong_arguments_are_named() -> None:
         curate.extract_text([1, 2])
     with pytest.raises(InputError, match="no-such-model"):
         curate.score(["a"], "no-such-model.bin")
+
+
+def test_an_extractor_may_be_a_plug_in(tmp_path: Path) -> None:
+    write_distribution(tmp_path, "api-sample", SAMPLE, ENTRY_POINTS)
+    archive = tmp_path / "page.warc"
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>a page</p>"
+    archive.write_bytes(b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://a.example/\r\n"
+                        b"Content-Type: application/http;msgtype=response\r\n"
+                        b"Content-Length: %d\r\n\r\n%s\r\n\r\n" % (len(http), http))
+    with on_path(tmp_path):
+        assert curate.extract_text("<p>a page</p>", extractor="upper") == "<P>A PAGE</P>"
+        assert curate.extract_text(["<p>x</p>", "unreadable"], extractor="upper").to_pylist() == ["<P>X</P>", None]
+        reader = curate.read_documents(archive, config={"extractor": "upper"})
+        assert pa.Table.from_batches(list(reader))["text"].to_pylist() == ["<P>A PAGE</P>"]
+        with pytest.raises(InputError, match="the page is not parsed, unreadable"):
+            curate.extract_text(b"\xff", extractor="upper")
+        with pytest.raises(RecipeError, match="factor"):
+            curate.extract_text("<p>", extractor="upper", parameters={"factor": 2})
