@@ -31,6 +31,9 @@ DOCUMENTS = pa.schema([
     _field("language_score", pa.float32(), "its probability, 0 to 1", nullable=True),
     _field("language_share", pa.float32(), "characters in lines that are not surely of another language; 1 where the "
            "text's windows are sure", nullable=True),
+    _field("page_type", pa.string(), "kind of the web page: article, forum, listing, collection, service, product or "
+           "documentation; null where nothing says", nullable=True),
+    _field("page_type_score", pa.float32(), "its probability, 0 to 1", nullable=True),
     _field("text", pa.large_string(), "extracted text, Unicode"),
     _field("n_bytes", pa.int64(), "UTF-8 bytes of text"),
 ])

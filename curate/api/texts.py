@@ -41,12 +41,14 @@ LANGUAGES = pa.schema([
 
 @overload
 def extract_text(html: str | bytes, url: str | None = None, *, extractor: str = ..., charset: str | None = ...,
-                 parameters: Mapping[str, Any] = ...) -> str: ...
+                 parameters: Mapping[str, Any] = ..., content: str = ..., format: str = ...) -> str: ...
 @overload
 def extract_text(html: Any, url: Any = None, *, extractor: str = ..., charset: str | None = ...,
-                 parameters: Mapping[str, Any] = ...) -> pa.LargeStringArray: ...
+                 parameters: Mapping[str, Any] = ..., content: str = ...,
+                 format: str = ...) -> pa.LargeStringArray: ...
 def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks", charset: str | None = None,
-                 parameters: Mapping[str, Any] = MappingProxyType({})) -> str | pa.LargeStringArray:
+                 parameters: Mapping[str, Any] = MappingProxyType({}), content: str = "auto",
+                 format: str = "text") -> str | pa.LargeStringArray:
     """The main content of pages as text, normalised: what the stage `extract` gives for the same bytes.
 
     Args:
@@ -55,16 +57,20 @@ def extract_text(html: Any, url: Any = None, *, extractor: str = "blocks", chars
         extractor: What chooses the content: `blocks`, `resiliparse`, `trafilatura`, or the name of a plug-in's.
         charset: What HTTP says of the encoding of bytes, if it does.
         parameters: Of a plug-in's extractor.
+        content: What counts as text, as in a recipe's `extract.content`: `auto`, `article` or `everything`.
+        format: How it is written: `text` or `markdown`.
     Returns:
         The text of one page, empty where it has none; or large_string [n], null for a page that is null or that the
         stage would refuse to parse.
     Raises:
         InputError: One page would be refused: too large, too deep, too many tags or attributes; or there is no such
             column.
-        RecipeError: There is no such extractor, or it has no such parameters.
+        RecipeError: There is no such extractor, content or format, or it has no such parameters.
         StageError: A plug-in's extractor fails.
     """
-    config = settings(ExtractConfig, {"extractor": extractor, "extractor_parameters": dict(parameters)}, "extract_text")
+    config = settings(ExtractConfig, {
+        "extractor": extractor, "extractor_parameters": dict(parameters), "content": content, "format": format},
+        "extract_text")
     extract = None if extractor in EXTRACTORS else extractor_of_plugin(
         load_here("extractors", extractor, parameters, "extract_text()", EXTRACTORS))
     if isinstance(html, str | bytes):

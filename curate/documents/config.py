@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curate.documents.normalise import NormaliseConfig
+from curate.extraction.extracted import Content, Format
 from curate.extraction.extractors import DEFAULT, EXTRACTORS
 from curate.heuristics.signals import Words
 from curate.plugins import plugin_facts, plugin_paths, validated
@@ -25,6 +26,13 @@ class ExtractConfig(BaseModel):
         "is the learned one of this project."))
     extractor_parameters: dict[str, Any] = Field(default_factory=dict, description=(
         "Parameters of a plug-in's extractor."))
+    content: Content = Field(default=Content.AUTO, description=(
+        "What of a page counts as text, for the extractor blocks. auto: what its kind of page is read for, such as "
+        "the replies of a forum and the cards of a collection, but no readers' comments below an article; article: "
+        "one text, without comments; everything: all that is not navigation or boilerplate."))
+    format: Format = Field(default=Format.TEXT, description=(
+        "How the extractor blocks writes it. markdown: with headings, lists, tables, code between fences and "
+        "quotations."))
     http_statuses: tuple[int, ...] = Field(default=(200,), description="HTTP statuses whose pages are taken.")
     max_html_bytes: int = Field(default=16 << 20, ge=1 << 10, le=1 << 30,
                                 description="Bytes of a page's HTML, decompressed, above which it is dropped.")

@@ -12,6 +12,7 @@ import pyarrow as pa
 from curate.charsets.reading import text_as_utf8
 from curate.documents.config import ExtractConfig
 from curate.documents.stages import EXTRACTOR_INPUT
+from curate.extraction.extracted import Extracted
 from curate.extraction.extractors import EXTRACTORS, Extract, extractor
 from curate.extraction.html import is_html
 from curate.sources.archives import read_archive
@@ -43,6 +44,8 @@ class Verdict:
     reason: str | None = None
     value: float | None = None
     threshold: float | None = None
+    page_type: str | None = None
+    page_type_score: float | None = None
 
 
 Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Damage]]
@@ -52,18 +55,18 @@ Records = Callable[[frozenset[str], int], Iterator[WarcEntry | Damage]]
 def _extractor(config: ExtractConfig, work: Work) -> Extract:
     """What makes texts of pages: an extractor of the project's own, or a plug-in's, which must return a string."""
     if config.extractor in EXTRACTORS:
-        return extractor(config.extractor)
+        return extractor(config.extractor, config.content, config.format)
     return extractor_of_plugin(load_for(work, "extractors", work.variables["extractor"], EXTRACTOR_INPUT))
 
 
 def extractor_of_plugin(plugin: Loaded) -> Extract:
     """A plug-in's extractor, which is named where it fails or returns no string."""
-    def extracted(html: bytes, charset: str | None) -> str:
+    def extracted(html: bytes, charset: str | None) -> Extracted:
         with plugin.blamed(ValueError):
             text = plugin.object.text(html, charset)
         if not isinstance(text, str):
             raise plugin.wrong(f"returned {type(text).__name__}, not a string")
-        return text
+        return Extracted(text)
 
     return extracted
 
@@ -119,7 +122,8 @@ def _page_rows(batch: list[WarcEntry], config: ExtractConfig, work: Work, file: 
         "url": urls, "host": host, "date": [e.date for e in batch],
         "origin_offset": [e.offset for e in batch], "origin_length": [e.length for e in batch],
         "text": strings_array([v.text for v in verdicts]), "reason": [v.reason for v in verdicts],
-        "value": [v.value for v in verdicts], "threshold": [v.threshold for v in verdicts]}
+        "value": [v.value for v in verdicts], "threshold": [v.threshold for v in verdicts],
+        "page_type": [v.page_type for v in verdicts], "page_type_score": [v.page_type_score for v in verdicts]}
     return rows_table(columns, len(batch))
 
 
@@ -167,12 +171,12 @@ def read_page(body: bytes, charset: str | None, config: ExtractConfig, extract: 
     if (refused := _too_costly(body, config)) is not None:
         return refused
     try:
-        text = (extract or extractor(config.extractor))(body, charset)
+        found = (extract or extractor(config.extractor, config.content, config.format))(body, charset)
     except (ValueError, RuntimeError):
         return Verdict(reason=str(ExtractReason.UNREADABLE))
-    if text == _UNDECODED:
+    if found.text == _UNDECODED:
         return Verdict(reason=str(ExtractReason.UNREADABLE))
-    return Verdict(valid_text(text))
+    return Verdict(valid_text(found.text), page_type=found.page_type, page_type_score=found.page_type_score)
 
 
 def _too_costly(body: bytes, config: ExtractConfig) -> Verdict | None:

@@ -8,16 +8,42 @@ import numpy as np
 
 from curate.extraction.characters import is_letter, is_space
 from curate.extraction.compiled import kernel
-from curate.extraction.page import ATTRIBUTES, HAS_HREF, SELF_CLOSING
+from curate.extraction.hints import type_hint
+from curate.extraction.page import (
+    ALT,
+    ALT_END,
+    ATTRIBUTES,
+    CLASS,
+    CLASS_END,
+    CLASS_HASH,
+    DISPLAY,
+    HAS_HREF,
+    HINT_BITS,
+    LANGUAGE,
+    LANGUAGE_END,
+    META,
+    SELF_CLOSING,
+    STREAMED,
+    VALUE_END,
+    VALUE_START,
+)
 from curate.extraction.vocabulary import (
+    A_ALT,
     A_CLASS,
+    A_CONTENT,
+    A_DISPLAY,
     A_HIDDEN,
     A_HREF,
+    A_ID,
+    A_LANGUAGE,
+    A_NAME,
     A_STYLE,
+    A_TYPE,
     ATTRIBUTE,
     CLASS_SUFFIX,
     CLASS_WORD,
     HIDDEN,
+    META_NAME,
     MIN_AFFIX,
     find,
 )
@@ -48,10 +74,13 @@ def read_name(html, i):  # type: ignore[no-untyped-def]
 def read_attributes(page, tables, i):  # type: ignore[no-untyped-def]
     """Read attributes up to the tag's end; the offset after it, past the end of the page where it has none."""
     html, s = page.html, page.state
-    s[ATTRIBUTES] = s[HAS_HREF] = s[SELF_CLOSING] = 0
+    s[ATTRIBUTES] = s[HAS_HREF] = s[SELF_CLOSING] = s[CLASS_HASH] = s[META] = s[VALUE_START] = s[VALUE_END] = 0
+    s[STREAMED] = s[LANGUAGE] = s[LANGUAGE_END] = s[ALT] = s[ALT_END] = s[DISPLAY] = s[CLASS] = s[CLASS_END] = 0
     while i < html.size:
         c = html[i]
         if c == _GT:
+            if s[STREAMED]:  # `<div hidden id="S:0">`: React moves it to where it is shown
+                s[ATTRIBUTES] &= ~HIDDEN
             return i + 1
         if c == _SLASH or is_space(c):
             s[SELF_CLOSING] = c == _SLASH
@@ -110,13 +139,55 @@ def _use(page, tables, use, start, end):  # type: ignore[no-untyped-def]
     s = page.state
     if use == A_HREF:
         s[HAS_HREF] = 1
+        s[VALUE_START], s[VALUE_END] = start, end
+    elif use == A_CONTENT:
+        s[VALUE_START], s[VALUE_END] = start, end
+    elif use == A_NAME:
+        s[META] |= find(tables, META_NAME, _value_hash(page.html, start, end))
+    elif use == A_TYPE:
+        s[META] |= find(tables, META_NAME, _value_hash(page.html, start, end))
+        s[HINT_BITS] |= type_hint(page.html, tables, start, end)
     elif use == A_HIDDEN:
         s[ATTRIBUTES] |= HIDDEN
     elif use == A_STYLE:
         if _holds(page.html, start, end, _NONE) or _holds(page.html, start, end, _INVISIBLE):
             s[ATTRIBUTES] |= HIDDEN
+    elif use == A_ID:
+        s[ATTRIBUTES] |= class_mask(page.html, tables, start, end)
+        s[STREAMED] |= end - start > 2 and page.html[start] == 83 and page.html[start + 1] == 58
     elif use == A_CLASS:
         s[ATTRIBUTES] |= class_mask(page.html, tables, start, end)
+        s[CLASS_HASH] = _first_word(page.html, start, end)
+        s[CLASS], s[CLASS_END] = start, end
+    elif use == A_ALT:
+        s[ALT], s[ALT_END] = start, end
+    elif use == A_DISPLAY:
+        s[DISPLAY] = end > start and page.html[start] | 32 == 98
+    elif use == A_LANGUAGE:
+        s[LANGUAGE], s[LANGUAGE_END] = start, end
+
+
+@kernel
+def _value_hash(html, start, end):  # type: ignore[no-untyped-def]
+    h = FNV_OFFSET
+    for i in range(start, min(end, start + _MAX_WORD)):
+        c = html[i]
+        h = (h ^ np.uint64(c | 32 if c >= 65 and c <= 90 else c)) * FNV_PRIME
+    return h
+
+
+@kernel
+def _first_word(html, start, end):  # type: ignore[no-untyped-def]
+    """The hash of a class attribute's first word without its digits: what alike containers share (`post-17`)."""
+    while start < end and is_space(html[start]):
+        start += 1
+    h = FNV_OFFSET
+    while start < end and not is_space(html[start]):
+        c = html[start]
+        if c < 48 or c > 57:
+            h = (h ^ np.uint64(c)) * FNV_PRIME
+        start += 1
+    return np.int64(h >> np.uint64(1))
 
 
 @kernel

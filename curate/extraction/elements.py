@@ -11,11 +11,15 @@ from typing import Final
 
 import numpy as np
 
+from curate.extraction.code_language import note_language
 from curate.extraction.compiled import kernel
 from curate.extraction.page import (
     BEYOND,
     BOLD,
     BULLET,
+    CLASS,
+    CLASS_END,
+    CLASS_HASH,
     CONTENT,
     DEPTH,
     HAS_HREF,
@@ -24,9 +28,14 @@ from curate.extraction.page import (
     LAST_BR,
     LINKS,
     MAX_DEPTH,
+    N_LANGUAGE_END,
     N_MASK,
     N_NODES,
     N_PARENT,
+    N_SIGNATURE,
+    N_TAG,
+    S_CLASS,
+    S_CLASS_END,
     S_FOREIGN,
     S_HASH,
     S_LISTS,
@@ -65,6 +74,7 @@ _A: Final = TAG["a"]
 _B: Final = TAG["b"]
 _BODY: Final = TAG["body"]
 _BR: Final = TAG["br"]
+_CODE: Final = TAG["code"]
 _HTML: Final = TAG["html"]
 _IMG: Final = TAG["img"]
 _OL: Final = TAG["ol"]
@@ -137,15 +147,21 @@ def _push(page, traits, tag, h, mask):  # type: ignore[no-untyped-def]
     top[S_FOREIGN] = under[S_FOREIGN] or bits & FOREIGN
     top[S_LISTS] = under[S_LISTS] + (1 if kind & LIST else 0)
     top[S_ORDINAL] = 0
+    top[S_CLASS], top[S_CLASS_END] = s[CLASS], s[CLASS_END]
     if bits & BREAKS and s[N_NODES] < page.nodes.shape[0]:
         top[S_NODE] = s[N_NODES]
         page.nodes[s[N_NODES], N_PARENT] = under[S_NODE]
         page.nodes[s[N_NODES], N_MASK] = own
+        page.nodes[s[N_NODES], N_SIGNATURE] = h ^ s[CLASS_HASH]
+        page.nodes[s[N_NODES], N_TAG] = tag
+        page.nodes[s[N_NODES], N_LANGUAGE_END] = 0
         s[N_NODES] += 1
     top[S_MASK] = under[S_MASK] | own
     if kind & LIST and under[S_LISTS] == 0:
         put_break(page, PARAGRAPH)
     s[DEPTH] += 1
+    if top[S_PRE] and (bits & PREFORMATTED or tag == _CODE):
+        note_language(page, bits & PREFORMATTED != 0)
     if kind & LI:
         s[BULLET] = _bullet(page)
     if kind & _TABLE_PARTS:

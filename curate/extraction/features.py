@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.extraction.compiled import kernel
-from curate.extraction.containers import CONTAINER_FACTS, put_containers
+from curate.extraction.containers import CONTAINER_FACTS, container_sums, put_containers
+from curate.extraction.extracted import PAGE_TYPES
+from curate.extraction.facts import PAGE_FACTS, WEIGHED, put_facts
 from curate.extraction.page import (
     B_BOLD_BYTES,
     B_BREAK,
@@ -35,6 +37,7 @@ from curate.extraction.page import (
     TITLE,
     Page,
 )
+from curate.extraction.repeats import REPEAT_FACTS, REPEAT_TOTALS, put_repeats
 from curate.extraction.vocabulary import CLASS_SHIFT, CLASSES, GROUPS, TEXT_WORD, Vocabulary, find
 from curate.extraction.words import next_word
 from curate.text.hash_table import slot_of
@@ -42,13 +45,17 @@ from curate.text.words import FNV_OFFSET, FNV_PRIME
 
 _TEXT: Final = ("log_bytes", "log_words", "word_bytes", "upper_share", "digit_share", "punctuation_share",
                 "separator_share", "ends_sentence", "starts_upper", "log_commas", "log_sentences", "non_ascii_share",
-                "boilerplate_share", "function_share", "title_share", "title_covered")
+                "boilerplate_share", "function_share", "shopping_share", "posting_share", "time_share",
+                "first_person_share", "second_person_share", "consent_share", "title_share",
+                "title_covered", "is_question", "currency_share")
 _PLACE: Final = ("link_share", "log_links", "bold_share", "depth", "break_before", "break_after", "log_tags",
-                 "log_images", "lists", "is_item", "position", "text_position", "html_position", "repeats")
+                 "log_images", "lists", "is_item", "position", "text_position", "html_position", "repeats",
+                 "repeats_before")
 (F_BYTES, F_WORDS, F_WORD_BYTES, F_UPPER, F_DIGITS, F_PUNCTUATION, F_SEPARATORS, F_ENDS, F_STARTS, F_COMMAS,
- F_SENTENCES, F_NON_ASCII, F_BOILERPLATE, F_FUNCTION, F_TITLE, F_COVERED) = range(len(_TEXT))
+ F_SENTENCES, F_NON_ASCII, F_BOILERPLATE, F_FUNCTION, F_SHOPPING, F_POSTING, F_TIME, F_FIRST, F_SECOND, F_CONSENT,
+ F_TITLE, F_COVERED, F_QUESTION, F_CURRENCY) = range(len(_TEXT))
 (F_LINKED, F_LINKS, F_BOLD, F_DEPTH, F_BEFORE, F_AFTER, F_TAGS, F_IMAGES, F_LISTS, F_ITEM, F_POSITION, F_TEXT_POSITION,
- F_HTML_POSITION, F_REPEATS) = range(len(_TEXT), len(_TEXT) + len(_PLACE))
+ F_HTML_POSITION, F_REPEATS, F_BEFORE_THIS) = range(len(_TEXT), len(_TEXT) + len(_PLACE))
 N_OWN: Final = len(_TEXT) + len(_PLACE)
 _SEEN: Final = (F_BYTES, F_LINKED, F_PUNCTUATION, F_ENDS, F_BEFORE, F_SENTENCES, F_BOILERPLATE, F_DEPTH)
 """Facts of a block that its neighbours are told."""
@@ -61,7 +68,12 @@ _M_BASE: Final = N_OWN
 _N_BASE: Final = _M_BASE + len(GROUPS) + 2 * len(CLASSES)
 _W_BASE: Final = _N_BASE + len(_STEPS) * (len(_SEEN) + 1)
 _C_BASE: Final = _W_BASE + len(_WINDOWS) * len(_AVERAGED)
-_P_BASE: Final = _C_BASE + len(CONTAINER_FACTS)
+_R_BASE: Final = _C_BASE + len(CONTAINER_FACTS)
+_P_BASE: Final = _R_BASE + len(REPEAT_FACTS)
+K_BASE: Final = _P_BASE + len(_PAGE)
+F_POLICY: Final = K_BASE + len(PAGE_TYPES)
+"""What counts as text: the number of a `Content`. In `auto` the kind of the page decides, `article` leaves out
+readers' comments and all beside the article, `everything` keeps what is of the page at all."""
 _PARAGRAPH: Final = 1 << GROUPS.index("paragraph")
 _NEAR: Final = 2  # containers above a block whose own classes count as near
 _HASH_SLOTS: Final = 4
@@ -69,28 +81,37 @@ _OWN: Final = _TEXT + _PLACE
 FEATURES: Final[tuple[str, ...]] = (
     *_OWN, *(f"in_{g}" for g in GROUPS), *(f"class_{c}" for c in CLASSES), *(f"near_{c}" for c in CLASSES),
     *(f"{name}_{step:+d}" for step in _STEPS for name in (*(_OWN[c] for c in _SEEN), "same_container")),
-    *(f"{_OWN[c]}_within_{w}" for w in _WINDOWS for c in _AVERAGED), *CONTAINER_FACTS, *_PAGE)
+    *(f"{_OWN[c]}_within_{w}" for w in _WINDOWS for c in _AVERAGED), *CONTAINER_FACTS,
+    *REPEAT_FACTS, *_PAGE, *(f"kind_{k}" for k in PAGE_TYPES), "policy")
 """The names of the columns."""
 N_FEATURES: Final = len(FEATURES)
 
 
-def block_features(page: Page, n_blocks: int, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
-    """float32 [n_blocks, N_FEATURES] of a scanned page."""
-    out = np.zeros((n_blocks, N_FEATURES), np.float32)
-    fill_features(page, n_blocks, vocabulary, out)
-    return out
+_WEIGHED: Final = np.array([_OWN.index(name) for name in WEIGHED], np.int64)
+
+
+def block_features(
+        page: Page, n_blocks: int, vocabulary: Vocabulary) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """(float32 [n_blocks, N_FEATURES], float32 [len(PAGE_FACTS)]) of a scanned page.
+
+    The probabilities of kinds are 0: the trees that make them read the facts."""
+    out, facts = np.zeros((n_blocks, N_FEATURES), np.float32), np.zeros(len(PAGE_FACTS), np.float32)
+    if n_blocks:
+        fill_features(page, n_blocks, vocabulary, out, facts)
+    return out, facts
 
 
 @nb.njit(nogil=True, cache=True)
-def fill_features(page, n, tables, out):  # type: ignore[no-untyped-def]
-    """Fill the features of a page's n blocks; out is zero."""
-    if n == 0:
-        return
+def fill_features(page, n, tables, out, facts):  # type: ignore[no-untyped-def]
+    """Fill the features of a page's n blocks, and the facts of the page; both are zero. n is not 0.
+
+    Returns what `repeats.put_repeats` does."""
     seen = np.zeros(2 << int(np.log2(n * 2 + 1)), np.uint64)
     counts = np.zeros(seen.size, np.int64)
     slots = np.empty(n, np.int64)
     for i in range(n):
         slots[i] = _count_same(seen, counts, _text_facts(page, tables, i, out))
+        out[i, F_BEFORE_THIS] = min(counts[slots[i]] - 1, 5)
         _put_position(page, i, n, out)
         _put_mask(page, i, out)
     for i in range(n):
@@ -98,8 +119,13 @@ def fill_features(page, n, tables, out):  # type: ignore[no-untyped-def]
     for i in range(n):
         _put_neighbours(page, i, n, out)
     _put_windows(out, n)
-    put_containers(page, n, out[:, F_SENTENCES], out[:, _C_BASE:_P_BASE])
+    sums = container_sums(page, n, out[:, F_SENTENCES])
+    put_containers(page, n, sums, out[:, _C_BASE:_R_BASE])
+    totals = np.zeros(len(REPEAT_TOTALS), np.float32)
+    alike = put_repeats(page, n, sums, out[:, F_SENTENCES], out[:, _R_BASE:_P_BASE], totals)
     _put_page(page, n, out)
+    put_facts(page, n, out, _WEIGHED, F_CURRENCY, F_SENTENCES, totals, facts)
+    return alike
 
 
 @kernel
@@ -115,7 +141,7 @@ def _text_facts(page, tables, i, out):  # type: ignore[no-untyped-def]
     """Count the text of block i; the hash of it."""
     text, row = page.text, out[i]
     start, end = page.blocks[i, B_START], page.blocks[i, B_END]
-    upper = digits = marks = separators = commas = sentences = high = letters = 0
+    upper = digits = marks = separators = commas = sentences = high = letters = currency = 0
     whole = FNV_OFFSET
     p = start
     while p < end:
@@ -123,6 +149,8 @@ def _text_facts(page, tables, i, out):  # type: ignore[no-untyped-def]
         whole = (whole ^ np.uint64(c)) * FNV_PRIME
         if c >= 0x80:
             high += 1
+            currency += c == 0xC2 and p + 1 < end and (text[p + 1] == 0xA3 or text[p + 1] == 0xA5)
+            currency += c == 0xE2 and p + 2 < end and text[p + 1] == 0x82 and text[p + 2] >= 0xA0
             width = _wide_mark(text, p, end)
             sentences += width == 1
             commas += width == 2
@@ -140,8 +168,11 @@ def _text_facts(page, tables, i, out):  # type: ignore[no-untyped-def]
             commas += c == 44
         elif c == 124 or c == 47 or c == 45 or c == 62 or c == 60 or c == 42 or c == 95:
             separators += 1
+        elif c == 36:
+            currency += 1
         p += 1
     n = np.float32(end - start)
+    row[F_CURRENCY], row[F_QUESTION] = currency / n, text[end - 1] == 63
     row[F_BYTES], row[F_UPPER], row[F_DIGITS] = np.log(n), upper / max(1, letters), digits / n
     row[F_PUNCTUATION], row[F_SEPARATORS], row[F_NON_ASCII] = marks / n, separators / n, high / n
     row[F_COMMAS], row[F_SENTENCES] = np.log(np.float32(1 + commas)), np.log(np.float32(1 + sentences))
@@ -189,7 +220,7 @@ def _ends_sentence(text, start, end):  # type: ignore[no-untyped-def]
 def _word_facts(page, tables, start, end, row):  # type: ignore[no-untyped-def]
     """Two wide characters count for one word."""
     text, s = page.text, page.state
-    words = boilerplate = function = titled = letters = wide = 0
+    words = titled = letters = wide = 0
     covered = np.int64(0)  # a bit for each word of the title
     p, before = start, np.uint64(0)
     while True:
@@ -200,8 +231,11 @@ def _word_facts(page, tables, start, end, row):  # type: ignore[no-untyped-def]
         words += 1
         wide += before != 0
         kind = find(tables, TEXT_WORD, h)
-        boilerplate += kind == 1
-        function += kind == 2
+        k = 0
+        while kind:
+            row[F_BOILERPLATE + k] += np.float32(kind & 1)
+            kind >>= 1
+            k += 1
         hit = 0
         for t in range(s[N_TITLE]):
             if s[TITLE + t] == np.int64(h):
@@ -209,7 +243,9 @@ def _word_facts(page, tables, start, end, row):  # type: ignore[no-untyped-def]
                 covered |= 1 << t
         titled += hit
     n = np.float32(max(1, words))
-    row[F_BOILERPLATE], row[F_FUNCTION], row[F_TITLE] = boilerplate / n, function / n, titled / n
+    for k in range(F_BOILERPLATE, F_CONSENT + 1):
+        row[k] /= n
+    row[F_TITLE] = titled / n
     words -= wide // 2
     row[F_WORDS], row[F_WORD_BYTES] = np.log(np.float32(1 + words)), letters / np.float32(max(1, words))
     while covered:

@@ -15,15 +15,20 @@ from curate.extraction.attributes import read_attributes, read_name
 from curate.extraction.characters import is_letter, is_space, put_character, read_reference, written
 from curate.extraction.compiled import kernel
 from curate.extraction.elements import close_element, open_element
+from curate.extraction.formulas import is_rendering, read_formula, read_tex
+from curate.extraction.hints import read_data, read_meta
 from curate.extraction.page import (
     ATTRIBUTES,
+    BLANKS,
     CONTENT,
     DEPTH,
     MAX_TITLE_WORDS,
+    META,
     N_TITLE,
     OUT,
     POSITION,
     S_FOREIGN,
+    S_MASK,
     S_PRE,
     S_SKIP,
     SPACE,
@@ -36,6 +41,10 @@ from curate.extraction.page import (
     put_break,
 )
 from curate.extraction.vocabulary import (
+    INERT,
+    M_DATA,
+    M_TEX,
+    M_TEX_ALONE,
     PARAGRAPH,
     RAW,
     TAG,
@@ -43,12 +52,18 @@ from curate.extraction.vocabulary import (
     Vocabulary,
     find,
     load_vocabulary,
+    name_hash,
 )
 from curate.extraction.words import next_word
 
 _LT, _GT, _AMP, _SLASH, _DASH = 60, 62, 38, 47, 45
 _NEWLINE, _SPACE = 10, 32
 _TITLE: Final = TAG["title"]
+_NOSCRIPT: Final = np.uint64(name_hash("noscript"))
+_MATH: Final = TAG["math"]
+_IMG: Final = TAG["img"]
+_META: Final = TAG["meta"]
+_LINK: Final = TAG["link"]
 _PLAINTEXT: Final = TAG["plaintext"]
 
 
@@ -138,6 +153,7 @@ def _new_line(page):  # type: ignore[no-untyped-def]
     text, s = page.text, page.state
     if not s[CONTENT]:
         s[OUT] = s[START]
+        s[BLANKS] += 1
         return
     end = s[OUT] - 1
     while end > s[START] and (text[end] == _SPACE or text[end] == 9):
@@ -204,17 +220,29 @@ def _start_tag(page, tables, i):  # type: ignore[no-untyped-def]
     i = read_attributes(page, tables, i)
     if i > html.size:
         return i
+    data = s[META] == M_DATA
+    tex = s[META] if s[META] in (M_TEX, M_TEX_ALONE) else 0
+    if tag in (_META, _LINK):
+        read_meta(page, tables)
     open_element(page, tables.traits, tag, np.int64(h), s[ATTRIBUTES])
     if tag == _PLAINTEXT:
         while i < html.size:
             i = _preformatted(page, i) if html[i] != _LT and html[i] != _AMP else _literal(page, i)
     elif tables.traits[tag, 0] & RAW and not page.stack[s[DEPTH] - 1, S_FOREIGN]:
         first = i
-        i = _raw_end(html, i, h)
+        i = _raw_end(html, i, h, page.stack[s[DEPTH] - 1, S_MASK] & INERT != 0)
         if tag == _TITLE and s[N_TITLE] == 0:
             _read_title(page, first, i)
+        elif data:
+            read_data(page, tables, first, i)
+        elif tex:
+            read_tex(page, tables, first, i, tex == M_TEX_ALONE)
         elif not page.stack[s[DEPTH] - 1, S_SKIP]:
             _raw_text(page, first, i)
+    elif tag in (_MATH, _IMG):
+        i = read_formula(page, tables, tag == _MATH, i)
+    elif is_rendering(page, i):
+        page.stack[s[DEPTH] - 1, S_SKIP] = 1
     return i
 
 
@@ -225,12 +253,15 @@ def _literal(page, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _raw_end(html, i, h):  # type: ignore[no-untyped-def]
-    """Where the end tag of an element that holds raw text begins; the end of the page where there is none."""
+def _raw_end(html, i, h, inert):  # type: ignore[no-untyped-def]
+    """Where the end tag of an element that holds raw text begins; the end of the page where there is none.
+
+    In a `noscript`, which browsers that run scripts do not read, it ends with that at the latest: many are written as
+    `<noscript><iframe src=... /></noscript>`."""
     while i + 2 < html.size:
         if html[i] == _LT and html[i + 1] == _SLASH and is_letter(html[i + 2]):
             found, after = read_name(html, i + 2)
-            if found == h and after < html.size:
+            if (found == h or (inert and found == _NOSCRIPT)) and after < html.size:
                 return i
         i += 1
     return np.int64(html.size)

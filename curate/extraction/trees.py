@@ -1,21 +1,16 @@
-"""Boosted trees: the model file, and a compiled evaluation that gives LightGBM's own scores without LightGBM."""
+"""Boosted trees: arrays of nodes, and a compiled evaluation that gives LightGBM's own scores without LightGBM."""
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from curate.extraction.compiled import kernel
-from curate.extraction.features import FEATURES
-from manifests.errors import InputError
 
-FORMAT: Final = 2
-MODEL_FILE: Final = "model.json"
+_ZERO = np.float64(0)
 
 
 class Trees(NamedTuple):
@@ -30,7 +25,6 @@ class Trees(NamedTuple):
     values: npt.NDArray[np.float64]  # [nodes]: of leaves
     roots: npt.NDArray[np.uint64]  # [trees]
     depths: npt.NDArray[np.int64]  # [trees]
-    bound: npt.NDArray[np.float64]  # [2]: least and share, as of `choice.page_bound`
 
 
 @kernel
@@ -58,23 +52,35 @@ def tree_scores(trees, x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def class_scores(trees, x, out):  # type: ignore[no-untyped-def]
+    """Fill out float64 [classes] with the softmax of the sums of each class's trees for a row, x float32 [1, features].
+
+    Trees of the classes take turns."""
+    for c in range(out.size):
+        out[c] = _ZERO
+    for t in range(trees.roots.size):
+        a = trees.roots[t]
+        for _ in range(trees.depths[t]):
+            a = _step(trees, x, 0, a)
+        out[t % out.size] += trees.values[a]
+    best, total = out[0], _ZERO
+    for c in range(out.size):
+        best = max(best, out[c])
+    for c in range(out.size):
+        out[c] = np.exp(out[c] - best)
+        total += out[c]
+    for c in range(out.size):
+        out[c] /= total
+
+
+@kernel
 def _step(trees, x, i, k):  # type: ignore[no-untyped-def]
     right = x[i, trees.features[k]] > trees.thresholds[k]
     return trees.children[k + k + np.uint64(right)]
 
 
-@lru_cache(maxsize=1)
-def load_trees() -> Trees:
-    """The model that the package ships; the card, docs/extraction.md, says what it was trained on."""
-    return trees_of(json.loads(files("curate.extraction").joinpath(MODEL_FILE).read_text(encoding="ascii")))
-
-
-def trees_of(model: dict[str, Any]) -> Trees:
-    """The ensemble of a model file. Raises InputError where its format or its features are not this version's."""
-    if model["format"] != FORMAT or tuple(model["features"]) != FEATURES:
-        raise InputError("was trained on other features than this version computes", where=MODEL_FILE,
-                         hint="rebuild it: python -m scripts.extraction_model.train")
-    t = model["trees"]
+def trees_of(t: Mapping[str, Any]) -> Trees:
+    """The ensemble of a model file's arrays: feature, threshold, left, right, value and root, a leaf being ~number."""
     n_inner, n_leaves = len(t["feature"]), len(t["value"])
     inner = np.array([t["left"], t["right"]], np.int32).T.reshape(-1, 2)
     inner = np.where(inner < 0, n_inner + ~inner, inner)
@@ -85,8 +91,7 @@ def trees_of(model: dict[str, Any]) -> Trees:
     return Trees(np.array(t["feature"] + [0] * n_leaves, np.uint64),
                  np.array(t["threshold"] + [0.0] * n_leaves, np.float32), children.ravel().astype(np.uint64),
                  np.array([0.0] * n_inner + t["value"], np.float64), roots.astype(np.uint64),
-                 np.array([_depth(children, int(root)) for root in roots], np.int64),
-                 np.array([model["least"], model["share"]], np.float64))
+                 np.array([_depth(children, int(root)) for root in roots], np.int64))
 
 
 def _depth(children: npt.NDArray[np.int32], root: int) -> int:

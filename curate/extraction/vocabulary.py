@@ -37,7 +37,7 @@ P, LI, TERM, CELLS, ROW, ROW_GROUP, LIST, TABLE, TERMS, HEADING, BUTTON = (1 << 
 # What a block stands in, as bits of its mask; their names are names of features.
 GROUPS: Final = ("nav", "header", "footer", "aside", "article", "main", "form", "table", "list", "item", "heading",
                  "paragraph", "preformatted", "quotation", "terms", "figure", "address", "cell", "label", "row",
-                 "heading_1", "centre")
+                 "heading_1", "centre", "inert", "button", "details")
 
 _WORDS: Final = yaml.safe_load(files("curate.extraction").joinpath("vocabulary.yaml").read_text(encoding="ascii"))
 CLASS_WORDS: Final[Mapping[str, str]] = _WORDS["class_words"]
@@ -45,18 +45,24 @@ CLASSES: Final = tuple(CLASS_WORDS)
 CLASS_SHIFT: Final = 32
 """The bit of a mask where the classes begin; the groups are below."""
 HIDDEN: Final = 1 << (CLASS_SHIFT + CLASSES.index("hidden"))
+INERT: Final = 1 << GROUPS.index("inert")
 MIN_AFFIX: Final = 4
 """Letters of the shortest class word that counts at the beginning or end of a longer one (`leftnavigation`)."""
 
-BOILERPLATE_WORDS: Final[str] = _WORDS["boilerplate"]
-FUNCTION_WORDS: Final[str] = _WORDS["function_words"]
+WORD_KINDS: Final = ("boilerplate", "function_words", "shopping", "posting", "time", "first_person", "second_person",
+                      "consent")
+"""Lists of words of a text; a word has a bit for each list that it is in."""
+_SOURCES: Final = ("type", "address", "generator")
+HINTS: Final = tuple(f"{source}_{kind}" for source in _SOURCES for kind in _WORDS["hints"][source])
+"""What a page may say of its own kind, a bit each: `type_product`, `address_thread`, ..."""
 
 # name: (break, kinds it is, kinds it closes, kinds that closing stops at, group)
 _BLOCKS: Final[Mapping[str, tuple[int, int, int, int, str | None]]] = {
     **dict.fromkeys(("article", "aside", "footer", "header", "main", "nav", "section", "blockquote", "figure",
                      "hgroup", "search"), (PARAGRAPH, 0, 0, 0, None)),
     **dict.fromkeys(("div", "address", "center", "details", "summary", "dialog", "dir", "fieldset", "figcaption",
-                     "form", "legend", "menu", "body", "html", "frameset", "marquee", "caption", "optgroup"),
+                     "form", "noscript", "template", "button", "legend", "menu", "body", "html", "frameset", "marquee",
+                     "caption", "optgroup"),
                     (LINE, 0, 0, 0, None)),
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), (PARAGRAPH, HEADING, 0, 0, "heading")),
     "p": (PARAGRAPH, P, 0, 0, "paragraph"),
@@ -74,7 +80,8 @@ _BLOCKS: Final[Mapping[str, tuple[int, int, int, int, str | None]]] = {
 _OWN_GROUP: Final = {"nav": "nav", "header": "header", "footer": "footer", "aside": "aside", "article": "article",
                      "main": "main", "form": "form", "blockquote": "quotation", "figure": "figure",
                      "figcaption": "figure", "address": "address", "label": "label", "h1": "heading_1",
-                     "center": "centre"}
+                     "center": "centre", "noscript": "inert", "template": "inert", "button": "button",
+                     "details": "details"}
 _VOID, _RAW, _SKIPPED, _NO_P, _INLINE = (
     _WORDS[name].split() for name in ("void", "raw", "skipped", "not_in_paragraphs", "inline"))
 NAMES: Final = ("", *dict.fromkeys((*_BLOCKS, *_VOID, *_RAW, *_SKIPPED, *_INLINE)))
@@ -86,17 +93,19 @@ class Vocabulary(NamedTuple):
     """What the kernels are given. One table holds every kind of name: a kind has a salt that its hashes are XORed with.
 
     Values: of a tag its number; of a reference one or two code points, the second above bit 32; of an attribute its
-    use; of a class word and a reversed class word a bit of the mask; of a word of the text 1 boilerplate, 2 function
-    word."""
+    use; of a class word and a reversed class word a bit of the mask; of a word of the text a bit for each of
+    `WORD_KINDS`; of a hint its bit; of a meta element's name what its content is."""
 
     keys: npt.NDArray[np.uint64]  # 0 is empty; the size is a power of two
     values: npt.NDArray[np.int64]
     traits: npt.NDArray[np.int64]  # [tags, 5]: traits, kind, closes, stops at, mask bits
 
 
-A_CLASS, A_HREF, A_HIDDEN, A_STYLE = 1, 2, 3, 4
-TAG_NAME, REFERENCE, ATTRIBUTE, CLASS_WORD, CLASS_SUFFIX, TEXT_WORD = (
-    np.uint64((i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) for i in range(1, 7))
+A_CLASS, A_HREF, A_HIDDEN, A_STYLE, A_ID, A_NAME, A_CONTENT, A_TYPE, A_ALT, A_DISPLAY, A_LANGUAGE = range(1, 12)
+M_KIND, M_ADDRESS, M_GENERATOR, M_CANONICAL, M_DATA, M_TEX, M_TEX_ALONE = range(1, 8)
+"""What the content of a meta element, the target of a link or the text of a script is."""
+(TAG_NAME, REFERENCE, ATTRIBUTE, CLASS_WORD, CLASS_SUFFIX, TEXT_WORD, META_NAME, TYPE_HINT, ADDRESS_HINT,
+ GENERATOR_HINT) = (np.uint64((i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) for i in range(1, 11))
 
 
 def name_hash(name: str) -> int:
@@ -151,13 +160,25 @@ def _references() -> Items:
         yield name, ord(text[0]) | (ord(text[1]) << 32 if len(text) > 1 else 0)
 
 
+def _hints(source: str) -> Items:
+    for kind, words in _WORDS["hints"][source].items():
+        for word in words.split():
+            yield word, 1 << HINTS.index(f"{source}_{kind}")
+
+
 def load_vocabulary() -> Vocabulary:
-    """The tables, built anew (5 ms): about 2,300 names."""
-    attributes = {"class": A_CLASS, "id": A_CLASS, "role": A_CLASS, "itemprop": A_CLASS, "href": A_HREF,
-                  "hidden": A_HIDDEN, "style": A_STYLE}
-    words = {**dict.fromkeys(FUNCTION_WORDS.split(), 2), **dict.fromkeys(BOILERPLATE_WORDS.split(), 1)}
+    """The tables, built anew (5 ms): about 2,900 names."""
+    attributes = {"class": A_CLASS, "id": A_ID, "role": A_ID, "itemprop": A_ID, "href": A_HREF, "hidden": A_HIDDEN,
+                  "style": A_STYLE, "name": A_NAME, "property": A_NAME, "rel": A_NAME, "content": A_CONTENT,
+                  "type": A_TYPE, "itemtype": A_TYPE, "alt": A_ALT, "alttext": A_ALT, "display": A_DISPLAY,
+                  "data-lang": A_LANGUAGE, "data-language": A_LANGUAGE}
+    metas = {"og:type": M_KIND, "og:url": M_ADDRESS, "generator": M_GENERATOR, "canonical": M_CANONICAL,
+             "application/ld+json": M_DATA, "math/tex": M_TEX, "math/tex; mode=display": M_TEX_ALONE,
+             "math/tex;mode=display": M_TEX_ALONE}
+    words = [(word, 1 << i) for i, name in enumerate(WORD_KINDS) for word in _WORDS[name].split()]
     keys, values = _table({
         TAG_NAME: ((n, i) for n, i in TAG.items() if n), REFERENCE: _references(), ATTRIBUTE: attributes.items(),
         CLASS_WORD: _class_items(), CLASS_SUFFIX: ((w[::-1], bit) for w, bit in _class_items()),
-        TEXT_WORD: words.items()})
+        TEXT_WORD: words, META_NAME: metas.items(), TYPE_HINT: _hints("type"), ADDRESS_HINT: _hints("address"),
+        GENERATOR_HINT: _hints("generator")})
     return Vocabulary(keys, values, _traits())

@@ -19,6 +19,8 @@ ROWS: Final = pa.schema([
     pa.field("origin_offset", pa.int64(), nullable=False),
     pa.field("origin_length", pa.int64(), nullable=False),
     pa.field("text", pa.large_string()),
+    pa.field("page_type", pa.string()),
+    pa.field("page_type_score", pa.float32()),
     pa.field("reason", pa.string()),
     pa.field("value", pa.float64()),
     pa.field("threshold", pa.float64()),

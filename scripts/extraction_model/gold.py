@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,12 +14,16 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+import xxhash
 
-from curate.extraction.features import block_features
+from curate.extraction.extracted import Content
+from curate.extraction.facts import PAGE_FACTS
+from curate.extraction.features import N_FEATURES, fill_features
 from curate.extraction.html import decode
-from curate.extraction.page import B_END, B_START, Page
+from curate.extraction.page import B_END, B_START, N_NODES, Page
 from curate.extraction.scan import scan
 from curate.extraction.vocabulary import Vocabulary, load_vocabulary
+from scripts.extraction_model.alignment import matched_words
 from scripts.extraction_model.disguises import DISGUISES, disguised
 from scripts.extraction_model.score import GRAM_WORDS, words_of
 
@@ -35,48 +40,80 @@ _EVERYWHERE: Final = frozenset((
 _SECOND_LEVEL: Final = frozenset(("co", "com", "org", "net", "gov", "ac", "edu", "or", "ne"))
 
 
+_NO_BLOCKS: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+N_SEEN: Final = 3
+"""One page of so many is seen in disguise as well."""
+POLICY_OF_SET: Final = {
+    "wcxb": Content.AUTO, "dragnet": Content.ARTICLE, "cleaneval": Content.EVERYTHING}
+"""What each set counts as text: dragnet leaves readers' comments out, CleanEval keeps all that is the page's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page as the trees see it: as it is, or in a disguise."""
+
+    page: Page  # without its HTML and its text
+    x: npt.NDArray[np.float32]  # [blocks, N_FEATURES]
+    facts: npt.NDArray[np.float32]  # [len(PAGE_FACTS)]
+    alike: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]  # of repeats.put_repeats
+
+
 @dataclass(frozen=True, slots=True)
 class GoldPage:
     """A page, its blocks and what a person took to be its main content."""
 
     page_id: str
     dataset: str
+    kind: str | None  # of page, where the set says it
+    url: str
     site: str
-    features: npt.NDArray[np.float32]  # [blocks, N_FEATURES]
     words: list[list[str]]  # [blocks]
     gold: list[str]
     labels: npt.NDArray[np.float64]  # [blocks]: share of a block's words that are in the gold text
-    copies: dict[str, npt.NDArray[np.float32]]  # features of the page in each disguise that keeps its blocks
+    views: dict[str, View]  # "": the page as it is; and its disguises that keep its blocks
 
 
-def read_gold(path: Path) -> list[GoldPage]:
-    """The pages of a Parquet file with the columns dataset, id, url, html (bytes) and gold."""
+def read_gold(path: Path, disguises: Sequence[str] = tuple(DISGUISES)) -> list[GoldPage]:
+    """The pages of a Parquet file with the columns id, url, html (bytes) and gold, and dataset or page_type.
+
+    A file without the column dataset is WCXB's."""
     tables = load_vocabulary()
     pages = []
-    for row in pq.read_table(path).to_pylist():
-        html = decode(row["html"])
-        page, n = scan(html.encode("utf-8", "replace"), tables)
-        texts = _block_texts(page, n)
-        words = [words_of(t) for t in texts]
-        gold = words_of(row["gold"])
-        lines = {" ".join(words_of(line)) for line in row["gold"].split("\n")}
-        pages.append(GoldPage(row["id"], row["dataset"].split("-")[0], site_of(row["url"], row["html"], row["id"]),
-                              block_features(page, n, tables), words, gold, block_labels(words, gold, lines),
-                              _copies(html, n, tables)))
+    for batch in pq.ParquetFile(path).iter_batches(64):
+        for row in batch.to_pylist():
+            html = decode(row["html"])
+            page, n = scan(html.encode("utf-8", "replace"), tables)
+            words = [words_of(page.text[b[B_START] : b[B_END]].tobytes().decode()) for b in page.blocks[:n]]
+            views = {"": _view(page, n, tables)}
+            seen = xxhash.xxh3_64_intdigest(row["id"].encode()) % N_SEEN == 0
+            for name in disguises if seen else ():
+                other, found = scan(disguised(html, name).encode("utf-8", "replace"), tables)
+                if found == n:
+                    views[name] = _view(other, n, tables)
+            pages.append(GoldPage(
+                row["id"], row.get("dataset", "wcxb").split("-")[0], row.get("page_type"), row["url"] or "",
+                site_of(row["url"], row["html"], row["id"]), words, words_of(row["gold"]),
+                aligned_labels(words, row["gold"]), views))
     return pages
 
 
-def _copies(html: str, n: int, tables: Vocabulary) -> dict[str, npt.NDArray[np.float32]]:
-    copies = {}
-    for disguise in DISGUISES:
-        page, found = scan(disguised(html, disguise).encode("utf-8", "replace"), tables)
-        if found == n:
-            copies[disguise] = block_features(page, n, tables)
-    return copies
+def _view(page: Page, n: int, tables: Vocabulary) -> View:
+    x, facts = np.zeros((n, N_FEATURES), np.float32), np.zeros(len(PAGE_FACTS), np.float32)
+    alike = fill_features(page, n, tables, x, facts) if n else _NO_BLOCKS
+    nothing = page.html[:0]
+    small = Page(nothing, nothing, page.state.copy(), page.blocks[:n].copy(), page.stack[:0],
+                 page.nodes[: page.state[N_NODES]].copy())
+    return View(small, x, facts, alike)
 
 
-def _block_texts(page: Page, n: int) -> list[str]:
-    return [page.text[b[B_START] : b[B_END]].tobytes().decode() for b in page.blocks[:n]]
+def aligned_labels(blocks: Sequence[Sequence[str]], gold: str) -> npt.NDArray[np.float64]:
+    """The share of each block's words that an alignment with the gold text pairs; of 4-grams where both are long."""
+    wanted = words_of(gold)
+    matched = matched_words([w for words in blocks for w in words], wanted)
+    if matched is None:
+        return block_labels(blocks, wanted, {" ".join(words_of(line)) for line in gold.split("\n")})
+    ends = np.cumsum([0, *map(len, blocks)])
+    return np.array([matched[a:b].mean() if b > a else 0.0 for a, b in pairwise(ends)])
 
 
 def block_labels(blocks: Sequence[Sequence[str]], gold: Sequence[str], gold_lines: set[str]) -> npt.NDArray[np.float64]:

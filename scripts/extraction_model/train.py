@@ -1,154 +1,141 @@
-"""Rebuild the extractor's model: `python -m scripts.extraction_model.train GOLD.parquet OUT`.
+"""Rebuild the extractor's model: `python -m scripts.extraction_model.train OUT GOLD.parquet...`.
 
-Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM, and OUT/metrics.json: agreement
-with the gold text out of fold. Folds are whole sites, and the bound of a fold's pages is chosen on the other folds, so
-no page is judged by anything that saw its site. The pages in disguise are judged as well, by the same models and with
-the bounds of the pages as they are. Needs the extra `train`.
+Writes OUT/model.json, the same bytes from the same gold pages and the same LightGBM; OUT/metrics.json, agreement with
+the gold text out of fold; and OUT/pages.tsv, that of every page. Folds are whole sites, and the bound of a fold's pages
+is chosen on the other folds, so no page is judged by anything that saw its site. The
+pages in disguise are judged as well, by the same models and with the bounds of the pages as they are. Needs the extra
+`train`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import lightgbm
 import numpy as np
-import numpy.typing as npt
-import xxhash
 
 from curate.extraction.choice import page_bound
+from curate.extraction.context import CONTEXT
+from curate.extraction.extracted import PAGE_TYPES, Content
+from curate.extraction.facts import PAGE_FACTS
 from curate.extraction.features import F_WORDS, FEATURES
-from curate.extraction.trees import FORMAT, MODEL_FILE
-from scripts.extraction_model.disguises import DISGUISES
-from scripts.extraction_model.gold import GoldPage, read_gold
-from scripts.extraction_model.score import Agreement, agreement, mean_agreement
+from curate.extraction.model import FORMAT, MODEL_FILE
+from scripts.extraction_model.folds import N_FOLDS, Floats, FoldModels
+from scripts.extraction_model.gold import POLICY_OF_SET, GoldPage, read_gold
+from scripts.extraction_model.score import GRAM_WORDS, Agreement, agreement, mean_agreement
 
-N_FOLDS: Final = 5
-N_TREES: Final = 250
-PARAMETERS: Final[dict[str, Any]] = {
-    "objective": "cross_entropy", "learning_rate": 0.05, "num_leaves": 28, "max_depth": 6, "min_data_in_leaf": 40,
-    "max_bin": 127, "feature_fraction": 0.4, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 2.0, "seed": 1,
-    "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1}
-_BOUNDS: Final = tuple((least, share) for least in (0.3, 0.35, 0.4, 0.45) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+Bound = tuple[float, float]
+_BOUNDS: Final = tuple((least, share) for least in (0.25, 0.3, 0.35, 0.4) for share in (0.25, 0.5, 0.75))
 """(least, share) of `choice.page_bound` that are tried."""
-_COPIES: Final = ("cyrillic", "ideographs")
-"""Disguises that a page may be seen in as well, one for each page, while training."""
-_COPY_WEIGHT: Final = 0.3  # of a block in disguise, beside 1
-_DIGITS: Final = 7  # of a leaf's value; far below what any decision turns on
-
-Floats = npt.NDArray[np.float64]
+_WHOLE: Final[frozenset[int]] = frozenset()
 
 
-def fit(pages: Sequence[GoldPage]) -> lightgbm.Booster:
-    """Trees on the blocks of these pages and of one copy of each; a block weighs the square root of its words."""
-    seen = [(p, p.features, 1.0) for p in pages]
-    for page in pages:
-        copy = page.copies.get(_COPIES[xxhash.xxh3_64_intdigest(page.page_id.encode()) % len(_COPIES)])
-        if copy is not None:
-            seen.append((page, copy, _COPY_WEIGHT))
-    x = np.vstack([features for _, features, _ in seen])
-    y = np.concatenate([p.labels for p, _, _ in seen])
-    weights = np.concatenate([[share * math.sqrt(1 + len(w)) for w in p.words] for p, _, share in seen])
-    names = [f"f{i}" for i in range(len(FEATURES))]
-    return lightgbm.train(PARAMETERS, lightgbm.Dataset(x, y, weight=weights, feature_name=names), N_TREES)
-
-
-def scores_out_of_fold(pages: Sequence[GoldPage], folds: Sequence[int]) -> list[dict[str, Floats]]:
-    """Probabilities of every page's blocks by the model of the folds that its own is not among: as they are (""), and
-    in each disguise."""
-    scores: list[dict[str, Floats]] = [{} for _ in pages]
-    for fold in range(N_FOLDS):
-        model = fit([p for p, f in zip(pages, folds, strict=True) if f != fold])
-        for i, page in enumerate(pages):
-            if folds[i] == fold:
-                for name, features in {"": page.features, **page.copies}.items():
-                    scores[i][name] = np.asarray(model.predict(features)) if len(page.words) else np.zeros(0)
-    return scores
-
-
-def judge(page: GoldPage, scores: Floats, bound: tuple[float, float], disguise: str = "") -> Agreement:
-    """How the blocks that a bound keeps agree with the page's gold text."""
-    features = page.copies[disguise] if disguise else page.features
-    least = page_bound(scores, np.expm1(features[:, F_WORDS].astype(np.float64)), *bound)
+def judge(page: GoldPage, scores: Floats, bound: Bound, name: str = "") -> Agreement:
+    """How the blocks that a bound keeps agree with the page's gold text: by words for WCXB, as its authors measure, by
+    4-grams for the others."""
+    words = np.expm1(page.views[name].x[:, F_WORDS].astype(np.float64))
+    least = page_bound(scores, words, *bound)
     kept = [w for words, score in zip(page.words, scores, strict=True) if score > least for w in words]
-    return agreement(kept, page.gold)
+    return agreement(kept, page.gold, 1 if page.kind else GRAM_WORDS)
 
 
-def best_bound(results: dict[tuple[float, float], list[Agreement]], chosen: Sequence[int]) -> tuple[float, float]:
-    """The bound with the best mean F1 over the chosen pages."""
-    return max(_BOUNDS, key=lambda bound: mean_agreement([results[bound][i] for i in chosen]).f1)
+class Judged:
+    """Every page's agreement out of fold under every bound, and what is chosen of it."""
+
+    def __init__(self, pages: Sequence[GoldPage], models: FoldModels) -> None:
+        self.pages, self.models = pages, models
+        self._scores = [models.judge(i) for i in range(len(pages))]
+        self._results = {bound: [judge(p, s, bound) for p, s in zip(pages, self._scores, strict=True)]
+                         for bound in _BOUNDS}
+
+    def best_bound(self, content: Content, without: int | None = None) -> Bound:
+        """The bound with the best mean F1 over the pages whose set has this policy, a fold aside."""
+        chosen = [i for i, p in enumerate(self.pages)
+                  if POLICY_OF_SET[p.dataset] == content and self.models.folds[i] != without]
+        return max(_BOUNDS, key=lambda bound: mean_agreement([self._results[bound][i] for i in chosen]).f1)
+
+    def bounds(self) -> list[Bound]:
+        """Of every page: the one chosen on the other folds."""
+        chosen = {(c, f): self.best_bound(c, f) for c in Content for f in range(N_FOLDS)}
+        return [chosen[POLICY_OF_SET[p.dataset], f] for p, f in zip(self.pages, self.models.folds, strict=True)]
+
+    def agreements(self) -> list[Agreement]:
+        """Of every page, out of fold."""
+        return [self._results[bound][i] for i, bound in enumerate(self.bounds())]
+
+    def disguised(self, name: str) -> list[Agreement]:
+        """Of every page that has this disguise."""
+        bounded = enumerate(zip(self.pages, self.bounds(), strict=True))
+        return [judge(p, self.models.judge(i, name), bound, name) for i, (p, bound) in bounded
+                if name in p.views and p.words]
 
 
-def cross_validate(pages: Sequence[GoldPage]) -> tuple[dict[str, Any], tuple[float, float]]:
-    """(metrics, the bound for the model of all pages)."""
-    folds = [xxhash.xxh3_64_intdigest(p.site.encode()) % N_FOLDS for p in pages]
-    scores = scores_out_of_fold(pages, folds)
-    results = {bound: [judge(p, s[""], bound) for p, s in zip(pages, scores, strict=True)] for bound in _BOUNDS}
-    everyone = range(len(pages))
-    bounds = [best_bound(results, [i for i in everyone if folds[i] != fold]) for fold in range(N_FOLDS)]
-    judged = [results[bounds[folds[i]]][i] for i in everyone]
+def metrics_of(judged: Judged, disguises: Sequence[str]) -> dict[str, Any]:
+    """Means by set, by kind of page and by disguise."""
+    pages, found = judged.pages, judged.agreements()
     metrics: dict[str, Any] = {"pages": len(pages), "sites": len({p.site for p in pages}), "folds": N_FOLDS}
-    groups = {"all": list(everyone)}
-    for name in sorted({p.dataset for p in pages}):
-        groups[name] = [i for i in everyone if pages[i].dataset == name]
+    groups = {name: [i for i, p in enumerate(pages) if p.dataset == name] for name in POLICY_OF_SET}
+    groups["dragnet and cleaneval"] = groups["dragnet"] + groups["cleaneval"]
+    groups |= {kind: [i for i, p in enumerate(pages) if p.kind == kind] for kind in PAGE_TYPES}
     for name, chosen in groups.items():
-        mean = mean_agreement([judged[i] for i in chosen])
-        metrics[name] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(chosen)}
-    for name in DISGUISES:
-        disguised = [judge(pages[i], scores[i][name], bounds[folds[i]], name) for i in everyone if name in scores[i]]
-        mean = mean_agreement(disguised)
-        metrics[f"as {name}"] = {k: round(v, 4) for k, v in mean._asdict().items()} | {"pages": len(disguised)}
-    return metrics, best_bound(results, everyone)
+        metrics[name] = _mean([found[i] for i in chosen])
+    for name in disguises:
+        metrics[f"as {name}"] = _mean(judged.disguised(name))
+    right = [PAGE_TYPES[int(_kinds_of(judged.models, i).argmax())] == p.kind for i, p in enumerate(pages) if p.kind]
+    return metrics | {"kinds told": round(float(np.mean(right)), 4)}
 
 
-def model_of(booster: lightgbm.Booster, bound: tuple[float, float]) -> dict[str, Any]:
-    """The model file: flat arrays over all trees. Thresholds are rounded down to float32, which decides alike."""
-    trees: dict[str, list[Any]] = {k: [] for k in ("feature", "threshold", "left", "right", "value", "root")}
-    for tree in booster.dump_model()["tree_info"]:
-        trees["root"].append(_add(tree["tree_structure"], trees))
-    return {"format": FORMAT, "features": list(FEATURES), "least": bound[0], "share": bound[1], "trees": trees}
+def _mean(found: Sequence[Agreement]) -> dict[str, float]:
+    return {k: round(v, 4) for k, v in mean_agreement(found)._asdict().items()} | {"pages": len(found)}
 
 
-def _add(node: dict[str, Any], trees: dict[str, list[Any]]) -> int:
-    """Add a node and all below it; its number, or ~number of a leaf."""
-    if "leaf_value" in node:
-        trees["value"].append(round(node["leaf_value"], _DIGITS))
-        return ~(len(trees["value"]) - 1)
-    at = len(trees["feature"])
-    trees["feature"].append(node["split_feature"])
-    trees["threshold"].append(_down(node["threshold"]))
-    trees["left"].append(0)
-    trees["right"].append(0)
-    trees["left"][at] = _add(node["left_child"], trees)
-    trees["right"][at] = _add(node["right_child"], trees)
-    return at
+def _kinds_of(models: FoldModels, i: int) -> Floats:
+    return models.kinds(i, "", frozenset((models.folds[i],)))
 
 
-def _down(value: float) -> float:
-    """The largest float32 that is not above a value: x <= value means the same for every float32 x."""
-    low = np.float32(value)
-    if low > value:
-        low = np.nextafter(low, np.float32(-np.inf))
-    return float(str(low))
+def write_pages(judged: Judged, path: Path) -> None:
+    """A line a page, the worst first: what to look at."""
+    lines = []
+    for i, (page, found) in enumerate(zip(judged.pages, judged.agreements(), strict=True)):
+        kinds = _kinds_of(judged.models, i)
+        kind = f"{PAGE_TYPES[int(kinds.argmax())]}\t{kinds.max():.2f}"
+        lines.append((found.f1, f"{page.dataset}\t{page.page_id}\t{page.kind or ''}\t{kind}\t{found.f1:.4f}"
+                      f"\t{found.precision:.4f}\t{found.recall:.4f}\t{len(page.gold)}\t{page.url}"))
+    head = "set\tid\tpage_type\tfound_type\ttype_score\tf1\tprecision\trecall\tgold_words\turl"
+    path.write_text("\n".join([head, *(line for _, line in sorted(lines))]) + "\n", encoding="utf-8")
+
+
+def model_file(models: FoldModels, bounds: dict[Content, Bound]) -> dict[str, Any]:
+    """The model of all pages. Thresholds are rounded down to float32, which decides alike."""
+    return {"format": FORMAT, "features": list(FEATURES), "context": list(CONTEXT), "facts": list(PAGE_FACTS),
+            "page_types": list(PAGE_TYPES), "contents": [str(content) for content in Content],
+            "bounds": [[list(bounds[content])] * len(PAGE_TYPES) for content in Content],
+            "kinds": models.trees("kinds", _WHOLE), "first": models.trees("first", _WHOLE),
+            "second": models.trees("second", _WHOLE)}
 
 
 def main() -> None:
-    """Train and write both files."""
+    """Train, judge and write."""
     parser = argparse.ArgumentParser(prog="python -m scripts.extraction_model.train", description=__doc__)
-    parser.add_argument("gold", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("gold", type=Path, nargs="+")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--disguises", nargs="*", default=["cyrillic", "ideographs"])
     arguments = parser.parse_args()
-    pages = read_gold(arguments.gold)
-    metrics, bound = cross_validate(pages)
-    model = model_of(fit(pages), bound)
+    pages = [page for path in arguments.gold for page in read_gold(path, arguments.disguises)]
+    models = FoldModels(pages)
+    models.prepare(arguments.jobs)
+    judged = Judged(pages, models)
+    metrics = metrics_of(judged, arguments.disguises)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / MODEL_FILE).write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="ascii")
     (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="ascii")
+    write_pages(judged, arguments.out / "pages.tsv")
     print(json.dumps(metrics, indent=1))
+    model = model_file(models, {content: judged.best_bound(content) for content in Content})
+    (arguments.out / MODEL_FILE).write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":

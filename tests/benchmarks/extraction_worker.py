@@ -20,7 +20,7 @@ def extractor(name: str) -> Callable[[bytes], str]:
     from curate.extraction.extractors import extractor as own
 
     function = own(name)
-    return lambda html: function(html, None)
+    return lambda html: function(html, None).text
 
 
 def main() -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pytest
 
 from curate.extraction.choice import page_bound
+from curate.extraction.context import CONTEXT
+from curate.extraction.extracted import PAGE_TYPES
+from curate.extraction.facts import PAGE_FACTS
 from curate.extraction.features import FEATURES, N_FEATURES, block_features
+from curate.extraction.model import load_model, model_of
 from curate.extraction.scan import scan
-from curate.extraction.trees import load_trees, tree_scores, trees_of
+from curate.extraction.trees import class_scores, tree_scores, trees_of
 from curate.extraction.vocabulary import load_vocabulary
 from manifests.errors import InputError
 from scripts.extraction_model.gold import block_labels, site_of
@@ -28,6 +33,9 @@ def test_agreement_by_hand() -> None:
     assert agreement(gold + gold, gold).precision == pytest.approx(3 / 9)
     assert agreement(words_of("two words"), words_of("Two words")).f1 == 1
     assert agreement([], gold) == (0, 0, 0)
+    assert agreement([], []) == (1, 1, 1)
+    # By words: the, cat, sat, on and mat of six each.
+    assert agreement(found, gold, 1) == pytest.approx((5 / 6, 5 / 6, 5 / 6))
     assert mean_agreement([agreement(gold, gold), agreement([], gold)]) == (0.5, 0.5, 0.5)
 
 
@@ -55,19 +63,21 @@ def test_pages_are_grouped_by_site(url: str | None, html: bytes, site: str) -> N
 def test_every_feature_is_named_once_and_finite() -> None:
     assert len(set(FEATURES)) == N_FEATURES
     page, n = scan(b"<title>A b</title><h1>A b</h1><p>One, two. <a href=x>three</a><td>x<td>\xc2\xa9<pre>z</pre>" * 3)
-    found = block_features(page, n, load_vocabulary())
+    found, facts = block_features(page, n, load_vocabulary())
+    assert facts.shape == (len(PAGE_FACTS),)
+    assert np.isfinite(facts).all()
     assert found.shape == (n, N_FEATURES)
     assert np.isfinite(found).all()
-    facts = dict(zip(FEATURES, found[1 if n else 0], strict=True))
-    assert facts["in_paragraph"] == 1
-    assert facts["link_share"] == pytest.approx(5 / 15)
-    assert facts["repeats"] == 2
-    assert facts["log_commas"] == pytest.approx(np.log(2))
+    seen = dict(zip(FEATURES, found[1], strict=True))
+    assert seen["in_paragraph"] == 1
+    assert seen["link_share"] == pytest.approx(5 / 15)
+    assert seen["repeats"] == 2
+    assert seen["log_commas"] == pytest.approx(np.log(2))
 
 
-def plain_score(row: np.ndarray) -> float:
-    trees, total = MODEL["trees"], 0.0
-    for k in trees["root"]:
+def plain_score(trees: dict[str, Any], row: np.ndarray, every: int = 1, first: int = 0) -> float:
+    total = 0.0
+    for k in trees["root"][first::every]:
         while k >= 0:
             side = "left" if row[trees["feature"][k]] <= np.float32(trees["threshold"][k]) else "right"
             k = trees[side][k]
@@ -75,31 +85,45 @@ def plain_score(row: np.ndarray) -> float:
     return total
 
 
-def test_compiled_trees_follow_the_model_file() -> None:
-    thresholds = np.array(MODEL["trees"]["threshold"], np.float32)
-    # Values at, just under and just over thresholds, where a wrong comparison shows.
-    n = 64
-    picked = np.resize(thresholds, n * N_FEATURES).reshape(n, N_FEATURES)
+def on_thresholds(trees: dict[str, Any], n: int, columns: int) -> np.ndarray:
+    """Values at, just under and just over thresholds, where a wrong comparison shows; float32 [n, columns]."""
+    picked = np.resize(np.array(trees["threshold"], np.float32), n * columns).reshape(n, columns)
     picked[1::3] = np.nextafter(picked[1::3], np.float32(np.inf))
-    out = np.empty(n)
-    tree_scores(load_trees(), picked, out)
-    assert out.tolist() == [plain_score(row) for row in picked]
+    return picked
 
 
-def test_a_model_of_other_features_is_refused() -> None:
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_compiled_trees_follow_the_model_file(name: str) -> None:
+    rows = on_thresholds(MODEL[name], 33, N_FEATURES + len(CONTEXT))
+    out = np.empty(len(rows))
+    tree_scores(getattr(load_model(), name), rows, out)
+    assert out.tolist() == [plain_score(MODEL[name], row) for row in rows]
+
+
+def test_kinds_of_pages_follow_the_model_file() -> None:
+    for row in on_thresholds(MODEL["kinds"], 5, len(PAGE_FACTS)):
+        out = np.empty(len(PAGE_TYPES))
+        class_scores(load_model().kinds, row[None], out)
+        sums = [plain_score(MODEL["kinds"], row, len(PAGE_TYPES), k) for k in range(len(PAGE_TYPES))]
+        assert out == pytest.approx(np.exp(sums) / np.exp(sums).sum())
+
+
+@pytest.mark.parametrize("key", ["features", "context", "facts", "page_types", "contents"])
+def test_a_model_of_other_features_is_refused(key: str) -> None:
     with pytest.raises(InputError, match="other features"):
-        trees_of({**MODEL, "features": MODEL["features"][1:]})
+        model_of({**MODEL, key: MODEL[key][1:]})
 
 
 def test_a_converted_model_scores_as_lightgbm_does() -> None:
     lightgbm = pytest.importorskip("lightgbm", reason="needs the extra train")
-    from scripts.extraction_model.train import PARAMETERS, model_of
+    from scripts.extraction_model.arrays import arrays_of
+    from scripts.extraction_model.folds import FIRST_TREES
 
     rows = np.sin(np.arange(2000 * N_FEATURES, dtype=np.float32)).reshape(2000, N_FEATURES)
     labels = (rows[:, 3] + rows[:, 40] > 0.2).astype(np.float64)
-    booster = lightgbm.train(PARAMETERS, lightgbm.Dataset(rows, labels), 20)
+    booster = lightgbm.train(FIRST_TREES, lightgbm.Dataset(rows, labels), 20)
     out = np.empty(len(rows))
-    tree_scores(trees_of(model_of(booster, (0.4, 0.5))), rows, out)
+    tree_scores(trees_of(arrays_of(booster)), rows, out)
     assert out == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-5)
 
 
