@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,8 @@ class Plugin:
         try:
             found = self.entry_point.load()
         except Exception as error:
+            if (top := _top(self.entry_point.module)) not in sys.modules:
+                del LOADED[top]  # nothing of it is loaded, so it may be mended and tried again
             raise RecipeError(f"cannot be imported: {type(error).__name__}: {error}", where=str(self),
                               hint=f"{self.entry_point.value}: is all there that it needs?") from error
         if digest != source_digest(self.entry_point.module):
@@ -281,14 +284,17 @@ LOADED: Final[dict[str, str]] = {}
 
 def _loaded_as(module: str) -> str:
     """The digest that a top-level package had when this process first loaded a plug-in of it."""
-    top = module.partition(".")[0]
-    return LOADED.setdefault(top, source_digest(module))
+    return LOADED.setdefault(_top(module), source_digest(module))
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def source_digest(module: str) -> str:
     """xxh3-128 of the files of a module's top-level package, compiled ones aside. Raises RecipeError where there is no
     such package."""
-    top = module.partition(".")[0]
+    top = _top(module)
     try:
         spec = find_spec(top)
     except (ImportError, ValueError):

@@ -15,10 +15,10 @@ from curate.selection.stages import EDITS_INPUT
 from curate.text.strings import string_buffers
 from manifests.hashing import Int64
 from manifests.plugins import Loaded, load_for
-from manifests.schema import EDITS
 from manifests.tables import one_array
 from manifests.tasks import Work
 
+_CHANGES: Final = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("replacement", pa.string())]))
 _CONTINUATION: Final = 0x80, 0xC0  # a byte b inside a character has b & 0xC0 == 0x80
 
 
@@ -64,8 +64,8 @@ def plugin_spans(plugin: Loaded, texts: pa.ChunkedArray[Any] | pa.Array[Any],
 def _lists(plugin: Loaded, found: Any, n: int) -> pa.ListArray:
     """What a plug-in returned, as lists of changes."""
     try:
-        array = one_array(found) if isinstance(found, pa.Array | pa.ChunkedArray) else pa.array(found, EDITS)
-        lists: pa.ListArray = array.cast(EDITS)
+        array = one_array(found) if isinstance(found, pa.Array | pa.ChunkedArray) else pa.array(found, _CHANGES)
+        lists: pa.ListArray = array.cast(_CHANGES)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, TypeError) as error:
         kind = getattr(found, "type", type(found).__name__)
         raise plugin.wrong(f"returned {kind}, not list<struct<start: int64, end: int64, replacement: string>>"

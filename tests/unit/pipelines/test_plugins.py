@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+import curate
 from manifests.errors import RecipeError, StageError
 from manifests.tables import read_table
+from pipelines.cli.main import app
 from pipelines.loading import validate
 from pipelines.running import Result, Settings, dry_run, run
 from tests.integration.conftest import tree
@@ -309,6 +312,8 @@ def test_a_plugin_that_cannot_be_imported(site: Path) -> None:
     write_distribution(site, "bad-plugins", "import no_such_library\n", {"signals": {"bad": "Bad"}})
     with pytest.raises(RecipeError, match=r"bad-plugins 1\.0\): cannot be imported: ModuleNotFoundError"):
         done(site, signals={"bad": {}})
+    (site / "bad_plugins/__init__.py").write_text(SAMPLE.replace("Lengths", "Bad"))
+    done(site, signals={"bad": {}})  # mended, without starting the program again
 
 
 @pytest.mark.ray
@@ -320,3 +325,33 @@ def test_workers_see_plugins_and_write_the_same_bytes(site: Path, monkeypatch: p
                                                          "ray", **more)
     assert inline.n_done == ray.n_done
     assert tree(site.parent / "inline") == tree(site.parent / "ray")
+
+
+def test_the_command_that_lists_them(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = SAMPLE.replace("    def text(", "    def text_of(")
+    write_distribution(site, "other-plugins", code, {"signals": {"lengths": "Lengths", "n_words": "Lengths"},
+                                                     "edits": {"gone": "Gone"}})
+    result = CliRunner().invoke(app, ["plugins", "--format", "json"])
+    assert result.exit_code == 0
+    rows = {(row["group"], row["name"], row["distribution"]): row["problem"] for row in json.loads(result.stdout)}
+    assert len(rows) == 9
+    assert rows["signals", "n_words", "other-plugins"] == "cannot be used: it is the name of one of the project's own"
+    assert rows["signals", "lengths", "sample-plugins"] == "cannot be used: another distribution has one of this name"
+    assert rows["edits", "gone", "other-plugins"].startswith("cannot be imported: AttributeError")
+    assert rows["scorers", "vowels", "sample-plugins"] is None
+    text = CliRunner().invoke(app, ["plugins"]).stdout
+    assert "sample-plugins 1.0" in text
+    assert "Share of vowels." in text
+
+
+def test_extract_text_and_its_command_take_an_extractor_of_a_plugin(site: Path) -> None:
+    assert curate.extract_text("<p>one</p>", extractor="upper") == "<P>ONE</P>"
+    with pytest.raises(RecipeError, match="no extractor is called 'uper'"):
+        curate.extract_text("<p>one</p>", extractor="uper")
+    (site.parent / "pages.warc").write_bytes(page("http://a.example/", "<p>one page</p>"))
+    out = site.parent / "out"
+    result = CliRunner().invoke(app, ["extract", str(site.parent / "pages.warc"), "--extractor", "upper", "--workers",
+                                      "1", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    (part,) = out.glob("part-*.parquet")
+    assert read_table(str(part))["text"].to_pylist() == ["<P>ONE PAGE</P>"]

@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests import PackedDataset
-from manifests.errors import InputError, OwnershipError, RecipeError
+from manifests.errors import InputError, OwnershipError, RecipeError, StageError
 from manifests.hashing import document_id
 from manifests.shard import open_shard
 from manifests.tables import read_table
+from tests.plugin_distribution import ENTRY_POINTS, SAMPLE, on_path, write_distribution
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer
 from tokenizer.export.formats import FORMATS, export_dataset
 from tokenizer.export.megatron import index_bytes
@@ -210,3 +211,29 @@ def test_the_verb(run: Path, tmp_path: Path) -> None:
     assert "megatron: documents train" in done.stdout
     with pytest.raises(RecipeError, match=r"no export is called 'tar'.*built in: megatron"):
         export_dataset(str(run), "tar", str(tmp_path / "x"))
+
+
+def test_a_format_of_a_plugin(run: Path, tmp_path: Path) -> None:
+    write_distribution(tmp_path / "site", "sample-plugins", SAMPLE, ENTRY_POINTS)
+    with on_path(tmp_path / "site"):
+        facts = export_dataset(str(run), "count", str(tmp_path / "out"), parameters={"name": "n.txt"})
+        assert (tmp_path / "out/n.txt").read_text() == str(facts["shards"])
+        assert facts["plugin"]["distribution"] == "sample-plugins"
+        assert json.loads((tmp_path / "out/export.json").read_text()) == facts
+        with pytest.raises(RecipeError, match=r"parameters\.nam: .*did you mean 'name'"):
+            export_dataset(str(run), "count", str(tmp_path / "other"), parameters={"nam": "n.txt"})
+        with pytest.raises(RecipeError, match="count cannot be made without a copy"):
+            export_dataset(str(run), "count", str(tmp_path / "other"), zero_copy=True)
+    with pytest.raises(RecipeError, match="the format llmc takes no parameters"):
+        export_dataset(str(run), "llmc", str(tmp_path / "other"), parameters={"name": "x"})
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("body", "message"), [("raise OSError('full')", "raised OSError: full"),
+                                               ("return 5", "returned int, not facts by name")])
+def test_a_format_of_a_plugin_that_fails(run: Path, tmp_path: Path, body: str, message: str) -> None:
+    code = f"class Bad:\n    def write(self, dataset, folder):\n        {body}\n"
+    write_distribution(tmp_path / "site", "bad-plugins", code, {"exports": {"bad": "Bad"}})
+    with on_path(tmp_path / "site"), pytest.raises(StageError, match=message):
+        export_dataset(str(run), "bad", str(tmp_path / "out"))
+    assert not (tmp_path / "out/export.json").exists()
