@@ -43,7 +43,8 @@ class RowDocuments:
     cu_seqlens: int32 [k + 1], 0 to T. doc_ids, source_names: None where the segment has no document. source_ids: int32
     [k], -1 there. doc_token_offsets: int64 [k], where the segment begins in its document. epochs: int32 [k].
     position_ids: int32 [T], counting from 0 in each segment. group_ids and ranks (int32 [k], 0 is preferred) say which
-    answers to one prompt were compared; None and -1 where that is not so."""
+    answers to one prompt were compared; None and -1 where that is not so. labels: KTO's verdicts. readouts: int32 [k],
+    the token of the row at which a reward or a class is read, -1 where none is; targets: what that is in a task."""
 
     cu_seqlens: npt.NDArray[np.int32]
     doc_ids: list[bytes | None]
@@ -54,6 +55,9 @@ class RowDocuments:
     position_ids: npt.NDArray[np.int32]
     group_ids: list[bytes | None]
     ranks: npt.NDArray[np.int32]
+    labels: list[bool | None]
+    readouts: npt.NDArray[np.int32]
+    targets: list[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +310,9 @@ class PackedDataset:
         known, at = segment >= 0, np.maximum(segment, 0)
         source_ids = np.where(known, spans.source_id[at], -1) if known.any() else segment
         names = self.source_names
-        doc_ids: Any = spans.doc_id.take(pa.array(segment, mask=~known))
+        index = pa.array(segment, mask=~known)
+        doc_ids: Any = spans.doc_id.take(index)
+        read = known & (spans.readout[at] >= 0) if known.any() else known
         zero = np.zeros(len(segment), np.int64)
         return RowDocuments(
             cu_seqlens=bounds.astype(np.int32), doc_ids=doc_ids.to_pylist(), source_ids=source_ids.astype(np.int32),
@@ -314,8 +320,11 @@ class PackedDataset:
             doc_token_offsets=np.where(known, spans.doc_token_offset[at], 0) if known.any() else zero,
             epochs=(np.where(known, spans.epoch[at], 0) if known.any() else zero).astype(np.int32),
             position_ids=(np.arange(self.row_length) - np.repeat(bounds[:-1], np.diff(bounds))).astype(np.int32),
-            group_ids=spans.group_id.take(pa.array(segment, mask=~known)).to_pylist(),
-            ranks=(np.where(known, spans.rank[at], -1) if known.any() else segment).astype(np.int32))
+            group_ids=spans.group_id.take(index).to_pylist(),
+            ranks=(np.where(known, spans.rank[at], -1) if known.any() else segment).astype(np.int32),
+            labels=spans.label.take(index).to_pylist(), targets=spans.target.take(index).to_pylist(),
+            readouts=(np.where(read, spans.readout[at] + bounds[:-1], -1) if read.any() else segment * 0 - 1).astype(
+                np.int32))
 
     @cached_property
     def special_tokens(self) -> dict[str, int]:

@@ -210,6 +210,8 @@ CHAT_SPANS = pa.schema([
            nullable=True),
     _field("readout", pa.uint32(), "token, counted from the fragment's first, at which a reward or a class is read; "
            "null where there is none", nullable=True),
+    _field("target", pa.string(), "class, score, or whether the choice is right (1, 0): what is read there; null where "
+           "there is none", nullable=True),
 ])
 """Spans of dialogues (`curate tokenizer chat`), whose packing is best_fit or pad: SPANS and what to learn in them."""
 

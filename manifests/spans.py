@@ -17,7 +17,8 @@ from manifests.tables import one_array, open_table
 
 BYTES_PER_SPAN: Final = 96  # in memory
 _COLUMNS: Final = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
-_CHAT_COLUMNS: Final = ["group_id", "rank", "turns"]  # only dialogues have them (schema.CHAT_SPANS)
+# Only dialogues have them (schema.CHAT_SPANS), and the oldest not all.
+_CHAT_COLUMNS: Final = ["group_id", "rank", "turns", "label", "readout", "target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Spans:
     """The spans of a shard, by token_start; integers as int64 [n].
 
     learned_*: int64 [m], the runs of tokens that may be targets: whole spans or, in dialogues, the answers in them.
-    learned_weight: how much their tokens count in the loss, float32 [m], of dialogues alone."""
+    learned_weight: how much their tokens count in the loss, float32 [m], of dialogues alone. label, target: null, and
+    readout: -1, where the file has none."""
 
     token_start: Int64
     n_tokens: Int64
@@ -36,6 +38,9 @@ class Spans:
     row: Int64
     group_id: pa.FixedSizeBinaryArray
     rank: Int64
+    label: pa.BooleanArray
+    readout: Int64
+    target: pa.StringArray
     learned_start: Int64
     learned_n: Int64
     learned_row: Int64
@@ -60,7 +65,13 @@ def spans_of(table: Any) -> Spans:
     group: Any = one_array(table["group_id"]) if chat else pa.nulls(len(table), pa.binary(16))
     rank = table["rank"].cast(pa.int64()).fill_null(-1).to_numpy() if chat else np.full(len(table), -1)
     doc_id: Any = one_array(table["doc_id"])
-    return Spans(doc_id=doc_id, group_id=group, rank=rank.astype(np.int64),
+    names = table.column_names
+    label: Any = one_array(table["label"]) if "label" in names else pa.nulls(len(table), pa.bool_())
+    target: Any = one_array(table["target"]) if "target" in names else pa.nulls(len(table), pa.string())
+    readout = (table["readout"].cast(pa.int64()).fill_null(-1).to_numpy() if "readout" in names else
+               np.full(len(table), -1))
+    return Spans(doc_id=doc_id, group_id=group, rank=rank.astype(np.int64), label=label,
+                 readout=readout.astype(np.int64), target=target,
                  learned_start=learned[0], learned_n=learned[1], learned_row=learned[2], learned_weight=learned[3],
                  **numbers)
 

@@ -38,6 +38,9 @@ def chat_command(
     learn_eot: Annotated[bool, typer.Option(help="Learn the end-of-text token behind a learned last turn.")] = True,
     long: Annotated[str, typer.Option(help=(
         "A dialogue longer than a row: drop, truncate or split."))] = "drop",
+    task: Annotated[str | None, typer.Option(help=(
+        "The lines are of a task of GPT-1's: classification, entailment, similarity or choices."))] = None,
+    auxiliary_weight: Annotated[float, typer.Option(help="Weight of a task's texts in the loss.")] = 0.5,
     validation_fraction: Annotated[float, typer.Option(help="Share of lines that are held out.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides which lines are held out.")] = 0,
     source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and tables name.")] = "dialogues",
@@ -59,7 +62,8 @@ def chat_command(
     fields: dict[str, Any] = {
         "row_length": row_length, "shard_tokens": shard_tokens, "packing": packing, "template": template,
         "template_variables": _variables(template_variable), "learned_roles": tuple(learn), "learn_eot": learn_eot,
-        "long": long, "validation_fraction": validation_fraction, "seed": seed}
+        "long": long, "task": task, "auxiliary_weight": auxiliary_weight,
+        "validation_fraction": validation_fraction, "seed": seed}
     config = checked(ChatConfig, fields)
     counts = pack_dialogues(config, _files(files), tokenizer, out, source, id_column)
     facts = asdict(counts) | _sizes(out)

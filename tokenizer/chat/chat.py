@@ -55,6 +55,10 @@ class ChatConfig(BaseModel):
     long: Literal["drop", "truncate", "split"] = Field("drop", description=(
         "What becomes of a dialogue that is longer than a row: it is left out, loses its end, or is divided over rows. "
         "Comparisons that are too long are always left out."))
+    task: Literal["classification", "entailment", "similarity", "choices"] | None = Field(None, description=(
+        "Lines of one of GPT-1's tasks instead of dialogues; the template is not used then."))
+    auxiliary_weight: float = Field(0.5, ge=0.0, description=(
+        "How much the texts of a task count in the loss as language: GPT-1's lambda. 0: they are no targets."))
     validation_fraction: float = Field(0.0, ge=0.0, lt=1.0, description="Share of lines that go to the val split.")
     seed: int = Field(0, ge=0, lt=1 << 63, description="Decides which lines are held out.")
 
@@ -74,6 +78,8 @@ class ChatConfig(BaseModel):
     def _whole_rows(self) -> ChatConfig:
         if self.shard_tokens < self.row_length:
             raise ValueError(f"shard_tokens {self.shard_tokens} is less than row_length {self.row_length}")
+        if self.task is not None and self.long != "drop":
+            raise ValueError(f"long {self.long!r}: the sequences of a task are not cut")
         return self
 
 
@@ -92,13 +98,15 @@ class TurnSpan(NamedTuple):
 class EncodedDialogue:
     """A dialogue, or a part of one. offset: its first token in the dialogue. goes_on: whether the dialogue does.
 
-    readout: the token at which a reward model, or a classifier, is read; None where there is none."""
+    readout: the token at which a reward model, or a classifier, is read; None where there is none. target: what a
+    head there is trained on, in GPT-1's tasks."""
 
     ids: Ids
     turns: list[TurnSpan]
     offset: int = 0
     goes_on: bool = False
     readout: int | None = None
+    target: str | None = None
 
     @property
     def n_learned(self) -> int:
@@ -107,7 +115,9 @@ class EncodedDialogue:
 
 @dataclass(frozen=True, slots=True)
 class EncodedGroup:
-    """What must lie in one row. doc_ids: 16 bytes a dialogue; group_id, the line's own, where nothing is ranked."""
+    """What must lie in one row. doc_ids: 16 bytes a dialogue; group_id, the line's own, where nothing is ranked.
+    ranks: of each dialogue, best first from 0, equal where the line calls them equal; or the number of an order or a
+    choice in a task."""
 
     line: int
     identity: str
@@ -117,6 +127,7 @@ class EncodedGroup:
     ranked: bool
     held_out: bool
     label: bool | None = None
+    ranks: tuple[int, ...] = ()
 
     @property
     def n_tokens(self) -> int:
@@ -168,8 +179,8 @@ def _span(group: EncodedGroup, rank: int, doc_id: bytes) -> dict[str, Any]:
     return {
         "n_tokens": len(dialogue.ids), "doc_id": doc_id, "source_id": 0, "doc_token_offset": dialogue.offset,
         "epoch": 0, "truncated_left": dialogue.offset > 0, "truncated_right": dialogue.goes_on,
-        "group_id": group.group_id if group.ranked else None, "rank": rank if group.ranked else None,
-        "label": group.label, "readout": dialogue.readout,
+        "group_id": group.group_id if group.ranked else None, "rank": group.ranks[rank] if group.ranked else None,
+        "label": group.label, "readout": dialogue.readout, "target": dialogue.target,
         "turns": [{"start": t.start, "n_tokens": t.n_tokens, "role": t.role, "loss": t.weight > 0, "weight": t.weight}
                   for t in dialogue.turns]}
 

@@ -7,11 +7,11 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,14 +27,30 @@ from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
 from manifests.tables import write_table
 from tokenizer.chat.chat import ChatConfig, ChatCounts, EncodedGroup, fill_shard, recipe_text
-from tokenizer.chat.dialogues import LeftOut, read_groups
+from tokenizer.chat.dialogues import LeftOut
 from tokenizer.chat.encoder import ChatEncoder, roles_found
 from tokenizer.chat.messages import ChatReason
-from tokenizer.encoding.encode import load
+from tokenizer.chat.tasks import TaskEncoder
+from tokenizer.encoding.encode import Encoder, load
 from tokenizer.mixture.mix import SPLITS
 
 _TABLE_ROWS = 1 << 14
 _PUBLISHED = ("documents", "exclusions", *SPLITS, TOKENIZER, "sources.parquet", "manifest.parquet")  # the manifest last
+
+
+class _LineEncoder(Protocol):
+    """What makes groups of the lines of a file: dialogues by a template, or the sequences of a task."""
+
+    config: ChatConfig
+    encoder: Encoder
+    source: str
+
+    @property
+    def form(self) -> str: ...
+
+    def read(self, lines: Iterable[bytes], id_column: str) -> Iterator[Any]: ...
+
+    def encode(self, path: str, rows: Iterable[Any]) -> Iterator[EncodedGroup | LeftOut]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
         os.makedirs(os.path.join(stage, folder))
     counts = ChatCounts()
     loaded = load(tokenizer)
-    encoder = ChatEncoder(config, loaded, tokenizer, source, counts)
+    make: Any = ChatEncoder if config.task is None else TaskEncoder
+    encoder: _LineEncoder = make(config, loaded, tokenizer, source, counts)
     shards = _Shards(config, encoder, stage, source)
     try:
         for file in files:
@@ -100,14 +117,14 @@ def _nothing_packed(config: ChatConfig, counts: ChatCounts, where: str) -> Stage
     return StageError("no line could be packed", where=where, hint=hint)
 
 
-def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str, id_column: str) -> None:
+def _pack_file(file: ChatFile, encoder: _LineEncoder, shards: _Shards, stage: str, id_column: str) -> None:
     documents, exclusions = (_Table(os.path.join(stage, name, file.part), schema)
                              for name, schema in (("documents", CHAT_DOCUMENTS), ("exclusions", EXCLUSIONS)))
     with ExitStack() as stack:
         stack.callback(documents.close)
         stack.callback(exclusions.close)
         lines = stack.enter_context(_lines_of(file.path))
-        for row in encoder.encode(file.name, read_groups(lines, id_column)):
+        for row in encoder.encode(file.name, encoder.read(lines, id_column)):
             if isinstance(row, LeftOut):
                 exclusions.add(_exclusion(row, file.name, encoder))
                 continue
@@ -117,10 +134,10 @@ def _pack_file(file: ChatFile, encoder: ChatEncoder, shards: _Shards, stage: str
             for rank, doc_id in enumerate(row.doc_ids):
                 documents.add({"doc_id": doc_id, "record_id": row.identity, "source": encoder.source,
                                "origin_path": file.name, "origin_offset": row.line,
-                               "rank": rank if row.ranked else None, "split": SPLITS[int(row.held_out)]})
+                               "rank": row.ranks[rank] if row.ranked else None, "split": SPLITS[int(row.held_out)]})
 
 
-def _exclusion(row: LeftOut, name: str, encoder: ChatEncoder) -> dict[str, Any]:
+def _exclusion(row: LeftOut, name: str, encoder: _LineEncoder) -> dict[str, Any]:
     return {"doc_id": document_id(encoder.source, name, row.line), "record_id": None, "source": encoder.source,
             "url": None, "origin_path": name, "origin_offset": row.line, "stage": "chat", "reason": str(row.reason),
             "value": row.n_tokens, "threshold": encoder.config.most_tokens if row.n_tokens is not None else None}
@@ -170,9 +187,9 @@ class _Table:
 class _Shards:
     """Groups of each split, packed whenever there is a shard's worth of them. rows: of the manifest."""
 
-    def __init__(self, config: ChatConfig, encoder: ChatEncoder, folder: str, source: str) -> None:
+    def __init__(self, config: ChatConfig, encoder: _LineEncoder, folder: str, source: str) -> None:
         self._config, self._encoder, self._folder, self._source = config, encoder.encoder, folder, source
-        self._recipe_sha256 = hashlib.sha256(recipe_text(config, encoder.template.text).encode()).hexdigest()
+        self._recipe_sha256 = hashlib.sha256(recipe_text(config, encoder.form).encode()).hexdigest()
         self._waiting: dict[str, list[EncodedGroup]] = {split: [] for split in SPLITS}
         self._n_tokens = dict.fromkeys(SPLITS, 0)
         self._n_rows = dict.fromkeys(SPLITS, 0)

@@ -5,7 +5,7 @@
     {"text"}                                                                  supervised: a text, learned whole
     {"prompt", "completion", "label": true or false}                          a verdict: KTO
     {"prompt", "chosen", "rejected"}, {"chosen": [...], "rejected": [...]}    a comparison: DPO
-    {"prompt", "completions": [best, ..., worst]}                             a ranking
+    {"prompt", "completions": [best, ..., worst]}, and "ranks" with ties      a ranking
     {"prompt"}                                                                a prompt
 
 A prompt and an answer are each a string, a message or a list of messages. `tools` and `system` may stand beside them.
@@ -50,13 +50,15 @@ class Dialogue:
 class Group:
     """One line: a dialogue or a prompt by itself, or the answers to one prompt, best first (ranked).
 
-    line: from 0 in its file. identity: the line's own id, else its number. label: KTO's verdict on the answer."""
+    line: from 0 in its file. identity: the line's own id, else its number. label: KTO's verdict on the answer.
+    ranks: of the dialogues, ascending from 0; equal ones are ties."""
 
     line: int
     identity: str
     dialogues: tuple[Dialogue, ...]
     ranked: bool
     label: bool | None = None
+    ranks: tuple[int, ...] = (0,)
 
     @property
     def is_prompt(self) -> bool:
@@ -81,15 +83,19 @@ def read_groups(lines: Iterable[bytes], id_column: str = "id") -> Iterator[Group
             continue
         identity = str(number)
         try:
-            row = _object(line)
+            row = read_object(line)
             identity = str(row.get(id_column, row.get("doc_id", number)))
             dialogues, ranked, label = _dialogues(row)
-            yield Group(number, identity, dialogues, ranked, label)
+            ranks = tuple(range(len(dialogues)))
+            if ranked and row.get("ranks") is not None:
+                dialogues, ranks = _by_rank(dialogues, row["ranks"])
+            yield Group(number, identity, dialogues, ranked, label, ranks)
         except BadLineError as error:
             yield LeftOut(number, identity, error.reason)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def read_object(line: bytes) -> dict[str, Any]:
+    """The JSON object on a line. Raises BadLineError where there is none."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -154,6 +160,16 @@ def _ranked(prompt: list[Weighted], answers: list[Any], tools: list[Any] | None)
     if len(read) > 1 and shared == min(map(len, read)):
         raise BadLineError(ChatReason.NOTHING_LEARNED)  # the same answer twice compares nothing
     return tuple(_dialogue([*prompt, *r], len(prompt) + shared, tools) for r in read)
+
+
+def _by_rank(dialogues: tuple[Dialogue, ...], ranks: Any) -> tuple[tuple[Dialogue, ...], tuple[int, ...]]:
+    """Dialogues by the ranks that the line gives them, the lowest number best; those of one rank are ties."""
+    if not isinstance(ranks, list) or len(ranks) != len(dialogues) or not all(
+            isinstance(rank, int) and not isinstance(rank, bool) for rank in ranks):
+        raise BadLineError(ChatReason.BAD_TURN)
+    order = sorted(range(len(ranks)), key=lambda i: ranks[i])
+    dense = {rank: i for i, rank in enumerate(sorted(set(ranks)))}
+    return tuple(dialogues[i] for i in order), tuple(dense[ranks[i]] for i in order)
 
 
 def _prompt(row: dict[str, Any]) -> list[Weighted]:

@@ -19,9 +19,9 @@ from tokenizers import Tokenizer
 
 from manifests.hashing import document_id, id_words
 from tokenizer.chat.chat import ChatConfig, ChatCounts, EncodedDialogue, EncodedGroup, Ids, TurnSpan
-from tokenizer.chat.dialogues import Group, LeftOut
+from tokenizer.chat.dialogues import Group, LeftOut, read_groups
 from tokenizer.chat.learning import SaidTurn, said_turns, turn_weights
-from tokenizer.chat.messages import BadLineError, ChatReason
+from tokenizer.chat.messages import ANSWERER, BadLineError, ChatReason
 from tokenizer.chat.templates import ChatTemplate, Rendered, template_text
 from tokenizer.encoding.encode import Encoder
 from tokenizer.mixture.mixture import is_validation
@@ -64,6 +64,15 @@ class ChatEncoder:
         counts.missing_markers = [m for m in _MARKERS.get(config.template, ()) if m not in special]
         self._plain = ChatTemplate(template_text("plain", path)[0], "plain", special, {})
 
+    @property
+    def form(self) -> str:
+        """What the recipe's digest covers beside the settings: the template."""
+        return self.template.text
+
+    def read(self, lines: Iterable[bytes], id_column: str) -> Iterator[Group | LeftOut]:
+        """The lines of a file."""
+        return read_groups(lines, id_column)
+
     def encode(self, path: str, rows: Iterable[Group | LeftOut]) -> Iterator[EncodedGroup | LeftOut]:
         """Every line of a file in order: encoded, or left out with its reason. path: as ids name it."""
         iterator = iter(rows)
@@ -95,7 +104,8 @@ class ChatEncoder:
                     self.counts.turns[message["role"]] = self.counts.turns.get(message["role"], 0) + 1
                 weights = turn_weights(self.config, dialogue, group.label)
                 template = self._plain if dialogue.is_text else self.template
-                rendered = template.render(dialogue.messages, dialogue.tools)
+                asks = group.is_prompt and dialogue.messages[-1]["role"] != ANSWERER
+                rendered = template.render(dialogue.messages, dialogue.tools, begin_answer=asks)
                 done.append((rendered, said_turns(template, dialogue, rendered, weights)))
         except BadLineError as error:
             return LeftOut(group.line, group.identity, error.reason)
@@ -185,7 +195,7 @@ class ChatEncoder:
         if group.ranked:
             dialogues = [replace(d, readout=len(d.ids) - 1) for d in dialogues]
         return EncodedGroup(group.line, group.identity, group_id, doc_ids if group.ranked else [group_id], dialogues,
-                            group.ranked, bool(held_out), group.label)
+                            group.ranked, bool(held_out), group.label, group.ranks)
 
     def _fitted(self, group: EncodedGroup) -> list[EncodedGroup] | LeftOut:
         """The group, cut to rows where it is too long and that is asked for."""

@@ -23,7 +23,7 @@ def _lists(**kinds: pa.DataType) -> list[pa.Field]:
 
 HF = pa.schema(_lists(input_ids=pa.int32(), labels=pa.int32(), cu_seqlens=pa.int32(), source_ids=pa.int32()))
 HF_CHAT = pa.schema([*HF, *_lists(group_ids=pa.string(), ranks=pa.int32(), desirable=pa.int32(), readouts=pa.int32(),
-                                  loss_weights=pa.float32())])
+                                  targets=pa.string(), loss_weights=pa.float32())])
 MEGATRON_SFT = pa.schema(_lists(input_ids=pa.int32(), loss_mask=pa.uint8(), seq_start_id=pa.int32()))
 
 
@@ -33,7 +33,8 @@ def export_hf(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> dict[s
     input_ids and labels, int32 [T]: labels are not shifted, -100 where a token is not learned. cu_seqlens: bounds of
     the row's documents, from 0 to the row's length, as flash attention takes them. source_ids: of each of those, -1
     where it is none. Dialogues also have, for each, group_ids (hexadecimal), ranks, desirable (KTO's verdict, 0 or 1)
-    and readouts (a token of the row), each null where there is none, and loss_weights, float32 [T].
+    readouts (a token of the row) and targets (what is read there in a task), each null where there is none, and
+    loss_weights, float32 [T].
 
     Args:
         dataset: The packed dataset.
@@ -106,6 +107,8 @@ def _per_segment(spans: Any, edges: list[Any], first: int, length: int, schema: 
         in_row = pc.add(readout, pa.array(known % length))
         columns += [pa.array(group, pa.string()), *(
             one_array(column.take(index).cast(pa.int32())) for column in (spans["rank"], label, in_row))]
+        target = spans["target"] if "target" in spans.column_names else pa.nulls(len(spans), pa.string())
+        columns.append(one_array(target.take(index)))
     return [pa.ListArray.from_arrays(offsets, column) for column in columns]
 
 

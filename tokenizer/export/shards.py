@@ -281,8 +281,8 @@ def _facets(rows: list[dict[str, Any]], splits: dict[str, list[ExportShard]], by
         spans: Any = shard.spans()
         turns: Any = one_array(spans["turns"]).flatten()
         facets.add("labels")
-        if spans["group_id"].null_count < len(spans) or (
-                "label" in spans.column_names and spans["label"].null_count < len(spans)):
+        there = [n for n in ("group_id", "label", "readout") if n in spans.column_names]
+        if any(spans[name].null_count < len(spans) for name in there):
             facets.add("answers")
         if "weight" in {turns.type.field(i).name for i in range(turns.type.num_fields)}:
             weight = turns.field("weight").to_numpy(zero_copy_only=False)
