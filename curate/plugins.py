@@ -58,7 +58,8 @@ class Source(Protocol):
         Args:
             stream: The file, seekable, local or remote, as it is stored.
         Yields:
-            Arrow record batches or tables with a column `text`, and `id` and `url` where there are such (strings).
+            Arrow record batches or tables with a column `text`, and where there are such `id`, `url` (strings) and
+            `date` (a timestamp, or a string that is one; what is none counts as undated).
             In place of a row that cannot be read, `(where, what)`: a byte offset or row number, and the reason.
         Raises:
             ValueError: The file cannot be read at all; it is set aside and named.

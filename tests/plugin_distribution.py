@@ -40,7 +40,8 @@ class Words:
         self.separator = parameters.separator
     def rows(self, stream):
         words = stream.read().decode().split(self.separator)
-        yield pa.table({"text": [w for w in words if w != "broken"], "id": [w[:2] for w in words if w != "broken"]})
+        yield pa.table({"text": [w for w in words if w != "broken"], "id": [w[:2] for w in words if w != "broken"],
+                        "date": ["2024-01-0" + str(1 + i) for i, w in enumerate(words) if w != "broken"]})
         for number, word in enumerate(words):
             if word == "broken":
                 yield number, "a broken word"

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.sources.columns import TextRows
+from curate.sources.columns import TextRows, as_dates
 from curate.sources.http import HttpConfig
 from curate.sources.kinds import open_nonempty
 from curate.sources.warc import Damage
@@ -45,7 +45,8 @@ def plugin_rows(plugin: Loaded, path: str, max_text_bytes: int, http: HttpConfig
             for row in pc.indices_nonzero(pc.greater(pc.fill_null(sizes, 0), max_text_bytes)).to_pylist():
                 yield Damage(first + row, f"text of {sizes[row].as_py()} bytes, longer than {max_text_bytes}")
             texts = pc.if_else(pc.fill_null(pc.greater(sizes, max_text_bytes), False), None, columns["text"])
-            yield TextRows(first, texts, columns["id"], columns["url"])
+            dates = as_dates(one_array(found.column("date"))) if "date" in found.schema.names else None
+            yield TextRows(first, texts, columns["id"], columns["url"], dates)
             first += len(found)
 
 

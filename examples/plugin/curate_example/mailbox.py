@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email import policy
 from email.parser import BytesParser
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string())])
+_SCHEMA = pa.schema([("id", pa.string()), ("date", pa.timestamp("s", "UTC")), ("text", pa.large_string())])
 _BATCH_ROWS = 256
 
 
@@ -29,8 +29,7 @@ class Mailbox:
 
     def rows(self, stream: IO[bytes]) -> Iterator[pa.RecordBatch | tuple[int, str]]:
         """Record batches of messages; a message without plain text is damage, and costs itself alone."""
-        ids: list[str | None] = []
-        texts: list[str] = []
+        rows: list[dict[str, Any]] = []
         for offset, message in _messages(stream):
             parsed = BytesParser(policy=policy.default).parsebytes(message)
             body = parsed.get_body(("plain",))
@@ -38,13 +37,13 @@ class Mailbox:
                 yield offset, "a message without plain text"
                 continue
             lines = str(body.get_content()).splitlines()
-            texts.append("\n".join(line for line in lines if self._quotes or not line.startswith(">")))
-            ids.append(parsed["Message-ID"])
-            if len(texts) == _BATCH_ROWS:
-                yield pa.record_batch([pa.array(ids, pa.string()), pa.array(texts, pa.large_string())], schema=_SCHEMA)
-                ids, texts = [], []
-        if texts:
-            yield pa.record_batch([pa.array(ids, pa.string()), pa.array(texts, pa.large_string())], schema=_SCHEMA)
+            rows.append({"id": parsed["Message-ID"], "date": parsed["Date"] and parsed["Date"].datetime,
+                         "text": "\n".join(line for line in lines if self._quotes or not line.startswith(">"))})
+            if len(rows) == _BATCH_ROWS:
+                yield pa.RecordBatch.from_pylist(rows, _SCHEMA)
+                rows = []
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, _SCHEMA)
 
 
 def _messages(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_paragraphs() -> None:
 
 MAILBOX = b"""From a@example.org Mon Jan  1 00:00:00 2024
 Message-ID: <1@example.org>
+Date: Mon, 01 Jan 2024 10:00:00 +0200
 Content-Type: text/plain; charset=utf-8
 
 First line.
@@ -70,7 +72,8 @@ binary
 def test_mailbox() -> None:
     damage, rows = Mailbox(Mailbox.Parameters()).rows(io.BytesIO(MAILBOX))  # rows come by the batch
     assert isinstance(rows, pa.RecordBatch)
-    assert rows.to_pylist() == [{"id": "<1@example.org>", "text": "First line.\nSecond line.\n"}]
+    assert rows.to_pylist() == [{"id": "<1@example.org>", "date": datetime(2024, 1, 1, 8, tzinfo=UTC),
+                                 "text": "First line.\nSecond line.\n"}]
     assert damage == (MAILBOX.index(b"From b@"), "a message without plain text")
     with pytest.raises(ValueError, match="does not begin"):
         list(Mailbox(Mailbox.Parameters()).rows(io.BytesIO(b"no mailbox\n")))

@@ -154,8 +154,11 @@ def test_a_source_kind_and_its_damage(site: Path) -> None:
     assert kept(site) == ["alpha", "beta", "gamma"]
     (record,) = result.view.tasks("extract")
     assert [(d.where, d.what) for d in record.damage] == [("w.txt@2", "a broken word")]
-    assert read_table(f"{site.parent}/run/{record.output('documents').path}")["record_id"].to_pylist() == [
-        "al", "be", "ga"]
+    documents = read_table(f"{site.parent}/run/{record.output('documents').path}")
+    assert documents["record_id"].to_pylist() == ["al", "be", "ga"]
+    assert [date.day for date in documents["date"].to_pylist()] == [1, 2, 4]
+    done(site, sources={"texts": {**source, "since": "2024-01-02"}})
+    assert kept(site) == ["beta", "gamma"]
 
 
 def page(url: str, html: str) -> bytes:
