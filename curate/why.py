@@ -128,8 +128,14 @@ def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> Hi
 def _earlier_run(storage: Storage, decision: dict[str, Any]) -> str | None:
     """The earlier run that a survivor is of, as the recipe names it, where it is of one."""
     number = decision["of_run"] if "of_run" in decision else _searched_run(storage, decision["duplicate_of"])
-    lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"") or {}
-    return None if number is None else str(lock["recipe"]["dedup"]["against"][number])
+    if number is None:
+        return None
+    try:
+        lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"")
+        return str(lock["recipe"]["dedup"]["against"][number])
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError) as error:
+        raise InputError(f"does not say which earlier run number {number} is: {error}",
+                         where=storage.path("recipe.lock.yaml"), hint="put it back, or run the recipe again") from error
 
 
 def _searched_run(storage: Storage, survivor: bytes) -> int | None:

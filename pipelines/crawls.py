@@ -1,7 +1,7 @@
 """Sources that are crawls of Common Crawl: their archives as input files, known by their paths.
 
 What was learnt from the crawl's lists and index is kept with the run's records: going on with a run asks for nothing
-again, and gives the same shards if the crawl's server is away.
+again, and gives the same archives if the crawl's server is away.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def scan_crawl(name: str, config: SourceConfig, http: HttpConfig, scanner: Input
     if crawl.index is not None:
         files, selection = _selected(name, crawl, crawl.index, http, scanner, where)
         return Source(name, files, config, selection)
-    key = f"list {crawl.address(crawl.list_path)} {crawl.shards}"
+    key = f"list {crawl.address(crawl.list_path)} {crawl.archives}"
     paths = scanner.remember(key, lambda: archive_paths(crawl, http, scanner.access, where))
     return Source(name, tuple(_file(crawl, path) for path in sorted(paths)), config)
 

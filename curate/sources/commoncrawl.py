@@ -110,16 +110,16 @@ class CommonCrawlSource(BaseModel):
     crawl: str = Field(pattern=r"^[A-Z0-9][A-Za-z0-9-]*(/[A-Za-z0-9][A-Za-z0-9-]*)*$", description=(
         "The crawl's name, such as CC-MAIN-2026-43 or CC-NEWS/2026/10."))
     kind: Literal["warc", "wet"] = Field("warc", description="Archived pages, or the texts Common Crawl took of them.")
-    shards: Numbers | None = Field(None, description=(
+    archives: Numbers | None = Field(None, description=(
         "Archives by their number in the crawl's list, from 0: 0-9,17 or all. Each is one task of the run."))
-    index: IndexSelection | None = Field(None, description="Instead of shards: pages chosen from the crawl's index.")
+    index: IndexSelection | None = Field(None, description="Instead of archives: pages chosen from the crawl's index.")
     base_url: str = Field(BASE_URL, min_length=1, description=(
         "Where the crawl lies: Common Crawl's own address, s3://commoncrawl/, a mirror or a local folder."))
 
     @model_validator(mode="after")
-    def _shards_or_index(self) -> Self:
-        if (self.shards is None) == (self.index is None):
-            raise ValueError("needs either `shards`, such as 0-9, or `index`")
+    def _archives_or_index(self) -> Self:
+        if (self.archives is None) == (self.index is None):
+            raise ValueError("needs either `archives`, such as 0-9, or `index`")
         if self.index is not None and self.kind != "warc":
             raise ValueError("the index knows the records of WARC files only: leave out `kind: wet`")
         return self
@@ -141,7 +141,7 @@ def archive_paths(source: CommonCrawlSource, http: HttpConfig, access: S3Access,
     where: the recipe's field, for errors. Raises InputError where the list cannot be had, RecipeError where the crawl
     has no archive of such a number."""
     listed = _read_list(reached(source.address(source.list_path), access), http)
-    return _choose(listed, source.shards or "all", f"{where}.shards", source.list_path)
+    return _choose(listed, source.archives or "all", f"{where}.archives", source.list_path)
 
 
 def index_paths(source: CommonCrawlSource, index: IndexSelection, http: HttpConfig, access: S3Access,

@@ -54,7 +54,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 
 
 def recipe(base_url: str, endpoint: str, source: dict[str, Any] | None = None, **s3: Any) -> Recipe:
-    crawl = {"crawl": CRAWL, "base_url": base_url, **(source or {"shards": "all"})}
+    crawl = {"crawl": CRAWL, "base_url": base_url, **(source or {"archives": "all"})}
     return validate({
         "name": "crawl", "sources": {"crawl": {"commoncrawl": crawl}}, "classifier": None,
         "http": {"backoff_seconds": 0.001, "requests_per_second": 1000},

@@ -36,7 +36,7 @@ def recipe(source: dict[str, Any], **http: Any) -> Recipe:
 
 def crawl(site: Site | Path | str, **fields: Any) -> dict[str, Any]:
     base = site.url if isinstance(site, Site) else str(site)
-    return {"commoncrawl": {"crawl": CRAWL, "base_url": base, **({"shards": "all"} | fields)}}
+    return {"commoncrawl": {"crawl": CRAWL, "base_url": base, **({"archives": "all"} | fields)}}
 
 
 def made(out: Path, source: dict[str, Any], **http: Any) -> Result:
@@ -157,8 +157,8 @@ def test_a_damaged_archive_loses_the_same_pages_over_http(tmp_path: Path) -> Non
     write_files(tmp_path / "mirror", files)
     with serve(files) as site:
         site.faults[ARCHIVES[0]] = [Fault(cut=len(broken) // 2, how="reset")]
-        remote = made(tmp_path / "remote", crawl(site, shards=0))
-    local = made(tmp_path / "local", crawl(tmp_path / "mirror", shards=0))
+        remote = made(tmp_path / "remote", crawl(site, archives=0))
+    local = made(tmp_path / "local", crawl(tmp_path / "mirror", archives=0))
     assert remote.damage
     assert remote.damage == local.damage
     assert outputs(remote) == outputs(local)
@@ -167,9 +167,9 @@ def test_a_damaged_archive_loses_the_same_pages_over_http(tmp_path: Path) -> Non
 
 def test_going_on_asks_for_nothing_again(tmp_path: Path) -> None:
     with serve(FILES) as site:
-        first = made(tmp_path / "run", crawl(site, shards="0,2"))
+        first = made(tmp_path / "run", crawl(site, archives="0,2"))
         assert first.n_done == 2
-        source = crawl(site, shards="0,2")
+        source = crawl(site, archives="0,2")
     again = made(tmp_path / "run", source)  # the server is gone
     assert again.n_done == 0
     assert outputs(again) == outputs(first)
@@ -180,7 +180,7 @@ def test_going_on_asks_for_nothing_again(tmp_path: Path) -> None:
 
 def test_wet_texts(tmp_path: Path) -> None:
     with serve(FILES) as site:
-        made(tmp_path, crawl(site, kind="wet", shards="1"))
+        made(tmp_path, crawl(site, kind="wet", archives="1"))
     found = documents(tmp_path)
     assert [d["url"] for d in found] == [f"http://site{n % 4}.example/1/{n}" for n in range(12)]
     assert {d["origin_path"] for d in found} == {ARCHIVES[1].replace("/warc/", "/wet/").replace(".gz", ".wet.gz")}
@@ -196,7 +196,7 @@ def test_chosen_pages_are_those_of_the_whole_archives(index: dict[str, Any], hea
     with serve(FILES) as site:
         for name in ARCHIVES:
             site.faults[name] = [Fault(status=503), Fault(cut=100, how="reset")]
-        result = made(tmp_path / "http", crawl(site, shards=None, index=index))
+        result = made(tmp_path / "http", crawl(site, archives=None, index=index))
         assert not any(f"bytes={0}-" == r for name in ARCHIVES for r in site.asked(name))  # ranges, never whole files
     assert result.exit_code == 0
     found = documents(tmp_path / "http")
@@ -204,7 +204,7 @@ def test_chosen_pages_are_those_of_the_whole_archives(index: dict[str, Any], hea
     assert found == [whole[d["doc_id"]] for d in found]
     assert {d["url"] for d in found} == expected_urls(index)
     write_files(tmp_path / "mirror", FILES)
-    local = made(tmp_path / "local", crawl(tmp_path / "mirror", shards=None, index=index))
+    local = made(tmp_path / "local", crawl(tmp_path / "mirror", archives=None, index=index))
     assert outputs(local) == outputs(result)
 
 
@@ -222,7 +222,7 @@ def expected_urls(index: dict[str, Any]) -> set[str]:
 def test_a_selection_is_kept_and_only_what_changed_is_made_again(tmp_path: Path) -> None:
     with serve(FILES) as site:
         def source(pattern: str) -> dict[str, Any]:
-            return crawl(site, shards=None, index={"parts": "all", "url_pattern": pattern})
+            return crawl(site, archives=None, index={"parts": "all", "url_pattern": pattern})
 
         first = made(tmp_path / "run", source(r"/[01]/[0-4]$"))
         assert first.n_done == 2
@@ -252,7 +252,7 @@ def test_one_index_row_twice_is_one_record(tmp_path: Path) -> None:
 
 def test_an_index_that_points_beyond_the_archive_sets_it_aside(tmp_path: Path) -> None:
     with serve({**FILES, ARCHIVES[2]: FILES[ARCHIVES[2]][:20_000]}) as site:
-        result = made(tmp_path, crawl(site, shards=None, index={"parts": "all"}))
+        result = made(tmp_path, crawl(site, archives=None, index={"parts": "all"}))
     ((shard, error),) = result.failed
     assert "00002" in shard
     assert "fewer bytes" in error.what
@@ -265,7 +265,7 @@ def test_an_index_that_points_into_a_record_costs_that_record(tmp_path: Path) ->
     offsets = table["warc_record_offset"].to_pylist()
     offsets[0] += 1
     pq.write_table(table.set_column(5, table.schema.field(5), pa.array(offsets, pa.int32())), index)
-    source = crawl(tmp_path / "mirror", shards=None, index={"files": [str(index)], "statuses": None, "mimes": None})
+    source = crawl(tmp_path / "mirror", archives=None, index={"files": [str(index)], "statuses": None, "mimes": None})
     result = made(tmp_path / "run", source)
     assert result.exit_code == 0
     assert len(result.damage) == 1
@@ -277,22 +277,22 @@ def test_an_index_that_points_into_a_record_costs_that_record(tmp_path: Path) ->
 def test_a_broken_index_is_named(bad: bytes, what: str, tmp_path: Path) -> None:
     name = next(n for n in FILES if "subset=warc/part-00001" in n)
     with serve({**FILES, name: bad}) as site, pytest.raises(InputError, match=what) as caught:
-        made(tmp_path, crawl(site, shards=None, index={"parts": "all"}))
+        made(tmp_path, crawl(site, archives=None, index={"parts": "all"}))
     assert caught.value.where == f"{site.url}/{name}"
 
 
 @pytest.mark.parametrize(("fields", "what"), [
-    ({"shards": "0-5"}, "there is no file 5: .* lists 3"),
-    ({"shards": "2-1"}, "backwards"),
-    ({"shards": "first"}, "no number or range"),
-    ({"shards": None}, "either `shards`"),
-    ({"index": {"parts": "0"}}, "either `shards`"),
-    ({"shards": None, "index": {}}, "either `files` or `parts`"),
-    ({"shards": None, "index": {"parts": "0", "languages": ["en"]}}, "should match pattern"),
-    ({"shards": None, "index": {"parts": "0", "url_pattern": "("}}, "url_pattern"),
-    ({"shards": None, "index": {"parts": "4"}}, "there is no file 4"),
-    ({"shards": None, "index": {"parts": "0"}, "kind": "wet"}, "WARC files only"),
-    ({"shards": None, "index": {"parts": "0", "languages": ["xxx"]}}, "no page of the index"),
+    ({"archives": "0-5"}, "there is no file 5: .* lists 3"),
+    ({"archives": "2-1"}, "backwards"),
+    ({"archives": "first"}, "no number or range"),
+    ({"archives": None}, "either `archives`"),
+    ({"index": {"parts": "0"}}, "either `archives`"),
+    ({"archives": None, "index": {}}, "either `files` or `parts`"),
+    ({"archives": None, "index": {"parts": "0", "languages": ["en"]}}, "should match pattern"),
+    ({"archives": None, "index": {"parts": "0", "url_pattern": "("}}, "url_pattern"),
+    ({"archives": None, "index": {"parts": "4"}}, "there is no file 4"),
+    ({"archives": None, "index": {"parts": "0"}, "kind": "wet"}, "WARC files only"),
+    ({"archives": None, "index": {"parts": "0", "languages": ["xxx"]}}, "no page of the index"),
     ({"crawl": "../etc"}, "should match pattern"),
     ({"crawl": "CC-MAIN-1999-01"}, "404"),
 ])
@@ -315,12 +315,12 @@ def test_one_kind_of_source_at_a_time() -> None:
         recipe({**crawl("x"), "files": "*.warc"})
     with pytest.raises(RecipeError, match="needs one of `files`"):
         recipe({})
-    assert CommonCrawlSource(crawl=CRAWL, shards=[3, "5-7"]).shards == "3,5-7"
+    assert CommonCrawlSource(crawl=CRAWL, archives=[3, "5-7"]).archives == "3,5-7"
 
 
 def test_the_packaged_recipe_reads_a_crawl(tmp_path: Path) -> None:
     with serve(FILES) as site:
-        sets = [f"base_url={site.url}", f"crawl={CRAWL}", "shards=1-2", "extract.identify_language=false",
+        sets = [f"base_url={site.url}", f"crawl={CRAWL}", "archives=1-2", "extract.identify_language=false",
                 "http.backoff_seconds=0", "http.requests_per_second=1000"]
         result = run(load_recipe("commoncrawl", sets), str(tmp_path), Settings(engine="inline", until="extract"))
     assert {d["origin_path"] for d in documents(tmp_path)} == set(ARCHIVES[1:])
