@@ -75,7 +75,7 @@ def decontaminate(table: Any, benchmarks: Mapping[str, Any] | Sequence[str], *, 
         with scratch_run([given], {"decontaminate": config}, stages, files) as run:
             (decisions,) = run.tables("decontaminate")
     if not apply:
-        return with_ids(given.table, decisions.select(_COLUMNS))
+        return with_ids(given.table, decisions.select(_COLUMNS), given.enters)
     return _pieces(given, one_array(decisions["pieces"]), text_column)
 
 

@@ -73,7 +73,7 @@ def deduplicate(tables: Any, *, exact: bool = True, near: bool = True, threshold
         results = [_left(table, decision, text_column) for table, decision in zip(given, decided, strict=True)]
     else:
         own = _own_ids(decided, given)
-        results = [with_ids(table.table, _decisions(decision, own))
+        results = [with_ids(table.table, _decisions(decision, own), table.enters)
                    for table, decision in zip(given, decided, strict=True)]
     return results[0] if one else results
 

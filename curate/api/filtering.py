@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.api.results import DECISION, MEASURED, NOT_SELECTED, kept_rows, with_ids
+from curate.api.results import DECISION, MEASURED, kept_rows, with_ids
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.rules import unknown_signal
 from curate.heuristics.signals import COMPUTED, Words
 from curate.selection.text_rules import TextRules
+from curate.sources.rows import ExtractReason
 from manifests.arrow import as_table, as_texts, kept_mask, text_slices
 from manifests.arrow import text_column as texts_of
 from manifests.errors import RecipeError
@@ -67,7 +68,7 @@ def filter(table: Any, preset: str = "gopher", *, thresholds: Mapping[str, float
         _decide(judge, _documents(given.slice(a, b - a), texts[a:b], language, judge.words),
                 None if enters is None else enters[a:b]) for a, b in text_slices(texts)])
     if not apply:
-        return with_ids(given, decisions)
+        return with_ids(given, decisions, enters)
     keep = one_array(decisions["keep"])
     sizes = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     edited = FlatEdits.of(decisions["edits"], sizes).texts(texts)
@@ -96,7 +97,8 @@ def _decide(judge: TextRules, documents: pa.Table, enters: pa.BooleanArray | Non
     """DECISIONS of documents. enters: which of them count; None for all."""
     reason, value, threshold = judge.verdicts(documents)
     if enters is not None:
-        reason, value, threshold = (pc.if_else(enters, given, out) for given, out in (
-            (reason, NOT_SELECTED), (value, pa.scalar(None, pa.float64())), (threshold, pa.scalar(None, pa.float64()))))
+        none = pa.scalar(None, pa.float64())
+        reason = pc.if_else(enters, reason, str(ExtractReason.LEFT_OUT))
+        value, threshold = pc.if_else(enters, value, none), pc.if_else(enters, threshold, none)
     keep = one_array(pc.is_null(reason))
     return pa.table([keep, reason, value, threshold, judge.edits(documents, keep)[0]], schema=DECISIONS)

@@ -8,6 +8,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.sources.rows import ExtractReason
+
 DECISION: Final = (
     pa.field("keep", pa.bool_(), nullable=False, metadata={"comment": "whether the row stays"}),
     pa.field("reason", pa.string(), metadata={"comment": "rule that dropped it; null where it stays"}),
@@ -16,13 +18,19 @@ MEASURED: Final = (
     pa.field("value", pa.float64(), metadata={"comment": "what the rule measured"}),
     pa.field("threshold", pa.float64(), metadata={"comment": "what it was compared with"}),
 )
-NOT_SELECTED: Final = "not_selected"
-"""The reason of rows whose `keep` was false when they came."""
 _IDS: Final = ("id", "doc_id")
 
 
-def with_ids(table: pa.Table, decisions: pa.Table) -> pa.Table:
-    """Decisions of a table's rows, behind its columns of ids, if it has such."""
+def with_ids(table: pa.Table, decisions: pa.Table, enters: pa.BooleanArray | None) -> pa.Table:
+    """Decisions of a table's rows, behind its columns of ids, if it has such. enters: which rows were read, None for
+    all; the reason of the others is that they had been left out before."""
+    if enters is not None:
+        reason = pc.if_else(enters, decisions["reason"], ExtractReason.LEFT_OUT.value)
+        said = {"keep": decisions["keep"], "reason": reason}
+        columns = [said[f.name] if f.name in said else pc.if_else(enters, decisions[f.name], pa.scalar(None, f.type))
+                   for f in decisions.schema]
+        fields = [field.with_nullable(field.name != "keep") for field in decisions.schema]
+        decisions = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     ids = [name for name in _IDS if name in table.column_names]
     fields = [*(table.schema.field(name) for name in ids), *decisions.schema]
     return pa.Table.from_arrays([*(table[name] for name in ids), *decisions.columns], schema=pa.schema(fields))

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.api.results import NOT_SELECTED
 from curate.documents.tables import QUALITY, TABLE_DOCUMENTS
 from curate.sources.columns import as_dates, as_numbers
 from curate.sources.config import SourceConfig, Sources
 from curate.sources.kinds import TABLE
+from curate.sources.rows import ExtractReason
 from curate.text.urls import hosts_of
 from manifests.arrow import as_table, kept_mask, text_column, text_slices
 from manifests.graph import InputFile, OpenView, Source, Stage, run_in_order
@@ -151,7 +151,7 @@ def _decisions(given: Given, number: int) -> Any:
         keep = pa.repeat(True, n) if given.enters is None else given.enters
         known = {"doc_id": row_ids(number, n), "source": pa.repeat(SOURCE, n), "keep": keep,
                  QUALITY.name: as_numbers(given.column(QUALITY.name, pa.float32())),
-                 "reason": pc.if_else(keep, pa.scalar(None, pa.string()), NOT_SELECTED)}
+                 "reason": pc.if_else(keep, pa.scalar(None, pa.string()), str(ExtractReason.LEFT_OUT))}
         work.write("decisions", SELECT_DECISIONS, [pa.Table.from_arrays(
             [known.get(f.name, pa.nulls(n, f.type)) for f in SELECT_DECISIONS], schema=SELECT_DECISIONS)])
     return write

@@ -88,7 +88,7 @@ def test_decisions_that_a_table_came_with_are_honoured(documents: pa.Table) -> N
     decisions = curate.filter(table, "gopher", apply=False)
     alone = curate.filter(documents, "gopher", apply=False).to_pylist()
     assert [row["reason"] for row in decisions.to_pylist()] == [
-        row["reason"] if entered else "not_selected" for row, entered in zip(alone, keep, strict=True)]
+        row["reason"] if entered else "left_out" for row, entered in zip(alone, keep, strict=True)]
     every = curate.filter(table, "gopher", apply=False, ignore_keep=True)
     assert every.to_pylist() == alone
     assert set(curate.filter(table, "gopher")["keep"].to_pylist()) == {True}
