@@ -102,12 +102,12 @@ def test_source_distribution_holds_all_that_tests_need(built: Path) -> None:
 
 
 def test_changelog_names_every_stage_whose_outputs_are_others_than_the_last_release_s() -> None:
-    """The fixture is a run of the last release; a stage whose version it does not have must be under "Upgrading"."""
+    """The fixture is a run of the last release; a stage whose version it does not have must be under "Unreleased"."""
     released: dict[str, set[int]] = {}
     for path in (ROOT / "tests/fixtures/run-0.1.0/run").rglob("_records/**/*.json"):
         identity = json.loads(path.read_text())["identity"]
         released.setdefault(identity["stage"], set()).add(identity["version"])
     raised = {stage.name for stage in STAGES if stage.path in released and stage.version not in released[stage.path]}
-    notes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("### Upgrading")[2].partition("\n### ")[0]
+    notes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## Unreleased\n")[2].partition("\n## ")[0]
     assert {"extract", "select", "packed/dataset"} <= raised
     assert sorted(name for name in raised if f"`{name}`" not in notes) == []
