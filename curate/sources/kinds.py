@@ -200,8 +200,9 @@ def _head(stream: IO[bytes], path: str) -> bytes:
         return head
     stream.seek(0)
     head, broken = _decompressed(stream)
-    if broken and not head:
-        raise InputError(f"cannot be read: {broken}", where=path, hint="was it fetched completely?")
+    if not head:
+        what = f"cannot be read: {broken}" if broken else "is an empty file, once it is decompressed"
+        raise InputError(what, where=path, hint="was it fetched completely?")
     return head
 
 

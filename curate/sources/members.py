@@ -193,7 +193,8 @@ class _Zstd:
             at = window.offset
             window.advance(8)
             if kind == _ZSTD_DICTIONARY and size <= _MAX_DICTIONARY_BYTES:
-                self._dictionary = _dictionary(window.take(size))
+                stored = window.take(size)
+                self._dictionary = _dictionary(stored) if len(stored) == size else None
                 unreadable = at if self._dictionary is None else unreadable
                 continue
             while size and (got := len(window.peek(min(size, _READ_BYTES)))):
@@ -234,8 +235,11 @@ def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
     try:
         if data.startswith(_ZSTD):
             data = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_DICTIONARY_BYTES)
-        is_one = data.startswith(_DICTIONARY_START)
-        return zstandard.ZstdCompressionDict(data, zstandard.DICT_TYPE_FULLDICT) if is_one else None
+        if not data.startswith(_DICTIONARY_START):
+            return None
+        dictionary = zstandard.ZstdCompressionDict(data, zstandard.DICT_TYPE_FULLDICT)
+        zstandard.ZstdDecompressor(dictionary).decompressobj()  # its tables are read here, and may be damaged
+        return dictionary
     except zstandard.ZstdError:
         return None
 

@@ -39,6 +39,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
     ("a.txt", b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "HTML page"),
     ("a.txt", bytes(range(1, 256)), "archive, table or text"),
     ("a.txt", b"PNG\0\0\0", "archive, table or text"),
+    ("a.txt.gz", gzip.compress(b""), "empty file"),
 ])
 def test_files_that_are_no_texts_are_named(name: str, content: bytes, what: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
@@ -89,10 +90,14 @@ def test_an_archive_with_a_dictionary(compressed: bool, tmp_path: Path) -> None:
     assert len(entries) == 40
 
 
-def test_a_dictionary_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    packed, _ = dictionary_archive(True)
-    broken = packed[:14] + bytes(12) + packed[26:]
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_dictionary_that_cannot_be_read_is_named(compressed: bool, tmp_path: Path) -> None:
+    packed, _ = dictionary_archive(compressed)
+    broken = packed[:16] + b"\xff" * 24 + packed[40:]  # within its tables, or within the frame that holds it
     (tmp_path / "a.warc.zst").write_bytes(broken)
+    with pytest.raises(InputError, match="the file cannot be read"):
+        detect_kind(str(tmp_path / "a.warc.zst"))
+    (tmp_path / "a.warc.zst").write_bytes(packed[:300])
     with pytest.raises(InputError, match="the file cannot be read"):
         detect_kind(str(tmp_path / "a.warc.zst"))
     damage = [e for e in read_archive(io.BytesIO(broken), frozenset({"response"}), 1 << 20) if isinstance(e, Damage)]
