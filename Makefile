@@ -68,13 +68,14 @@ test-exports: $(READY) $(EXPORTS)/.ready ## Every export read back by its format
 
 VENV_TRL := build/venv-trl
 
-$(VENV_TRL)/.ready: tests/trl/requirements.txt
+$(VENV_TRL)/.ready: tests/trl/requirements.txt tests/trl/axolotl.txt
 	$(PYTHON) -m venv $(VENV_TRL)
 	$(VENV_TRL)/bin/python -m pip install --quiet --requirement tests/trl/requirements.txt
+	$(VENV_TRL)/bin/python -m pip install --quiet --no-deps --requirement tests/trl/axolotl.txt
 	@touch $@
 
 .PHONY: test-trl
-test-trl: $(READY) $(VENV_TRL)/.ready ## Ids and masks of dialogues beside TRL's, which has an environment of its own
+test-trl: $(READY) $(VENV_TRL)/.ready ## Ids and masks of dialogues beside TRL's and axolotl's, in an environment of their own
 	$(BIN)/python -m pytest -m trl $(PYTEST_ARGS)
 
 .PHONY: test-plugin

@@ -1,6 +1,6 @@
-"""Ids and masks of dialogues beside those of TRL's SFT trainer, which runs in an environment of its own: make test-trl.
+"""Ids and masks of dialogues beside those of TRL's SFT trainer and axolotl, in an environment of their own.
 
-Both are given the same templates: ours, as other programs read them, and those that TRL ships.
+All are given the same templates: ours, as other programs read them, and those that TRL ships. `make test-trl` runs it.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def by_trl(folder: Path, tokenizer: str, template: str, lines: list[Any]) -> list[tuple[list[int], list[int]]]:
+def by_trl(folder: Path, tokenizer: str, template: str, lines: list[Any], program: str = "tokenize_by_trl"
+           ) -> list[tuple[list[int], list[int]]]:
     (folder / "template.jinja").write_text(template, encoding="utf-8")
     (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = subprocess.run([PYTHON, ROOT / "tests/trl/tokenize_by_trl.py", tokenizer, folder / "template.jinja",
+    done = subprocess.run([PYTHON, ROOT / f"tests/trl/{program}.py", tokenizer, folder / "template.jinja",
                            folder / "lines.jsonl"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"ids"')]
@@ -126,6 +127,25 @@ def test_templates_that_trl_ships(tmp_path: Path, tokenizer: str, name: str) -> 
     theirs = by_trl(tmp_path, tokenizer, path.read_text(encoding="utf-8"), lines)
     assert_equal(by_us(tmp_path, tokenizer, str(path), lines), theirs,
                  load(tokenizer).eot_id)
+
+
+# What is learned ends with the marker: axolotl does not learn the line feed that ChatML has behind it.
+TIGHT = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}{% generation %}"
+         "{{ m.content + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}{% else %}{{ m.content + '<|im_end|>\n' }}"
+         "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+
+
+def test_axolotl(tmp_path: Path, tokenizer: str) -> None:
+    """The same masks as axolotl's, messages that are not to be trained on among them, by marks and by prefixes."""
+    spoken = [line for line in LINES if "messages" in line and "tools" not in line
+              and all("reasoning_content" not in m for m in line["messages"])]
+    judged = {"messages": [m | ({"train": i != 1} if m["role"] == "assistant" else {})
+                           for i, m in enumerate(turns("a", "bad answer", "b", "good", "c", "better"))]}
+    lines = [*spoken, judged]
+    unmarked = TIGHT.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    theirs = by_trl(tmp_path, tokenizer, unmarked, lines, "tokenize_by_axolotl")
+    (tmp_path / "tight.jinja").write_text(TIGHT)
+    assert_equal(by_us(tmp_path, tokenizer, str(tmp_path / "tight.jinja"), lines), theirs, load(tokenizer).eot_id)
 
 
 def test_texts_and_pairs_without_a_template(tmp_path: Path, tokenizer: str) -> None:
