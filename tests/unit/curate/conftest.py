@@ -13,7 +13,7 @@ import pytest
 from curate.text.urls import hosts_of
 from manifests.hashing import document_id
 from manifests.records import TaskRecord
-from manifests.schema import DOCUMENTS, ID
+from manifests.schema import DOCUMENTS
 from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import InputRef, StageTask, execute
@@ -48,14 +48,12 @@ def part(tmp_path: Path) -> Part:
     def write(source: str, name: str, pages: Sequence[tuple[str | None, str]], group: int = 7) -> str:
         n = len(pages)
         texts = [text for _, text in pages]
-        table = pa.table([
-            pa.array([document_id(source, name, i) for i in range(n)], ID), pa.nulls(n, pa.string()),
-            pa.array([source] * n, pa.string()), pa.array([url for url, _ in pages], pa.string()),
-            hosts_of(pa.array([url for url, _ in pages], pa.string())),
-            pa.nulls(n, pa.timestamp("ms", "UTC")), pa.array([name] * n, pa.string()), pa.array(range(n), pa.int64()),
-            pa.array([-1] * n, pa.int64()), pa.nulls(n, pa.string()), pa.nulls(n, pa.float32()),
-            pa.array(texts, pa.large_string()), pa.array([len(text.encode()) for text in texts], pa.int64()),
-        ], schema=DOCUMENTS)
+        urls = pa.array([url for url, _ in pages], pa.string())
+        known: dict[str, Any] = {
+            "doc_id": [document_id(source, name, i) for i in range(n)], "source": [source] * n, "url": urls,
+            "host": hosts_of(urls), "origin_path": [name] * n, "origin_offset": range(n), "origin_length": [-1] * n,
+            "text": texts, "n_bytes": [len(text.encode()) for text in texts]}
+        table = pa.table([pa.array(known.get(f.name, [None] * n), f.type) for f in DOCUMENTS], schema=DOCUMENTS)
         path = tmp_path / "run" / "extract" / source / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_table(str(path), DOCUMENTS, (table.slice(i, group) for i in range(0, n, group)))

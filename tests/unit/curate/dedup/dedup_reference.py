@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -122,15 +123,11 @@ def verdicts(docs: Sequence[Doc], ranks: dict[str, int], threshold: float = 0.8,
 def documents_table(docs: Sequence[Doc]) -> pa.Table:
     n = len(docs)
     texts = [d.text for d in docs]
-    return pa.table({
-        "doc_id": pa.array([d.doc_id for d in docs], pa.binary(16)), "record_id": pa.nulls(n, pa.string()),
-        "source": pa.array([d.source for d in docs], pa.string()), "url": pa.array([d.url for d in docs], pa.string()),
-        "host": pa.nulls(n, pa.string()), "date": pa.array([d.date for d in docs], pa.timestamp("ms", "UTC")),
-        "origin_path": pa.array(["x"] * n, pa.string()), "origin_offset": pa.array(range(n), pa.int64()),
-        "origin_length": pa.array([-1] * n, pa.int64()), "language": pa.nulls(n, pa.string()),
-        "language_score": pa.array([0.0] * n, pa.float32()), "language_share": pa.nulls(n, pa.float32()),
-        "text": pa.array(texts, pa.large_string()),
-        "n_bytes": pa.array([len(t.encode()) for t in texts], pa.int64())}, schema=DOCUMENTS)
+    known: dict[str, Any] = {
+        "doc_id": [d.doc_id for d in docs], "source": [d.source for d in docs], "url": [d.url for d in docs],
+        "date": [d.date for d in docs], "origin_path": ["x"] * n, "origin_offset": range(n), "origin_length": [-1] * n,
+        "language_score": [0.0] * n, "text": texts, "n_bytes": [len(t.encode()) for t in texts]}
+    return pa.table([pa.array(known.get(f.name, [None] * n), f.type) for f in DOCUMENTS], schema=DOCUMENTS)
 
 
 def decisions_table(docs: Sequence[Doc]) -> pa.Table:

@@ -44,9 +44,9 @@ def read(folder: Path, data: bytes, name: str = "2101.00123v2.gz", counts: Count
 
 
 @pytest.mark.parametrize("data", [
-    gzip.compress((TEX % "Text.").encode()), (TEX % "Text.").encode(),
+    gzip.compress((TEX % "Text.").encode(), mtime=0), (TEX % "Text.").encode(),
     gzip.compress(tar({"._main.tex": b"\0\0junk", "main.tex": TEX % "\\input{two}", "two.tex": "Text.",
-                       "a.png": b"\x89\0"})),
+                       "a.png": b"\x89\0"}), mtime=0),
     tar({"sub/paper.tex": TEX % "\\input{part}", "sub/part.tex": "Text.", "old.tex": "\\documentclass{a} old"})])
 def test_every_form_of_a_paper(tmp_path: Path, data: bytes) -> None:
     (entry,) = read(tmp_path, data)
@@ -60,14 +60,15 @@ def test_every_form_of_a_paper(tmp_path: Path, data: bytes) -> None:
 
 def test_a_bulk_archive_gives_its_papers_and_names_the_others(tmp_path: Path) -> None:
     members: dict[str, str | bytes] = {
-        "0001/astro-ph0001001.gz": gzip.compress((TEX % "Old.").encode()), "0001/astro-ph0001002.pdf": b"%PDF-1.4 \0",
-        "0001/hep-th0001003.gz": gzip.compress(b"%auto-ignore\nThis paper has been withdrawn."),
-        "0001/math.AG0001004.gz": gzip.compress(tar({"figure.eps": "%!PS", "notes.txt": "no markup"})),
-        "0001/math0001005.gz": gzip.compress(b"%!PS-Adobe"), "0001/math0001006.gz": gzip.compress(b"<html>A "
-            b"page.</html>"),
-        "0001/math0001007.gz": gzip.compress(tar({"a.tex": "\\alpha only a fragment"})),
-        "0001/math0001008.gz": gzip.compress((TEX % ("x" * 9000)).encode())[:-40], "0001/README": b"about",
-        "0001/math0001009.gz": gzip.compress((TEX % "Last.").encode())}
+        "0001/astro-ph0001001.gz": gzip.compress((TEX % "Old.").encode(), mtime=0),
+        "0001/astro-ph0001002.pdf": b"%PDF-1.4 \0",
+        "0001/hep-th0001003.gz": gzip.compress(b"%auto-ignore\nThis paper has been withdrawn.", mtime=0),
+        "0001/math.AG0001004.gz": gzip.compress(tar({"figure.eps": "%!PS", "notes.txt": "no markup"}), mtime=0),
+        "0001/math0001005.gz": gzip.compress(b"%!PS-Adobe", mtime=0), "0001/math0001006.gz": gzip.compress(b"<html>A "
+            b"page.</html>", mtime=0),
+        "0001/math0001007.gz": gzip.compress(tar({"a.tex": "\\alpha only a fragment"}), mtime=0),
+        "0001/math0001008.gz": gzip.compress((TEX % ("x" * 9000)).encode(), mtime=0)[:-40], "0001/README": b"about",
+        "0001/math0001009.gz": gzip.compress((TEX % "Last.").encode(), mtime=0)}
     counts: Counter[str] = Counter()
     entries = read(tmp_path, tar(members), "arXiv_src_0001_001.tar", counts)
     got = {entry.id: entry.reason for entry in entries if isinstance(entry, Entry)}
@@ -80,9 +81,9 @@ def test_a_bulk_archive_gives_its_papers_and_names_the_others(tmp_path: Path) ->
 
 
 def test_a_paper_that_is_too_large_or_unpacks_to_too_much_is_left_out(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"\\documentclass{a}" + b" " * (20 << 20))
+    bomb = gzip.compress(b"\\documentclass{a}" + b" " * (20 << 20), mtime=0)
     assert len(bomb) < 1 << 20
-    for data in (bomb, b"x" * (2 << 20), gzip.compress(tar({f"{n}.tex": "y" * 600_000 for n in range(5)}))):
+    for data in (bomb, b"x" * (2 << 20), gzip.compress(tar({f"{n}.tex": "y" * 600_000 for n in range(5)}), mtime=0)):
         (entry,) = read(tmp_path, data, max_paper_bytes=1 << 20)
         assert isinstance(entry, Entry)
         assert entry.reason == "too_large"
