@@ -8,7 +8,6 @@ comes from the row index beside each shard (`manifests.rows`), at a cost of the 
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,16 +24,13 @@ from manifests.packed_folder import open_folder
 from manifests.packing import PACKINGS
 from manifests.prefetch import Prefetch
 from manifests.removals import superseded
-from manifests.rows import BatchRuns, join_runs
+from manifests.row_reader import IGNORED, Empty, RowReader, Segments
 from manifests.shard import Tokens
 from manifests.shards import SplitShards, dataset_digest, read_manifest
 from manifests.storage import is_local
 from manifests.tables import open_table, read_table
 
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
-
-IGNORED = -100  # the target that PyTorch's cross-entropy skips
-
 
 @dataclass(frozen=True, slots=True)
 class RowDocuments:
@@ -58,31 +54,6 @@ class RowDocuments:
     labels: list[bool | None]
     readouts: npt.NDArray[np.int32]
     targets: list[str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Documents of n rows, laid end to end, as attention over packed sequences takes them.
-
-    cu_seqlens: int32 [k + 1], 0 to n * T; every row begins a segment. source_ids: int32 [k], -1 where a segment has no
-    document. position_ids: int32 [n, T], counting from 0 in each segment. is_padding: bool [k], segments that nothing
-    is learned from: what lies behind the documents of a row, and what was removed, but for the end-of-text token before
-    a document, which is a segment of its own."""
-
-    cu_seqlens: npt.NDArray[np.int32]
-    source_ids: npt.NDArray[np.int32]
-    position_ids: npt.NDArray[np.int32]
-    is_padding: npt.NDArray[np.bool_]
-
-    def with_empty_rows(self, n: int, row_length: int) -> Segments:
-        """The same, with n more rows of padding behind."""
-        length = int(self.cu_seqlens[-1])
-        bounds = length + row_length * np.arange(1, n + 1, dtype=np.int32)
-        positions = np.broadcast_to(np.arange(row_length, dtype=np.int32), (n, row_length))
-        return Segments(np.concatenate([self.cu_seqlens, bounds]).astype(np.int32),
-                        np.append(self.source_ids, np.full(n, -1, np.int32)),
-                        np.concatenate([self.position_ids, positions]),
-                        np.append(self.is_padding, np.ones(n, np.bool_)))
 
 
 class PackedDataset:
@@ -128,11 +99,7 @@ class PackedDataset:
         self._manifest = read_manifest(str(self.folder / "manifest.parquet"))
         shards: Any = self._manifest.filter(pc.equal(self._manifest["split"], split))
         self.first_rows: npt.NDArray[np.int64] = shards["first_row"].to_numpy()
-        self._first_row_numbers: list[int] = self.first_rows.tolist()
         self._n_rows = int(self.first_rows[-1] + shards["n_rows"][-1].as_py()) if len(shards) else 0
-        self._has_gaps = (shards["padding_tokens"].to_numpy() > 0 if "padding_tokens" in shards.column_names
-                          else np.zeros(len(shards), bool))
-        self._any_gap = bool(self._has_gaps.any())
         first: Any = self._manifest.slice(0, 1).to_pylist()
         self.row_length = int(first[0]["row_length"]) if first else 0
         self.packing = str(first[0]["packing"]) if first else "concat"
@@ -144,8 +111,10 @@ class PackedDataset:
         self.most_segments = int(most.max()) if len(most) else None
         self._shards = SplitShards(self._folder, shards, self.row_length, mmap, validate)
         self._prefetch = Prefetch(self._shards.fetch) if self._cache is not None else None
-        self._payloads = self._shards.payloads
-        self._steps = np.arange(self.row_length, dtype=np.int32)
+        has_gaps = (shards["padding_tokens"].to_numpy() > 0 if "padding_tokens" in shards.column_names
+                    else np.zeros(len(shards), bool))
+        self._reader = RowReader(self._shards, self.first_rows, self.row_length, self.dtype,
+                                 PACKINGS[self.packing].is_stream, has_gaps)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.where, self._options)
@@ -188,7 +157,8 @@ class PackedDataset:
     def __getitem__(self, row: int) -> Tokens:
         """Tokens of a row: a read-only view, uint16 or uint32 [T]."""
         shard, local = self._locate(row)
-        tokens: Tokens = self._payloads[shard][local]
+        start = local * self.row_length
+        tokens: Tokens = self._shards.payloads[shard][start : start + self.row_length]
         return tokens
 
     def __iter__(self) -> Iterator[Tokens]:
@@ -216,7 +186,7 @@ class PackedDataset:
 
     def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Tokens [n, T] of many rows, in the stored dtype. rows: int64 [n], each in [0, len); else IndexError."""
-        return self._gather(self._checked(rows))
+        return self._reader.tokens(self._checked(rows))
 
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
         """Tokens and targets of many rows.
@@ -228,19 +198,31 @@ class PackedDataset:
         Raises:
             IndexError: There is no such row.
         """
-        tokens, targets, _ = self._read(rows, runs_needed=False)
+        tokens, targets, _ = self.read(rows, documents=False)
         return tokens, targets
 
-    def batch_with_segments(self, rows: npt.NDArray[np.int64]
-                            ) -> tuple[Tokens, npt.NDArray[np.int64], Segments]:
+    def batch_with_segments(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64], Segments]:
         """`batch` and `segments` of the same rows, at less than the cost of both.
 
         Args:
             rows: int64 [n], each in [0, len); else IndexError.
         """
-        tokens, targets, runs = self._read(rows, runs_needed=True)
-        assert runs is not None
-        return tokens, targets, self._segments(runs)
+        tokens, targets, segments = self.read(rows)
+        assert segments is not None
+        return tokens, targets, segments
+
+    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False, empty: Empty = np.empty
+             ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Segments | None]:
+        """What `batch` gives, and what `segments` does where it is asked for: what loaders call.
+
+        Args:
+            rows: int64 [n], each in [0, len); else IndexError.
+            documents: Whether there are segments.
+            as_int64: Whether tokens are int64, as PyTorch's embeddings take them, rather than as stored.
+            empty: Gives arrays of a shape and dtype, to write to.
+        """
+        tokens, targets, runs = self._reader.batch(self._checked(rows), documents, as_int64, empty)
+        return tokens, targets, self._reader.segments(runs) if documents and runs is not None else None
 
     def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
         """Document boundaries, sources and position ids of many rows, laid end to end, from the row index.
@@ -248,50 +230,7 @@ class PackedDataset:
         Args:
             rows: int64 [n], each in [0, len); else IndexError.
         """
-        return self._segments(self._runs(self._checked(rows)))
-
-    def _read(self, rows: npt.NDArray[np.int64], runs_needed: bool
-              ) -> tuple[Tokens, npt.NDArray[np.int64], BatchRuns | None]:
-        numbers = self._checked(rows)
-        tokens = self._gather(numbers)
-        targets = np.empty(tokens.shape, np.int64)
-        targets[:, :-1] = tokens[:, 1:]  # from the copy just made, which the processor's cache still holds
-        is_stream = PACKINGS[self.packing].is_stream
-        following = self._following(numbers) if is_stream else IGNORED
-        targets[:, -1] = following
-        masked = not is_stream or self._gap_near(rows)
-        runs = self._runs(numbers) if masked or runs_needed else None
-        if runs is not None and masked:
-            self._mask(targets, runs)
-            if is_stream:
-                targets[[not self._learns_following(row) for row in numbers], -1] = IGNORED
-        return tokens, targets, runs
-
-    def _segments(self, runs: BatchRuns) -> Segments:
-        all_begin = runs.begins.all()
-        start, source = (runs.start, runs.source) if all_begin else (runs.start[runs.begins], runs.source[runs.begins])
-        bounds = np.append(start, runs.n_tokens).astype(np.int32)
-        is_padding = source < 0
-        if is_padding.any():
-            bounds, source, is_padding = self._padding(bounds, source)
-        n = runs.n_tokens // self.row_length if self.row_length else 0
-        steps = self._steps
-        if len(steps) < runs.n_tokens:
-            steps = self._steps = np.arange(runs.n_tokens, dtype=np.int32)
-        positions = steps[: runs.n_tokens] - np.repeat(bounds[:-1], np.diff(bounds))
-        return Segments(bounds, source, positions.reshape(n, self.row_length), is_padding)
-
-    def _padding(self, bounds: npt.NDArray[np.int32], source: npt.NDArray[np.int32]
-                 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """Segments without a document as padding, with the token before a document, if any, as a segment of its own."""
-        gap, before_document = source < 0, bounds[1:] % self.row_length != 0
-        cut = np.flatnonzero(gap & before_document & (np.diff(bounds) > 1))
-        is_padding = gap & ~before_document
-        is_padding[cut] = True
-        if len(cut):
-            bounds, source = np.insert(bounds, cut + 1, bounds[cut + 1] - 1), np.insert(source, cut + 1, -1)
-            is_padding = np.insert(is_padding, cut + 1, False)
-        return bounds, source, is_padding
+        return self._reader.segments(self._reader.runs(self._checked(rows)))
 
     def documents(self, row: int) -> RowDocuments:
         """The documents that a row is made of, from the spans file, without scanning for separators.
@@ -357,45 +296,6 @@ class PackedDataset:
         if numbers and not (min(numbers) >= 0 and max(numbers) < self._n_rows):
             raise IndexError(f"rows {min(numbers)} to {max(numbers)} of {len(self)}")
         return numbers
-
-    def _gather(self, rows: list[int]) -> Tokens:
-        """Tokens [n, T]: one copy from the mapped files, by one call for all rows."""
-        if not rows:
-            return np.empty((0, self.row_length), self.dtype)
-        payloads, firsts = self._payloads, self._first_row_numbers
-        tokens: Tokens = np.concatenate([
-            payloads[shard := bisect_right(firsts, row) - 1][row - firsts[shard]] for row in rows])
-        return tokens.reshape(len(rows), self.row_length)
-
-    def _following(self, rows: list[int]) -> list[int]:
-        """The token after each row, [n]; -100 at the end of its shard."""
-        payloads, firsts, following = self._payloads, self._first_row_numbers, []
-        for row in rows:
-            shard = bisect_right(firsts, row) - 1
-            payload, local = payloads[shard], row + 1 - firsts[shard]
-            following.append(int(payload[local][0]) if local < len(payload) else IGNORED)
-        return following
-
-    def _runs(self, rows: list[int]) -> BatchRuns:
-        """The runs of some rows, from the row indexes of their shards."""
-        index, firsts = self._shards.index, self._first_row_numbers
-        return join_runs([index(shard := bisect_right(firsts, row) - 1).of(row - firsts[shard]) for row in rows],
-                         self.row_length)
-
-    def _mask(self, targets: npt.NDArray[np.int64], runs: BatchRuns) -> None:
-        """-100 for targets [n, T] that are the tokens of runs that are not learned; a row's last target is not seen."""
-        lengths = np.diff(runs.start, append=runs.n_tokens)
-        ignored = np.repeat(~runs.learned, lengths).reshape(targets.shape)
-        np.copyto(targets[:, :-1], IGNORED, where=ignored[:, 1:])
-
-    def _gap_near(self, rows: npt.NDArray[np.int64]) -> bool:
-        """Whether `curate remove` took tokens out of any shard that some rows are in."""
-        return bool(self._any_gap and self._has_gaps[self.first_rows.searchsorted(rows, "right") - 1].any())
-
-    def _learns_following(self, row: int) -> bool:
-        """Whether the token after a row is to be learned; true at the end of a shard, where there is none."""
-        shard, local = self._locate(row)
-        return local + 1 >= self._shards.n_rows[shard] or self._shards.index(shard).learns_first(local + 1)
 
     def _ends_of_phases(self, shards: pa.Table) -> list[int]:
         """Where each phase of a staged mixture ends, in rows; one phase, the split, where there are no stages."""

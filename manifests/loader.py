@@ -16,6 +16,7 @@ import numpy.typing as npt
 from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import DatasetMismatchError, InputError, RecipeError
 from manifests.order import RowOrder, Skips
+from manifests.row_reader import Empty
 from manifests.shard import Tokens
 
 _ROWS_FETCHED_AHEAD = 1 << 19  # whose shards a dataset behind a URL fetches
@@ -128,20 +129,25 @@ class PackedLoader:
 
     def at(self, handed_out: int) -> Batch:
         """This rank's batch of the step that begins when so many rows, over all ranks, have been handed out."""
-        rows = self._rows_of_step(handed_out)
-        if self.passes is None or rows[-1] != NO_ROW:
-            tokens, targets = self.dataset.batch(rows)
-            return Batch(tokens, targets, rows)
-        return self._filled(rows, *self.dataset.batch(rows[rows != NO_ROW]))
+        return self.read(handed_out)[0]
 
     def with_segments(self, handed_out: int) -> tuple[Batch, Segments]:
         """`at`, and the documents of its rows."""
+        batch, segments = self.read(handed_out, documents=True)
+        assert segments is not None
+        return batch, segments
+
+    def read(self, handed_out: int, documents: bool = False, as_int64: bool = False, empty: Empty = np.empty
+             ) -> tuple[Batch, Segments | None]:
+        """`at`, and what `PackedDataset.read` gives where it is asked for."""
         rows = self._rows_of_step(handed_out)
-        tokens, targets, segments = self.dataset.batch_with_segments(rows[rows != NO_ROW])
-        n_missing = len(rows) - len(tokens)
-        if not n_missing:
+        if self.passes is None or rows[-1] != NO_ROW:
+            tokens, targets, segments = self.dataset.read(rows, documents, as_int64, empty)
             return Batch(tokens, targets, rows), segments
-        return self._filled(rows, tokens, targets), segments.with_empty_rows(n_missing, self.dataset.row_length)
+        tokens, targets, segments = self.dataset.read(rows[rows != NO_ROW], documents, as_int64)
+        if segments is not None:
+            segments = segments.with_empty_rows(len(rows) - len(tokens), self.dataset.row_length)
+        return self._filled(rows, tokens, targets), segments
 
     def rows(self, first: int, n: int) -> npt.NDArray[np.int64]:
         """Numbers of the n rows that follow when so many have been handed out, int64 [n]; -1 behind the end."""
@@ -244,7 +250,7 @@ class PackedLoader:
 
     def _filled(self, rows: npt.NDArray[np.int64], tokens: Tokens, targets: npt.NDArray[np.int64]) -> Batch:
         """A batch whose last rows are none: end-of-text, and nothing to learn."""
-        all_tokens = np.full((len(rows), self.dataset.row_length), self.dataset.eot_id, self.dataset.dtype)
+        all_tokens = np.full((len(rows), self.dataset.row_length), self.dataset.eot_id, tokens.dtype)
         all_targets = np.full(all_tokens.shape, IGNORED, np.int64)
         all_tokens[: len(tokens)], all_targets[: len(tokens)] = tokens, targets
         return Batch(all_tokens, all_targets, rows)

@@ -24,6 +24,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _FAILED: Final = ctypes.c_void_p(-1).value
 _ADVICE: Final = "open the data set with mmap=False"
 Array = npt.NDArray[Any]
@@ -40,6 +41,7 @@ class _Map:
         if address in (None, _FAILED):
             raise ShardError(f"cannot be mapped: {os.strerror(ctypes.get_errno())}", where=path, hint=_ADVICE)
         self._address = address
+        _LIBC.madvise(address, self._size, mmap.MADV_RANDOM)
         self.__array_interface__ = {"data": (address, True), "shape": (self._size,), "typestr": "|u1", "version": 3}
 
     def __del__(self, munmap: Any = _LIBC.munmap) -> None:
@@ -50,6 +52,9 @@ class _Map:
 def map_file(path: str) -> npt.NDArray[np.uint8]:
     """A local file's bytes, mapped, read-only. No descriptor stays open.
 
+    Reading a page brings no others (MADV_RANDOM): rows are read in random order, so the system would read 128 KiB for
+    each of them, for nothing where the data do not fit in memory.
+
     Args:
         path: A local file of at least one byte.
     Raises:
@@ -57,6 +62,22 @@ def map_file(path: str) -> npt.NDArray[np.uint8]:
         ShardError: Its file system refuses maps, or the process has too many.
     """
     return np.asarray(_Map(path))
+
+
+def let_go(array: Array) -> None:
+    """Take the pages of a mapped array out of this process's memory. They come again when they are read."""
+    start = array.__array_interface__["data"][0] // mmap.PAGESIZE * mmap.PAGESIZE
+    end = array.__array_interface__["data"][0] + array.nbytes
+    _LIBC.madvise(start, end - start, mmap.MADV_DONTNEED)
+
+
+def mapped_bytes() -> int:
+    """Bytes of files in this process's memory; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[2]) * mmap.PAGESIZE
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class ReadFile:

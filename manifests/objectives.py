@@ -20,6 +20,7 @@ from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import InputError
 from manifests.hashing import uniform
 from manifests.packing import PACKINGS
+from manifests.row_reader import Empty
 from manifests.shard import Tokens
 
 _MARKERS: Final = 3
@@ -104,14 +105,11 @@ class ObjectiveDataset(PackedDataset):
         """Tokens [n, T] of many rows, in the stored dtype, turned as the objective says."""
         return self.batch(rows)[0]
 
-    def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
-        """Tokens and targets of many rows, as `PackedDataset.batch` gives them and the objective changes them."""
-        tokens, targets, _ = self.batch_with_segments(rows)
-        return tokens, targets
-
-    def batch_with_segments(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64], Segments]:
-        """`batch`, and the bounds of documents, which no objective changes."""
-        tokens, targets, segments = super().batch_with_segments(rows)
+    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False, empty: Empty = np.empty
+             ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Segments | None]:
+        """As `PackedDataset.read`, changed as the objective says; the bounds of documents never are."""
+        tokens, targets, segments = super().read(rows, True, as_int64, empty)
+        assert segments is not None
         if self.objective.fill is not None:
             self._turn(self.objective.fill, rows, tokens, targets, segments)
         if self.objective.eod_mask_loss:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from manifests.errors import ShardError
-from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile
+from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile, let_go
 from manifests.packed_folder import PackedFolder
 from manifests.rows import BYTES_PER_RUN, RowIndex, index_spans, open_rows
 from manifests.shard import HEADER_BYTES, Tokens, open_shard, read_header
@@ -27,6 +27,7 @@ LATER_COLUMNS: Final = ("phase", "padding_tokens", "n_bytes", "rows_path", "rows
 VALIDATIONS: Final = ("open", "lazy", "never")
 TOKENIZER: Final = "tokenizer.json"
 """Of a packed folder: the tokenizer that its shards were encoded with."""
+_LARGE_BYTES: Final = 1 << 30  # of a split whose maps should not grow with every row that is read
 _CACHED_BYTES: Final = 1 << 28  # of spans, and of row indexes made from spans, that are kept in memory
 _ADVICE: Final = "run `curate verify`, then fetch or pack the shard again"
 Payload = Tokens | ReadArray
@@ -78,6 +79,8 @@ class SplitShards:
         most_spans = int(shards["n_spans"].to_numpy().max(initial=1))
         self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * most_spans)))(self._read_spans)
         self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * most_spans)))(self._index_spans)
+        self.has_mapped_rows = mapped and bool(self._rows_files)
+        self.is_large = mapped and sum(file.n_bytes or 0 for file in self._payload_files) > _LARGE_BYTES
         if validate == "open":
             for shard in range(len(self)):
                 self.payloads[shard], self.index(shard)
@@ -91,6 +94,14 @@ class SplitShards:
         self.rows.close()
         self.spans.cache_clear()
         self._indexed.cache_clear()
+
+    def let_pages_go(self, shards: list[int]) -> None:
+        """Take the pages of some shards out of this process's memory; the system's cache keeps what it has room for."""
+        for shard in shards:
+            payload, index = self.payloads.get(shard), self.rows.get(shard)
+            for array in (payload, index.first if index else None, index.runs if index else None):
+                if isinstance(array, np.ndarray):
+                    let_go(array)
 
     def index(self, shard: int) -> RowIndex:
         """The row index of a shard: its file, or one made of its spans where the manifest is of version 1."""
@@ -116,16 +127,15 @@ class SplitShards:
             self._folder.cache.release(self._folder.cached_name(file.name, file.digest))
 
     def _open_payload(self, shard: int) -> Payload:
-        """The payload of a shard, [rows, T]."""
+        """The payload of a shard, [N]."""
         file = self._payload_files[shard]
         path = self._local(file)
         payload: Payload
         if self._mapped:
-            header, tokens = open_shard(path)
-            payload = tokens.reshape(-1, header.row_length)
+            header, payload = open_shard(path)
         else:
             header = read_header(path)
-            payload = ReadFile(path).array(HEADER_BYTES, header.dtype, (header.n_rows, header.row_length))
+            payload = ReadFile(path).array(HEADER_BYTES, header.dtype, (header.n_tokens,))
         if header.payload_digest.hex() != file.digest or header.row_length != self._row_length:
             raise ShardError("is another shard than the manifest describes", where=path, hint=_ADVICE)
         self._check(path, file)

@@ -6,15 +6,12 @@ import os
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import fields
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 import torch
 
 from manifests.torch.batches import ON_HOST, TorchBatch, tensors_of
-
-_WAIT_SECONDS: Final = 0.1  # how long a thread that works ahead sleeps before it looks whether it is still wanted
 
 
 class Ahead:
@@ -24,9 +21,12 @@ class Ahead:
 
     def __init__(self, batches: Iterator[TorchBatch], device: torch.device, ahead: int) -> None:
         self._batches, self._device = batches, device
-        self._prepared: queue.Queue[tuple[TorchBatch, Any] | BaseException] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._process = os.getpid()
+        # Both queues are C's own: Python's bounded one costs a batch as much as its tensors. One ticket, one batch.
+        self._prepared: queue.SimpleQueue[tuple[TorchBatch, Any] | BaseException] = queue.SimpleQueue()
+        self._tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        for _ in range(ahead):
+            self._tickets.put(True)
+        self._process, self._stopped = os.getpid(), False
         self._thread = threading.Thread(target=self._work, name="packed-loader", daemon=True)
         self._thread.start()
 
@@ -41,6 +41,7 @@ class Ahead:
         if isinstance(item, BaseException):
             self._prepared.put(item)
             raise item
+        self._tickets.put(True)
         batch, copied = item
         if copied is not None:
             stream = torch.cuda.current_stream(self._device)
@@ -51,40 +52,32 @@ class Ahead:
         return batch
 
     def close(self) -> None:
-        """Ask the thread to end and wait for it; prepared batches are dropped, for the queue may be full."""
-        self._stop.set()
-        while self._thread is not threading.current_thread() and self._thread.is_alive():
-            with suppress(queue.Empty):
-                self._prepared.get_nowait()
-            self._thread.join(_WAIT_SECONDS / 20)
+        """Ask the thread to end and wait for it; prepared batches are dropped."""
+        self._stopped = True
+        self._tickets.put(False)
+        if self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _work(self) -> None:
         try:
             stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
-            for batch in self._batches:
-                if not self._put(self._moved(batch, stream)):
-                    return
-            self._put(StopIteration())
+            while self._tickets.get() and not self._stopped:
+                self._prepared.put(self._moved(next(self._batches), stream))
         except BaseException as error:
-            self._put(error)
-
-    def _put(self, item: Any) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._prepared.put(item, timeout=_WAIT_SECONDS)
-                return True
-            except queue.Full:
-                continue
-        return False
+            self._prepared.put(error)
 
     def _moved(self, batch: TorchBatch, stream: Any) -> tuple[TorchBatch, Any]:
         """The batch on the device, and the event after which its copy is done (None where there is nothing to wait)."""
-        if self._device.type == "cpu":
-            return batch, None
-        tensors = {n: t for n, t in tensors_of(batch).items() if n not in ON_HOST}
-        kept = {f.name: getattr(batch, f.name) for f in fields(batch) if f.name not in tensors}
         if stream is None:
-            return TorchBatch(**kept, **{n: t.to(self._device) for n, t in tensors.items()}), None
+            return moved(batch, self._device), None
         with torch.cuda.stream(stream):
-            moved = {n: t.pin_memory().to(self._device, non_blocking=True) for n, t in tensors.items()}
-            return TorchBatch(**kept, **moved), stream.record_event()
+            return moved(batch, self._device, pinned=True), stream.record_event()
+
+
+def moved(batch: TorchBatch, device: torch.device, pinned: bool = False) -> TorchBatch:
+    """A batch on a device, but for what stays on the host. pinned: by way of pinned memory, without waiting."""
+    if device.type == "cpu":
+        return batch
+    tensors = {n: t for n, t in tensors_of(batch).items() if n not in ON_HOST}
+    there = {n: t.pin_memory().to(device, non_blocking=True) if pinned else t.to(device) for n, t in tensors.items()}
+    return replace(batch, **there)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from manifests.dataset import Segments
 from manifests.errors import InputError
 from manifests.loader import PackedLoader
+from manifests.row_reader import Segments
+
+_MOST_BUFFERS: Final = 16  # of one shape
 
 
 @dataclass  # not frozen: Lightning moves batches by setting their fields
@@ -52,6 +56,36 @@ def tensors_of(batch: TorchBatch) -> dict[str, torch.Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
+def _references(arrays: list[npt.NDArray[Any]]) -> list[int]:
+    """How many references there are to each array, those that counting makes among them."""
+    return [sys.getrefcount(array) for array in arrays]
+
+
+_UNUSED: Final = _references([np.empty(1)])[0]
+
+
+class Buffers:
+    """Arrays that are used again when nobody holds them any more, by their reference counts: a tensor made of an array,
+    and every view of it, holds it. Fresh memory for every batch costs a thread more than filling it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[tuple[int, ...], Any], list[npt.NDArray[Any]]] = {}
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+        """An array that nobody else holds, with any content."""
+        arrays = self._arrays.setdefault((shape, np.dtype(dtype)), [])
+        for array, count in zip(arrays, _references(arrays), strict=True):
+            if count <= _UNUSED:
+                return array
+        array = np.empty(shape, dtype)
+        if len(arrays) < _MOST_BUFFERS:
+            arrays.append(array)
+        return array
+
+    def __reduce__(self) -> tuple[type[Buffers], tuple[()]]:
+        return Buffers, ()
+
+
 class Steps:
     """A map from how many rows were handed out to this rank's batch of the step that begins there, in host memory.
 
@@ -72,30 +106,32 @@ class Steps:
             raise ValueError(f"max_documents {max_documents}: need at least 1, or None")
         self.order, self.documents = order, documents
         self.max_documents, self.segment_ids = max_documents, segment_ids
+        self._buffers = Buffers()
         self._n_sources = max(order.dataset.source_names, default=0) + 1 if documents else 0
 
     def __getitem__(self, handed_out: int) -> TorchBatch:
-        if not self.documents:
-            batch = self.order.at(handed_out)
-            return TorchBatch(torch.from_numpy(batch.tokens.astype(np.int64)), torch.from_numpy(batch.targets),
-                              torch.from_numpy(batch.rows.copy()))
-        batch, segments = self.order.with_segments(handed_out)
-        return TorchBatch(torch.from_numpy(batch.tokens.astype(np.int64)), torch.from_numpy(batch.targets),
-                          torch.from_numpy(batch.rows.copy()), **self._documents(segments))
+        batch, segments = self.order.read(handed_out, self.documents, as_int64=True, empty=self._buffers)
+        facts = self._documents(segments) if segments is not None else {}
+        return TorchBatch(torch.from_numpy(batch.tokens), torch.from_numpy(batch.targets),
+                          torch.from_numpy(batch.rows.copy()), **facts)
 
     def _documents(self, segments: Segments) -> dict[str, Any]:
         lengths = np.diff(segments.cu_seqlens)
         kept = ~segments.is_padding
         has_padding = not kept.all()
         n_tokens = int(segments.cu_seqlens[-1])
-        facts: dict[str, Any] = {"position_ids": torch.from_numpy(segments.position_ids.astype(np.int64)),
+        positions = self._buffers(segments.position_ids.shape, np.int64)
+        positions[...] = segments.position_ids
+        facts: dict[str, Any] = {"position_ids": torch.from_numpy(positions),
                                  "source_tokens": torch.from_numpy(self._source_tokens(segments, lengths))}
         if self.segment_ids:
             facts |= self._ids(segments, lengths, kept)
         bounds, sources = segments.cu_seqlens, segments.source_ids
         if has_padding or self.max_documents is not None:
             is_padding = np.repeat(segments.is_padding, lengths)
-            facts["token_order"] = torch.from_numpy(np.argsort(is_padding, kind="stable"))
+            order = np.concatenate([np.flatnonzero(~is_padding), np.flatnonzero(is_padding)]) if has_padding else (
+                np.arange(n_tokens))
+            facts["token_order"] = torch.from_numpy(order)
         if has_padding:
             bounds = np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int32)
             sources, n_tokens = sources[kept], int(bounds[-1])

@@ -41,7 +41,8 @@ class PackedRows(Dataset[Example]):  # type: ignore[misc]
     def __getitems__(self, rows: list[int]) -> list[Example]:
         """The same of several rows, read at once: what DataLoader asks for where a dataset can do it."""
         numbers = np.array([r + len(self) if r < 0 else r for r in rows], np.int64)
-        tokens, targets, segments = self.dataset.batch_with_segments(numbers)
+        tokens, targets, segments = self.dataset.read(numbers, as_int64=True)
+        assert segments is not None
         batch = _example(tokens, targets, segments.position_ids)
         return [{name: values[i] for name, values in batch.items()} for i in range(len(rows))]
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from manifests.dataset import PackedDataset
 from manifests.errors import RecipeError
 from manifests.loader import PackedLoader
-from manifests.torch.ahead import Ahead
+from manifests.torch.ahead import Ahead, moved
 from manifests.torch.batches import Steps, TorchBatch
 from manifests.torch.ranks import data_parallel_rank
 
@@ -39,7 +39,7 @@ class TorchLoader:
         device: Where tokens and targets go.
         documents: Whether batches say what the row index does: boundaries, positions and sources.
         workers: Processes that read; 0 is a thread alone, enough for local disks.
-        ahead: Steps prepared before they are asked for.
+        ahead: Steps prepared before they are asked for; 0: none, and there is no thread.
         mesh: The data-parallel dimensions of a device mesh, in place of dp_rank and dp_size.
         order: As `PackedLoader` takes it, with window_shards and passes.
         window_shards: Shards whose rows are shuffled together.
@@ -57,8 +57,8 @@ class TorchLoader:
                  ahead: int = 4, *, mesh: Any = None, order: str = "rows", window_shards: int = 8,
                  passes: int | Literal["auto"] | None = "auto", max_documents: int | None = None,
                  segment_ids: bool = False) -> None:
-        if workers < 0 or ahead < 1:
-            raise ValueError(f"workers {workers}, ahead {ahead}: need workers >= 0 and ahead >= 1")
+        if workers < 0 or ahead < 0 or (workers and not ahead):
+            raise ValueError(f"workers {workers}, ahead {ahead}: need workers >= 0, and ahead >= 1 or no workers")
         self._rank_is_given = mesh is not None or dp_rank is not None
         rank, size = data_parallel_rank(mesh, dp_rank, dp_size)
         self.dataset, self.device = dataset, torch.device(device)
@@ -78,6 +78,8 @@ class TorchLoader:
         if self._running is not None and not self._running.is_here:
             _ABANDONED.append(self._running)
             self._running = None
+        if not self.ahead:
+            return self._without_thread()
         if self._running is None:
             if not self._rank_is_given and data_parallel_rank() != (self.order.rank, self.order.world_size):
                 raise RecipeError("the process group was initialised after the loader was made", where="TorchLoader",
@@ -132,6 +134,13 @@ class TorchLoader:
     def __del__(self) -> None:
         if getattr(self, "_running", None) is not None:
             self.close()
+
+    def _without_thread(self) -> TorchBatch:
+        if self.order.is_finished(self._handed_out):
+            raise StopIteration
+        batch = self._steps[self._handed_out]
+        self._handed_out += self.order.rows_per_step
+        return moved(batch, self.device)
 
     def _given(self) -> PackedLoader:
         """The order, at the last batch that was handed out."""

@@ -106,8 +106,10 @@ def test_segments_of_a_batch(tmp_path: Path, version: int) -> None:
     assert found.source_ids.tolist() == [s for d in apart for s in d.source_ids.tolist()]
     assert found.position_ids.tolist() == [d.position_ids.tolist() for d in apart]
     assert {a.dtype.name for a in (found.cu_seqlens, found.source_ids, found.position_ids)} == {"int32"}
-    tokens, targets, segments = data.batch_with_segments(rows)
+    tokens, targets, segments = data.read(rows)
     assert [a.tolist() for a in (tokens, targets)] == [a.tolist() for a in data.batch(rows)]
+    assert segments is not None
+    assert data.read(rows, as_int64=True)[0].dtype == np.int64
     assert [a.tolist() for a in vars_of(segments)] == [a.tolist() for a in vars_of(found)]
 
 

@@ -165,3 +165,28 @@ def test_head_and_tail_of_documents(data: PackedDataset, size: int) -> None:
                         strict=True)) == wanted[rank]
     with pytest.raises(ValueError, match="multiple"):
         split_documents(batch, 0, size, pad_documents_to=2 * size + 1)
+
+
+def test_what_is_held_is_not_written_to(data: PackedDataset) -> None:
+    """Arrays are used again, but never while any tensor or view of one is there."""
+    loader = TorchLoader(data, 3, documents=True, ahead=0)
+    kept = [next(loader) for _ in range(20)]
+    views = [(batch.tokens[1:, 2:], batch.targets.T, batch.tokens[1:, 2:].tolist()) for batch in kept[:5]]
+    copies = [(batch.tokens.clone(), batch.targets.clone(), batch.position_ids.clone()) for batch in kept]  # type: ignore[union-attr]
+    del kept[:5]
+    for _ in range(40):
+        next(loader)
+    assert [view.tolist() for view, _, _ in views] == [values for _, _, values in views]
+    for batch, (tokens, targets, positions) in zip(kept, copies[5:], strict=True):
+        assert torch.equal(batch.tokens, tokens)
+        assert torch.equal(batch.targets, targets)
+        assert torch.equal(batch.position_ids, positions)
+    places = {next(loader).tokens.data_ptr() for _ in range(50)}
+    assert len(places) <= 4
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_without_a_thread_it_is_the_same(data: PackedDataset, ahead: int) -> None:
+    loader = TorchLoader(data, 2, ahead=ahead, passes=2)
+    assert [batch.rows.tolist() for batch in loader] == [r.rows.tolist() for r in TorchLoader(data, 2, passes=2)]
+    assert loader.epoch == 2
