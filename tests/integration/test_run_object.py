@@ -20,8 +20,8 @@ DECIDING = {"select": "select", "dedup": "dedup/decisions", "decontaminate": "de
 
 
 @pytest.fixture(scope="module")
-def run(demo: tuple[Path, Result]) -> Run:
-    return Run(demo[0])
+def run(small_demo: tuple[Path, Result]) -> Run:
+    return Run(small_demo[0])
 
 
 def _kept(folder: Path, stage: str) -> list[bytes]:
@@ -33,8 +33,8 @@ def _kept(folder: Path, stage: str) -> list[bytes]:
     return ids
 
 
-def test_status_and_funnel_are_tables(demo: tuple[Path, Result], run: Run) -> None:
-    folder, result = demo
+def test_status_and_funnel_are_tables(small_demo: tuple[Path, Result], run: Run) -> None:
+    folder, result = small_demo
     status = {row["stage"]: row for row in run.status().to_pylist()}
     assert status["extract"]["done"]
     assert status["extract"]["tasks"] == len(result.view.tasks("extract"))
@@ -50,27 +50,27 @@ def test_status_and_funnel_are_tables(demo: tuple[Path, Result], run: Run) -> No
 
 
 @pytest.mark.parametrize("stage", DECIDING)
-def test_documents_are_those_that_a_stage_leaves(demo: tuple[Path, Result], run: Run, stage: str) -> None:
+def test_documents_are_those_that_a_stage_leaves(small_demo: tuple[Path, Result], run: Run, stage: str) -> None:
     reader = run.documents(stage, columns=["doc_id", "url", "text"])
     assert reader.schema.names == ["doc_id", "url", "text"]
     ids = [doc_id for batch in reader for doc_id in batch["doc_id"].to_pylist()]
-    assert ids == _kept(demo[0], stage)
+    assert ids == _kept(small_demo[0], stage)
     assert len(ids) > 100
 
 
-def test_documents_of_stages_that_write_them(demo: tuple[Path, Result], run: Run) -> None:
+def test_documents_of_stages_that_write_them(small_demo: tuple[Path, Result], run: Run) -> None:
     clean = pl.DataFrame(run.documents(columns=["doc_id", "source", "text"]))
-    assert len(clean) == demo[1].view.counters("clean")["documents"]
+    assert len(clean) == small_demo[1].view.counters("clean")["documents"]
     linked = pl.DataFrame(run.documents("clean", source="webtext", columns=["source"]))
     assert len(linked) == clean["source"].to_list().count("webtext") > 0
     assert run.documents("extract", source="reference").read_all().num_rows < run.documents(
-        "extract").read_all().num_rows == demo[1].view.counters("extract")["documents"]
+        "extract").read_all().num_rows == small_demo[1].view.counters("extract")["documents"]
 
 
-def test_decisions_are_what_why_prints(demo: tuple[Path, Result], run: Run) -> None:
+def test_decisions_are_what_why_prints(small_demo: tuple[Path, Result], run: Run) -> None:
     url = run.documents("clean", source="crawl", columns=["url"]).read_all()["url"][0].as_py()
     histories = run.decisions(url)
-    printed: Any = verb("why", str(demo[0]), url)
+    printed: Any = verb("why", str(small_demo[0]), url)
     assert [history.to_json() for history in histories] == printed
     assert histories[0].decisions[-1].stage in ("clean", "tokens", "packed")
     assert run.decisions(histories[0].doc_id) == histories
@@ -90,8 +90,8 @@ def test_samples_show_what_was_dropped(run: Run) -> None:
     assert large[:3] == small
 
 
-def test_the_dataset_is_the_packed_one(demo: tuple[Path, Result], run: Run) -> None:
-    assert run.dataset("train").digest == PackedDataset(str(demo[0]), "train").digest
+def test_the_dataset_is_the_packed_one(small_demo: tuple[Path, Result], run: Run) -> None:
+    assert run.dataset("train").digest == PackedDataset(str(small_demo[0]), "train").digest
     assert len(run.dataset("val")) < len(run.dataset())
 
 
