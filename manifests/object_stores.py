@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-import fsspec
-
 from manifests.errors import InputError
 
 _S3: Final = ("s3://", "s3a://")
@@ -74,6 +72,8 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 
 def _named(url: str, options: dict[str, Any]) -> tuple[Any, str]:
+    import fsspec  # here: paths of this machine need none of it
+
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:

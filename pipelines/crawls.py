@@ -16,7 +16,8 @@ import xxhash
 from curate.sources.cc_index import archives_of, select_records
 from curate.sources.commoncrawl import CommonCrawlSource, IndexSelection, archive_paths, index_paths
 from curate.sources.config import SourceConfig
-from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http import HttpClient
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
 from manifests.graph import InputFile, Source

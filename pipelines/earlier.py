@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from curate.dedup.index import check_index, index_folder
 from curate.dedup.stages import AGAINST_INPUT
 from manifests.graph import InputFile
 from manifests.tasks import MANIFEST
@@ -13,6 +12,10 @@ from pipelines.recipe import Recipe
 def scan_earlier(recipe: Recipe, scanner: InputScanner) -> dict[str, tuple[InputFile, ...]]:
     """The files of each index, by the field that names its run. Raises RecipeError where a run keeps none, or one whose
     signatures cannot be compared with this recipe's."""
+    if not recipe.dedup.against:
+        return {}
+    from curate.dedup.index import check_index, index_folder  # with the kernels of deduplication
+
     indexes = {}
     for number, root in enumerate(recipe.dedup.against):
         field = f"{AGAINST_INPUT}{number}"

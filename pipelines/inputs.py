@@ -19,7 +19,8 @@ import xxhash
 
 from curate.sources.files import below_common_folder
 from curate.sources.files import find_files as find_files
-from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http import HttpClient
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
 from manifests.graph import InputFile

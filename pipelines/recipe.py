@@ -33,17 +33,16 @@ from curate.perplexity.config import PerplexityCuts, PerplexityReading
 from curate.plugins import SignalPlugin, plugin_facts, plugin_paths, validated
 from curate.selection.config import SelectConfig
 from curate.selection.stages import EDITS_INPUT
-from curate.sources.blocklists import pattern_of
 from curate.sources.config import OWN_KINDS, SOURCE_NAME, Patterns, SourceConfig, Sources
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.kinds import TABLE
 from curate.sources.s3 import S3Config
-from curate.sources.url_rules import BLOCKLIST_INPUT, OPTED_OUT_INPUT
+from curate.sources.url_config import BLOCKLIST_INPUT, OPTED_OUT_INPUT, pattern_of
 from manifests.errors import InputError, RecipeError
 from manifests.plugins import find, input_files
 from tokenizer.bpe.train_config import TokenizerConfig
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.formats import tokenizer_files
-from tokenizer.encoding.tokens import EncodeConfig
 from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing.config import PackConfig
 

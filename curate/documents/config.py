@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.documents.normalise import NormaliseConfig
+from curate.documents.normalise_config import NormaliseConfig
 from curate.extraction.extracted import Content, Format
 from curate.extraction.extractors import DEFAULT, EXTRACTORS
 from curate.heuristics.signals import Words
 from curate.plugins import plugin_facts, plugin_paths, validated
 from curate.sources.columns import ColumnNames
 from curate.sources.robots import RobotsRules
-from curate.sources.url_rules import UrlRules
+from curate.sources.url_config import UrlRules
 
 
 class ExtractConfig(BaseModel):

@@ -10,7 +10,7 @@ import pyarrow as pa
 from curate.documents.config import ExtractConfig
 from curate.sources.columns import SourceFile
 from curate.sources.entries import Dump, DumpKind, Entry
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.rows import row_ids, rows_table
 from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.sources.warc import Damage

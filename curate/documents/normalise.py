@@ -9,14 +9,13 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import ftfy
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
+from curate.documents.normalise_config import NormaliseConfig
 from curate.text.cleaning import (
     DROPPED,
     MAYBE_MOJIBAKE,
@@ -31,31 +30,19 @@ from curate.text.cleaning import (
 from curate.text.strings import strings_array
 from manifests.tables import one_array
 
-_ENCODING_STEPS: Final = ftfy.TextFixerConfig(
-    unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
-    uncurl_quotes=False, fix_line_breaks=False, fix_surrogates=False, remove_control_chars=False, normalization=None,
-    # A sequence with a lost byte is a guess, so it stays as it is.
-    replace_lossy_sequences=False)
 
+@functools.cache
+def _fix_encoding() -> Callable[[str], str]:
+    """ftfy's repair alone, without its other steps; loaded for the first text that may need it."""
+    import ftfy
 
-class NormaliseConfig(BaseModel):
-    """Which steps are taken, in this order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mojibake: bool = Field(
-        default=True,
-        description="Lines of UTF-8 that were once read as windows-1252 or the like are put right, where ftfy finds "
-                    "them to be so and no byte is lost: UTF-8's three characters for an apostrophe become one.")
-    nfc: bool = Field(default=True, description="Unicode normalisation form C: one code point sequence for one text.")
-    control_characters: bool = Field(
-        default=True,
-        description="Control characters, byte order marks, soft hyphens, word joiners and annotation marks go. "
-                    "Joiners and direction marks of living scripts stay.")
-    whitespace: bool = Field(
-        default=True,
-        description="Line breaks of any kind become line feeds, no-break and typographic spaces blanks; blanks at line "
-                    "ends, and empty lines beyond one, go. Indentation stays.")
+    steps = ftfy.TextFixerConfig(
+        unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
+        uncurl_quotes=False, fix_line_breaks=False, fix_surrogates=False, remove_control_chars=False,
+        normalization=None,
+        # A sequence with a lost byte is a guess, so it stays as it is.
+        replace_lossy_sequences=False)
+    return lambda text: ftfy.fix_encoding(text, steps)
 
 
 class Normalised(NamedTuple):
@@ -99,7 +86,7 @@ def fix_mojibake(text: str) -> str:
     """A text whose lines were repaired where they are surely UTF-8 read as something else (ftfy's `fix_encoding`).
 
     Line by line, since a page may quote one broken comment among sound ones."""
-    return "\n".join(ftfy.fix_encoding(line, _ENCODING_STEPS) if _may_be_broken(line) else line
+    return "\n".join(_fix_encoding()(line) if _may_be_broken(line) else line
                      for line in text.split("\n"))
 
 

@@ -14,7 +14,7 @@ from curate.documents.pages import read_pages
 from curate.documents.stages import parameters_field
 from curate.sources.cc_index import read_ranges
 from curate.sources.columns import ColumnNames, SourceFile, TextRows
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.kinds import KINDS, ReadRows, open_nonempty
 from curate.sources.plugin_rows import plugin_rows
 from curate.sources.records import read_records

@@ -29,7 +29,7 @@ from curate.language.identify import Languages, identify
 from curate.sources.columns import RankedColumns, SourceFile
 from curate.sources.dates import Days, moment
 from curate.sources.entries import DumpKind
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.kinds import KINDS, TABLE, detect_kind
 from curate.sources.rows import ROWS, ExtractReason
 from manifests.removals import is_removed, removed_ids

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.sources.columns import GROUP, ColumnNames, SourceFile, TextRows, as_document_ids
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.kinds import KINDS, detect_kind
 from curate.sources.rows import row_ids
 from curate.sources.warc import Damage

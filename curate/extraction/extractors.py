@@ -1,6 +1,7 @@
 """The extractors of a page's main content, in one table: HTML to plain text.
 
-Another extractor is a function that loads it, and one entry in `EXTRACTORS`. docs/extraction.md compares them.
+Another extractor is a function that loads it, and one entry in `EXTRACTORS`. docs/extraction.md compares them. What
+extractors are made of is imported by those functions: a recipe names extractors, and loads none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Callable
 from typing import Final
 
 from curate.extraction.extracted import Content, Extracted, Format
-from curate.extraction.html import as_utf8, decode
 from manifests.errors import InputError
 
 Extract = Callable[[bytes, str | None], Extracted]
@@ -47,7 +47,8 @@ def extractor(name: str, content: Content = Content.AUTO, form: Format = Format.
 
 def _blocks(content: Content, form: Format) -> Extract:
     """This project's own: boosted trees choose blocks."""
-    from curate.extraction.blocks import extract_blocks  # compiled kernels, which a recipe need not load
+    from curate.extraction.blocks import extract_blocks
+    from curate.extraction.html import as_utf8
 
     return lambda html, charset: extract_blocks(as_utf8(html, charset), content, form)
 
@@ -56,6 +57,8 @@ def _resiliparse(_: Content, __: Format) -> Extract:
     """Main content by Resiliparse's rules, without comment sections and alternative texts of images: on 757 pages with
     human gold text (dragnet, CleanEval) that raises word-4-gram F1 from 0.792 to 0.849."""
     from resiliparse.extract.html2text import extract_plain_text
+
+    from curate.extraction.html import decode
 
     def extracted(html: bytes, charset: str | None) -> Extracted:
         return Extracted(extract_plain_text(
@@ -72,6 +75,8 @@ def _trafilatura(_: Content, __: Format) -> Extract:
     except ImportError:
         raise InputError("the extractor trafilatura is not installed", where="extract.extractor",
                          hint="pip install 'curate-corpus[trafilatura]', or take the extractor blocks") from None
+    from curate.extraction.html import decode
+
     return lambda html, charset: Extracted(extract(decode(html, charset), include_comments=False) or "")
 
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from curate.heuristics.kernels.signals import signal_columns
 from curate.heuristics.kernels.stop_words import LANGUAGE_CODES
-from curate.heuristics.line_rules import C4Lines, RefinedWebLines
+from curate.heuristics.line_config import C4Lines, RefinedWebLines
 from curate.heuristics.signals import EVERY_GROUP, SIGNAL_FIELDS, Group, Words
 from curate.text.strings import string_buffers
 

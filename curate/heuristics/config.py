@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines
+from curate.heuristics.line_config import C4Lines, Editing, RefinedWebLines
 from curate.heuristics.presets import PRESETS, Preset
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.rules import Rule

@@ -1,19 +1,17 @@
-"""Personal data: what a recipe does about e-mail addresses, public IP addresses, phone, account and card numbers."""
+"""Personal data in texts: where e-mail addresses, public IP addresses, phone, account and card numbers stand."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from curate.edits.kernels.pieces import COPIED
 from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.pii import find_pii
+from curate.heuristics.pii_config import KINDS, PiiConfig
 from curate.text.strings import string_buffers
-
-Action = Literal["keep", "replace", "cut", "drop"]
 
 
 class PiiReason(StrEnum):
@@ -27,39 +25,6 @@ class PiiReason(StrEnum):
     IPV6 = "pii_ipv6"
 
 
-_KINDS: Final = ("email", "ip", "phone", "iban", "card", "ipv6")
-
-
-class PiiConfig(BaseModel):
-    """Personal data in texts: keep it, replace it, cut it out, or drop the document."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    email: Action = Field(default="replace", description="E-mail addresses.")
-    ip: Action = Field(default="replace", description=(
-        "Public IPv4 addresses; private and reserved ones stay. Version numbers of four parts look the same."))
-    phone: Action = Field(default="keep", description=(
-        "Phone numbers after `+`, and North American ones; they have no checksum, so some are not what they seem."))
-    iban: Action = Field(default="replace", description="International bank account numbers with a right checksum.")
-    card: Action = Field(default="replace", description="Payment card numbers with a right checksum.")
-    ipv6: Action = Field(default="replace", description="Public IPv6 addresses; private and reserved ones stay.")
-    email_text: str = Field(default="email@example.com", max_length=200, description="What replaces an e-mail address.")
-    ip_text: str = Field(default="192.0.2.1", max_length=200, description="What replaces an IP address (RFC 5737).")
-    phone_text: str = Field(default="+1 555 0100", max_length=200, description="What replaces a phone number.")
-    iban_text: str = Field(default="IBAN", max_length=200, description="What replaces an IBAN.")
-    card_text: str = Field(default="CARD", max_length=200, description="What replaces a card number.")
-    ipv6_text: str = Field(default="2001:db8::1", max_length=200, description=(
-        "What replaces an IPv6 address (RFC 3849)."))
-
-    def actions(self) -> list[Action]:
-        """What to do, in the kernels' order of kinds."""
-        return [getattr(self, kind) for kind in _KINDS]
-
-    def texts(self) -> list[str]:
-        """What stands in for each kind; nothing where it is cut."""
-        return [getattr(self, f"{kind}_text") if getattr(self, kind) == "replace" else "" for kind in _KINDS]
-
-
 def pii_spans(config: PiiConfig, texts: Any) -> tuple[FlatEdits, np.ndarray]:
     """(edits that take personal data out of texts, counts int64 [n, 6] by kind).
 
@@ -69,7 +34,7 @@ def pii_spans(config: PiiConfig, texts: Any) -> tuple[FlatEdits, np.ndarray]:
     actions = config.actions()
     starts, ends, kinds, bounds = find_pii(data, offsets, [action != "keep" for action in actions])
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(bounds))
-    counts = np.zeros((len(offsets) - 1, len(_KINDS)), np.int64)
+    counts = np.zeros((len(offsets) - 1, len(KINDS)), np.int64)
     np.add.at(counts, (rows, kinds), 1)
     edited = np.array([action in ("replace", "cut") for action in actions])[kinds]
     return _around(starts[edited], ends[edited], kinds[edited], rows[edited], np.diff(offsets), config.texts()), counts

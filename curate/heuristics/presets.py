@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from curate.heuristics.line_rules import Editing
+from curate.heuristics.line_config import Editing
 from curate.heuristics.reasons import RuleReason
 from curate.heuristics.rules import Rule
 

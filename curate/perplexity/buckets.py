@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
 from curate.perplexity.config import Bucket, PerplexityCuts
 from manifests.tables import read_table
 from manifests.tasks import Work
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BIN_SHIFT: Final = 10
 """A bin of the histogram is a perplexity's float32 bits without their last ten: an eight-thousandth of it, or less."""
@@ -48,6 +50,8 @@ class PerplexityReason(StrEnum):
 
 def count_bins(source: Any, language: Any, perplexity: npt.NDArray[np.float32]) -> pl.DataFrame:
     """Rows of PERPLEXITY_HISTOGRAM from documents; those without a perplexity (NaN) are left out."""
+    import polars as pl
+
     frame = pl.DataFrame({"source": pl.Series(source), "language": pl.Series(language).fill_null(""),
                           "bin": perplexity.view(np.uint32) >> np.uint32(BIN_SHIFT)})
     counted = frame.filter(pl.Series(~np.isnan(perplexity))).group_by("source", "language", "bin").agg(
@@ -60,6 +64,8 @@ def cutoffs(config: PerplexityCuts, work: Work) -> None:
 
     Input `histograms` (role histogram of signals). Variables: sources, whose documents count. Output `cutoffs`
     (PERPLEXITY_CUTOFFS, by language), exact to a bin. Memory: a row for each bin that occurs."""
+    import polars as pl
+
     tables = [pl.DataFrame(read_table(path)) for path in work.inputs("histograms", role="histogram")]
     counts = pl.concat([pl.DataFrame(PERPLEXITY_HISTOGRAM.empty_table()), *tables])
     counts = counts.filter(pl.col("source").is_in(list(work.variables["sources"])))
@@ -87,6 +93,8 @@ def buckets(perplexity: npt.NDArray[np.float32], languages: Any, cut: pa.Table) 
         pa.Array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(Bucket of each document as string, null without perplexity or cut-offs; where its head and its middle end,
     float64 [n], NaN without). languages: string [n]. cut: PERPLEXITY_CUTOFFS."""
+    import polars as pl
+
     spoken = pl.Series(languages).fill_null("")
     table = pl.DataFrame(cut)
     ends: list[npt.NDArray[np.float64]] = []
@@ -104,6 +112,8 @@ def unwanted(perplexity: npt.NDArray[np.float32], languages: Any, cut: pa.Table,
         pa.Array, npt.NDArray[np.float64]]:
     """(PerplexityReason of each document whose bucket does not stay, else null; the cut-off on whose wrong side it is,
     float64 [n])."""
+    import polars as pl
+
     names, head, middle = buckets(perplexity, languages, cut)
     bucket = pl.Series(names)
     gone = (~bucket.is_in([str(b) for b in keep])).fill_null(False)

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.listed_words import ToxicWordsConfig
-from curate.heuristics.pii import PiiConfig
+from curate.heuristics.listed_words_config import ToxicWordsConfig
+from curate.heuristics.pii_config import PiiConfig
 from curate.perplexity.config import Bucket
 from curate.plugins import EditPlugin
 from curate.selection.keep_rules import Alpha, KeepRule

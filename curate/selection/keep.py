@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
 from curate.classifier.score_tables import BIN_SHIFT, SCORE_HISTOGRAM, score_column
@@ -21,6 +20,9 @@ from curate.selection.keep_rules import Scored, SelectReason
 from manifests.errors import StageError
 from manifests.tables import read_table
 from manifests.tasks import Work
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BILLION: Final = 1_000_000_000
 """Fractions are counted in billionths, so that they are compared as integers."""
@@ -41,6 +43,8 @@ def cutoffs(config: SelectConfig, work: Work) -> None:
     Input `histograms` (role histogram of classifier/scores). Output `cutoffs` (SCORE_CUTOFFS). They are taken over all
     documents of the filtered sources, before the heuristic rules: at least the share that was asked for is kept of
     those, and at most one bin of the histogram more. Memory: a row for each bin that occurs."""
+    import polars as pl  # here and below: rules that see one document at a time need none of it
+
     tables = [pl.DataFrame(read_table(path)) for path in work.inputs("histograms", role="histogram")]
     histogram = pl.concat([pl.DataFrame(SCORE_HISTOGRAM.empty_table()), *tables])
     histogram = histogram.filter(pl.col("source").is_in(list(config.filtered_sources or ())))
@@ -49,6 +53,8 @@ def cutoffs(config: SelectConfig, work: Work) -> None:
 
 
 def _cutoffs(config: SelectConfig, histogram: pl.DataFrame) -> Iterator[pa.Table]:
+    import polars as pl
+
     for number, rule in enumerate(config.keep_rules()):
         if rule.fraction_kept is None:
             continue

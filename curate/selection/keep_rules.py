@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -90,6 +89,8 @@ def _at_cutoffs(rule: KeepRule, documents: Scored) -> Passed:
     cutoffs = documents.cutoffs
     needed = np.full(len(documents.score), cutoffs.get(None, 0.0))
     if cutoffs and None not in cutoffs:
+        import polars as pl  # for this rule alone: a recipe need not load it
+
         languages: pl.Series = pl.Series(documents.language).fill_null("")
         needed = languages.replace_strict(list(cutoffs), list(cutoffs.values()), default=0.0,
                                           return_dtype=pl.Float64).to_numpy()

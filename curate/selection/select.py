@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -135,9 +134,15 @@ def _count(work: Work, n_bytes: npt.NDArray[np.int64], decisions: pa.Table) -> N
     work.count("kept", int(keep.sum()))
     work.count("bytes", int(n_bytes.sum()))
     work.count("kept_bytes", int(n_bytes[keep].sum()))
-    frame = pl.DataFrame(decisions.select(["source", "keep", "reason"]))
-    for reason, n in frame["reason"].drop_nulls().value_counts().iter_rows():
+    for reason, n in _tally(decisions["reason"]).items():
         work.count(f"dropped_{reason}", n)
-    for source, n, n_kept in frame.group_by("source").agg(pl.len(), pl.col("keep").sum()).iter_rows():
+    kept = _tally(decisions["source"].filter(decisions["keep"]))
+    for source, n in _tally(decisions["source"]).items():
         work.count(f"documents_{source}", n)
-        work.count(f"kept_{source}", n_kept)
+        work.count(f"kept_{source}", kept.get(source, 0))
+
+
+def _tally(names: pa.ChunkedArray) -> dict[str, int]:
+    """How often each string occurs, nulls aside."""
+    counted = pc.value_counts(names.drop_null())
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))

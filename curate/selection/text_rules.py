@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from curate.edits.spans import FlatEdits, whole_as_null
 from curate.heuristics.config import RulesConfig
-from curate.heuristics.listed_words import ListedReason, ToxicWordsConfig
-from curate.heuristics.pii import PiiConfig, PiiReason, pii_spans
+from curate.heuristics.listed_words import ListedReason
+from curate.heuristics.listed_words_config import ToxicWordsConfig
+from curate.heuristics.pii import PiiReason, pii_spans
+from curate.heuristics.pii_config import PiiConfig
 from curate.heuristics.signals import PERPLEXITY, TOXIC, Words
 from curate.heuristics.verdicts import rule_edits, rule_verdicts
 from curate.perplexity.buckets import unwanted

@@ -19,11 +19,9 @@ from pathlib import PurePath
 from typing import Any, Final, Literal, cast
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from pydantic import BaseModel, ConfigDict, Field
 
 from curate.caches import cached_arrays
 from curate.sources.kernels.lookup import (
@@ -38,6 +36,7 @@ from curate.sources.kernels.lookup import (
     match_words,
 )
 from curate.sources.members import read_chunks
+from curate.sources.url_config import Blocklist
 from curate.text.strings import string_buffers
 from curate.text.urls import ascii_hosts, normalise_urls
 from manifests.errors import InputError
@@ -47,21 +46,6 @@ Kind = Literal["domains", "hosts", "urls", "words"]
 _SALTS: Final[dict[str, int]] = {"domains": 1, "hosts": 2, "urls": 3, "words": 4}
 _FORMAT: Final = 2  # of the cache
 _MAX_CATEGORIES: Final = 1 << 16
-
-
-class Blocklist(BaseModel):
-    """One list, or a folder of lists."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(min_length=1, description="A file, a pattern, or a folder of lists such as UT1's.")
-    kind: Literal["auto", "domains", "hosts", "urls", "words"] = Field(
-        default="auto",
-        description="domains: hosts and all below them. hosts: those alone. urls: pages, compared in normal form. "
-                    "words: whole words anywhere in a URL. auto: by the file's name, else domains.")
-    category: str | None = Field(
-        default=None, pattern=r"^[a-z0-9_]+$",
-        description="What the reason of a drop says after `blocklist_`; none takes the folder's or the file's name.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +81,6 @@ class ListTable:
 def _lower(a: Categories, b: Categories) -> Categories:
     """The smaller of two categories, absent ones aside."""
     return np.where((a == ABSENT) | ((b != ABSENT) & (b < a)), b, a)
-
-
-def pattern_of(path: str) -> str:
-    """A list's path as a pattern of input files: a folder means all files below it."""
-    return f"{path.rstrip('/')}/**" if os.path.isdir(path) else path
 
 
 def list_files(entry: Blocklist, paths: Sequence[str]) -> Iterator[ListFile]:
@@ -169,6 +148,8 @@ def _build(files: Sequence[ListFile]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _entries(file: ListFile) -> pa.Array:
     """The entries of a file in the form in which they are looked up. large_string [n]."""
+    import polars as pl  # here: few recipes have lists
+
     lines = pl.Series("line", _text(file.path).split("\n"), pl.String).str.strip_chars().str.to_lowercase()
     lines = lines.filter((lines != "") & ~lines.str.contains(r"^[#!;]"))
     if file.kind == "words":

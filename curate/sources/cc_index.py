@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.sources.commoncrawl import IndexSelection, check_path
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_table import open_source_table
 from manifests.errors import InputError
 from manifests.tables import open_table, plain_table

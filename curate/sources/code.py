@@ -21,7 +21,7 @@ from curate.charsets.reading import text_as_utf8
 from curate.sources.archive_members import read_members
 from curate.sources.dump_options import CodeOptions
 from curate.sources.entries import Dump, Entry
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.http_table import open_source_table
 from curate.sources.kernels.code_lines import measure_code

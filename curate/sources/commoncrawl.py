@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from curate.sources.http import HttpConfig
-from curate.sources.http_file import open_source
+from curate.sources.http_config import HttpConfig
 from manifests.errors import InputError, RecipeError
 from manifests.object_stores import S3Access, reached
 from manifests.storage import is_local, local_path
@@ -172,6 +171,8 @@ def _choose(listed: Sequence[str], spec: str, field: str, name: str) -> list[str
 
 def _read_list(path: str, http: HttpConfig) -> list[str]:
     """The lines of a list of files, gzip or plain."""
+    from curate.sources.http_file import open_source  # with its client, which few recipes need
+
     with open_source(path, http) as stream:
         data = stream.read(_MAX_LIST_BYTES)
     if data.startswith(b"\x1f\x8b"):

@@ -15,47 +15,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
-import urllib3
-from pydantic import BaseModel, ConfigDict, Field
-
+from curate.sources.http_config import HttpConfig
 from manifests.errors import InputError
-from manifests.version import VERSION
+
+if TYPE_CHECKING:
+    import urllib3
 
 _READ_BYTES: Final = 1 << 18
 _PROGRESS_BYTES: Final = 1 << 20  # after so many new bytes, earlier failures are forgotten
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 # Of a server that is busy or guards itself; Common Crawl answers 403 and 503 to those who ask too fast.
 _BUSY: Final = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
-
-
-class HttpConfig(BaseModel):
-    """How files are fetched over HTTP. No output depends on it, so changing it repeats no task."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_connections: int = Field(4, ge=1, le=4096, description=(
-        "Archives read over HTTP at a time in the whole run, each over one connection."))
-    requests_per_second: float = Field(5.0, gt=0, le=1000, description="Requests a second of one connection, at most.")
-    timeout_seconds: float = Field(30.0, gt=0, le=3600, description=(
-        "Seconds to connect, or without a byte, after which a connection is given up."))
-    min_bytes_per_second: int = Field(1024, ge=0, description=(
-        "Bytes a second, over timeout_seconds, below which a connection is given up."))
-    attempts: int = Field(10, ge=1, le=1000, description=(
-        "Failures in a row, with less than 1 MiB received in between, after which a file is given up."))
-    backoff_seconds: float = Field(1.0, ge=0, le=3600, description=(
-        "Pause after a first failure; it doubles with each further one, and half of it is left to chance."))
-    max_backoff_seconds: float = Field(120.0, ge=0, le=86400, description="Longest pause, Retry-After included.")
-    contact: str | None = Field(None, pattern=r"^[\x20-\x7e]{1,200}$", description=(
-        "An address or URL sent in User-Agent, so that those who run the server can reach you."))
-
-    @property
-    def user_agent(self) -> str:
-        """What identifies the client: the program, its purpose, and whom to ask."""
-        contact = f"; {self.contact}" if self.contact else ""
-        return f"curate/{VERSION} (web archives to training data{contact})"
 
 
 class AttemptError(Exception):
@@ -101,6 +74,8 @@ class HttpClient:
     """One connection's worth of HTTP: requests go out one at a time, spaced, with every wait bounded."""
 
     def __init__(self, config: HttpConfig) -> None:
+        import urllib3  # here and below: whoever reads files of this machine need not load it
+
         self.config = config
         self._timeout = urllib3.Timeout(connect=config.timeout_seconds, read=config.timeout_seconds)
         # Retrying is ours, since a body that breaks must be resumed, not begun again; redirects are urllib3's.
@@ -111,6 +86,8 @@ class HttpClient:
 
     def request(self, url: str, ranged: str | None, method: str = "GET") -> urllib3.BaseHTTPResponse:
         """The head of an answer of status 200, 206 or 416. ranged: the value of Range. Raises AttemptError."""
+        import urllib3
+
         self._space_out()
         headers = {**self._headers, **({"Range": ranged} if ranged else {})}
         try:
@@ -174,6 +151,8 @@ class HttpClient:
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         """The connection pool, through the proxy that the environment names for this address, if it does."""
+        import urllib3
+
         if self._pool is None:
             address = urlsplit(url)
             proxy = urllib.request.getproxies_environment().get(address.scheme)
@@ -192,6 +171,8 @@ class HttpClient:
 
 def received(response: urllib3.BaseHTTPResponse, config: HttpConfig) -> Iterator[bytes]:
     """The body of an answer as it comes; raises AttemptError where it breaks, stalls or crawls."""
+    import urllib3
+
     waited, n_bytes = 0.0, 0
     while True:
         started = time.monotonic()

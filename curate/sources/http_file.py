@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import IO, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
-import urllib3
 import xxhash
 
 from curate.sources.http import (
     AttemptError,
     HttpClient,
-    HttpConfig,
     RetryBudget,
     content_length,
     content_range,
     received,
     version_of,
 )
+from curate.sources.http_config import HttpConfig
 from manifests.errors import InputError
 from manifests.storage import open_read
+
+if TYPE_CHECKING:
+    import urllib3
 
 _KEPT_BYTES: Final = 8 << 20  # behind the reader, for going back to a broken member without asking again
 

@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http import HttpClient
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import InputError
 from manifests.tables import open_table

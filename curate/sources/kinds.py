@@ -30,14 +30,9 @@ from curate.sources.dump_kinds import (
 )
 from curate.sources.entries import DumpKind
 from curate.sources.framing import ARC_START, WARC
-from curate.sources.http import HttpConfig
-from curate.sources.http_file import open_source
-from curate.sources.jsonl import read_jsonl
+from curate.sources.http_config import HttpConfig
 from curate.sources.layouts import LAYOUTS
-from curate.sources.members import read_chunks
 from curate.sources.mistaken import claim_of, mistaken_text
-from curate.sources.parquet import column_names, read_parquet
-from curate.sources.text import read_text_rows
 from curate.sources.warc import Damage
 from manifests.errors import InputError
 
@@ -102,6 +97,8 @@ def _is_text(head: bytes) -> bool:
 
 def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
                 http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    from curate.sources.jsonl import read_jsonl
+
     with closing(open_nonempty(path, http)) as stream:
         # A line holds the text with its escapes and other fields: four times as much is room enough.
         try:
@@ -112,13 +109,23 @@ def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
 
 def _parquet_rows(path: str, names: ColumnNames, max_text_bytes: int,
                   http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    from curate.sources.parquet import read_parquet
+
     yield from read_parquet(path, names, http)
 
 
 def _text_rows(path: str, names: ColumnNames, max_text_bytes: int,
                http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    from curate.sources.text import read_text_rows
+
     with closing(open_nonempty(path, http)) as stream:
         yield from read_text_rows(stream, max_text_bytes)
+
+
+def _parquet_columns(path: str) -> list[str]:
+    from curate.sources.parquet import column_names
+
+    return column_names(path)
 
 
 def _layout_rows(path: str, names: ColumnNames, max_text_bytes: int,
@@ -137,7 +144,8 @@ def _never(head: bytes) -> bool:
 
 
 KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
-    SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows, columns=column_names),
+    SourceKind("parquet", "a Parquet file", lambda head: head.startswith(b"PAR1"), _parquet_rows,
+               columns=_parquet_columns),
     SourceKind("mediawiki", "a dump of a wiki", is_mediawiki, dump=MEDIAWIKI),
     SourceKind("stackexchange", "a dump of StackExchange", is_stackexchange, dump=STACKEXCHANGE),
     SourceKind("epub", "an EPUB book", is_epub, dump=EPUB),
@@ -168,6 +176,8 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
     Raises:
         InputError: The file cannot be opened, or is of no kind.
     """
+    from curate.sources.http_file import open_source
+
     with open_source(path, http) as stream:
         head = _head(stream, path)
     kind = next((kind.name for kind in KINDS.values() if kind.detect(head)), None)
@@ -183,6 +193,8 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
 
 def open_nonempty(path: str, http: HttpConfig | None) -> IO[bytes]:
     """A source file, open for reading. Raises InputError where it holds nothing."""
+    from curate.sources.http_file import open_source
+
     stream = open_source(path, http)
     if not stream.read(1):
         stream.close()
@@ -208,6 +220,8 @@ def _head(stream: IO[bytes], path: str) -> bytes:
 
 def _decompressed(stream: IO[bytes]) -> tuple[bytes, str | None]:
     """(up to 64 KiB, what broke off)."""
+    from curate.sources.members import read_chunks
+
     head = bytearray()
     for chunk in read_chunks(stream, opening=b""):
         head += chunk.data

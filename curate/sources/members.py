@@ -12,12 +12,12 @@ import struct
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, Final
-
-import lz4.frame
-import zstandard
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from curate.sources.bzip2 import Bzip2, is_bzip2
+
+if TYPE_CHECKING:
+    import zstandard
 
 _READ_BYTES: Final = 1 << 20
 _GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves unused is copied
@@ -161,17 +161,21 @@ class _Gzip:
 
 class _Zstd:
     magic = _ZSTD
-    errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
     checked = False
     step = _ZSTD_STEP
 
     def __init__(self) -> None:
+        import zstandard  # as lz4 below: for a file that is compressed so
+
+        self.errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
         self._dictionary: zstandard.ZstdCompressionDict | None = None
 
     def starts(self, head: bytes) -> bool:
         return head.startswith(self.magic)
 
     def open(self) -> Any:
+        import zstandard
+
         return zstandard.ZstdDecompressor(self._dictionary, max_window_size=1 << 31).decompressobj()
 
     def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
@@ -213,6 +217,8 @@ class _Lz4:
         return head.startswith(self.magic)
 
     def open(self) -> Any:
+        import lz4.frame
+
         return lz4.frame.LZ4FrameDecompressor()
 
     def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
@@ -232,6 +238,8 @@ _CODECS: Final[dict[str, type[_Codec]]] = {"gzip": _Gzip, "zstd": _Zstd, "lz4": 
 
 def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
     """The dictionary in a frame, plain or compressed itself (IIPC, warc-zstd 1.0); None where it is none."""
+    import zstandard
+
     try:
         if data.startswith(_ZSTD):
             data = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_DICTIONARY_BYTES)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.sources.columns import ColumnNames, TextRows, pick_columns
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_table import open_source_table
 from curate.sources.warc import Damage
 from manifests.tables import open_table, plain_table

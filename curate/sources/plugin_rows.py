@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.sources.columns import TextRows, as_dates
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.kinds import open_nonempty
 from curate.sources.warc import Damage
 from manifests.errors import InputError

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from curate.sources.http import HttpClient, HttpConfig
+from curate.sources.http import HttpClient
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
 from curate.sources.warc import Damage, WarcEntry, read_warc
 from manifests.errors import InputError

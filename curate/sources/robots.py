@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.sources.responses import HttpPage
 from curate.sources.rows import ExtractReason
+
+if TYPE_CHECKING:
+    from curate.sources.responses import HttpPage
 
 _HEAD_BYTES: Final = 1 << 16
 _META: Final = re.compile(rb"<meta\b([^>]{0,2048})>", re.IGNORECASE)

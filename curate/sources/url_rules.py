@@ -10,36 +10,15 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
-from curate.sources.blocklists import Blocklist, ListFile, ListTable, list_files, load_lists, pattern_of
+from curate.sources.blocklists import ListFile, ListTable, list_files, load_lists
 from curate.sources.rows import ExtractReason
+from curate.sources.url_config import BLOCKLIST_INPUT, OPTED_OUT_INPUT, UrlRules, pattern_of
 from manifests.errors import InputError
 
 _SCHEME: Final = r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"
 _EXTENSION: Final = r"^[^:/?#]+://[^/?#]*/(?:[^?#]*/)?[^/?#]*\.(?P<extension>[A-Za-z0-9]{1,8})(?:[?#]|$)"
-BLOCKLIST_INPUT: Final = "extract.urls.blocklists"
-"""Input of a task that holds the files of the list with this number."""
-OPTED_OUT_INPUT: Final = "extract.robots.opted_out"
 _MAX_LABELS: Final = 16  # of a host name, when its parent domains are looked up
-
-
-class UrlRules(BaseModel):
-    """Which addresses may give documents."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schemes: tuple[str, ...] = Field(
-        default=("http", "https"), description="URL schemes that are taken, in lower case; empty takes all.")
-    blocked_extensions: tuple[str, ...] = Field(
-        default=("jpg", "jpeg", "png", "gif", "webp", "svg", "ico", "mp3", "mp4", "avi", "webm", "mov", "wav", "zip",
-         "gz", "tar", "rar", "7z", "exe", "dmg", "apk", "iso", "css", "js", "json", "xml", "rss", "atom", "pdf", "doc",
-         "docx", "xls", "xlsx", "ppt", "pptx", "woff", "woff2", "ttf"),
-        description="File extensions of the URL's path, in lower case and without the dot, whose pages are dropped.")
-    blocked_hosts: tuple[str, ...] = Field(
-        default=(), description="Host names whose pages are dropped, those of their subdomains too.")
-    blocklists: tuple[Blocklist, ...] = Field(
-        default=(), description="Lists of domains, hosts, URLs and words; the reason of a drop names the category.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,19 @@ URLs of other schemes, and strings that are no URLs, have no normal form (null).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import idna
 import numba as nb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from curate.text.strings import string_buffers
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TRACKING_PARAMETERS: Final = (
     "utm_[^=&]*", "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "twclid", "igshid",
@@ -88,6 +90,8 @@ def _percent(data, offsets):  # type: ignore[no-untyped-def]
 
 
 def _canonical_escapes(strings: pl.Series) -> pl.Series:
+    import polars as pl  # here and below: hosts of ASCII, which every document has, need none of it
+
     data, offsets = string_buffers(strings.to_arrow())
     out, bounds = _percent(data, np.ascontiguousarray(offsets))
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(out)]
@@ -128,6 +132,8 @@ def hosts_of(urls: pa.Array) -> pa.Array:
     if pc.all(pc.string_is_ascii(found)).as_py() is not False:  # without polars, whose threads a fork does not survive
         plain = pc.utf8_rtrim(pc.ascii_lower(found), ".")
         return pc.if_else(pc.not_equal(plain, ""), plain, pa.scalar(None, pa.string()))
+    import polars as pl
+
     host = pl.Series(found, dtype=pl.String)
     host = ascii_hosts(host.str.to_lowercase().str.strip_chars_end("."))
     return host.to_frame("host").select(pl.when(pl.col("host") != "").then("host"))["host"].to_arrow().cast(pa.string())
@@ -143,6 +149,8 @@ def normalise_urls(urls: pa.Array[Any] | pa.ChunkedArray[Any] | pl.Series) -> pl
 
     Returns columns `url` (the normal form of this module's docstring) and `host` (lower-case, without `www.` and port),
     both String [n], null where the input is null or no http(s) URL."""
+    import polars as pl
+
     raw = urls if isinstance(urls, pl.Series) else pl.Series(urls)
     text = pl.DataFrame({"raw": raw.cast(pl.String)}).select(
         pl.col("raw").str.replace_all(r"[\t\r\n]", "").str.strip_chars().str.extract_groups(_URL).alias("parts")
@@ -169,5 +177,7 @@ def url_keys(normalised: pl.Series) -> pl.Series:
     """xxh3-64 of each normal form, UInt64 [n], null where it is null.
 
     One C call a URL: a few hundred nanoseconds, beside a page's own kilobytes."""
+    import polars as pl
+
     hashed = (None if url is None else xxhash.xxh3_64_intdigest(url) for url in normalised.cast(pl.Binary).to_list())
     return pl.Series("url_key", hashed, dtype=pl.UInt64)

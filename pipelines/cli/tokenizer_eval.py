@@ -39,7 +39,7 @@ def eval_command(
 
     from manifests.tables import publish_table
     from pipelines.inputs import find_files
-    from tokenizer.encoding.agreement import EncodeConfig
+    from tokenizer.encoding.config import EncodeConfig
     from tokenizer.encoding.encode import Encoder
     from tokenizer.encoding.evaluate import NO_GROUP, TOKEN_COUNTS, evaluate
     from tokenizer.encoding.formats import read_tokenizer, tokenizer_files

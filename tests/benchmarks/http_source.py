@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from curate.sources.archives import read_archive
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import open_source
 from curate.sources.warc import WarcEntry
 from tests.unit.curate.sources.crawl_server import Fault, serve

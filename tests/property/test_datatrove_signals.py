@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.kernels.flags import HAS_LETTER, IS_WORD
-from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
+from curate.heuristics.line_config import C4Lines, Editing, RefinedWebLines
+from curate.heuristics.line_rules import line_edits
 from curate.heuristics.signals import Words
 from curate.text.spacy_classes import TERMINALS
 from tests.english_tokens import tokens

@@ -13,7 +13,8 @@ from curate.edits.kernels.pieces import COPIED
 from curate.edits.spans import FlatEdits
 from curate.heuristics.kernels.pii import EMAIL, IP, find_pii
 from curate.heuristics.listed_words import WordList
-from curate.heuristics.pii import PiiConfig, pii_spans
+from curate.heuristics.pii import pii_spans
+from curate.heuristics.pii_config import PiiConfig
 from curate.text.strings import string_buffers
 
 SIZE = 24

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.kernels.stop_words import GOPHER, LANGUAGES
-from curate.heuristics.line_rules import C4Lines, Editing, RefinedWebLines, line_edits
+from curate.heuristics.line_config import C4Lines, Editing, RefinedWebLines
+from curate.heuristics.line_rules import line_edits
 from curate.heuristics.signals import COMPUTED, Group
 from curate.text.characters import PROPERTIES, TERMINAL
 from curate.text.unicode import DIGIT, KIND, LETTER, LOWER, PUNCTUATION, TABLE_SIZE, in_category

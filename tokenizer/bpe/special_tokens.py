@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-
-from tokenizers import AddedToken, Tokenizer
+from typing import TYPE_CHECKING, Final
 
 from manifests.errors import RecipeError
-from tokenizer.encoding.encode import END_OF_TEXT
+from tokenizer.encoding.formats import END_OF_TEXT
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PRESETS: Final[dict[str, tuple[str, ...]]] = {
     "gpt1": ("<|start|>", "<|delimiter|>", "<|extract|>"),
@@ -44,6 +45,8 @@ def add_special_tokens(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
     Raises:
         RecipeError: The vocabulary has a token of that name that text is encoded to.
     """
+    from tokenizers import AddedToken
+
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     for token in tokens:
         if token not in special and tokenizer.token_to_id(token) is not None:
@@ -63,6 +66,8 @@ def with_special_tokens(data: bytes, tokens: Sequence[str]) -> bytes:
     Raises:
         RecipeError: As `add_special_tokens`.
     """
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_str(data.decode())
     special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     if set(tokens) <= special:

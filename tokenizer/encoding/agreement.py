@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.hashing import id_words, uniform
 from manifests.schema import ID
 from manifests.tables import one_array, read_row_groups
 from manifests.tasks import Work
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 
 DIFFERENCES = pa.schema([
@@ -25,21 +25,6 @@ DIFFERENCES = pa.schema([
     pa.field("token", pa.int64(), nullable=False),
 ])
 """Documents that the two encoders encode differently. token: the first that differs; -1 where the fast one failed."""
-
-
-class EncodeConfig(BaseModel):
-    """Encoding the clean corpus."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fast: bool = Field(
-        True, description="Encode with gigatoken, checked against tokenizers on a sample of every part.")
-    check_fraction: float = Field(
-        1 / 512, ge=0.0, le=1.0,
-        description="Share of documents that both encoders encode and that must agree; one of every part always is.")
-    check_bytes: int = Field(
-        1 << 20, ge=1, description="Larger documents are not checked where a part has smaller ones: the reference "
-                                   "takes a second for a megabyte.")
 
 
 def check_encoders(config: EncodeConfig, work: Work) -> None:

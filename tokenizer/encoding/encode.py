@@ -23,14 +23,13 @@ import pyarrow as pa
 from manifests.errors import InputError
 from manifests.shard import Tokens, token_dtype
 from manifests.tables import string_buffers
-from tokenizer.encoding.formats import read_tokenizer, tokenizer_files
+from tokenizer.encoding.formats import END_OF_TEXT, read_tokenizer, tokenizer_files
 from tokenizer.encoding.reference import Reference
 from tokenizer.encoding.strings import as_strings, rows_with_unassigned
 from tokenizer.encoding.token_bytes import TokenBytes, byte_alphabet
 
 __all__ = ["END_OF_TEXT", "Encoder", "Ids", "Offsets", "byte_alphabet", "load"]
 
-END_OF_TEXT = "<|endoftext|>"
 """What the tokenizers trained here call it, as GPT-2 does."""
 _END_OF_TEXT_NAMES = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>",  # GPT-2, Llama 3, Llama 1 and 2, Gemma
                       "<｜end▁of▁sentence｜>", "[EOS]", "[SEP]")  # noqa: RUF001 (DeepSeek), Kimi, BERT

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenizer.encoding.agreement import EQUAL, EncodeConfig, differing, sampled_rows
+from tokenizer.encoding.agreement import EQUAL, differing, sampled_rows
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Ids, Offsets
 from tokenizer.encoding.hashes import text_hashes
 

@@ -19,10 +19,9 @@ from typing import Any, Final
 from manifests.errors import InputError
 from manifests.storage import is_local, open_read
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
-from tokenizer.encoding.token_bytes import byte_alphabet
 
 _PAIRS: Final = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))  # OpenAI's names, Hugging Face's
-_END_OF_TEXT: Final = "<|endoftext|>"
+END_OF_TEXT: Final = "<|endoftext|>"
 _FIM: Final = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
 
 
@@ -35,11 +34,11 @@ class Encoding:
 
 
 KNOWN_ENCODINGS: Final[Mapping[str, Encoding]] = {
-    "r50k_base": Encoding(EXPRESSIONS[Pattern.GPT2], {_END_OF_TEXT: 50256}),
-    "p50k_base": Encoding(EXPRESSIONS[Pattern.GPT2], {_END_OF_TEXT: 50256}),
+    "r50k_base": Encoding(EXPRESSIONS[Pattern.GPT2], {END_OF_TEXT: 50256}),
+    "p50k_base": Encoding(EXPRESSIONS[Pattern.GPT2], {END_OF_TEXT: 50256}),
     "cl100k_base": Encoding(EXPRESSIONS[Pattern.CL100K], {
-        _END_OF_TEXT: 100257, **{name: 100258 + i for i, name in enumerate(_FIM)}, "<|endofprompt|>": 100276}),
-    "o200k_base": Encoding(EXPRESSIONS[Pattern.O200K], {_END_OF_TEXT: 199999, "<|endofprompt|>": 200018}),
+        END_OF_TEXT: 100257, **{name: 100258 + i for i, name in enumerate(_FIM)}, "<|endofprompt|>": 100276}),
+    "o200k_base": Encoding(EXPRESSIONS[Pattern.O200K], {END_OF_TEXT: 199999, "<|endofprompt|>": 200018}),
 }
 """The files that OpenAI publishes, by name without `.tiktoken`: tiktoken_ext/openai_public.py of tiktoken 0.14."""
 
@@ -185,7 +184,7 @@ def _from_pair(vocab: dict[str, Any], merges: bytes, where: str) -> bytes:
     for pair in pairs:
         if len(pair) != 2 or "".join(pair) not in vocab:
             raise InputError(f"has a merge whose token is not in the vocabulary: {' '.join(pair)[:80]!r}", where=where)
-    special = {name: vocab[name] for name in (_END_OF_TEXT,) if name in vocab}
+    special = {name: vocab[name] for name in (END_OF_TEXT,) if name in vocab}
     return _tokenizer_json(vocab, pairs, EXPRESSIONS[Pattern.GPT2], special, ignore_merges=False)
 
 
@@ -204,6 +203,8 @@ def _from_ranks(data: bytes, expression: str, special: dict[str, int], where: st
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
         raise InputError(f"has no token for byte {missing[0]}", where=where)
+    from tokenizer.encoding.token_bytes import byte_alphabet  # asks `tokenizers`, which a recipe need not load
+
     letters = byte_alphabet()
     names = {token: "".join([letters[b] for b in token]) for token in ranks}
     in_order = sorted(ranks, key=ranks.__getitem__)

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from manifests.schema import ID, TOKENS
 from manifests.tables import one_array, open_table, read_row_groups
 from manifests.tasks import Work
-from tokenizer.encoding.agreement import EncodeConfig, encode_or_none
+from tokenizer.encoding.agreement import encode_or_none
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Offsets, load
 
 __all__ = ["EncodeConfig", "TokenFile", "encode_documents"]

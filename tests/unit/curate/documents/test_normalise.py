@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.documents.normalise import NormaliseConfig, fix_mojibake, normalise
+from curate.documents.normalise import fix_mojibake, normalise
+from curate.documents.normalise_config import NormaliseConfig
 from curate.text.cleaning import MAYBE_MOJIBAKE, NOT_SURELY_NFC, look_at_texts
 
 STEPS = ("mojibake", "nfc", "control_characters", "whitespace")

@@ -20,7 +20,8 @@ from curate.extraction.html import decode, is_html
 from curate.heuristics.signals import SIGNAL_FIELDS
 from curate.language.download import lid_model_path
 from curate.sources.responses import decode_http
-from curate.sources.url_rules import UrlRules, url_reasons
+from curate.sources.url_config import UrlRules
+from curate.sources.url_rules import url_reasons
 from curate.sources.warc import WarcEntry, read_warc
 from curate.text.urls import hosts_of
 from manifests.errors import InputError

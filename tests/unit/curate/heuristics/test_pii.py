@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from curate.heuristics.kernels.pii import find_pii
-from curate.heuristics.pii import PiiConfig, pii_spans
+from curate.heuristics.pii import pii_spans
+from curate.heuristics.pii_config import PiiConfig
 from curate.text.strings import string_buffers
 
 KINDS = ("email", "ip", "phone", "iban", "card", "ipv6")

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.sources.blocklists import Blocklist, ListFile, list_files, load_lists, pattern_of
-from curate.sources.url_rules import UrlRules, load_url_lists, url_reasons
+from curate.sources.blocklists import ListFile, list_files, load_lists
+from curate.sources.url_config import Blocklist, UrlRules, pattern_of
+from curate.sources.url_rules import load_url_lists, url_reasons
 from curate.text.urls import hosts_of
 from manifests.errors import InputError
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from curate.sources.cc_index import select_records
 from curate.sources.commoncrawl import CommonCrawlSource, IndexSelection, numbers
-from curate.sources.http import HttpConfig
+from curate.sources.http_config import HttpConfig
 from curate.sources.records import coalesce
 from manifests.errors import CurateError, InputError, RecipeError
 from pipelines.loading import load_recipe, validate

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from curate.sources.http import AttemptError, HttpClient, HttpConfig, RetryBudget
+from curate.sources.http import AttemptError, HttpClient, RetryBudget
+from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import HttpFile, open_source
 from manifests.errors import InputError
 from tests.unit.curate.sources.crawl_server import Fault, Site, serve

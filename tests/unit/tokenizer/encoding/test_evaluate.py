@@ -21,7 +21,7 @@ from pipelines.cli.main import app
 from tests.unit.tokenizer.bpe.test_train import text_of
 from tests.unit.tokenizer.encoding.test_formats import trained, write_ranks
 from tests.unit.tokenizer.small_run import byte_tokenizer
-from tokenizer.encoding.agreement import EncodeConfig
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 from tokenizer.encoding.evaluate import evaluate, measure_texts
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern

@@ -15,7 +15,8 @@ from pipelines.recipe import Recipe
 from pipelines.stages import STAGES
 from tests.unit.tokenizer.bpe.test_train import text_of, write_clean
 from tests.unit.tokenizer.small_run import SmallRun, byte_tokenizer
-from tokenizer.encoding.agreement import EncodeConfig, check_encoders
+from tokenizer.encoding.agreement import check_encoders
+from tokenizer.encoding.config import EncodeConfig
 from tokenizer.encoding.encode import Encoder, Ids, Offsets, load
 from tokenizer.encoding.tokens import encode_documents
 
