@@ -190,8 +190,9 @@ class Recipe(BaseModel):
             parent = source.derived_from
             if parent is not None and (parent not in self.sources or self.sources[parent].derived_from):
                 raise ValueError(f"sources.{name}.from: no source with files of its own is called {parent!r}")
-            if parent is not None and self.links is None:
-                raise ValueError(f"sources.{name}.from: a derived source needs `links` to match pages with")
+            if parent is not None and self.links is None and not source.page_types:
+                raise ValueError(f"sources.{name}.from: a derived source needs `links` to match pages with, or "
+                                 "`page_types`")
         known = set(self.sources)
         for field, names in (("mixture.weights", self.mixture.sources()),
                              ("mixture.max_epochs_by_source", self.mixture.max_epochs_by_source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -35,9 +36,12 @@ def labels(config: LabelsConfig, work: Work) -> None:
 
     Inputs: `documents` (DOCUMENTS part), `urls` and `hosts` (roles of classifier/link_index; absent where the recipe
     has no Reddit dumps). Variables: seed; source; curated (bool: every document of the source is positive); derived:
-    None, or {"source": "webtext", "labels": ["url"]}: documents with one of these labels take that source. Output
+    a list of {"source": "webtext", "labels": ["url"], "page_types": [], "min_page_type_score": 0.5}: documents with one
+    of these labels, or of these kinds of pages where there are any, take the first such source. Output
     `labels` (LABELS, one row a document, in order). Counters: documents, label_<label>, source_<source>."""
-    documents = read_table(work.input("documents"), ["doc_id", "url", "host"])
+    derived = work.variables.get("derived") or []
+    kinds = ["page_type", "page_type_score"] if any(d["page_types"] for d in derived) else []
+    documents = read_table(work.input("documents"), ["doc_id", "url", "host", *kinds])
     pages = normalise_urls(documents["url"]).with_columns(
         pl.coalesce("host", pl.Series("archived_host", documents["host"])).alias("site"))
     label = _linked_label(config, work, pages)
@@ -45,7 +49,7 @@ def labels(config: LabelsConfig, work: Work) -> None:
         label = label.fill_null(str(Label.CURATED))
     table = pa.table({
         "doc_id": one_array(documents["doc_id"]),
-        "source": _effective_source(work, label).to_arrow(),
+        "source": _effective_source(str(work.variables["source"]), derived, label, documents).to_arrow(),
         "label": label.to_arrow(),
         "fold": pa.array(folds(documents["doc_id"], pages["site"], config.folds, int(work.variables["seed"]),
                                config.fold_by)),
@@ -76,12 +80,20 @@ def _contains(sorted_keys: npt.NDArray[np.uint64], keys: pl.Series) -> pl.Series
     return pl.Series(sorted_keys[index] == wanted) & keys.is_not_null()
 
 
-def _effective_source(work: Work, label: pl.Series) -> pl.Series:
-    own, derived = pl.lit(str(work.variables["source"])), work.variables.get("derived")
-    if not derived:
-        return pl.select(pl.repeat(own, len(label), dtype=pl.String).alias("source"))["source"]
-    moved = label.is_in(list(derived["labels"])).fill_null(False)
-    return pl.select(pl.when(moved).then(pl.lit(str(derived["source"]))).otherwise(own).alias("source"))["source"]
+def _effective_source(own: str, derived: Sequence[Mapping[str, Any]], label: pl.Series,
+                      documents: pa.Table) -> pl.Series:
+    """The source of each document: the first derived one that it fits, else its own."""
+    source = pl.repeat(None, len(label), dtype=pl.String, eager=True)
+    for rule in derived:
+        if rule["page_types"]:
+            kind, score = pl.Series(documents["page_type"]), pl.Series(documents["page_type_score"])
+            # Compared as the float32 that it is stored as.
+            moved = kind.is_in(list(rule["page_types"])) & (score >= np.float32(rule["min_page_type_score"]))
+        else:
+            moved = label.is_in(list(rule["labels"]))
+        moved = moved.fill_null(False) & source.is_null()
+        source = pl.select(pl.when(moved).then(pl.lit(str(rule["source"]))).otherwise(source))["literal"]
+    return source.fill_null(own).alias("source")
 
 
 def folds(ids: pa.ChunkedArray[Any], sites: pl.Series, n_folds: int, seed: int,

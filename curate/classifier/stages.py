@@ -36,10 +36,12 @@ def _labels(view: View) -> Iterator[Task]:
     for record in view.tasks("extract"):
         part = record.identity.task
         source = part.split("/")[0]
-        derived = view.section("sources").derived(source)
+        derived = [{"source": name, "labels": list(config.labels), "page_types": list(config.page_types),
+                    "min_page_type_score": config.min_page_type_score}
+                   for name, config in view.section("sources").derived(source)]
         yield Task(part, {"documents": file_ref(record.output("documents")), **linked}, {
             "seed": view.seed, "source": source, "curated": view.section("sources")[source].curated,
-            "derived": {"source": derived[0], "labels": list(derived[1].labels)} if derived else None})
+            "derived": derived})
 
 
 def _samples(view: View) -> Iterator[Task]:

@@ -29,6 +29,10 @@ class SelectConfig(BaseModel):
     filtered_sources: tuple[str, ...] | None = Field(None, description=(
         "Sources, after derivation, to which the keep rule applies; the others are scored and keep all. Null means "
         "every source with files that is not curated."))
+    page_types: tuple[Literal["article", "forum", "listing", "collection", "service", "product", "documentation"],
+                      ...] | None = Field(None, description=(
+        "Kinds of pages that stay (column `page_type`), asked before the rules; null keeps all. Documents of no kind "
+        "stay."))
     rules: RulesConfig | None = Field(None, description=(
         "Heuristic rules, applied to every source before the keep rule: a preset, or a list of rules; null for none."))
     toxic_words: ToxicWordsConfig | None = Field(None, description="Lists of words, asked after the rules.")

@@ -6,6 +6,7 @@ Nothing is rewritten: the stage leaves one decision a document, with the reason 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from curate.selection.keep import judge_scores
 from curate.selection.keep_rules import SelectReason
 from curate.selection.plugin_edits import load_edits
 from curate.selection.stages import PLUGIN_SIGNAL
-from curate.selection.text_rules import TextRules, external_values
+from curate.selection.text_rules import TextRules, Verdicts, external_values
 from manifests.errors import StageError
 from manifests.schema import SELECT_DECISIONS, SIGNAL_PREFIX
 from manifests.tables import one_array, open_table, read_table
@@ -31,6 +32,12 @@ from manifests.tasks import Work
 _OWN_SCORE: Final = score_column(OWN)
 _BUCKET: Final = pa.field("perplexity_bucket", pa.string(), metadata={
     "comment": "head, middle or tail of its language by perplexity; null where no model speaks it"})
+
+
+class PageReason(StrEnum):
+    """Why a document was dropped before any rule read it; value: the probability of its kind of page."""
+
+    PAGE_TYPE = "page_type"
 
 
 def select(config: SelectConfig, work: Work) -> None:
@@ -65,6 +72,7 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, scores: pa.Ta
                   if name.startswith(PLUGIN_SIGNAL)}
     with open_table(path) as file:
         names = ["doc_id", "source", "language", "n_bytes", *(["text"] if rules.reads_text else [])]
+        names += ["page_type", "page_type_score"] if config.page_types is not None else []
         names += [_OWN_SCORE] if _OWN_SCORE in file.schema_arrow.names else []
         if config.rules is not None:
             names += [name for name in file.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
@@ -113,7 +121,7 @@ def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: 
         name = pc.filter(source, pa.array(filtered))[0].as_py()
         raise StageError("the keep rule needs a trained classifier, and the recipe has none", where=f"source `{name}`",
                          hint="set select.filtered_sources to [], or give the classifier positive examples")
-    reason, value, threshold = rules.verdicts(documents)
+    reason, value, threshold = _of_wanted_pages(config, documents, rules.verdicts(documents))
     if scores is not None and filtered.any():
         verdict = judge_scores(config, documents, scores, cut, seed)
         dropped = pa.array(filtered & ~verdict.keep & reason.is_null().to_numpy(zero_copy_only=False))
@@ -126,6 +134,17 @@ def _judge(config: SelectConfig, rules: TextRules, documents: pa.Table, labels: 
                "keep": reason.is_null(), "reason": reason, "value": value, "threshold": threshold}
     columns |= {} if scores is None else {name: scores[name] for name in scores.column_names if name != "doc_id"}
     return pa.table(columns)
+
+
+def _of_wanted_pages(config: SelectConfig, documents: pa.Table, verdicts: Verdicts) -> Verdicts:
+    """The verdicts, where pages of other kinds than are wanted are dropped, with the probability of their kind."""
+    if config.page_types is None:
+        return verdicts
+    kind, (reason, value, threshold) = documents["page_type"], verdicts
+    other = pc.and_(pc.is_valid(kind), pc.invert(pc.is_in(kind, pa.array(list(config.page_types), pa.string()))))
+    score = documents["page_type_score"].cast(pa.float64())
+    return (pc.if_else(other, str(PageReason.PAGE_TYPE), reason), pc.if_else(other, score, value),
+            pc.if_else(other, pa.scalar(None, pa.float64()), threshold))
 
 
 def _count(work: Work, n_bytes: npt.NDArray[np.int64], decisions: pa.Table) -> None:

@@ -74,10 +74,17 @@ class SourceConfig(BaseModel):
         "are left out, and their edits are made. One or a list."))
     language: str | None = Field(None, description="Of a table: ISO 639-1 code of all its texts, where it is known.")
     derived_from: str | None = Field(
-        None, alias="from", description="Instead of files: take pages of this source that links match; they leave it.")
+        None, alias="from", description=(
+            "Instead of files: take pages of this source that links match, or of certain kinds; they leave it. Where "
+            "several sources are derived from one, a page goes to the first that it fits."))
     labels: tuple[Literal["url", "host"], ...] = Field(
         ("url", "host"), description=(
             "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
+    page_types: tuple[Literal["article", "forum", "listing", "collection", "service", "product", "documentation"],
+                      ...] = Field((), description=(
+        "For a derived source, instead of labels: the kinds of pages that it takes (column `page_type`)."))
+    min_page_type_score: float = Field(0.5, ge=0, le=1, description=(
+        "Least probability of the kind of a page that is taken for it."))
 
     @property
     def days(self) -> Days:
@@ -148,6 +155,8 @@ class SourceConfig(BaseModel):
     def _files_or_from(self) -> Self:
         if sum(map(bool, (self.files, self.commoncrawl, self.derived_from))) != 1:
             raise ValueError("needs one of `files`, `commoncrawl`, or `from` naming the source it is derived from")
+        if self.page_types and not self.derived_from:
+            raise ValueError("page_types: says which pages a derived source takes; this one has no `from`")
         return self
 
 
@@ -166,14 +175,13 @@ class Sources(Mapping[str, SourceConfig]):
     def __len__(self) -> int:
         return len(self._sources)
 
-    def derived(self, parent: str) -> tuple[str, SourceConfig] | None:
-        """The source derived from another one, with its name, if there is one."""
-        return next(((n, s) for n, s in self.items() if s.derived_from == parent), None)
+    def derived(self, parent: str) -> list[tuple[str, SourceConfig]]:
+        """The sources derived from another one, with their names, in order of trust."""
+        return [(n, s) for n, s in self.items() if s.derived_from == parent]
 
     def names_of(self, parent: str) -> list[str]:
-        """Names that documents of a source with files may bear: its own, and its derived source's."""
-        derived = self.derived(parent)
-        return [parent, derived[0]] if derived else [parent]
+        """Names that documents of a source with files may bear: its own, and those of sources derived from it."""
+        return [parent, *(name for name, _ in self.derived(parent))]
 
     def crawled(self) -> list[str]:
         """Sources with files of their own that nobody has chosen."""

@@ -32,6 +32,7 @@ def test_a_short_recipe_takes_defaults() -> None:
     ({"pack": {"row_length": 1000}}, "pack: shard_tokens"),
     ({"sources": {"web": {"files": "x"}, "linked": {"from": "web"}}, "mixture": {"weights": {"web": 1}}},
      "sources.linked.from: a derived source needs `links`"),
+    ({"sources": {"web": {"files": "x", "page_types": ["forum"]}}}, "sources.web: page_types: says"),
     ({"sources": {"web": {"files": "x"}}, "mixture": {"weights": {"web": 1}}}, "classifier: no positive examples"),
     ({"name": "No Spaces"}, "name:"),
 ])

@@ -37,6 +37,14 @@ def index(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {"urls": str(folder / "urls.parquet"), "hosts": str(folder / "hosts.parquet")}
 
 
+def linked(source: str, *labels: str) -> dict[str, object]:
+    return {"source": source, "labels": labels, "page_types": [], "min_page_type_score": 0.5}
+
+
+def of_kinds(source: str, *kinds: str) -> dict[str, object]:
+    return {"source": source, "labels": ["url", "host"], "page_types": kinds, "min_page_type_score": 0.6}
+
+
 def _rows(storage: Storage, record: TaskRecord) -> pl.DataFrame:
     return pl.DataFrame(read_table(storage.path(record.output("labels").path)))
 
@@ -44,7 +52,7 @@ def _rows(storage: Storage, record: TaskRecord) -> pl.DataFrame:
 def test_pages_hosts_and_shared_hosts(run: Run, part: Part, storage: Storage, index: dict[str, str]) -> None:
     inputs = {"documents": part("crawl", "p", PAGES), **index}
     record = run("classifier/labels", "crawl/p", labels, LabelsConfig(), inputs, source="crawl",
-                 derived={"source": "webtext", "labels": ["url"]})
+                 derived=[linked("webtext", "url")])
     frame = _rows(storage, record)
     assert frame["label"].to_list() == ["url", "host", "url", None, None, None, None, None]
     assert frame["source"].to_list() == ["webtext", "crawl", "webtext", *["crawl"] * 5]
@@ -58,9 +66,25 @@ def test_a_curated_source_is_positive_throughout_and_a_link_is_stronger(
         run: Run, part: Part, storage: Storage, index: dict[str, str]) -> None:
     config = LabelsConfig(min_host_links=4, shared_hosts=())
     record = run("classifier/labels", "books/p", labels, config, {"documents": part("books", "p", PAGES), **index},
-                 source="books", curated=True, derived=None)
+                 source="books", curated=True, derived=[])
     assert _rows(storage, record)["label"].to_list() == ["url", "host", "url", "host", "host", *["curated"] * 3]
     assert set(_rows(storage, record)["source"]) == {"books"}
+
+
+def test_a_page_goes_to_the_first_derived_source_that_it_fits(
+        run: Run, part: Part, storage: Storage, index: dict[str, str]) -> None:
+    path = part("crawl", "p", PAGES)
+    table = read_table(path)
+    kinds = ["forum", "forum", "product", "forum", "forum", "listing", None, "product"]
+    scores = pa.array([0.9, 0.9, 0.9, 0.59, 0.6, 0.7, None, 0.8], pa.float32())
+    for name, values in (("page_type", pa.array(kinds, pa.string())), ("page_type_score", scores)):
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), values)
+    write_table(path, table.schema, [table])
+    derived = [of_kinds("shops", "product"), linked("webtext", "url"), of_kinds("talk", "forum", "listing")]
+    record = run("classifier/labels", "crawl/p", labels, LabelsConfig(), {"documents": path, **index}, source="crawl",
+                 derived=derived)
+    assert _rows(storage, record)["source"].to_list() == [
+        "webtext", "talk", "shops", "crawl", "talk", "talk", "crawl", "shops"]
 
 
 def test_without_dumps_there_are_folds_and_no_labels(run: Run, part: Part, storage: Storage) -> None:
@@ -78,7 +102,7 @@ def test_without_dumps_there_are_folds_and_no_labels(run: Run, part: Part, stora
 
 def test_an_empty_part_has_no_labels(run: Run, part: Part, storage: Storage, index: dict[str, str]) -> None:
     record = run("classifier/labels", "crawl/e", labels, LabelsConfig(), {"documents": part("crawl", "e", []), **index},
-                 source="crawl", curated=True, derived={"source": "webtext", "labels": ["url"]})
+                 source="crawl", curated=True, derived=[linked("webtext", "url")])
     assert _rows(storage, record).height == 0
 
 

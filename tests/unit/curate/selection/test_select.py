@@ -130,6 +130,22 @@ def test_rules_need_the_signals_of_the_documents(part: Part, run: Run) -> None:
             {"documents": documents})
 
 
+def test_pages_of_other_kinds_are_dropped_and_those_of_none_stay(part: Part, run: Run, storage: Storage) -> None:
+    path = part("crawl", "p", [(f"http://x.org/{i}", "a text") for i in range(4)])
+    table = read_table(path)
+    for name, values in (("page_type", pa.array(["forum", "product", None, "article"])),
+                         ("page_type_score", pa.array([0.75, 0.5, None, 0.25], pa.float32()))):
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), values)
+    write_table(path, table.schema, [table])
+    record = run("select", "crawl/p", select, SelectConfig(page_types=("forum", "documentation"), filtered_sources=()),
+                 {"documents": path}, seed=0)
+    decisions = pl.DataFrame(read_table(storage.path(record.output("decisions").path)))
+    assert decisions["reason"].to_list() == [None, "page_type", None, "page_type"]
+    assert decisions["value"].to_list() == [None, 0.5, None, 0.25]
+    assert decisions["keep"].to_list() == [True, False, True, False]
+    assert record.counters["dropped_page_type"] == 2
+
+
 def test_texts_are_edited_by_spans_and_what_must_go_goes(tmp_path: Path) -> None:
     lines = ["One line stays here.\nJavaScript is needed here.\nWrite to a@b.org about it.",
              "This is a vile thing to say.", "Card 4111 1111 1111 1111 was used.", "Nothing is wrong with this."]
