@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.api.runs import Run
-    from pipelines.api.starting import run
+    from pipelines.api.starting import plan, run
     from pipelines.loading import load_recipe
     from pipelines.recipe import Recipe
     from pipelines.stages import STAGES
 
-__all__ = ["STAGES", "Recipe", "Run", "load_recipe", "run"]
+__all__ = ["STAGES", "Recipe", "Run", "load_recipe", "plan", "run"]
 
 _MODULE_OF = {"STAGES": "stages", "Recipe": "recipe", "Run": "api.runs", "load_recipe": "loading",
-              "run": "api.starting"}
+              "plan": "api.starting", "run": "api.starting"}
 
 
 def __getattr__(name: str) -> Any:

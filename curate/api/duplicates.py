@@ -57,8 +57,8 @@ def deduplicate(tables: Any, *, exact: bool = True, near: bool = True, threshold
     Returns:
         Of one table a table, of several a list of as many, in order. Rows that stay, with all their columns, without
         the passages that rules within documents remove. Without `apply`, a row for each: `id` or `doc_id` where the
-        table has it, `keep`, `reason`, `duplicate_of`, `duplicate_of_table`, `duplicate_of_row`, `similarity`, and
-        `removed_spans` (UTF-8 bytes) where passages are compared.
+        table has it, `keep`, `reason`, `duplicate_of`, `duplicate_of_table`, `duplicate_of_row`, `similarity`;
+        where passages are compared also `value`, `threshold`, `removed_spans` and `edits` (UTF-8 bytes).
     Raises:
         InputError: There is no such column, `keep` is not boolean, or a name occurs twice.
         RecipeError: A setting is not valid.

@@ -17,6 +17,7 @@ from manifests.hashing import id_words, keyed_hash
 from manifests.records import TaskRecord, read_records
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
+from manifests.trace import Origin, trace
 from pipelines.locking import other_version, read_lock
 from pipelines.running import Result
 from pipelines.summary import FUNNEL, funnel_row, stage_rows
@@ -148,6 +149,20 @@ class Run:
     def dataset(self, split: str = "train") -> PackedDataset:
         """The packed rows of a split, `train` or `val`. Raises InputError where the run has not packed any."""
         return PackedDataset(self.path, split)
+
+    def trace(self, shard: str, row: int, token: int | None = None) -> list[Origin]:
+        """The documents that a packed row is made of: what `curate trace` prints.
+
+        Args:
+            shard: Such as `train/000000`.
+            row: Number of the row in the shard.
+            token: Number of a token in the row: only its document is returned.
+        Returns:
+            An origin for each piece, with its tokens and the document's row of the clean corpus.
+        Raises:
+            InputError: There is no such shard, row or token.
+        """
+        return trace(self.path, shard, row, token)
 
     def _records(self, stage: str) -> list[TaskRecord]:
         own = [record for record in read_records(self._storage) if record.identity.stage == stage]

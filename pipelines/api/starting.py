@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import pyarrow as pa
 
 from curate.caches import keep_kernels
 from manifests.errors import RecipeError
@@ -13,10 +15,14 @@ from pipelines.api.runs import Run
 from pipelines.loading import load_recipe
 from pipelines.progress import Reporter
 from pipelines.recipe import Recipe
-from pipelines.running import Settings
+from pipelines.running import Settings, dry_run
 from pipelines.running import run as execute
+from pipelines.summary import plan_rows
 
 _ENGINES = ("ray", "inline")
+PLAN: Final = pa.schema([
+    pa.field("stage", pa.string(), nullable=False), pa.field("up_to_date", pa.int64()),
+    pa.field("to_do", pa.int64()), pa.field("why", pa.list_(pa.string()), nullable=False)])
 
 
 def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | os.PathLike[str], *,
@@ -52,3 +58,25 @@ def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | 
     folder = os.fspath(out)
     result = execute(load_recipe(recipe, overrides), folder, settings, reporter, stages)
     return Run(folder, result)
+
+
+def plan(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | os.PathLike[str], *,
+         overrides: Mapping[str, Any] | Sequence[str] = (), until: str | None = None, fresh: bool = False,
+         stages: Sequence[Stage] | None = None) -> pa.Table:
+    """What `run` would do now, and why; nothing is written.
+
+    Args:
+        recipe: As of `run`.
+        out: The run's folder, or a URL.
+        overrides: As of `run`.
+        until: The last stage to do.
+        fresh: As if the folder were empty.
+        stages: As of `run`.
+    Returns:
+        A row for each stage: tasks that are up to date and tasks to do, null where that depends on stages yet to be
+        done, and the reasons.
+    Raises:
+        RecipeError, OwnershipError: As `run`, before any work.
+    """
+    plans = dry_run(load_recipe(recipe, overrides), os.fspath(out), until, fresh, stages)
+    return pa.Table.from_pylist(plan_rows(plans), PLAN)

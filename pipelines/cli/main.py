@@ -99,12 +99,11 @@ def run(
     """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --out runs/gpt3"""
     import pipelines
     from pipelines.loading import load_recipe
-    from pipelines.running import dry_run as plan
-    from pipelines.summary import plan_rows, print_plan, print_summary, summary
+    from pipelines.summary import print_plan, print_summary, summary
 
     resolved = load_recipe(recipe, settings)
     if dry_run:
-        rows = plan_rows(plan(resolved, out, until, fresh))
+        rows = pipelines.plan(resolved, out, until=until, fresh=fresh).to_pylist()
         emit(form, rows, lambda: print_plan(rows))
         return
     with _reporter() as reporter:
@@ -187,10 +186,10 @@ def trace(
     form: FormatOption = Format.TEXT,
 ) -> None:
     """From a token to its document, archive, offset and URL: curate trace runs/gpt3 train/000000 0 17"""
-    from manifests.trace import trace as walk
+    from pipelines import Run
     from tokenizer.show import origin_facts, print_origins
 
-    facts = origin_facts(run, walk(run, shard, row, token))
+    facts = origin_facts(run, Run(run).trace(shard, row, token))
     emit(form, facts, lambda: print_origins(facts))
 
 

@@ -95,6 +95,13 @@ def test_the_dataset_is_the_packed_one(small_demo: tuple[Path, Result], run: Run
     assert len(run.dataset("val")) < len(run.dataset())
 
 
+def test_a_row_is_traced_to_its_documents(small_demo: tuple[Path, Result], run: Run) -> None:
+    origins = run.trace("train/000000", 0)
+    printed: Any = verb("trace", str(small_demo[0]), "train/000000", "0")
+    assert [origin.document["url"] for origin in origins] == [fact["url"] for fact in printed]
+    assert run.trace("train/000000", 0, 5)[0].document == origins[0].document
+
+
 def test_questions_without_an_answer_are_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"it is not a run"):
         Run(tmp_path)

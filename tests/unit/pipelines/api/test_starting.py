@@ -60,6 +60,18 @@ def test_it_goes_on_and_changes_only_what_depends(fields: dict[str, Any], tmp_pa
     assert fresh.funnel()["stage"].to_pylist() == ["extract"]
 
 
+def test_a_plan_says_what_would_be_done_and_why(fields: dict[str, Any], tmp_path: Path) -> None:
+    first = {row["stage"]: row for row in pipelines.plan(fields, tmp_path / "run", until="clean").to_pylist()}
+    assert first["extract"] == {"stage": "extract", "up_to_date": 0, "to_do": 1, "why": ["never done"]}
+    assert first["clean"]["to_do"] is None
+    assert not (tmp_path / "run").exists()
+    pipelines.run(fields, tmp_path / "run", engine="inline", until="clean")
+    done = pipelines.plan(fields, tmp_path / "run", until="clean")
+    assert set(done["to_do"].to_pylist()) == {0}
+    changed = pipelines.plan(fields, tmp_path / "run", until="clean", overrides={"extract.min_text_bytes": 7})
+    assert changed.to_pylist()[0]["why"] == ["min_text_bytes: 1 -> 7"]
+
+
 def test_variables_and_fields_may_be_overridden(fields: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "texts.jsonl").write_text(json.dumps({"text": TEXT.format("other")}))
