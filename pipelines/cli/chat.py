@@ -90,6 +90,8 @@ def _warn(counts: ChatCounts, config: ChatConfig, out: str) -> None:
     """What a person must know of what became of the lines, on stderr."""
     for reason, n in sorted(counts.left_out.items()):
         print(f"{n:,} lines left out: {reason}; see {os.path.join(out, 'exclusions')}", file=sys.stderr)
+    if counts.template_error is not None:
+        print(f"the template refuses dialogues, the first with {counts.template_error!r}", file=sys.stderr)
     if counts.missing_markers:
         print(f"the tokenizer has no special token {', '.join(counts.missing_markers)}: the template's markers are "
               "text, which a dialogue can spell", file=sys.stderr)

@@ -137,7 +137,8 @@ class EncodedGroup:
 @dataclass
 class ChatCounts:
     """What became of the lines. turns: messages by role. encoder_fallback: blocks that the reference had to encode.
-    missing_markers: what the template writes and the tokenizer has no token for."""
+    missing_markers: what the template writes and the tokenizer has no token for. template_error: what the template said
+    to the first dialogue that it refused."""
 
     lines: int = 0
     dialogues: int = 0
@@ -148,6 +149,7 @@ class ChatCounts:
     turns: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     missing_markers: list[str] = field(default_factory=list)
+    template_error: str | None = None
 
 
 def fill_shard(config: ChatConfig, groups: Sequence[EncodedGroup], encoder: Encoder) -> tuple[Ids, pa.Table]:

@@ -114,6 +114,8 @@ def _nothing_packed(config: ChatConfig, counts: ChatCounts, where: str) -> Stage
     hint = f"left out: {reasons or 'nothing'}"
     if ChatReason.NOTHING_LEARNED in counts.left_out:
         hint += f"; no turn is learned, which takes a role of --learn ({learned}); the turns have {roles}"
+    if counts.template_error is not None:
+        hint += f"; the template says {counts.template_error!r}"
     return StageError("no line could be packed", where=where, hint=hint)
 
 

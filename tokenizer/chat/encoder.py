@@ -108,6 +108,8 @@ class ChatEncoder:
                 rendered = template.render(dialogue.messages, dialogue.tools, begin_answer=asks)
                 done.append((rendered, said_turns(template, dialogue, rendered, weights)))
         except BadLineError as error:
+            if error.reason is ChatReason.REFUSED_BY_TEMPLATE and self.counts.template_error is None:
+                self.counts.template_error = f"line {group.line}: {error.__cause__}"
             return LeftOut(group.line, group.identity, error.reason)
         learned = [any(turn.weight for turn in turns) for _, turns in done]
         if not (group.is_prompt or group.label is False or all(learned)):

@@ -173,6 +173,10 @@ def test_templates_of_strangers_stay_in_the_sandbox(tmp_path: Path, tokenizer: s
         path.write_text(text)
         with pytest.raises(StageError, match="1 refused_by_template"):
             Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO]}], template=str(path))
+    path.write_text("{{ raise_exception('roles must alternate') if messages[0].content == 'no' }}" + FOREIGN)
+    packed = Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO]}, {"messages": [HI | {"content": "no"}, HELLO]}],
+                    template=str(path))
+    assert packed.counts.template_error == "line 1: roles must alternate"
     path.write_text("{% for %}")
     with pytest.raises(InputError, match="is not a chat template"):
         Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO]}], template=str(path))
