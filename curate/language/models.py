@@ -1,4 +1,5 @@
-"""Models that name the language of a line: quantised ones such as lid.176 compiled, any other through fastText."""
+"""Models that name the language of a line: quantised ones such as lid.176 and those of a softmax such as GlotLID and
+OpenLID compiled, any other through fastText."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from curate.fasttext.exact import word_table
 from curate.fasttext.kernels.hierarchical_softmax import best_labels, huffman
+from curate.fasttext.kernels.softmax import best_by_softmax
 from curate.fasttext.model_file import SUPERVISED, FastTextFile, Loss, read_model_file
 from curate.fasttext.quantised import QuantisedMatrices, read_quantised
 from curate.text.strings import read_only, string_buffers
@@ -52,6 +54,29 @@ class HierarchicalSoftmax:
 
 
 @dataclass(frozen=True, slots=True)
+class Softmax:
+    """A model of plain matrices with a softmax. They stay a map of the file, which the workers of a node share."""
+
+    file: FastTextFile
+    table: npt.NDArray[np.uint64]
+    labels: npt.NDArray[np.uint8]
+    label_offsets: npt.NDArray[np.int64]
+
+    def best(self, lines: pa.LargeStringArray) -> tuple[list[str | None], list[float]]:
+        """As `LanguageModel.best`."""
+        file = self.file
+        data, offsets = string_buffers(lines)
+        indices, probabilities = np.empty(len(lines), np.int64), np.empty(len(lines), np.float32)
+        n_buckets = max(0, file.n_buckets)
+        sizes = (file.n_words, n_buckets, file.min_chars, file.max_chars if n_buckets else 0)
+        best_by_softmax(read_only(data), read_only(offsets), (file.words, file.word_offsets, self.table), self.labels,
+                        self.label_offsets, max(1, file.word_ngrams), sizes, file.input_vectors, file.output_vectors,
+                        indices, probabilities)
+        names = (*file.labels, None)  # -1 is the last of them
+        return [names[label] for label in indices.tolist()], probabilities.tolist()
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryModel:
     """Any other model, asked through fastText."""
 
@@ -71,13 +96,18 @@ def load_language_model(path: str) -> LanguageModel:
     Args:
         path: A local file of fastText's (.bin or .ftz).
     Returns:
-        Compiled code where the model is quantised and has a hierarchical softmax, else fastText itself.
+        Compiled code where the model is quantised and has a hierarchical softmax, or is not and has a plain one, else
+        fastText itself.
     Raises:
         InputError: It is none of fastText's models.
     """
     file = read_model_file(path)
     if file.kind == SUPERVISED and file.quantised and file.loss == Loss.HIERARCHICAL_SOFTMAX and len(file.labels) > 1:
         return hierarchical_softmax(file, path)
+    if (file.kind == SUPERVISED and not file.quantised and file.n_pruned < 0 and file.loss == Loss.SOFTMAX
+            and len(file.labels) > 1):
+        labels, offsets = string_buffers(pa.array(file.labels, pa.large_string()))
+        return Softmax(file, word_table(file), labels, np.ascontiguousarray(offsets))
     import fasttext
 
     try:

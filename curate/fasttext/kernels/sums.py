@@ -32,7 +32,7 @@ from curate.fasttext.kernels.features import (
 
 _AHEAD = 16  # rows that are on their way while one is added
 _CACHE_LINE = 64
-_ROWS = 512  # rows found before they are added, and words before they are looked up; 4 KiB
+ROWS = 512  # rows found before they are added, and words before they are looked up; 4 KiB
 SIGMOID_BINS = 512
 SIGMOID_LIMIT = 8.0
 SOFTMAX, TREE, TABLE = 0, 1, 2
@@ -105,11 +105,11 @@ def _add_words(data, n, dictionary, sizes, vectors, room, scratch, total):  # ty
     entries, rows, _, _ = scratch
     q, count = 0, 0
     for i in range(n):
-        if i % _ROWS == 0:
+        if i % ROWS == 0:
             _add_rows(vectors, rows, q, total)
             q = 0
-            first_entries(hashes, i, min(n, i + _ROWS), table.shape[0] - 1, table, entries)
-        w = number_of(data, starts[i], ends[i], hashes[i], keys[i], entries[i % _ROWS, 0], entries[i % _ROWS, 1],
+            first_entries(hashes, i, min(n, i + ROWS), table.shape[0] - 1, table, entries)
+        w = number_of(data, starts[i], ends[i], hashes[i], keys[i], entries[i % ROWS, 0], entries[i % ROWS, 1],
                       words, word_offsets, table)
         if w >= 0:
             rows[q] = w
@@ -144,7 +144,7 @@ def _add_ngrams(hashes, n, word_ngrams, sizes, vectors, rows, total):  # type: i
 
 
 @kernel
-def _add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total):  # type: ignore[no-untyped-def]
+def add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total):  # type: ignore[no-untyped-def]
     """Write the mean of the vectors of a line's features to total, float32 [dim]; returns how many features it has.
 
     n: its words, as of `tokens`. sizes: (words, buckets, min_chars, max_chars)."""
@@ -173,7 +173,8 @@ def mean(total, count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _dot(vector, total):  # type: ignore[no-untyped-def]
+def dot(vector, total):  # type: ignore[no-untyped-def]
+    """The product of a row and a mean vector, summed in order."""
     result = np.float32(0.0)
     for j in range(total.size):
         result += vector[j] * total[j]
@@ -197,13 +198,13 @@ def _table_logistic(x):  # type: ignore[no-untyped-def]
 def _probability(outputs, positive, loss, total):  # type: ignore[no-untyped-def]
     """Of label `positive` (0 or 1), float32, from a mean vector."""
     if loss == TABLE:
-        return _table_logistic(_dot(outputs[positive], total))
-    a = _dot(outputs[0], total)
+        return _table_logistic(dot(outputs[positive], total))
+    a = dot(outputs[0], total)
     if loss == TREE:
         # The second label, of the smaller count, is the left child; the node's logistic is the chance of the right one.
         right = np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-a)))))
         return right if positive == 0 else np.float32(1.0) - right
-    b = _dot(outputs[1], total)
+    b = dot(outputs[1], total)
     greater = max(a, b)
     a, b = np.float32(math.exp(np.float32(a - greater))), np.float32(math.exp(np.float32(b - greater)))
     return (a if positive == 0 else b) / np.float32(a + b)
@@ -223,11 +224,11 @@ def label_scores(data, offsets, rows, dictionary, labels, label_offsets,  # type
         longest = max(longest, offsets[row + 1] - offsets[row])
     room, eos, suspects = room_for(longest), end_token(words, word_offsets, table), suspects_of(labels, label_offsets)
     n_subwords = max(SUBWORDS, sizes[3])
-    scratch = (np.empty((_ROWS, 2), np.uint64), np.empty(max(_ROWS + word_ngrams, n_subwords), np.int64),
+    scratch = (np.empty((ROWS, 2), np.uint64), np.empty(max(ROWS + word_ngrams, n_subwords), np.int64),
                np.empty(longest + 2, np.uint8), np.empty(n_subwords, np.uint32))
     total = np.empty(vectors.shape[1], np.float32)
     for row in rows:
         n = tokens(data, offsets[row], offsets[row + 1], eos[1], suspects, words, word_offsets, table, labels,
                    label_offsets, room)
-        _add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total)
+        add_line(data, n, eos, dictionary, word_ngrams, sizes, vectors, room, scratch, total)
         out[row] = _probability(outputs, positive, loss, total)
