@@ -23,7 +23,8 @@ def line(seed: int, n: int = 12) -> str:
 
 
 @pytest.mark.parametrize("shape", [
-    {"minn": 2, "maxn": 5, "bucket": 3000}, {"minn": 0, "maxn": 0}, {"wordNgrams": 3, "bucket": 500, "minn": 1, "maxn": 3}])
+    {"minn": 2, "maxn": 5, "bucket": 3000}, {"minn": 0, "maxn": 0},
+    {"wordNgrams": 3, "bucket": 500, "minn": 1, "maxn": 3}])
 def test_labels_and_probabilities_are_fasttexts(shape: dict[str, int], tmp_path: Path) -> None:
     lines = [f"__label__{LABELS[seed % len(LABELS)]} {line(seed)}" for seed in range(600)]
     (tmp_path / "train.txt").write_text("\n".join(lines))
@@ -31,8 +32,8 @@ def test_labels_and_probabilities_are_fasttexts(shape: dict[str, int], tmp_path:
                               **shape).save_model(str(tmp_path / "model.bin"))
     loaded = load_language_model(str(tmp_path / "model.bin"))
     assert isinstance(loaded, Softmax)
-    asked = [*(line(seed, 1 + seed % 40) for seed in range(400)), "", "zzz", "é\0à kake", "</s> kake", "__label__x kaka",
-             "日本語 の テキスト", "kaka " * 3000]
+    asked = [*(line(seed, 1 + seed % 40) for seed in range(400)), "", "zzz", "é\0à kake", "</s> kake",
+             "__label__x kaka", "日本語 の テキスト", "kaka " * 3000]
     labels, probabilities = loaded.best(pa.array(asked, pa.large_string()))
     own = LibraryModel(fasttext.load_model(str(tmp_path / "model.bin"))).best(pa.array(asked, pa.large_string()))
     assert probabilities == pytest.approx(own[1], abs=2e-6)
