@@ -66,6 +66,10 @@ $(EXPORTS)/.ready: tests/exports/readers.txt tests/exports/dependencies.txt
 test-exports: $(READY) $(EXPORTS)/.ready ## Every export read back by its format's official reader
 	$(BIN)/python -m pytest -m exports $(PYTEST_ARGS)
 
+.PHONY: test-recipes
+test-recipes: $(READY) ## Every packaged recipe on the crawl, texts and dumps in DATA, and the shape of its funnel
+	CURATE_SHARED_DATA=$(abspath $(DATA)) $(BIN)/python -m pytest -m recipes tests/recipes $(PYTEST_ARGS)
+
 VENV_TRL := build/venv-trl
 
 $(VENV_TRL)/.ready: tests/trl/requirements.txt tests/trl/axolotl.txt

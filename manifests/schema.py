@@ -49,8 +49,8 @@ SOURCE_COLUMNS = {field.name: field for field in (
     _field("path", pa.string(), "path of the file in its repository", nullable=True),
     _field("programming_language", pa.string(), "language of the file, as The Stack names it", nullable=True),
 )}
-"""Facts that some kinds of sources know of their documents: columns of extracted and clean documents beside DOCUMENTS,
-where their source has them."""
+"""Facts that some kinds of sources know of their documents: columns beside DOCUMENTS of clean documents, null where
+their source has none, and of extracted ones whose source has them."""
 
 EXCLUSIONS = pa.schema([
     _field("doc_id", ID, "id that the document would have"),

@@ -72,7 +72,8 @@ class Redaction:
             for row in removed:
                 self._clean_ids.setdefault(row["parent_id"] or row["doc_id"], []).append(row["doc_id"])
             with open_table(path) as file:
-                schema = clean_schema(_plain(file.schema_arrow))
+                plain = _plain(file.schema_arrow)
+                schema = pa.schema([f for f in clean_schema(plain) if f.name in plain.names])  # as its version had it
             groups = (g.filter(pc.invert(self._of_removed(g))) for g in read_row_groups(path))
             n_rows = write_table(self._journal.stage(output.path), schema, groups)
             self._changed(output, "documents_removed", len(removed), n_rows=n_rows)

@@ -48,11 +48,10 @@ def clean(config: Any, work: Work) -> None:
 
 
 def clean_schema(extracted: pa.Schema) -> pa.Schema:
-    """The schema of clean documents: DOCUMENTS, its extra columns, and the signals and the facts of its source that the
-    extracted part has."""
+    """The schema of clean documents: DOCUMENTS, its extra columns, SOURCE_COLUMNS, and the signals of the part. All
+    parts of a run have one schema, whatever kinds its sources are of, so that a reader takes them together."""
     signals = [f for f in extracted if f.name.startswith(SIGNAL_PREFIX)]
-    facts = [f for f in extracted if f.name in SOURCE_COLUMNS]
-    return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *facts, *signals])
+    return pa.schema([*DOCUMENTS, *CLEAN_EXTRA, *SOURCE_COLUMNS.values(), *signals])
 
 
 def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: pa.Schema,
@@ -66,6 +65,8 @@ def apply_decisions(table: pa.Table, decisions: pa.Table, source: str, schema: p
     table = pa.table({**{name: table[name] for name in table.column_names}, GROUP: decisions[GROUP]})
     cut = cut_documents(table.filter(mask), decisions["pieces"].filter(mask), decisions["edits"].filter(mask),
                         blank_stays)
+    for name in SOURCE_COLUMNS.keys() & set(schema.names) - set(cut.column_names):
+        cut = cut.append_column(SOURCE_COLUMNS[name], pa.nulls(len(cut), SOURCE_COLUMNS[name].type))
     return cut.select(schema.names).cast(schema)
 
 

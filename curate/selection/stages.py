@@ -78,6 +78,6 @@ SELECT: tuple[Stage, ...] = (
 """From scores and signals to decisions."""
 
 CLEAN: tuple[Stage, ...] = (
-    Stage("clean", 3, "curate.selection.clean:clean", None, ("decontaminate",), _clean),
+    Stage("clean", 4, "curate.selection.clean:clean", None, ("decontaminate",), _clean),
 )
 """From the decisions of every stage to the clean corpus."""
