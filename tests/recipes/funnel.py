@@ -77,7 +77,11 @@ def _read(run: Path, pattern: str, columns: list[str]) -> pl.DataFrame:
         there = pq.read_schema(path).names
         if set(columns) <= set(there):
             frames.append(pl.DataFrame(pq.read_table(path, columns=columns)))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(columns, pl.Binary))
+    return pl.concat(frames) if frames else pl.DataFrame(schema={
+        name: _KINDS.get(name, pl.String()) for name in columns})
+
+
+_KINDS: dict[str, pl.DataType] = {"doc_id": pl.Binary(), "n_bytes": pl.Int64(), "keep": pl.Boolean()}
 
 
 def _megabytes(documents: pl.DataFrame) -> float:

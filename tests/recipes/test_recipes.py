@@ -76,7 +76,7 @@ def test_gpt1_is_whole_books_once(run_recipe: Run) -> None:
     steps = check(done := run_recipe("gpt1", f"data={DATA}"))
     assert steps["copies"].documents == steps["rules and scores"].documents - 2  # two editions of two books
     texts = clean(done, "books")
-    assert texts["n_bytes"].min() > 20_000
+    assert min(texts["n_bytes"].to_list()) >= 20_000
     assert texts["title"].null_count() == 0
     assert done[0].view.counters("pack/layout")["train_rows"] > 100
 
@@ -133,9 +133,8 @@ def test_dclm_keeps_a_tenth_of_what_passes_the_rules(run_recipe: Run) -> None:
     model = next(run_recipe("gpt3")[1].glob("classifier/model.bin"))
     check(done := run_recipe("dclm", f"data={DATA}", f"sources.crawl.files={PAGES}", f"classifier={model}"))
     decisions = pl.concat([pl.read_parquet(path) for path in sorted(done[1].glob("select/*/part-*.parquet"))])
-    scored = decisions.filter(pl.col("keep") | (pl.col("reason") == "below_percentile"))
-    assert abs(decisions["keep"].sum() / len(decisions) - 0.1) < 0.05 or abs(
-        decisions["keep"].sum() / len(scored) - 0.1) < 0.02
+    kept = len(decisions.filter(pl.col("keep"))) / len(decisions)
+    assert 0.05 < kept < 0.15  # the best tenth by score, less those that a rule drops as well
     assert done[0].view.counters("dedup/passage_decisions")["removed_spans_bloom"] > 0
 
 
