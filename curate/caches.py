@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
-from manifests.version import VERSION
+from curate.late_imports import after_import
 
 
 def cache_folder() -> Path:
@@ -45,27 +45,42 @@ def cached_arrays(name: str, arrays: Sequence[str],
         (folder / "facts.json").read_text())
 
 
+@cache
 def kernel_cache_folder() -> Path:
-    """Where numba keeps compiled kernels: one folder for each version of Python, numba and the kernels' own sources,
-    since a job's working directory changes its name with every package, and numba does not look whether a kernel that
-    another one calls has changed. `$NUMBA_CACHE_DIR` wins."""
+    """Where numba keeps compiled kernels: one folder for each version of Python and numba; `kernel_cache` says what is
+    in it. `$NUMBA_CACHE_DIR` wins. Where the user's cache cannot be written, a temporary folder is used, and that is
+    said."""
     if own := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(own)
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache_folder() / "kernels" / f"{VERSION}-{_digest()}-python{python}-numba{version('numba')}"
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}-numba{version('numba')}"
+    try:
+        folder = cache_folder() / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home at all
+        folder = Path(tempfile.gettempdir()) / f"curate-kernels-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            folder = Path(tempfile.mkdtemp(prefix="curate-kernels-"))  # somebody else's: code is loaded from there
+        print(f"curate: the cache cannot be written ({error}); compiled kernels are kept in {folder} for a while. "
+              "CURATE_CACHE names another folder", file=sys.stderr, flush=True)
+        return folder / name
 
 
 def keep_kernels() -> None:
-    """Have kernels that are compiled in this process, and in those it starts, kept in that folder. To be called before
-    anything imports numba, which reads the variable once."""
-    if "numba" not in sys.modules:
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+    """Have this project's kernels, when they are compiled in this process, kept in that folder, whoever imports numba,
+    and whenever."""
+    global _kept
+    if not _kept:
+        _kept = True
+        after_import("numba", _set_up)
 
 
-def _digest() -> str:
-    """Of the sources of all kernels."""
-    found = xxhash.xxh3_64()
-    here = Path(__file__).parent
-    for path in sorted([*here.glob("**/kernels/**/*.py"), *here.glob("text/*.py"), *here.glob("extraction/*.py")]):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+def _set_up() -> None:
+    from curate.kernel_cache import set_up
+
+    set_up()
+
+
+_kept = False

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from curate.caches import cache_folder, kernel_cache_folder
+from curate.caches import cache_folder, keep_kernels
+from curate.late_imports import put_off_pandas
 from manifests.errors import CurateError, StageError
 from manifests.graph import resolve
 from manifests.object_stores import S3Access
@@ -75,6 +76,8 @@ def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
     """Do one task, with any failure as a CurateError that names it."""
     import pyarrow as pa
 
+    keep_kernels()
+    put_off_pandas()
     pa.set_cpu_count(1)
     try:
         return execute(Storage(root, access), job.task, resolve(job.function))
@@ -158,7 +161,9 @@ class RayEngine:
         import ray
 
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        environment = {**ONE_THREAD_EACH, "NUMBA_CACHE_DIR": str(kernel_cache_folder()), "PYTHONHASHSEED": "0"}
+        # A kernel's place in the cache is found on each node; what a caller says of it holds on all.
+        asked = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR", "CURATE_KERNELS") if name in os.environ}
+        environment = {**ONE_THREAD_EACH, **asked, "PYTHONHASHSEED": "0"}
         if not self._joined:
             self._start(environment)
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]

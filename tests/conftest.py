@@ -7,14 +7,12 @@ others each time."""
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
 from hypothesis import settings
 
-from curate.caches import kernel_cache_folder
+from curate.caches import keep_kernels
 
-if find_spec("numba"):  # `make test-torch` has what a trainer installs, and no kernels
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache_folder()))
+keep_kernels()
 
 settings.register_profile("fixed", derandomize=True)
 settings.register_profile("random", derandomize=False)

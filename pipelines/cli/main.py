@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.caches import keep_kernels
+from curate.late_imports import put_off_pandas
 from manifests.errors import CurateError
 from manifests.version import VERSION
 from pipelines.cli.classifier import app as classifier_app
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from pipelines.progress import Reporter
 
-# Before anything imports numba: it reads the variable once.
 keep_kernels()
 
 app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
@@ -68,6 +68,8 @@ def _print_version(wanted: bool) -> None:
 def _options(version: Annotated[bool, typer.Option(
         "--version", is_eager=True, callback=_print_version, help="Print the version and exit.")] = False) -> None:
     """From web archives to packed token shards."""
+    if "--help" not in sys.argv:
+        put_off_pandas()
 
 
 class EngineName(StrEnum):

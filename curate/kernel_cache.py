@@ -1,0 +1,146 @@
+"""Where numba keeps this project's compiled kernels, and what it need not load: set up right after numba is imported.
+
+A kernel is filed under the names of its package and module and a digest of the sources that it is made of: its module
+and every module of this project that that one imports, directly or not. So a copy of the project elsewhere, such as a
+job's working directory, finds what was compiled before, and a change of a kernel that others call is noticed, which
+numba by itself does not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+import numba.np.linalg
+import xxhash
+from numba.core import caching, config, entrypoints, event
+
+from curate.caches import kernel_cache_folder
+from curate.late_imports import after_import
+from manifests.version import VERSION
+
+_ROOT: Final = Path(__file__).parent.parent
+_IMPORT: Final = re.compile(rb"^(?:from|import) ((?:curate|tokenizer|manifests)[\w.]*)", re.MULTILINE)
+_EVENTS: Final[Any] = event
+_PACKAGES: Final = ("curate", "tokenizer")
+_TABLES: Final = ("*.tsv", "*.yaml", "*.json", "*.xz")  # that modules read into constants
+
+
+class KernelLocator(caching._CacheLocator):
+    """Files of this project's kernels, for numba; of any other function numba's own locators find the place."""
+
+    def __init__(self, function: Any, path: Path) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._digest = source_digest(path)
+        module = path.relative_to(_ROOT).with_suffix("")
+        self._folder = kernel_cache_folder() / ".".join(module.parts) / self._digest
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._digest
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, function: Any, path: str) -> Any:
+        if _is_own(Path(path)):
+            return cls(function, Path(path))
+        others: list[Any] = caching.CacheImpl._locator_classes
+        return next((found for one in others
+                     if (found := one.from_function(function, path)) is not None), None)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is a module of this project that numba leaves to us: `$NUMBA_CACHE_DIR` asks for numba's way."""
+    return "NUMBA_CACHE_DIR" not in os.environ and any(path.is_relative_to(_ROOT / name) for name in _PACKAGES)
+
+
+@cache
+def source_digest(path: Path) -> str:
+    """xxh3-64 of a module, of the modules of this project that it imports, directly or not, and of the tables beside
+    each: 16 hex digits, the same wherever the project lies."""
+    seen: dict[str, bytes] = {}
+    waiting = [path]
+    while waiting:
+        source = waiting.pop()
+        name = str(source.relative_to(_ROOT))
+        if name in seen:
+            continue
+        seen[name] = source.read_bytes()
+        for table in (t for pattern in _TABLES for t in source.parent.glob(pattern)):
+            seen[str(table.relative_to(_ROOT))] = _content_digest(table)
+        for found in _IMPORT.findall(seen[name]):
+            stem = _ROOT.joinpath(*found.decode().split("."))
+            waiting += [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()]
+    digest = xxhash.xxh3_64()
+    for name in sorted(seen):
+        digest.update(name.encode() + b"\0" + seen[name] + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def _content_digest(path: Path) -> bytes:
+    return xxhash.xxh3_64_digest(path.read_bytes())
+
+
+class _Announcement(event.Listener):
+    """Says once that kernels are being compiled."""
+
+    def on_start(self, _: Any) -> None:
+        _EVENTS.unregister("numba:compile", self)
+        print("curate: compiling kernels, once for this version", file=sys.stderr, flush=True)
+
+    def on_end(self, _: Any) -> None:
+        pass
+
+
+def set_up() -> None:
+    """Make numba use `KernelLocator`, say when it compiles, and put off what it would load for others."""
+    options: Any = config
+    if hasattr(options, "CACHE_LOCATOR_CLASSES"):
+        options.CACHE_LOCATOR_CLASSES = f"{__name__}.{KernelLocator.__name__}"
+    elif not options.CACHE_DIR:  # of a numba that finds places by itself alone
+        options.CACHE_DIR = str(kernel_cache_folder() / VERSION)
+    _EVENTS.register("numba:compile", _Announcement())
+    _put_off_scipy()
+    _put_off_extensions()
+
+
+def _put_off_scipy() -> None:
+    """numba asks whether SciPy is there by importing its linear algebra, which takes a fifth of a second; whoever uses
+    it imports it then."""
+    linalg: Any = numba.np.linalg
+    load = linalg.ensure_blas
+
+    def look() -> None:
+        linalg.ensure_blas = load
+        if find_spec("scipy") is None:
+            raise ImportError("SciPy is not installed")
+
+    if "numba.np.arraymath" not in sys.modules:
+        linalg.ensure_blas = look
+
+
+def _put_off_extensions() -> None:
+    """Types that other libraries have for numba are registered when those libraries are imported: before that there is
+    no value of them."""
+    if entrypoints._already_initialized:
+        return
+    entrypoints._already_initialized = True
+    for entry in entry_points(group="numba_extensions", name="init"):
+        after_import(entry.module.partition(".")[0], _loader(entry))
+
+
+def _loader(entry: Any) -> Callable[[], None]:
+    return lambda: entry.load()()
