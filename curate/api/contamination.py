@@ -20,7 +20,7 @@ from curate.decontamination.config import DecontaminationConfig
 from curate.decontamination.stages import STAGES
 from curate.edits.fragments import copied_spans, piece_ids
 from manifests.arrow import as_table, as_texts
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
 from manifests.graph import InputFile
 from manifests.hashing import Int64
 from manifests.schema import CLEAN_EXTRA, DECONTAMINATION_DECISIONS, ID
@@ -72,8 +72,12 @@ def decontaminate(table: Any, benchmarks: Mapping[str, Any] | Sequence[str], *, 
         files = {f"decontaminate.benchmarks.{name}": [InputFile(path, os.path.basename(path), 1, digest_file(path))]
                  for name, path in paths.items()}
         stages = [stage for stage in STAGES if stage.name in _CUTTING]
-        with scratch_run([given], {"decontaminate": config}, stages, files) as run:
-            (decisions,) = run.tables("decontaminate")
+        try:
+            with scratch_run([given], {"decontaminate": config}, stages, files) as run:
+                (decisions,) = run.tables("decontaminate")
+        except InputError as error:  # of items in memory, the file is nothing that the caller knows
+            own = {path: f"benchmark {name!r}" for name, path in paths.items() if path.startswith(folder)}
+            raise InputError(error.what, where=own.get(str(error.where), error.where), hint=error.hint) from error
     if not apply:
         return with_ids(given.table, decisions.select(_COLUMNS), given.enters)
     return _pieces(given, one_array(decisions["pieces"]), text_column)

@@ -86,6 +86,8 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         curate.decontaminate(TABLE, [str(tmp_path / "no-such.jsonl")])
     with pytest.raises(InputError, match="benchmark 'quiz': is a column of int64"):
         curate.decontaminate(TABLE, {"quiz": [1, 2]})
+    with pytest.raises(InputError, match=r"^benchmark 'quiz': has no text in the fields"):
+        curate.decontaminate(TABLE, {"quiz": ["", None]})
     with pytest.raises(InputError, match="has no column 'body'"):
         curate.decontaminate(TABLE, {"quiz": [QUESTION]}, text_column="body")
     with pytest.raises(RecipeError, match="there is none"):
