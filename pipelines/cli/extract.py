@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 def extract_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help=(
-        "WARC, ARC, WACZ, WET, Parquet, JSONL or text files; folders and patterns too."))],
+        "WARC, ARC, WACZ, WET, Parquet, JSONL or text files, or dumps; folders and patterns too."))],
     out: OutFolder,
     source: Annotated[str, typer.Option(metavar="NAME", help="Source that ids and rows of documents name.")] = "pages",
+    kind: Annotated[str, typer.Option(metavar="KIND", help=(
+        "What the files are, where their content does not say: arxiv, code, c4, …; see docs/sources.md."))] = "auto",
     languages: Annotated[str | None, typer.Option(metavar="CODES", help=(
         "Languages to keep, such as en or en,de; without it, all."))] = None,
     extractor: Annotated[str | None, typer.Option(metavar="NAME", help="HTML extractor; see docs/recipe.md.")] = None,
@@ -56,7 +58,9 @@ def extract_command(
 
     settings = _settings(config, languages, extractor)
     paths = find_files(files)
-    fields = {"sources": {source: files_source(paths, kind="auto", id_column=id_column, text_column=text_column)},
+    named = (("id_column", id_column, "id"), ("text_column", text_column, "text"))
+    columns = {name: value for name, value, usual in named if value != usual}
+    fields = {"sources": {source: files_source(paths, kind=kind, **columns)},
               "mixture": {"weights": {source: 1}}, "extract": settings}
     options = VerbOptions(engine=engine, address=address, workers=workers, keep_work=keep_work)
     with verb_run("extract", out, paths, fields, ["extract"], options, needs_one=False) as done:

@@ -90,3 +90,22 @@ def test_bad_settings_are_usage_errors(tmp_path: Path) -> None:
         with pytest.raises(RecipeError):
             run(tmp_path, str(tmp_path / "in"), *arguments, config=config)
     assert not (tmp_path / "out").exists()
+
+
+def test_dumps_are_known_by_their_content_or_named(tmp_path: Path) -> None:
+    (tmp_path / "wiki.xml").write_text(
+        "<mediawiki><page><title>Tide</title><ns>0</ns><revision><text>It "
+        "''rises''.</text></revision></page></mediawiki>")
+    (tmp_path / "paper.tex").write_text("\\documentclass{a}\\begin{document}\\section{One}Text.\\end{document}")
+    assert run(tmp_path, str(tmp_path / "wiki.xml")).exit_code == 0
+    assert texts(tmp_path, "wiki") == ["# Tide\n\nIt rises."]
+    done = CliRunner().invoke(app, ["extract", str(tmp_path / "paper.tex"), "--kind", "arxiv", "--out",
+                                    str(tmp_path / "papers"), "--config", str(tmp_path / "config.yaml")])
+    assert done.exit_code == 0
+    assert pq.read_table(tmp_path / "papers/part-paper.parquet")["text"].to_pylist() == ["\\section{One}Text."]
+
+
+def test_a_kind_that_is_none_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+    with pytest.raises(RecipeError, match="no source kind is called 'papers'"):
+        run(tmp_path, str(tmp_path / "a.jsonl"), "--kind", "papers")
