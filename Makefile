@@ -105,7 +105,7 @@ $(VENV_TORCH)/.ready: pyproject.toml constraints.txt
 
 .PHONY: test-torch
 test-torch: $(VENV_TORCH)/.ready ## The loader's torch face and the example trainer, in an environment with torch
-	$(VENV_TORCH)/bin/python -m pytest -m torch tests/unit/manifests $(PYTEST_ARGS)
+	$(VENV_TORCH)/bin/python -m pytest -m torch tests/unit/manifests/torch tests/unit/manifests/examples $(PYTEST_ARGS)
 
 # Other trainers, each with an environment of its own: what they pin excludes one another.
 TRAINERS := torchdata torchtitan transformers lightning grain
