@@ -22,8 +22,10 @@ import numba
 import numba.np.linalg
 import xxhash
 from numba.core import caching, config, entrypoints, event
+from numba.core.registry import cpu_target
 
 from curate.caches import kernel_cache_folder
+from curate.carried_kernels import Carried, carried_kernels
 from curate.late_imports import after_import
 from manifests.version import VERSION
 
@@ -41,7 +43,7 @@ class KernelLocator(caching._CacheLocator):
         self._line = function.__code__.co_firstlineno
         self._digest = source_digest(path)
         module = path.relative_to(_ROOT).with_suffix("")
-        self._folder = kernel_cache_folder() / ".".join(module.parts) / self._digest
+        self._folder = _folder() / ".".join(module.parts) / self._digest
 
     def get_cache_path(self) -> str:
         return str(self._folder)
@@ -63,7 +65,25 @@ class KernelLocator(caching._CacheLocator):
 
 def _is_own(path: Path) -> bool:
     """Whether a file is a module of this project that numba leaves to us: `$NUMBA_CACHE_DIR` asks for numba's way."""
-    return "NUMBA_CACHE_DIR" not in os.environ and any(path.is_relative_to(_ROOT / name) for name in _PACKAGES)
+    ours = _carried() is not None or "NUMBA_CACHE_DIR" not in os.environ
+    return ours and any(path.is_relative_to(_ROOT / name) for name in _PACKAGES)
+
+
+def _folder() -> Path:
+    carried = _carried()
+    return kernel_cache_folder() if carried is None else carried[0]
+
+
+@cache
+def _carried() -> tuple[Path, Carried] | None:
+    """The carried kernels that this process uses. numba must not have compiled anything yet, since it does so for one
+    processor only."""
+    found = carried_kernels()
+    if found is not None and "_toplevel_target_context" in vars(cpu_target):
+        print("curate: numba was in use before; kernels are compiled here, and those that were carried are not used",
+              file=sys.stderr)
+        return None
+    return found
 
 
 @cache
@@ -108,6 +128,8 @@ class _Announcement(event.Listener):
 def set_up() -> None:
     """Make numba use `KernelLocator`, say when it compiles, and put off what it would load for others."""
     options: Any = config
+    if (carried := _carried()) is not None:
+        options.CPU_NAME, options.CPU_FEATURES = carried[1].cpu, carried[1].features
     if hasattr(options, "CACHE_LOCATOR_CLASSES"):
         options.CACHE_LOCATOR_CLASSES = f"{__name__}.{KernelLocator.__name__}"
     elif not options.CACHE_DIR:  # of a numba that finds places by itself alone

@@ -25,6 +25,7 @@ from pipelines.cli.dedup import dedup_command
 from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
 from pipelines.cli.filter import filter_command
+from pipelines.cli.kernels import app as kernels_app
 from pipelines.cli.mix import mix_command
 from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
@@ -45,6 +46,7 @@ recipe_app = typer.Typer(help="Check recipes, and describe their fields.", no_ar
 models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
+app.add_typer(kernels_app, name="kernels")
 app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(tokenizer_app, name="tokenizer")

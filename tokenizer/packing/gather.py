@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -13,14 +12,9 @@ from manifests.errors import InputError
 from manifests.shard import Tokens
 from manifests.storage import is_local, local_path, open_read
 
+_FEW_RUNS: Final = 1 << 14  # copied in a few milliseconds, where loading a kernel takes a quarter of a second
+
 Offsets = npt.NDArray[np.int64]
-
-
-@nb.njit(nogil=True, cache=True)
-def _copy(source, source_starts, target_starts, lengths, target):  # type: ignore[no-untyped-def]
-    for i in range(len(lengths)):
-        s, t, n = source_starts[i], target_starts[i], lengths[i]
-        target[t : t + n] = source[s : s + n]
 
 
 def copy_runs(source: Tokens, source_starts: Offsets, target_starts: Offsets, lengths: Offsets, target: Tokens) -> None:
@@ -34,11 +28,17 @@ def copy_runs(source: Tokens, source_starts: Offsets, target_starts: Offsets, le
     for starts, array in ((source_starts, source), (target_starts, target)):
         if int(starts.min()) < 0 or int((starts + lengths).max()) > len(array) or int(lengths.min()) < 0:
             raise ValueError("a run of tokens lies outside its array")
+    if len(lengths) <= _FEW_RUNS:
+        for s, t, n in zip(source_starts.tolist(), target_starts.tolist(), lengths.tolist(), strict=True):
+            target[t : t + n] = source[s : s + n]
+        return
+    from tokenizer.packing.copying import copy_bytes
+
     # As bytes, so that the kernel is compiled once and not for every dtype.
     size = source.dtype.itemsize
     data = source.view(np.uint8)
     data.flags.writeable = False
-    _copy(data, source_starts * size, target_starts * size, lengths * size, target.view(np.uint8))
+    copy_bytes(data, source_starts * size, target_starts * size, lengths * size, target.view(np.uint8))
 
 
 def read_tokens(path: str, dtype: np.dtype[Any], first: int = 0, count: int | None = None) -> Tokens:

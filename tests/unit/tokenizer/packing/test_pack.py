@@ -196,6 +196,18 @@ def test_copy_runs_refuses_to_leave_its_arrays() -> None:
         copy_runs(source.astype(np.uint32), at(0), at(0), at(1), target)
 
 
+@pytest.mark.parametrize("n", [100, 20_000])  # one after another, and by the kernel
+def test_copy_runs_moves_few_and_many_alike(n: int) -> None:
+    random = np.random.default_rng(n)
+    lengths = random.integers(0, 9, n)
+    ends = np.cumsum(lengths)
+    source = random.integers(0, 1 << 16, int(ends[-1])).astype(np.uint16)
+    order = random.permutation(n)
+    target = np.zeros_like(source)
+    copy_runs(source, (ends - lengths)[order], np.cumsum(lengths[order]) - lengths[order], lengths[order], target)
+    assert target.tolist() == np.concatenate([source[ends[i] - lengths[i] : ends[i]] for i in order]).tolist()
+
+
 def test_read_tokens(tmp_path: Path) -> None:
     path = tmp_path / "x.tokens"
     np.arange(10, dtype=np.uint16).tofile(path)
