@@ -21,12 +21,14 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
 from manifests.errors import CurateError, RecipeError, StageError
-from manifests.tasks import Work
+
+if TYPE_CHECKING:
+    from manifests.tasks import Work
 
 GROUPS: Final = ("signals", "extractors", "sources", "scorers", "edits", "exports")
 """What plug-ins can be; entry-point groups are called `curate.<group>`."""
