@@ -60,7 +60,8 @@ class Carried:
         from llvmlite import binding  # type: ignore[import-untyped]
 
         have: dict[str, bool] = dict(binding.get_host_cpu_features())
-        lacking = [f for f in self.features.split(",") if not have.get(f.removeprefix("+"), False)]
+        asked = [feature.removeprefix("+") for feature in self.features.split(",")]
+        lacking = [feature for feature in asked if not have.get(feature, False)]
         return f"this processor lacks {', '.join(lacking)} of {self.cpu}" if lacking else None
 
 
