@@ -168,7 +168,8 @@ build/trafilatura/.ready:
 	@touch $@
 
 .PHONY: bench-extraction
-bench-extraction: $(READY) build/trafilatura/.ready ## Extractors on pages with gold text: agreement, and speed as ratios
+bench-extraction: $(READY) build/trafilatura/.ready ## Extractors on pages with gold text: agreement out of fold (every page's in build/extraction/pages.tsv), and speed as ratios
+	$(BIN)/python -m scripts.extraction_model.train build/extraction $(DATA)/extraction/wcxb-dev.parquet $(DATA)/extraction/dev.parquet
 	$(BIN)/python -m tests.benchmarks.extraction --data $(DATA) --trafilatura build/trafilatura/bin/python
 
 build/datatrove/.ready:

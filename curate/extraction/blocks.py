@@ -29,6 +29,7 @@ from curate.extraction.vocabulary import CELL, PARAGRAPH, Vocabulary, load_vocab
 _TAB, _NEWLINE, _SPACE, _DASH, _DOT, _ZERO = 9, 10, 32, 45, 46, 48
 _INDENT: Final = 2
 _NUMBER: Final = {content: i for i, content in enumerate(Content)}
+_AUTO: Final = _NUMBER[Content.AUTO]
 _MAX_LISTS: Final = 6  # levels that are indented
 
 
@@ -121,7 +122,10 @@ def judge_blocks(page, n, tables, model, content, kinds):  # type: ignore[no-unt
         judged[i] = 1.0 / (1.0 + np.exp(-scores[i]))
         words[i] = np.expm1(np.float64(x[i, F_WORDS]))
     put_context(page, n, judged, group, nearest, paths, x[:, N_FEATURES:])
-    tree_scores(model.second, x, scores)
+    if content == _AUTO:
+        tree_scores(model.second, x, scores)
+    else:
+        tree_scores(model.other, x, scores)
     for i in range(n):
         scores[i] = 1.0 / (1.0 + np.exp(-scores[i]))
     return scores, words

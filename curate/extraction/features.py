@@ -16,6 +16,7 @@ from curate.extraction.compiled import kernel
 from curate.extraction.containers import CONTAINER_FACTS, container_sums, put_containers
 from curate.extraction.extracted import PAGE_TYPES
 from curate.extraction.facts import PAGE_FACTS, WEIGHED, put_facts
+from curate.extraction.novelty import NOVELTY, put_novelty
 from curate.extraction.page import (
     B_BOLD_BYTES,
     B_BREAK,
@@ -69,7 +70,8 @@ _N_BASE: Final = _M_BASE + len(GROUPS) + 2 * len(CLASSES)
 _W_BASE: Final = _N_BASE + len(_STEPS) * (len(_SEEN) + 1)
 _C_BASE: Final = _W_BASE + len(_WINDOWS) * len(_AVERAGED)
 _R_BASE: Final = _C_BASE + len(CONTAINER_FACTS)
-_P_BASE: Final = _R_BASE + len(REPEAT_FACTS)
+_D_BASE: Final = _R_BASE + len(REPEAT_FACTS)
+_P_BASE: Final = _D_BASE + len(NOVELTY)
 K_BASE: Final = _P_BASE + len(_PAGE)
 F_POLICY: Final = K_BASE + len(PAGE_TYPES)
 """What counts as text: the number of a `Content`. In `auto` the kind of the page decides, `article` leaves out
@@ -82,7 +84,7 @@ FEATURES: Final[tuple[str, ...]] = (
     *_OWN, *(f"in_{g}" for g in GROUPS), *(f"class_{c}" for c in CLASSES), *(f"near_{c}" for c in CLASSES),
     *(f"{name}_{step:+d}" for step in _STEPS for name in (*(_OWN[c] for c in _SEEN), "same_container")),
     *(f"{_OWN[c]}_within_{w}" for w in _WINDOWS for c in _AVERAGED), *CONTAINER_FACTS,
-    *REPEAT_FACTS, *_PAGE, *(f"kind_{k}" for k in PAGE_TYPES), "policy")
+    *REPEAT_FACTS, *NOVELTY, *_PAGE, *(f"kind_{k}" for k in PAGE_TYPES), "policy")
 """The names of the columns."""
 N_FEATURES: Final = len(FEATURES)
 
@@ -122,7 +124,8 @@ def fill_features(page, n, tables, out, facts):  # type: ignore[no-untyped-def]
     sums = container_sums(page, n, out[:, F_SENTENCES])
     put_containers(page, n, sums, out[:, _C_BASE:_R_BASE])
     totals = np.zeros(len(REPEAT_TOTALS), np.float32)
-    alike = put_repeats(page, n, sums, out[:, F_SENTENCES], out[:, _R_BASE:_P_BASE], totals)
+    alike = put_repeats(page, n, sums, out[:, F_SENTENCES], out[:, _R_BASE:_D_BASE], totals)
+    put_novelty(page, n, out[:, F_WORDS], out[:, _D_BASE:_P_BASE])
     _put_page(page, n, out)
     put_facts(page, n, out, _WEIGHED, F_CURRENCY, F_SENTENCES, totals, facts)
     return alike

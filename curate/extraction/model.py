@@ -18,17 +18,20 @@ from curate.extraction.features import FEATURES
 from curate.extraction.trees import Trees, trees_of
 from manifests.errors import InputError
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 MODEL_FILE: Final = "model.json"
 _CONTENTS: Final = tuple(str(content) for content in Content)
 
 
 class Model(NamedTuple):
-    """bounds: float64 [contents, page types, 2]: least and share, as of `choice.page_bound`, by kind of page."""
+    """other: the second trees of contents other than `auto`.
+
+    bounds: float64 [contents, page types, 2]: least and share, as of `choice.page_bound`, by kind of page."""
 
     kinds: Trees
     first: Trees
     second: Trees
+    other: Trees
     bounds: npt.NDArray[np.float64]
 
 
@@ -46,4 +49,4 @@ def model_of(model: Mapping[str, Any]) -> Model:
         raise InputError("was trained on other features than this version computes", where=MODEL_FILE,
                          hint="rebuild it: python -m scripts.extraction_model.train")
     return Model(trees_of(model["kinds"]), trees_of(model["first"]), trees_of(model["second"]),
-                 np.array(model["bounds"], np.float64))
+                 trees_of(model["other"]), np.array(model["bounds"], np.float64))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Final
 
 import lightgbm
@@ -40,6 +41,7 @@ FIRST_TREES: Final[dict[str, Any]] = {
 SECOND_TREES: Final[dict[str, Any]] = {
     **_SHARED, "objective": "cross_entropy", "learning_rate": 0.1, "num_leaves": 28, "max_depth": 7,
     "min_data_in_leaf": 60, "lambda_l2": 2.0}
+WEIGHTS_OF_OTHERS: Final = {"wcxb": 0.15}
 N_KIND_ROUNDS, N_FIRST, N_SECOND = 50, 50, 120
 _MAX_BLOCKS: Final = 160  # of a page that are learnt from; the others are as many more of the same kind
 _COPIES: Final = ("cyrillic", "ideographs")
@@ -77,7 +79,7 @@ class FoldModels:
         nothing: list[Folds] = [frozenset()]
         triples = [frozenset(triple) for triple in combinations(range(N_FOLDS), 3)]
         for which, wanted in (("kinds", triples + pairs + single + nothing), ("first", pairs + single + nothing),
-                              ("second", single + nothing)):
+                              ("second", single + nothing), ("other", single + nothing)):
             tasks = [(which, without) for without in wanted]
             with multiprocessing.get_context("fork").Pool(jobs, _remember, (self,)) as pool:
                 for task, arrays in zip(tasks, pool.imap(_make, tasks), strict=True):
@@ -111,6 +113,12 @@ class FoldModels:
                 for i, name, content in self._training(without)]
         return self._fit(rows, SECOND_TREES, N_SECOND)
 
+    def _other_trees(self, without: Folds) -> Arrays:
+        """As the second, for `article` and `everything`: the sets with these policies weigh more."""
+        rows = [(i, name, self._in_context(i, name, without | {self.folds[i]}, content))
+                for i, name, content in self._training(without) if content is None]
+        return self._fit(rows, SECOND_TREES, N_SECOND, WEIGHTS_OF_OTHERS)
+
     def judge(self, i: int, name: str = "", content: Content | None = None) -> Floats:
         """Probabilities of the blocks of page i by trees that did not see its fold.
 
@@ -119,12 +127,14 @@ class FoldModels:
         if not self.pages[i].words:
             return np.zeros(0)
         x = self._in_context(i, name, without, content)
-        return probabilities(self._trees("second", without), x)
+        policy = content or POLICY_OF_SET[self.pages[i].dataset]
+        return probabilities(self._trees("second" if policy == Content.AUTO else "other", without), x)
 
     def trees(self, which: str, without: Folds) -> Arrays:
-        """The kinds' (kinds), first or second trees without these folds, as the model file has them."""
+        """The trees of kinds, or the first, second or other, without these folds, as the model file has them."""
         if (which, without) not in self._models:
-            make = {"kinds": self._kind_trees, "first": self._first_trees, "second": self._second_trees}[which]
+            make = {"kinds": self._kind_trees, "first": self._first_trees, "second": self._second_trees,
+                    "other": self._other_trees}[which]
             self._models[which, without] = make(without)
         return self._models[which, without]
 
@@ -164,13 +174,14 @@ class FoldModels:
             self._judged[key] = probabilities(self._trees("first", without), x)
         return with_context(self.pages[i].views[name], x, self._judged[key])
 
-    def _fit(self, rows: Sequence[tuple[int, str, Matrix]], parameters: dict[str, Any], n: int) -> Arrays:
-        """Trees on blocks; a block weighs the square root of its words."""
+    def _fit(self, rows: Sequence[tuple[int, str, Matrix]], parameters: dict[str, Any], n: int,
+             weight_of: Mapping[str, float] = MappingProxyType({})) -> Arrays:
+        """Trees on blocks; a block weighs the square root of its words, times what is given for its set, or 1."""
         parts, labels, weights = [], [], []
         for i, name, x in rows:
             page = self.pages[i]
             chosen = _sample(f"{page.page_id}/{name}", len(x))
-            share = len(x) / len(chosen)
+            share = weight_of.get(page.dataset, 1.0) * len(x) / len(chosen)
             parts.append(x[chosen])
             labels.append(page.labels[chosen])
             weights.append(share * np.sqrt(1 + np.array([len(page.words[k]) for k in chosen])))

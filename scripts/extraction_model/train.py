@@ -28,8 +28,11 @@ from scripts.extraction_model.gold import POLICY_OF_SET, GoldPage, read_gold
 from scripts.extraction_model.score import GRAM_WORDS, Agreement, agreement, mean_agreement
 
 Bound = tuple[float, float]
-_BOUNDS: Final = tuple((least, share) for least in (0.25, 0.3, 0.35, 0.4) for share in (0.25, 0.5, 0.75))
+_BOUNDS: Final = tuple((least, share) for least in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+                       for share in (0.25, 0.5, 0.75, 1.0))
 """(least, share) of `choice.page_bound` that are tried."""
+_PAGES_OF_ALL: Final = 60.0
+"""How many pages the mean over all pages counts for, in choosing a bound for one kind."""
 _WHOLE: Final[frozenset[int]] = frozenset()
 
 
@@ -47,24 +50,34 @@ class Judged:
 
     def __init__(self, pages: Sequence[GoldPage], models: FoldModels) -> None:
         self.pages, self.models = pages, models
+        self.kinds = np.array([models.kinds(i, "", frozenset((models.folds[i],))) for i in range(len(pages))])
         self._scores = [models.judge(i) for i in range(len(pages))]
-        self._results = {bound: [judge(p, s, bound) for p, s in zip(pages, self._scores, strict=True)]
-                         for bound in _BOUNDS}
+        self._f1 = np.array([[judge(p, s, bound).f1 for bound in _BOUNDS]
+                             for p, s in zip(pages, self._scores, strict=True)])
+        policies = [POLICY_OF_SET[p.dataset] for p in pages]
+        self._of = {content: np.array([policy == content for policy in policies]) for content in Content}
+        self._folds = np.array(models.folds)
 
-    def best_bound(self, content: Content, without: int | None = None) -> Bound:
-        """The bound with the best mean F1 over the pages whose set has this policy, a fold aside."""
-        chosen = [i for i, p in enumerate(self.pages)
-                  if POLICY_OF_SET[p.dataset] == content and self.models.folds[i] != without]
-        return max(_BOUNDS, key=lambda bound: mean_agreement([self._results[bound][i] for i in chosen]).f1)
+    def best_bounds(self, content: Content, without: int | None = None) -> list[Bound]:
+        """Of every kind of page the bound with the best mean F1 over the pages whose set has this policy, a fold aside.
+
+        A page counts for a kind as much as it is likely to be of it, and all pages together as much as some pages, so
+        that kinds with few have the bound of all, more or less."""
+        chosen = self._of[content] & (self._folds != -1 if without is None else self._folds != without)
+        f1 = self._f1[chosen]
+        sums = self.kinds[chosen].T @ f1 + _PAGES_OF_ALL * f1.mean(axis=0)
+        return [_BOUNDS[k] for k in sums.argmax(axis=1)]
 
     def bounds(self) -> list[Bound]:
-        """Of every page: the one chosen on the other folds."""
-        chosen = {(c, f): self.best_bound(c, f) for c in Content for f in range(N_FOLDS)}
-        return [chosen[POLICY_OF_SET[p.dataset], f] for p, f in zip(self.pages, self.models.folds, strict=True)]
+        """Of every page: what was chosen on the other folds, mixed as its kind is likely."""
+        chosen = {(c, f): np.array(self.best_bounds(c, f)) for c in Content for f in range(N_FOLDS)}
+        mixed = [kinds @ chosen[POLICY_OF_SET[p.dataset], f]
+                 for p, f, kinds in zip(self.pages, self.models.folds, self.kinds, strict=True)]
+        return [(float(least), float(share)) for least, share in mixed]
 
     def agreements(self) -> list[Agreement]:
         """Of every page, out of fold."""
-        return [self._results[bound][i] for i, bound in enumerate(self.bounds())]
+        return [judge(*each) for each in zip(self.pages, self._scores, self.bounds(), strict=True)]
 
     def disguised(self, name: str) -> list[Agreement]:
         """Of every page that has this disguise."""
@@ -73,9 +86,9 @@ class Judged:
                 if name in p.views and p.words]
 
 
-def metrics_of(judged: Judged, disguises: Sequence[str]) -> dict[str, Any]:
-    """Means by set, by kind of page and by disguise."""
-    pages, found = judged.pages, judged.agreements()
+def metrics_of(judged: Judged, found: Sequence[Agreement], disguises: Sequence[str]) -> dict[str, Any]:
+    """Means by set, by kind of page and by disguise. found: `judged.agreements()`."""
+    pages = judged.pages
     metrics: dict[str, Any] = {"pages": len(pages), "sites": len({p.site for p in pages}), "folds": N_FOLDS}
     groups = {name: [i for i, p in enumerate(pages) if p.dataset == name] for name in POLICY_OF_SET}
     groups["dragnet and cleaneval"] = groups["dragnet"] + groups["cleaneval"]
@@ -84,7 +97,7 @@ def metrics_of(judged: Judged, disguises: Sequence[str]) -> dict[str, Any]:
         metrics[name] = _mean([found[i] for i in chosen])
     for name in disguises:
         metrics[f"as {name}"] = _mean(judged.disguised(name))
-    right = [PAGE_TYPES[int(_kinds_of(judged.models, i).argmax())] == p.kind for i, p in enumerate(pages) if p.kind]
+    right = [PAGE_TYPES[int(judged.kinds[i].argmax())] == p.kind for i, p in enumerate(pages) if p.kind]
     return metrics | {"kinds told": round(float(np.mean(right)), 4)}
 
 
@@ -92,15 +105,19 @@ def _mean(found: Sequence[Agreement]) -> dict[str, float]:
     return {k: round(v, 4) for k, v in mean_agreement(found)._asdict().items()} | {"pages": len(found)}
 
 
-def _kinds_of(models: FoldModels, i: int) -> Floats:
-    return models.kinds(i, "", frozenset((models.folds[i],)))
+def table_of(metrics: dict[str, Any]) -> str:
+    """The figures as lines of a table."""
+    lines = [f"{metrics['pages']} pages of {metrics['sites']} sites, out of fold by site ({metrics['folds']} folds)",
+             f"{'':<22}{'pages':>8}{'F1':>8}{'P':>8}{'R':>8}"]
+    lines += [f"{name:<22}{m['pages']:>8}{m['f1']:>8.3f}{m['precision']:>8.3f}{m['recall']:>8.3f}"
+              for name, m in metrics.items() if isinstance(m, dict)]
+    return "\n".join([*lines, f"kind of page told right: {metrics['kinds told']:.3f}"])
 
 
-def write_pages(judged: Judged, path: Path) -> None:
+def write_pages(judged: Judged, agreements: Sequence[Agreement], path: Path) -> None:
     """A line a page, the worst first: what to look at."""
     lines = []
-    for i, (page, found) in enumerate(zip(judged.pages, judged.agreements(), strict=True)):
-        kinds = _kinds_of(judged.models, i)
+    for page, found, kinds in zip(judged.pages, agreements, judged.kinds, strict=True):
         kind = f"{PAGE_TYPES[int(kinds.argmax())]}\t{kinds.max():.2f}"
         lines.append((found.f1, f"{page.dataset}\t{page.page_id}\t{page.kind or ''}\t{kind}\t{found.f1:.4f}"
                       f"\t{found.precision:.4f}\t{found.recall:.4f}\t{len(page.gold)}\t{page.url}"))
@@ -108,13 +125,13 @@ def write_pages(judged: Judged, path: Path) -> None:
     path.write_text("\n".join([head, *(line for _, line in sorted(lines))]) + "\n", encoding="utf-8")
 
 
-def model_file(models: FoldModels, bounds: dict[Content, Bound]) -> dict[str, Any]:
+def model_file(models: FoldModels, bounds: dict[Content, list[Bound]]) -> dict[str, Any]:
     """The model of all pages. Thresholds are rounded down to float32, which decides alike."""
     return {"format": FORMAT, "features": list(FEATURES), "context": list(CONTEXT), "facts": list(PAGE_FACTS),
             "page_types": list(PAGE_TYPES), "contents": [str(content) for content in Content],
-            "bounds": [[list(bounds[content])] * len(PAGE_TYPES) for content in Content],
+            "bounds": [[list(bound) for bound in bounds[content]] for content in Content],
             "kinds": models.trees("kinds", _WHOLE), "first": models.trees("first", _WHOLE),
-            "second": models.trees("second", _WHOLE)}
+            "second": models.trees("second", _WHOLE), "other": models.trees("other", _WHOLE)}
 
 
 def main() -> None:
@@ -129,12 +146,13 @@ def main() -> None:
     models = FoldModels(pages)
     models.prepare(arguments.jobs)
     judged = Judged(pages, models)
-    metrics = metrics_of(judged, arguments.disguises)
+    found = judged.agreements()
+    metrics = metrics_of(judged, found, arguments.disguises)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="ascii")
-    write_pages(judged, arguments.out / "pages.tsv")
-    print(json.dumps(metrics, indent=1))
-    model = model_file(models, {content: judged.best_bound(content) for content in Content})
+    write_pages(judged, found, arguments.out / "pages.tsv")
+    print(table_of(metrics))
+    model = model_file(models, {content: judged.best_bounds(content) for content in Content})
     (arguments.out / MODEL_FILE).write_text(json.dumps(model, separators=(",", ":")) + "\n", encoding="ascii")
 
 

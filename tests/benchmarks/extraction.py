@@ -5,7 +5,7 @@
 PYTHON is an interpreter with trafilatura 2 installed (a virtual environment of its own). Each extractor is one
 process that reads the same bytes; processes take turns, batch by batch, so that all see the same machine. Times are
 CPU seconds of the extraction alone. The shipped model saw these pages, so for `blocks` the honest agreement is the one
-out of fold, printed below from the training's own metrics.json if --metrics names it.
+out of fold, which `python -m scripts.extraction_model.train` prints.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ def main() -> None:
     parser.add_argument("--trafilatura", required=True)
     parser.add_argument("--pages", type=int, default=757)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--metrics", type=Path)
     arguments = parser.parse_args()
     rows = pq.read_table(arguments.data / "extraction/dev.parquet").to_pylist()
     rows = rows[:: max(1, len(rows) // arguments.pages)]
@@ -91,8 +90,6 @@ def main() -> None:
               f"{len(rows) * arguments.rounds / worker.seconds:>10.0f}{slowest / worker.seconds:>15.1f}")
         worker.close()
     print("blocks was trained on these pages: see its agreement out of fold")
-    if arguments.metrics:
-        print(arguments.metrics.read_text())
 
 
 if __name__ == "__main__":

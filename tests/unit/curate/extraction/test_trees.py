@@ -75,6 +75,17 @@ def test_every_feature_is_named_once_and_finite() -> None:
     assert seen["log_commas"] == pytest.approx(np.log(2))
 
 
+def test_passages_that_a_page_holds_twice_are_known_to_both_blocks() -> None:
+    quoted, reply = "the pump of the old well leaks since monday", "take it apart and look at the ring"
+    html = (f"<p>{quoted} {reply}</p><p>short text</p><p>{quoted}, {reply.upper()}</p>"
+            f"<p>{quoted} and nobody knows why it does</p>")
+    page, n = scan(html.encode())
+    found, _ = block_features(page, n, load_vocabulary())
+    before, after = found[:, FEATURES.index("seen_before")], found[:, FEATURES.index("seen_after")]
+    assert before.tolist() == [0, 0, 1, 0.5]  # 9 words make 6 runs of four, 15 make 12
+    assert after.tolist() == [1, 0, pytest.approx(6 / 14), 0]
+
+
 def plain_score(trees: dict[str, Any], row: np.ndarray, every: int = 1, first: int = 0) -> float:
     total = 0.0
     for k in trees["root"][first::every]:
@@ -92,7 +103,7 @@ def on_thresholds(trees: dict[str, Any], n: int, columns: int) -> np.ndarray:
     return picked
 
 
-@pytest.mark.parametrize("name", ["first", "second"])
+@pytest.mark.parametrize("name", ["first", "second", "other"])
 def test_compiled_trees_follow_the_model_file(name: str) -> None:
     rows = on_thresholds(MODEL[name], 33, N_FEATURES + len(CONTEXT))
     out = np.empty(len(rows))
