@@ -80,7 +80,8 @@ def write_markdown(page, kept, out):  # type: ignore[no-untyped-def]
     return n
 
 
-@kernel
+# With reference counts, unlike the kernels of the scanner: without them, what is made here was freed in use at times.
+@nb.njit(nogil=True, cache=True)
 def _surroundings(page, i, around):  # type: ignore[no-untyped-def]
     """Which code, heading, cell, row and table block i stands in, and in how many quotations."""
     node, climb = page.blocks[i, B_NODE], True
@@ -136,14 +137,14 @@ def _data_tables(page, kept, around, columns, n_nodes):  # type: ignore[no-untyp
     return widths
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _goes_on(page, last, i, level, around):  # type: ignore[no-untyped-def]
     """Whether a block goes on in the code or the heading that the one before stands in."""
     code, heading = around[i, _IN_CODE], around[i, _IN_HEADING]
     return (code and code == around[last, _IN_CODE]) or (heading and heading == around[last, _IN_HEADING])
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _part(page, last, i, level, around, columns, widths, heads, out, n):  # type: ignore[no-untyped-def]
     """Write what stands between two kept blocks; (bytes, rows of the table that is being written)."""
     a, b = around[last], around[i]
@@ -174,7 +175,7 @@ def _part(page, last, i, level, around, columns, widths, heads, out, n):  # type
     return n, heads
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _finish(page, last, around, columns, widths, heads, out, n):  # type: ignore[no-untyped-def]
     """End the code or the table that the last block stands in."""
     a = around[last]
@@ -186,14 +187,14 @@ def _finish(page, last, around, columns, widths, heads, out, n):  # type: ignore
     return n, np.int64(0)
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _line(page, i, around, indent, out, n):  # type: ignore[no-untyped-def]
     """Begin another line of code, as deep as its block stands in quotations and lists."""
     n = _byte(out, n, _NEWLINE)
     return _margin(page, i, around, indent, out, n)
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _margin(page, i, around, indent, out, n):  # type: ignore[no-untyped-def]
     for _ in range(around[_QUOTES]):
         n = _byte(out, n, _QUOTE)
@@ -204,7 +205,7 @@ def _margin(page, i, around, indent, out, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _begin(page, i, around, columns, out, n):  # type: ignore[no-untyped-def]
     """Write what stands before the text of a block that begins something."""
     a, b = around[i], page.blocks[i]
@@ -235,7 +236,7 @@ def _begin(page, i, around, columns, out, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _begin_cell(page, last, i, around, columns, out, n):  # type: ignore[no-untyped-def]
     """Write the bars before a cell, and those of the empty cells before it in its row."""
     a = around[i]
@@ -255,7 +256,7 @@ def _begin_cell(page, last, i, around, columns, out, n):  # type: ignore[no-unty
     return n
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _end_row(page, last, around, columns, widths, heads, out, n):  # type: ignore[no-untyped-def]
     """Write the bars after the last cell of a row, and below the first row of a table those that make it one."""
     a = around[last]
@@ -273,7 +274,7 @@ def _end_row(page, last, around, columns, widths, heads, out, n):  # type: ignor
     return n, heads + 1
 
 
-@kernel
+@nb.njit(nogil=True, cache=True)
 def _copy(page, i, around, widths, out, n):  # type: ignore[no-untyped-def]
     """Write the text of a block."""
     a, b = around[i], page.blocks[i]
