@@ -15,7 +15,7 @@ from manifests.errors import StageError
 from manifests.storage import replacing
 
 _PAGES: Final = 300
-_PRESETS: Final = ("c4", "refinedweb")  # rules that the demo's recipe does not use
+_PRESETS: Final = ("c4", "fineweb", "refinedweb")  # rules that the demo's recipe does not use
 
 
 def build_kernels(out: str) -> int:
