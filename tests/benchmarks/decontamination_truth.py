@@ -117,7 +117,7 @@ def measure(texts: Sequence[str], data: Path, out: Path) -> Truth:
         arguments += ["--benchmarks", b.path, "--fields", f"{b.name}={','.join(b.fields)}"]
     verb(*arguments, "--out", str(out / "out"))
     truth = Truth(planted=len(leaks))
-    for i, row in enumerate(pq.read_table(out / "out/part-0.parquet").to_pylist()):
+    for i, row in enumerate(pq.read_table(out / "out.decisions/part-0.parquet").to_pylist()):
         raw = mixed[i].encode()
         if i in leaks:
             left = [grams(raw[p["start"] : p["end"]].decode()) for p in row["pieces"]]

@@ -133,7 +133,7 @@ def test_encode_says_when_the_fast_encoder_is_wrong(
 
 def test_encode_refuses(tmp_path: Path, inputs: list[Path]) -> None:
     given = ["--tokenizer", tmp_path / "tokenizer.json", "--out", tmp_path / "out"]
-    run("tokenizer", "encode", tmp_path / "nothing", *given, code=1)
+    run("tokenizer", "encode", tmp_path / "nothing", *given, code=2)
     run("tokenizer", "encode", inputs[0], "--text-column", "body", *given, code=1)
     run("tokenizer", "encode", inputs[0], "--tokenizer", inputs[0], "--out", tmp_path / "out", code=1)
     run("tokenizer", "encode", inputs[0], *given, "--format", "xml", code=2)
