@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from manifests.errors import OwnershipError
+from manifests.errors import OwnershipError, RecipeError
 from manifests.tables import publish_table
 
 DECISIONS: Final = ".decisions"
@@ -22,6 +22,18 @@ REPORT: Final = ".report"
 INDEX: Final = ".index"
 REPORTS: Final = ("items.parquet", "benchmarks.parquet", "boilerplate.parquet")
 """What lies in OUT.report."""
+
+
+def target(out: str) -> str:
+    """The absolute path of a command's output, beside which its other folders get names.
+
+    Raises:
+        RecipeError: It is empty, or the root of the file system, which has nothing beside it.
+    """
+    path = os.path.abspath(out).rstrip("/")
+    if not out or not path:
+        raise RecipeError("names no folder", where=f"--out {out!r}", hint="give --out a folder of its own")
+    return path
 
 
 def check_free(out: str, expected: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from manifests.errors import InputError, RecipeError
 from manifests.storage import is_local, local_path
 from manifests.tables import open_table
-from pipelines.verb_files import DECISIONS
+from pipelines.verb_files import DECISIONS, INDEX, REPORT
 
 COMMANDS: Final = {"train": "tokenizer train", "encode": "tokenizer encode", "score": "classifier score"}
 """Words of a command whose verb is the last of them."""
@@ -28,6 +28,25 @@ def refuse_decisions(verb: str, paths: Sequence[str], out: str) -> None:
                  else f"{words} DOCUMENTS --decisions {folder or '.'} --out {out}")
         raise RecipeError(f"holds decisions of `curate {COMMANDS.get(command, command)}` and no documents", where=path,
                           hint=f"what was meant is `{meant}`")
+
+
+def refuse_replaced(paths: Sequence[str], out: str) -> None:
+    """Raise RecipeError where a command would put its output in the place of what it reads.
+
+    What it reads would be lost, and after a kill while results are renamed the same command would read them instead.
+
+    Args:
+        paths: Its input files and folders of decisions.
+        out: Its output, as of `target`.
+    """
+    ours = {os.path.realpath(f"{out}{beside}") for beside in ("", DECISIONS, REPORT, INDEX)}
+    for path in paths:
+        if not is_local(path):
+            continue
+        real = os.path.realpath(local_path(path))
+        if real in ours or os.path.dirname(real) in ours:
+            raise RecipeError("is what the command reads, and its output would take that place",
+                              where=f"--out {out}: {path}", hint="give --out a folder of its own")
 
 
 def decisions_of(path: str) -> str | None:

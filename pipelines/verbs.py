@@ -24,8 +24,8 @@ from pipelines.inputs import part_names
 from pipelines.loading import validate
 from pipelines.progress import SilentReporter
 from pipelines.running import Settings, run
-from pipelines.verb_files import DECISIONS, INDEX, REPORT, REPORTS, VerbFiles, check_free
-from pipelines.verb_inputs import refuse_decisions
+from pipelines.verb_files import DECISIONS, INDEX, REPORT, REPORTS, VerbFiles, check_free, target
+from pipelines.verb_inputs import refuse_decisions, refuse_replaced
 
 SOURCE: Final = "pages"
 """Name of the source that a verb's files are: document ids depend on it."""
@@ -133,19 +133,22 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     Yields:
         The output of the graph for each file.
     Raises:
-        RecipeError: The options make no recipe, or an input holds decisions where documents are meant.
+        RecipeError: The options make no recipe, an input holds decisions where documents are meant, or OUT names no
+            folder or what the command reads.
         InputError: None of the files can be read.
         OwnershipError: `OUT.work` is not this verb's or in use, or OUT holds what this verb does not make.
     """
     options = options or VerbOptions()
     if not is_local(out):
         raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
+    given, out = out, target(out)
     if folders is not None and os.path.lexists(out) and not os.path.isdir(out):
-        raise RecipeError("is a file, and a folder is meant", where=f"--out {out}")
-    refuse_decisions(name, paths, out)
+        raise RecipeError("is a file, and a folder is meant", where=f"--out {given}")
+    refuse_decisions(name, paths, given)
+    refuse_replaced([*paths, *options.decisions], out)
     expected = part_names(paths) if folders is not None else []
     for beside in ("", DECISIONS, REPORT, INDEX) if folders is not None else ():
-        check_free(f"{out.rstrip('/')}{beside}", [*expected, *(folders or ()), *(REPORTS if beside == REPORT else ())])
+        check_free(f"{out}{beside}", [*expected, *(folders or ()), *(REPORTS if beside == REPORT else ())])
     recipe = validate({
         "name": name, "sources": {SOURCE: files_source(paths, **options.source(), **(source or {}))},
         "classifier": None, "mixture": {"weights": {SOURCE: 1}},
