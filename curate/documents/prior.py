@@ -6,6 +6,8 @@ decisions has as many rows as the file, with the same ids; otherwise by id.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,6 +16,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from curate.edits.fragments import cut_documents, whole_texts
 from curate.edits.spans import FlatEdits, far_ends
@@ -147,15 +150,29 @@ def _both(edits: pa.Array, more: pa.Array) -> pa.Array:
 
 def _of_file(parts: Sequence[str], path: str, ids: pa.Array) -> pa.Table:
     """The decisions about a file's rows, in their order."""
-    stem = PurePath(path).name.split(".")[0].removeprefix("part-")
-    named = sorted(parts, key=lambda p: PurePath(p).stem.removeprefix("part-") != stem)
-    for part in named:
+    same = []
+    for part in parts:
         with open_table(part) as file:
             if file.metadata.num_rows != len(ids):
                 continue
         if one_array(_ids(part)).equals(ids):
-            return _decisions(part)
-    return _by_id(parts, path, ids)
+            same.append(part)
+    if len(same) > 1:  # rows without ids are numbered in every file, and parts tell by their names whose they are
+        own = _own_names(path)
+        named = [part for part in same if PurePath(part).stem in own]
+        if len(named) != 1:
+            raise InputError(f"could be what any of {len(same)} parts of decisions is about: they have as many rows, with "
+                             "the same ids", where=path, hint="give the paths of the files as they were given then, or "
+                             "ids of its own to every row")
+        same = named
+    return _decisions(same[0]) if same else _by_id(parts, path, ids)
+
+
+def _own_names(path: str) -> set[str]:
+    """What a command may have called its part of a file, as `part_names` does; its path may have been relative."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(path).name.split(".")[0]).removeprefix("part-") or "file"
+    paths = (path, os.path.relpath(path)) if path.startswith("/") else (path,)
+    return {f"part-{stem}", *(f"part-{stem}-{xxhash.xxh3_64_hexdigest(p.encode())[:8]}" for p in paths)}
 
 
 def _by_id(parts: Sequence[str], path: str, ids: pa.Array) -> pa.Table:

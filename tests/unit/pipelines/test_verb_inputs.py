@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -72,3 +73,20 @@ def test_the_working_directory_as_output(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path / "b")
     assert "holds 'mine.txt'" in call("dedup", "../a", "--out", ".")
     assert (tmp_path / "b.decisions" / "mine.txt").read_text() == "mine"
+
+
+def test_decisions_of_files_of_one_stem_without_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their rows are numbered alike: each file gets the decisions of its own part, or is refused."""
+    (tmp_path / "a").mkdir()
+    line = json.dumps({"text": "The quiet harbour."}) + "\n"
+    other = json.dumps({"text": "A ship came in from sea at last."}) + "\n"
+    (tmp_path / "a" / "n.0.jsonl").write_text(line + other)
+    (tmp_path / "a" / "n.1.jsonl").write_text(line + json.dumps({"text": "Nobody spoke of salt to sell."}) + "\n")
+    monkeypatch.chdir(tmp_path)
+    assert call("dedup", "a", "--no-apply", "--out", "x") == ""
+    assert call("dedup", "a", "--decisions", "x", "--out", "b") == ""
+    assert sorted(pq.read_table("b").column("text").to_pylist()) == [
+        "A ship came in from sea at last.", "Nobody spoke of salt to sell.", "The quiet harbour."]
+    os.rename("a", "moved")
+    result = CliRunner().invoke(app, ["dedup", "moved", "--decisions", "x", "--out", "c"])
+    assert "could be what any of 2 parts" in str(result.exception)
