@@ -161,7 +161,7 @@ def _of_file(parts: Sequence[str], path: str, ids: pa.Array) -> pa.Table:
         own = _own_names(path)
         named = [part for part in same if PurePath(part).stem in own]
         if len(named) != 1:
-            raise InputError(f"could be what any of {len(same)} parts of decisions is about: they have as many rows, with "
+            raise InputError(f"could be what any of {len(same)} parts of decisions is about: as many rows, with "
                              "the same ids", where=path, hint="give the paths of the files as they were given then, or "
                              "ids of its own to every row")
         same = named
