@@ -93,7 +93,7 @@ def join_decisions(folders: Sequence[Sequence[str]], path: str, ids: pa.Array, r
     keep, group = pa.array([True] * n, pa.bool_()), pa.nulls(n, ID)
     edits, pieces = pa.nulls(n, EDITS), pa.nulls(n, _PIECES)
     for parts in folders:
-        table = _of_file(parts, path, ids)
+        table = _of_file(parts, path, ids, numbered=ids.equals(pa.array([str(row) for row in rows], pa.string())))
         keep = pc.and_(keep, pc.fill_null(one_array(table["keep"]), True))
         edits = _both(edits, one_array(table["edits"]))
         pieces = pc.coalesce(one_array(table["pieces"]), pieces)
@@ -148,8 +148,9 @@ def _both(edits: pa.Array, more: pa.Array) -> pa.Array:
     return pc.if_else(pc.and_(pc.is_null(edits), pc.is_null(more)), pa.scalar(None, EDITS), left)
 
 
-def _of_file(parts: Sequence[str], path: str, ids: pa.Array) -> pa.Table:
-    """The decisions about a file's rows, in their order."""
+def _of_file(parts: Sequence[str], path: str, ids: pa.Array, numbered: bool) -> pa.Table:
+    """The decisions about a file's rows, in their order. numbered: whether the rows have no ids but their numbers, by
+    which they could be anybody's: the part's name must then be this file's."""
     same = []
     for part in parts:
         with open_table(part) as file:
@@ -157,6 +158,12 @@ def _of_file(parts: Sequence[str], path: str, ids: pa.Array) -> pa.Table:
                 continue
         if one_array(_ids(part)).equals(ids):
             same.append(part)
+    if numbered and len(same) < 2:
+        own = _own_names(path)
+        same = [part for part in same if PurePath(part).stem in own]
+        if not same:
+            raise InputError("has rows without ids, and no part of the decisions is called like it and has as many",
+                             where=path, hint="--decisions names a folder of decisions about these rows")
     if len(same) > 1:  # rows without ids are numbered in every file, and parts tell by their names whose they are
         own = _own_names(path)
         named = [part for part in same if PurePath(part).stem in own]

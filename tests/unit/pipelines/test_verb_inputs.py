@@ -90,3 +90,14 @@ def test_decisions_of_files_of_one_stem_without_ids(tmp_path: Path, monkeypatch:
     os.rename("a", "moved")
     result = CliRunner().invoke(app, ["dedup", "moved", "--decisions", "x", "--out", "c"])
     assert "could be what any of 2 parts" in str(result.exception)
+
+
+def test_rows_without_ids_take_no_decisions_of_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": "The quiet harbour."}, {"text": "click"}, {"text": "Another harbour, and a ship."}]
+    for name, given in (("one", rows), ("two", rows[::-1])):
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+    assert call("filter", "one.jsonl", "--no-apply", "--out", "x") == ""
+    result = CliRunner().invoke(app, ["dedup", "two.jsonl", "--decisions", "x", "--out", "wrong"])
+    assert "has rows without ids" in str(result.exception)
+    assert call("dedup", "one.jsonl", "--decisions", "x", "--out", "right") == ""
