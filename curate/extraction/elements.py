@@ -28,6 +28,7 @@ from curate.extraction.page import (
     LAST_BR,
     LINKS,
     MAX_DEPTH,
+    N_LANGUAGE,
     N_LANGUAGE_END,
     N_MASK,
     N_NODES,
@@ -154,7 +155,7 @@ def _push(page, traits, tag, h, mask):  # type: ignore[no-untyped-def]
         page.nodes[s[N_NODES], N_MASK] = own
         page.nodes[s[N_NODES], N_SIGNATURE] = h ^ s[CLASS_HASH]
         page.nodes[s[N_NODES], N_TAG] = tag
-        page.nodes[s[N_NODES], N_LANGUAGE_END] = 0
+        page.nodes[s[N_NODES], N_LANGUAGE] = page.nodes[s[N_NODES], N_LANGUAGE_END] = 0
         s[N_NODES] += 1
     top[S_MASK] = under[S_MASK] | own
     if kind & LIST and under[S_LISTS] == 0:
