@@ -11,8 +11,9 @@ from manifests.storage import is_local, local_path
 from manifests.tables import open_table
 from pipelines.verb_files import DECISIONS, INDEX, REPORT
 
-COMMANDS: Final = {"train": "tokenizer train", "encode": "tokenizer encode", "score": "classifier score"}
-"""Words of a command whose verb is the last of them."""
+COMMANDS: Final = {"train": "tokenizer train", "encode": "tokenizer encode", "score": "classifier score",
+                   "pack": "tokenizer encode"}
+"""Words of a command whose verb is the last of them; and what comes before packing, which takes no documents."""
 _MAGIC: Final = b"PAR1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
@@ -50,9 +51,12 @@ def pack_command(
 
     Without --mixture every source comes once, and documents are held out for validation as a recipe holds them out: one
     in two hundred, if those fill a row."""
+    from pipelines.verb_inputs import refuse_decisions
     from pipelines.verbs import VerbOptions
     from tokenizer.packing.config import PackConfig
 
+    folders = [folder for _, folder in map(_source_folder, inputs)]
+    refuse_decisions("pack", [path for folder in folders for path in sorted(glob.glob(f"{folder}/*.parquet"))[:1]], out)
     parts = find_tokens(inputs)
     lock = run_recipe(inputs[0]) if len(inputs) == 1 else {}
     if row_length is not None and row_length < 1:

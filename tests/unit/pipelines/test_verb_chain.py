@@ -247,6 +247,8 @@ def test_decisions_are_no_documents(tmp_path: Path, files: list[str]) -> None:
         with pytest.raises(RecipeError, match="holds decisions of `curate filter` and no documents") as caught:
             curate("dedup", str(tmp_path / folder), "--out", str(tmp_path / "c"))
         assert meant in str(caught.value)
+        with pytest.raises(RecipeError, match="holds decisions of `curate filter` and no documents"):
+            curate("pack", str(tmp_path / folder), "--out", str(tmp_path / "c"))
         assert not (tmp_path / "c.work").exists()
 
 
