@@ -23,40 +23,14 @@ from pipelines import work_folder
 from pipelines.inputs import part_names
 from pipelines.loading import validate
 from pipelines.progress import SilentReporter
+from pipelines.recipe import Recipe
 from pipelines.running import Settings, run
 from pipelines.verb_files import DECISIONS, INDEX, REPORT, REPORTS, VerbFiles, check_free, target
 from pipelines.verb_inputs import refuse_decisions, refuse_replaced
+from pipelines.verb_options import VerbOptions
 
 SOURCE: Final = "pages"
 """Name of the source that a verb's files are: document ids depend on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerbOptions:
-    """What every command over files may be told.
-
-    apply: whether it writes the documents that are kept, or its decisions alone. decisions: folders of earlier
-    decisions about the same rows. ignore_keep: whether rows are read whose `keep` is false. engine: inline or ray; None
-    for what the other options ask for. address: of a Ray cluster. workers: tasks at a time. keep_work: whether the work
-    folder stays."""
-
-    apply: bool = True
-    decisions: tuple[str, ...] = ()
-    ignore_keep: bool = False
-    engine: str | None = None
-    address: str | None = None
-    workers: int | None = None
-    keep_work: bool = False
-
-    def settings(self, only: Sequence[str], guards: bool) -> Settings:
-        """How the graph runs: in this process, unless Ray, a cluster or several workers are asked for."""
-        several = self.address is not None or (self.workers or 1) > 1
-        engine = self.engine or ("ray" if several else "inline")
-        return Settings(engine, self.address, self.workers, only=tuple(only), guards=guards, tracebacks=False)
-
-    def source(self) -> dict[str, Any]:
-        """The fields of the source that say which rows are read."""
-        return {"decisions": list(self.decisions), "ignore_keep": self.ignore_keep}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,35 +113,18 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         OwnershipError: `OUT.work` is not this verb's or in use, or OUT holds what this verb does not make.
     """
     options = options or VerbOptions()
-    if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
-    given, out = out, target(out)
-    if folders is not None and os.path.lexists(out) and not os.path.isdir(out):
-        raise RecipeError("is a file, and a folder is meant", where=f"--out {given}")
+    given, out = out, _output(out, folders is not None)
     refuse_decisions(name, paths, given)
     refuse_replaced([*paths, *options.decisions], out)
-    expected = part_names(paths) if folders is not None else []
-    for beside in ("", DECISIONS, REPORT, INDEX) if folders is not None else ():
-        check_free(f"{out}{beside}", [*expected, *(folders or ()), *(REPORTS if beside == REPORT else ())])
+    expected = [] if folders is None else _expected(out, paths, folders)
     recipe = validate({
         "name": name, "sources": {SOURCE: files_source(paths, **options.source(), **(source or {}))},
         "classifier": None, "mixture": {"weights": {SOURCE: 1}},
         "extract": {"identify_language": False, "signals": False}, "dedup": {"exact": False, "near": False}, **fields},
         f"curate {name}")
-    work = work_folder.claim(out, name)
-    failed = _Failures()
-    try:
-        view = run(recipe, work, options.settings(only, guards), failed).view
-    except OwnershipError as error:
-        if isinstance(error.__cause__, BlockingIOError):  # in use: the hint is to wait, not to delete it
-            raise
-        raise OwnershipError(error.what, where=error.where, hint=(
-            "repeat the command that began it, delete that folder, or choose another --out")) from error
-    except StageError:
-        failed.raise_if_all(len(paths), work)
-        raise
-    finally:
-        work_folder.remove_unused(work)
+    work, failed = work_folder.claim(out, name), _Failures()
+    view = _run_graph(recipe, work, Settings(options.runs_on, options.address, options.workers, only=tuple(only),
+                                             guards=guards, tracebacks=False), failed, len(paths))
     if needs_one:
         failed.raise_if_all(len(paths), work)
     done = VerbRun(name, Storage(work), view, _files(view, paths), VerbFiles(work, out), options, failed.errors)
@@ -176,6 +133,42 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
     done.out.publish(expected)
     if not options.keep_work:
         work_folder.remove(work)
+
+
+def _output(out: str, is_folder: bool) -> str:
+    """The full path of a verb's output. Raises RecipeError where it is no local path, or a file where a folder is
+    meant."""
+    if not is_local(out):
+        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
+    path = target(out)
+    if is_folder and os.path.lexists(path) and not os.path.isdir(path):
+        raise RecipeError("is a file, and a folder is meant", where=f"--out {out}")
+    return path
+
+
+def _expected(out: str, paths: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """Names of the parts that a verb makes in OUT. Raises OwnershipError where OUT or a folder beside it holds anything
+    else than what the verb makes there."""
+    parts = part_names(paths)
+    for beside in ("", DECISIONS, REPORT, INDEX):
+        check_free(f"{out}{beside}", [*parts, *folders, *(REPORTS if beside == REPORT else ())])
+    return parts
+
+
+def _run_graph(recipe: Recipe, work: str, settings: Settings, failed: _Failures, n_files: int) -> View:
+    """Run a verb's stages in its work folder, which goes where nothing was begun or no file could be read."""
+    try:
+        return run(recipe, work, settings, failed).view
+    except OwnershipError as error:
+        if isinstance(error.__cause__, BlockingIOError):  # in use: the hint is to wait, not to delete it
+            raise
+        raise OwnershipError(error.what, where=error.where, hint=(
+            "repeat the command that began it, delete that folder, or choose another --out")) from error
+    except StageError:
+        failed.raise_if_all(n_files, work)
+        raise
+    finally:
+        work_folder.remove_unused(work)
 
 
 def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:

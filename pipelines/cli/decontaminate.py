@@ -14,23 +14,19 @@ from typer.core import TyperCommand
 
 from manifests.errors import RecipeError
 from pipelines.cli.options import (
-    Address,
-    Apply,
-    Decisions,
-    Engine,
+    KEEPS,
     Format,
     FormatOption,
     IdColumn,
-    IgnoreKeep,
-    KeepWork,
     OutFolder,
     TextColumn,
     TextFiles,
-    Workers,
     checked,
     emit,
     kept_lines,
+    with_verb_options,
 )
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     from curate.decontamination.config import DecontaminationConfig
@@ -74,6 +70,7 @@ def spread(args: Sequence[str], option: str, flags: Container[str]) -> list[str]
     return made
 
 
+@with_verb_options(KEEPS)
 def decontaminate_command(
     files: TextFiles,
     benchmarks: Annotated[list[str], typer.Option(metavar="FILE", help=(
@@ -90,13 +87,7 @@ def decontaminate_command(
     max_documents: Annotated[int, typer.Option(help="N-grams found in more documents are ignored.")] = 10,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    apply: Apply = True,
-    decisions: Decisions = None,
-    ignore_keep: IgnoreKeep = False,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out clean
@@ -107,14 +98,13 @@ def decontaminate_command(
     from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
     from pipelines.verb_documents import write_documents
-    from pipelines.verbs import VerbOptions, verb_run
+    from pipelines.verbs import verb_run
 
     rules = {"ngram": ngram, "window": window, "min_piece": min_piece, "max_pieces": max_pieces,
              "max_documents": max_documents}
     config = _config(benchmarks, fields, item_id, rules)
     paths = find_files(files)
     recipe = {"decontaminate": config.model_dump(mode="json")}
-    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
     with verb_run("decontaminate", out, paths, recipe, ["extract", "select", "decontaminate/"], options,
                   source={"id_column": id_column, "text_column": text_column}) as done:
         stages = ("decontaminate/index", "decontaminate/report_index")  # both read the benchmarks

@@ -12,24 +12,20 @@ import typer
 
 from manifests.errors import InputError, RecipeError
 from pipelines.cli.options import (
-    Address,
-    Apply,
-    Decisions,
-    Engine,
+    KEEPS,
     Format,
     FormatOption,
     IdColumn,
-    IgnoreKeep,
-    KeepWork,
     OutFolder,
     TextColumn,
     TextFiles,
-    Workers,
     checked,
     emit,
     kept_lines,
     read_yaml,
+    with_verb_options,
 )
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from pipelines.verbs import VerbFile, VerbRun
 
 
+@with_verb_options(KEEPS)
 def dedup_command(
     files: TextFiles,
     out: OutFolder,
@@ -80,13 +77,7 @@ def dedup_command(
         "Column or key of the dates, where --urls or --survivor-order asks for them."))] = "date",
     quality_column: Annotated[str, typer.Option(help=(
         "Column or key of the scores, where --survivor-order asks for them."))] = "quality_score",
-    apply: Apply = True,
-    decisions: Decisions = None,
-    ignore_keep: IgnoreKeep = False,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Remove duplicates among files: curate dedup old.parquet new.jsonl --out unique --threshold 0.8
@@ -97,11 +88,9 @@ def dedup_command(
     repeated out of the texts; `removed_spans` in the decisions are start and end in UTF-8 bytes, kind, and the row that
     has the passage first."""
     from curate.dedup.config import DedupRecipe
-    from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
-    from pipelines.verb_documents import write_documents
-    from pipelines.verb_files import INDEX, REPORT
-    from pipelines.verbs import VerbOptions, verb_run
+    from pipelines.verb_files import REPORT
+    from pipelines.verbs import verb_run
 
     every = not (exact or minhash or urls or paragraphs or sentences or bloom or substrings)
     fields: dict[str, Any] = {
@@ -118,23 +107,31 @@ def dedup_command(
         raise RecipeError("asks for nothing", where=f"--config {config}", hint="set exact, near, or another rule")
     paths = find_files(files)
     columns = _columns(settings, id_column, text_column, date_column, quality_column)
-    recipe = {"dedup": settings.model_dump(mode="json")}
-    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
-    with verb_run("dedup", out, paths, recipe, ["extract", "select", "dedup"], options, source=columns) as done:
+    with verb_run("dedup", out, paths, {"dedup": settings.model_dump(mode="json")}, ["extract", "select", "dedup"],
+                  options, source=columns) as done:
         for file, path in done.outputs("extract", "documents"):
             _check_needed(asked, file.path, path, columns)
-        decided = _decided(done)
-        own = _own_ids(done, list(decided.values()), len(settings.against))
-        cuts = settings.passages or settings.substrings is not None
-        tally = write_documents(
-            done, ColumnNames(id=id_column, text=text_column), partial(_of_file, done, decided, own, settings.against),
-            lambda schema: ["doc_id", "group_id", *(["edits"] if cuts else [])])
-        if settings.passages:
-            done.out.write("boilerplate.parquet", [_boilerplate(done, own)], beside=REPORT)
-        if settings.keep_index:
-            done.take("dedup/index", "index", beside=INDEX)
-        facts = {**tally.facts(), "counters": _counters(done)}
+        facts = _leave(done, settings, id_column, text_column)
     emit(form, facts, lambda: _sentences(facts, f"{out.rstrip('/')}{REPORT}"), done.failures)
+
+
+def _leave(done: VerbRun, settings: DedupRecipe, id_column: str, text_column: str) -> dict[str, Any]:
+    """Leave what is kept, the decisions, and the report and the index that were asked for; returns what came of it."""
+    from curate.sources.columns import ColumnNames
+    from pipelines.verb_documents import write_documents
+    from pipelines.verb_files import INDEX, REPORT
+
+    decided = _decided(done)
+    own = _own_ids(done, list(decided.values()), len(settings.against))
+    cuts = settings.passages or settings.substrings is not None
+    tally = write_documents(
+        done, ColumnNames(id=id_column, text=text_column), partial(_of_file, done, decided, own, settings.against),
+        lambda schema: ["doc_id", "group_id", *(["edits"] if cuts else [])])
+    if settings.passages:
+        done.out.write("boilerplate.parquet", [_boilerplate(done, own)], beside=REPORT)
+    if settings.keep_index:
+        done.take("dedup/index", "index", beside=INDEX)
+    return {**tally.facts(), "counters": _counters(done)}
 
 
 def _by_position(settings: DedupRecipe, keep_index: bool, against: list[str]) -> DedupRecipe:

@@ -8,25 +8,25 @@ import typer
 
 from manifests.errors import RecipeError
 from pipelines.cli.options import (
-    Address,
-    Engine,
+    RUNS,
     Format,
     FormatOption,
     IdColumn,
-    KeepWork,
     OutFolder,
     TextColumn,
-    Workers,
     checked,
     emit,
     read_yaml,
+    with_verb_options,
 )
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     from curate.documents.config import ExtractConfig
     from pipelines.verbs import VerbRun
 
 
+@with_verb_options(RUNS)
 def extract_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help=(
         "WARC, ARC, WACZ, WET, Parquet, JSONL or text files, or dumps; folders and patterns too."))],
@@ -41,10 +41,7 @@ def extract_command(
         "YAML with the fields of a recipe's `extract`."))] = None,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Documents from archives: curate extract crawl/*.warc.gz --out documents --languages en
@@ -54,7 +51,7 @@ def extract_command(
     1."""
 
     from pipelines.inputs import find_files
-    from pipelines.verbs import VerbOptions, files_source, verb_run
+    from pipelines.verbs import files_source, verb_run
 
     settings = _settings(config, languages, extractor)
     paths = find_files(files)
@@ -62,7 +59,6 @@ def extract_command(
     columns = {name: value for name, value, usual in named if value != usual}
     fields = {"sources": {source: files_source(paths, kind=kind, **columns)},
               "mixture": {"weights": {source: 1}}, "extract": settings}
-    options = VerbOptions(engine=engine, address=address, workers=workers, keep_work=keep_work)
     with verb_run("extract", out, paths, fields, ["extract"], options, needs_one=False) as done:
         done.take("extract", "documents")
         _decisions(done)

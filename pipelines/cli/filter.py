@@ -9,24 +9,20 @@ import typer
 
 from manifests.errors import RecipeError
 from pipelines.cli.options import (
-    Address,
-    Apply,
-    Decisions,
-    Engine,
+    KEEPS,
     Format,
     FormatOption,
     IdColumn,
-    IgnoreKeep,
-    KeepWork,
     OutFolder,
     TextColumn,
     TextFiles,
-    Workers,
     checked,
     emit,
     kept_lines,
     read_yaml,
+    with_verb_options,
 )
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.verbs import VerbFile, VerbRun
 
 
+@with_verb_options(KEEPS)
 def filter_command(
     files: TextFiles,
     out: OutFolder,
@@ -54,13 +51,7 @@ def filter_command(
     normalise: Annotated[bool, typer.Option(help="Whether the model is fed text in CCNet's normal form.")] = True,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    apply: Apply = True,
-    decisions: Decisions = None,
-    ignore_keep: IgnoreKeep = False,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Keep texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
@@ -73,7 +64,7 @@ def filter_command(
     from curate.sources.columns import ColumnNames
     from pipelines.inputs import find_files
     from pipelines.verb_documents import write_documents
-    from pipelines.verbs import VerbOptions, verb_run
+    from pipelines.verbs import verb_run
 
     if words not in [w.value for w in Words]:
         raise RecipeError("is not a way of counting words; use paper or datatrove", where=f"--words {words}")
@@ -82,7 +73,6 @@ def filter_command(
     names = ColumnNames(id=id_column, text=text_column)
     fields = {"extract": {"identify_language": False, "signals": True, "words": words},
               **_external(language, toxic_words, perplexity_model, pieces, normalise, config)}
-    options = VerbOptions(apply, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
     with verb_run("filter", out, paths, fields, ["extract", "signals", "select"], options,
                   source={"id_column": id_column, "text_column": text_column, "language": language}) as done:
         edits = config.editing is not None

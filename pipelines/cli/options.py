@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from manifests.errors import CurateError, RecipeError
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -38,17 +41,52 @@ TextColumn = Annotated[str, typer.Option(help="Column or key of the texts.")]
 TextFiles = Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet or JSONL files, folders or patterns.")]
 OutFolder = Annotated[str, typer.Option("--out", metavar="OUT", help=(
     "Folder of the documents that are kept; decisions about every row lie in OUT.decisions."))]
-Apply = Annotated[bool, typer.Option("--apply/--no-apply", help=(
+_Apply = Annotated[bool, typer.Option("--apply/--no-apply", help=(
     "Write the documents that are kept; or to OUT the decisions alone, row for row."))]
-Decisions = Annotated[list[str] | None, typer.Option("--decisions", metavar="DIR", help=(
+_Decisions = Annotated[list[str] | None, typer.Option("--decisions", metavar="DIR", help=(
     "Decisions about these rows that a command wrote before: what they drop is left out, their edits are made. "
     "Repeatable."))]
-IgnoreKeep = Annotated[bool, typer.Option("--ignore-keep", help="Read rows whose column `keep` is false, too.")]
-Engine = Annotated[EngineName | None, typer.Option("--engine", help=(
+_IgnoreKeep = Annotated[bool, typer.Option("--ignore-keep", help="Read rows whose column `keep` is false, too.")]
+_Engine = Annotated[EngineName | None, typer.Option("--engine", help=(
     "inline, in this process, unless several workers or a cluster are asked for; or ray."))]
-Address = Annotated[str | None, typer.Option("--address", help="Ray cluster to join; without it Ray starts here.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at a time, on Ray.")]
-KeepWork = Annotated[bool, typer.Option("--keep-work", help="Leave the folder OUT.work when all is done.")]
+_Address = Annotated[str | None, typer.Option("--address", help="Ray cluster to join; without it Ray starts here.")]
+_Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Tasks at a time, on Ray.")]
+_KeepWork = Annotated[bool, typer.Option("--keep-work", help="Leave the folder OUT.work when all is done.")]
+
+
+_VERB_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+    "apply": (_Apply, True), "decisions": (_Decisions, None), "ignore_keep": (_IgnoreKeep, False),
+    "engine": (_Engine, None), "address": (_Address, None), "workers": (_Workers, None),
+    "keep_work": (_KeepWork, False)}
+RUNS: Final = ("engine", "address", "workers", "keep_work")
+"""Options of `VerbOptions` that every command over files has."""
+READS: Final = ("decisions", "ignore_keep", *RUNS)
+"""Of one that reads tables, too."""
+KEEPS: Final = ("apply", *READS)
+"""Of one that decides which rows stay, too."""
+
+
+def with_verb_options(names: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command options of `VerbOptions`, before its last parameter; it takes them as one parameter, `options`."""
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True)
+        shared = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
+                  for name, (kind, default) in _VERB_OPTIONS.items() if name in names]
+        *first, last = (p for p in own.parameters.values() if p.name != "options")
+        parameters = [*first, *shared, last]
+
+        @wraps(command)
+        def wrapper(**given: Any) -> None:
+            chosen = {name: given.pop(name) for name in names}
+            if "decisions" in chosen:
+                chosen["decisions"] = tuple(chosen["decisions"] or ())
+            command(**given, options=VerbOptions(**chosen))
+
+        wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        return wrapper
+
+    return decorate
 
 
 def emit(form: Format, facts: Any, text: Callable[[], str | None], failures: Sequence[CurateError] = ()) -> None:

@@ -12,10 +12,10 @@ import typer
 
 from manifests.errors import InputError, OwnershipError, RecipeError
 from manifests.packing import PACKINGS
-from pipelines.cli.options import Address, Engine, Format, FormatOption, KeepWork, Workers, checked, emit
+from pipelines.cli.options import RUNS, Format, FormatOption, checked, emit, with_verb_options
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
-    from pipelines.verbs import VerbOptions
     from tokenizer.mixture.mixture import Plan
     from tokenizer.mixture.mixture_config import MixtureConfig
     from tokenizer.mixture.token_parts import TokenPart
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _DEFAULTS: Final = {"row_length": 2048, "shard_tokens": 1 << 26, "buckets": 64, "packing": "concat"}
 
 
+@with_verb_options(RUNS)
 def pack_command(
     inputs: Annotated[list[str], typer.Argument(
         metavar="IN…", help="A run, or folders of token files; NAME=DIR says what a folder's source is called.")],
@@ -41,10 +42,7 @@ def pack_command(
     by_source: Annotated[bool, typer.Option("--by-source", help=(
         "A data set for every source, all of it once, to be mixed at train time (manifests.mixed)."))] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of shuffling; the run's, or 0.")] = None,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit
@@ -52,7 +50,6 @@ def pack_command(
     Without --mixture every source comes once, and documents are held out for validation as a recipe holds them out: one
     in two hundred, if those fill a row."""
     from pipelines.verb_inputs import refuse_decisions
-    from pipelines.verbs import VerbOptions
     from tokenizer.packing.config import PackConfig
 
     folders = [folder for _, folder in map(_source_folder, inputs)]
@@ -76,7 +73,6 @@ def pack_command(
         raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
     recipe = {"seed": number, "pack": config, "tokenizer": {"path": path}}
     lengths = _lengths(length_buckets)
-    options = VerbOptions(engine=engine, address=address, workers=workers, keep_work=keep_work)
     if not by_source:
         plan = _pack(out, parts, {**recipe, "mixture": amounts}, lengths, options)
         print_mixture(plan, form, _splits(os.path.join(out, "packed", "manifest.parquet")))

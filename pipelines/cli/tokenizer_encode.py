@@ -8,24 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import (
-    Address,
-    Decisions,
-    Engine,
-    Format,
-    FormatOption,
-    IdColumn,
-    IgnoreKeep,
-    KeepWork,
-    TextColumn,
-    Workers,
-    emit,
-)
+from pipelines.cli.options import READS, Format, FormatOption, IdColumn, TextColumn, emit, with_verb_options
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     from pipelines.verbs import VerbRun
 
 
+@with_verb_options(READS)
 def encode_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
     tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help=(
@@ -37,12 +27,7 @@ def encode_command(
         "Share of texts that both encode; the first of a file always."))] = 1 / 512,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    decisions: Decisions = None,
-    ignore_keep: IgnoreKeep = False,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --out books
@@ -51,14 +36,13 @@ def encode_command(
     ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
     from pipelines.inputs import find_files
-    from pipelines.verbs import VerbOptions, verb_run
+    from pipelines.verbs import verb_run
     from tokenizer.encoding.encode import load
 
     paths = find_files(files)
     encoder = load(tokenizer)
     encoder.eot_id  # noqa: B018 (refuses a tokenizer that nothing can be packed with)
     recipe = {"tokenizer": {"path": tokenizer}, "encode": {"fast": fast, "check_fraction": check_fraction}}
-    options = VerbOptions(True, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
     with verb_run("encode", out, paths, recipe, ["extract", "tokenizer", "tokenizer/check", "tokens"], options,
                   source={"id_column": id_column, "text_column": text_column}, folders=("tokens", "tokenizer")) as done:
         n_empty = _leave(done)

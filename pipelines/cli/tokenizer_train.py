@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import (
-    Address,
-    Decisions,
-    Engine,
-    Format,
-    FormatOption,
-    IdColumn,
-    IgnoreKeep,
-    KeepWork,
-    TextColumn,
-    Workers,
-    checked,
-    emit,
-)
+from pipelines.cli.options import READS, Format, FormatOption, IdColumn, TextColumn, checked, emit, with_verb_options
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
 
@@ -29,6 +17,7 @@ if TYPE_CHECKING:
 _STAGES = ("extract", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts", "tokenizer/words", "tokenizer")
 
 
+@with_verb_options(READS)
 def train_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="tokenizer.json to write.")],
@@ -41,12 +30,7 @@ def train_command(
         "A token that no text is encoded to; repeatable. gpt1, chatml and fim stand for those of that preset."))] = [],  # noqa: B006
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
-    decisions: Decisions = None,
-    ignore_keep: IgnoreKeep = False,
-    engine: Engine = None,
-    address: Address = None,
-    workers: Workers = None,
-    keep_work: KeepWork = False,
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Train a byte-level BPE: curate tokenizer train texts.parquet --vocab-size 32768 --out tokenizer.json
@@ -57,14 +41,13 @@ def train_command(
 
     from manifests.storage import replacing
     from pipelines.inputs import find_files
-    from pipelines.verbs import VerbOptions, verb_run
+    from pipelines.verbs import verb_run
     from tokenizer.bpe.train_config import TokenizerConfig
 
     config = checked(TokenizerConfig, {"vocab_size": vocab_size, "pattern": pattern, "min_frequency": min_frequency,
                                        "sample_bytes": sample_bytes, "special_tokens": tuple(special_token)})
     paths = find_files(files)
     columns = {"id_column": id_column, "text_column": text_column}
-    options = VerbOptions(True, tuple(decisions or ()), ignore_keep, engine, address, workers, keep_work)
     with verb_run("train", out, paths, {"tokenizer": config}, _STAGES, options, source=columns, folders=None) as done:
         trained = {role: done.path("tokenizer", "tokenizer", role) for role in ("tokenizer", "metrics")}
         with open(trained["metrics"], encoding="utf-8") as stream:
