@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,8 @@ def test_every_example_runs(folder: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_every_example_runs_with_ray(folder: Path) -> None:
     import ray
 
+    # Without one, Ray keeps a token in the home folder, which tests of this process that come later have another of.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         names = run_examples(folder, ray=True)
