@@ -3,6 +3,7 @@
     CurateError                exit 1
     ├── RecipeError            exit 2   the recipe or the command line is wrong
     ├── InputError             exit 1   an input file cannot be read
+    │   └── AbsentError        exit 2   an input or a run that was named does not exist
     ├── StageError             exit 1   a stage cannot produce what the recipe asks for
     ├── ShardError             exit 1   a packed shard or a table is damaged
     └── OwnershipError         exit 3   the output is in use, stale, or of another run
@@ -50,6 +51,12 @@ class RecipeError(CurateError):
 
 class InputError(CurateError):
     """An input file is missing, unreadable or not what it claims to be."""
+
+
+class AbsentError(InputError):
+    """An input or a run that was named on the command line, or in a call, does not exist."""
+
+    exit_code = 2
 
 
 def no_input(failures: Sequence[InputError]) -> InputError:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import xxhash
 
-from manifests.errors import InputError
+from manifests.errors import AbsentError, InputError
 from manifests.node_cache import NodeCache, retried
 from manifests.object_stores import S3Access, StoreUrl, filesystem, reached, store_errors
 from manifests.storage import is_local, local_path, replacing
@@ -135,4 +135,6 @@ def open_folder(path: str | os.PathLike[str], cache: NodeCache | None) -> Packed
     for candidate in (local, local / "packed"):
         if (candidate / _MANIFEST).exists() and (candidate / _SOURCES).exists():
             return LocalFolder(candidate)
+    if not local.exists():
+        raise AbsentError("there is no such folder", where=str(local))
     raise InputError("holds no packed dataset", where=str(local), hint="give a finished run, or its packed folder")

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import xxhash
 
-from manifests.errors import InputError
+from manifests.errors import AbsentError, InputError
 from manifests.object_stores import S3Access, filesystem, open_remote, reached, store_errors
 
 _CHUNK = 1 << 20
@@ -48,12 +48,14 @@ def open_read(path: str) -> IO[bytes]:
         path: A local path, with or without `file://`, or a URL. One that `Storage.path` gave is reached as that
             storage is; any other as the settings of this machine say.
     Raises:
-        InputError: It cannot be opened.
+        InputError: It cannot be opened; AbsentError where there is none.
     """
     if not is_local(path):
         return open_remote(path)
     try:
         return open(local_path(path), "rb")
+    except FileNotFoundError as error:
+        raise AbsentError("there is no such file", where=path) from error
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error
 
@@ -126,6 +128,11 @@ class Storage:
     def path(self, name: str) -> str:
         """The full path or URL of a name, which is reached as this storage is; absolute paths and URLs pass through."""
         return reached(join(self.root, name), self.access)
+
+    def must_exist(self) -> None:
+        """Raise AbsentError where there is no such folder, or no file below such a URL."""
+        if not self.exists(""):
+            raise AbsentError("there is no such folder", where=self.root)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or, on local disks, a folder of that name."""

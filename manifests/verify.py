@@ -47,7 +47,7 @@ def verify(run: str) -> Iterator[Finding]:
     Yields:
         A finding for each check, in a fixed order.
     Raises:
-        InputError: There is neither a run nor a packed dataset.
+        InputError: There is neither a run nor a packed dataset; AbsentError where there is no such folder.
     """
     storage = Storage(run)
     if storage.exists(MANIFEST) and storage.exists("sources.parquet"):
@@ -55,6 +55,7 @@ def verify(run: str) -> Iterator[Finding]:
         return
     names = record_names(storage)
     if not names:
+        storage.must_exist()
         raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)
     for name in names:
         record = TaskRecord.from_json(storage.read_bytes(name) or b"")

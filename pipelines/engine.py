@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 
 from curate.caches import cache_folder, keep_kernels
 from curate.late_imports import put_off_pandas
-from manifests.errors import CurateError, StageError
+from manifests.errors import AbsentError, CurateError, InputError, StageError
 from manifests.graph import resolve
 from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
@@ -81,6 +81,8 @@ def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
     pa.set_cpu_count(1)
     try:
         return execute(Storage(root, access), job.task, resolve(job.function))
+    except AbsentError as error:  # it was there when the run began
+        raise InputError(error.what, where=error.where, hint=error.hint) from error
     except CurateError:
         raise
     except MemoryError as error:

@@ -9,9 +9,11 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from manifests.errors import CurateError
 from manifests.records import TaskRecord
+from pipelines.terminal import printable
 
 _LINE_EVERY_SECONDS = 10.0
 
@@ -68,7 +70,7 @@ class LineReporter:
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
-        print(f"[{self._last - self._started:7.1f}s] {text}", file=sys.stderr, flush=True)
+        print(f"[{self._last - self._started:7.1f}s] {printable(text)}", file=sys.stderr, flush=True)
 
 
 class BarReporter:
@@ -76,8 +78,9 @@ class BarReporter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = Progress(TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(),
-                              TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True)
+        self._bars = Progress(TextColumn("{task.description:<24}", markup=False), BarColumn(), MofNCompleteColumn(),
+                              TimeElapsedColumn(), TextColumn("{task.fields[note]}", markup=False), console=console,
+                              transient=True)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> BarReporter:
@@ -95,12 +98,13 @@ class BarReporter:
         self._bars.advance(self._tasks[stage])
 
     def task_failed(self, stage: str, task: str, error: CurateError) -> None:
-        self._console.print(f"[red]{stage}: {task} failed and is set aside:[/] {error}", highlight=False)
+        self._console.print(Text.assemble((f"{stage}: {task} failed and is set aside:", "red"),
+                                          printable(f" {error}")))
         self._bars.advance(self._tasks[stage])
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
         facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
         done = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
-        self._console.print(f"[green]✓[/] {stage:<24} {done}  [dim]{facts}[/]", highlight=False)
+        self._console.print(Text.assemble(("✓", "green"), f" {stage:<24} {done}  ", (printable(facts), "dim")))
         self._bars.remove_task(self._tasks.pop(stage))

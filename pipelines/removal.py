@@ -72,6 +72,7 @@ def remove(run: str, urls: Sequence[str], doc_ids: Sequence[bytes], with_copies:
                          hint="copy the run to a disk, remove there, and copy back what removals/ lists")
     if not (urls or doc_ids or storage.exists(PENDING)):
         raise RecipeError("no document is named", where="--urls, --doc-ids", hint="give a file of either")
+    storage.must_exist()
     if not storage.exists(_PACKED_MANIFEST):
         raise InputError("is not a finished run: it has no packed dataset", where=run,
                          hint="leave documents out with the recipe, or finish the run first")

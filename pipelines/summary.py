@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.compute as pc
-from rich.console import Console
 from rich.table import Table
 
 from manifests.dataset import dataset_digest
@@ -19,6 +18,7 @@ from pipelines.locking import added_stages, other_version
 from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
+from pipelines.terminal import console
 
 _SHOWN = 5
 FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
@@ -65,28 +65,28 @@ def _dataset_facts(storage: Storage) -> dict[str, Any]:
 
 def print_summary(facts: dict[str, Any]) -> None:
     """Print the summary of a run for a person."""
-    console = Console(highlight=False)
+    terminal = console()
     table = Table("stage", "documents", "kept", "dropped by reason", box=None, pad_edge=False)
     for row in facts["funnel"]:
         reasons = "  ".join(f"{reason} {n:,}" for reason, n in sorted(row["dropped"].items(), key=lambda i: -i[1]) if n)
         table.add_row(row["stage"], f"{row['documents']:,}", f"{row['kept']:,}", reasons)
-    console.print(table)
+    terminal.print(table)
     if dataset := facts.get("dataset"):
-        console.print(_source_table(dataset["sources"]))
+        terminal.print(_source_table(dataset["sources"]))
         if dataset["val_too_small"]:
-            console.print("there is no val split: what was held out fills no row; a larger validation_fraction, a "
-                          "smaller row_length or pack.pad_tail keeps it")
+            terminal.print("there is no val split: what was held out fills no row; a larger validation_fraction, a "
+                           "smaller row_length or pack.pad_tail keeps it")
         for split, n in dataset["splits"].items():
-            console.print(f"{split}: {n['n_tokens']:,} tokens in {n['n_rows']:,} rows, {n['shards']} shards; "
-                          f"{n['dropped_tokens']:,} tokens of the tail dropped")
-        console.print(f"dataset digest {dataset['digest']}")
+            terminal.print(f"{split}: {n['n_tokens']:,} tokens in {n['n_rows']:,} rows, {n['shards']} shards; "
+                           f"{n['dropped_tokens']:,} tokens of the tail dropped")
+        terminal.print(f"dataset digest {dataset['digest']}")
     for name, key in (("input set aside", "failed"), ("damaged input", "damage")):
         for entry in facts[key][:_SHOWN]:
-            console.print(f"{name}: {' '.join(str(v) for v in entry.values())}", soft_wrap=True, markup=False)
+            terminal.print(f"{name}: {' '.join(str(v) for v in entry.values())}", soft_wrap=True)
         if len(facts[key]) > _SHOWN:
-            console.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
-    console.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
-                  f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
+            terminal.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
+    terminal.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
+                   f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
 
 
 def _source_table(sources: Sequence[dict[str, Any]]) -> Table:
@@ -122,7 +122,7 @@ def print_plan(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(row["stage"], *("?" if row[k] is None else str(row[k]) for k in ("up_to_date", "to_do")),
                       "; ".join(row["why"][:_SHOWN]))
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:
@@ -146,16 +146,16 @@ def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:
 
 def print_status(rows: Sequence[dict[str, Any]]) -> None:
     """Print the status of a run for a person."""
-    console = Console(highlight=False)
+    terminal = console()
     for run in rows:
-        console.print(f"{run['run']}: recipe {run['recipe']}")
+        terminal.print(f"{run['run']}: recipe {run['recipe']}")
         if run["other_version"]:
-            console.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
-                          "it, `curate run --fresh` makes it anew", soft_wrap=True)
+            terminal.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
+                           "it, `curate run --fresh` makes it anew", soft_wrap=True)
         table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
         for row in run["stages"]:
             if row["done"] and not row["tasks"]:
                 continue  # the recipe asks nothing of this stage
             table.add_row(row["stage"], str(row["tasks"]), "yes" if row["done"] else "no",
                           f"{row['n_bytes'] / 1e6:,.1f}", f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
-        console.print(table)
+        terminal.print(table)

@@ -88,6 +88,7 @@ def _parts(storage: Storage, folder: str) -> list[str]:
     parts = [p for p in storage.list(folder) if p.endswith(".parquet") and len(PurePosixPath(p).parts) == depth
              and PurePosixPath(p).name.startswith("part-")]
     if not parts:
+        storage.must_exist()
         raise InputError(f"holds no parts under {folder}/: it is no run, or it stopped before them",
                          where=str(storage.path("")))
     return sorted(parts)

@@ -47,7 +47,7 @@ class Run:
         path: A run's folder or URL.
         result: Of the call of `run`.
     Raises:
-        InputError: It is no run.
+        InputError: It is no run; AbsentError where there is no such folder.
     """
 
     def __init__(self, path: str | os.PathLike[str], result: Result | None = None) -> None:
@@ -56,6 +56,7 @@ class Run:
         self._storage = Storage(self.path)
         lock = read_lock(self._storage)
         if lock is None:
+            self._storage.must_exist()
             raise InputError("holds no recipe.lock.yaml: it is not a run", where=self.path)
         self._lock = lock
         self.recipe: Mapping[str, Any] = self._lock["recipe"]

@@ -32,6 +32,7 @@ from pipelines.cli.pack import pack_command
 from pipelines.cli.plugins import plugins_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
+from pipelines.terminal import console, protect_streams
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -239,12 +240,10 @@ def models_fetch() -> None:
 def _reporter() -> AbstractContextManager[Reporter]:
     from contextlib import nullcontext
 
-    from rich.console import Console
-
     from pipelines.progress import BarReporter, LineReporter
 
-    console = Console(stderr=True)
-    return BarReporter(console) if console.is_terminal else nullcontext(LineReporter())
+    stderr = console(to_stderr=True)
+    return BarReporter(stderr) if stderr.is_terminal else nullcontext(LineReporter())
 
 
 class _Interrupt(BaseException):
@@ -257,6 +256,7 @@ def _interrupt(signum: int, frame: object) -> None:
 
 def main() -> None:
     """Entry point: errors that the project foresaw are a message and an exit code, never a traceback."""
+    protect_streams()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _interrupt)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from manifests.errors import CurateError, RecipeError
+from pipelines.terminal import json_text
 from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def emit(form: Format, facts: Any, text: Callable[[], str | None], failures: Seq
     for error in failures:
         print(f"curate: {error}", file=sys.stderr)
     if form is Format.JSON:
-        print(json.dumps(facts, ensure_ascii=False, default=str))
+        print(json_text(facts))
     elif (sentences := text()) is not None:
         print(sentences)
     if failures:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from manifests.errors import InputError, OwnershipError, RecipeError
+from manifests.errors import AbsentError, InputError, OwnershipError, RecipeError
 from manifests.packing import PACKINGS
 from pipelines.cli.options import RUNS, Format, FormatOption, checked, emit, with_verb_options
 from pipelines.verb_options import VerbOptions
@@ -185,7 +185,7 @@ def _tokenizer_of(folders: list[str], given: str | None) -> str:
     own = {folder: file for folder, file in files.items() if os.path.exists(file)}
     path = given or next(iter(own.values()), None)
     if path is None:
-        raise InputError("there is no such tokenizer", where=files[folders[0]], hint="give --tokenizer")
+        raise AbsentError("there is no such tokenizer", where=files[folders[0]], hint="give --tokenizer")
     wanted = hashlib.sha256(read_tokenizer(tokenizer_files(path))).digest()
     for folder, file in own.items():
         if hashlib.sha256(read_tokenizer((file,))).digest() != wanted:

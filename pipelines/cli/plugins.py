@@ -38,9 +38,9 @@ def _own_names() -> dict[str, tuple[str, ...]]:
 
 
 def _text(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+
+    from pipelines.terminal import console
 
     if not rows:
         print("no plug-in is installed; docs/plugins.md says how to write one")
@@ -48,6 +48,5 @@ def _text(rows: list[dict[str, Any]]) -> None:
     table = Table("kind", "name", "distribution", "what it does", box=None, pad_edge=False)
     for row in rows:
         what = f"{row['problem']}" if row["problem"] else row["what"]
-        table.add_row(*(escape(text) for text in (row["group"], row["name"],
-                                                  f"{row['distribution']} {row['version']}", what)))
-    Console(highlight=False).print(table)
+        table.add_row(row["group"], row["name"], f"{row['distribution']} {row['version']}", what)
+    console().print(table)

@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from curate.sources.rows import ExtractReason
 from manifests.errors import CurateError, InputError
 from pipelines.demo.pages import Kind
 from pipelines.demo.prose import jaccard
 from pipelines.demo.questions import ngrams
+from pipelines.terminal import console
 
 SURE_JACCARD = 0.9
 FALSE_JACCARD = 0.7
@@ -242,10 +243,11 @@ def show(report: Report, run: Path, print_line: Callable[..., None]) -> None:
                                                                count.found, count.missed)), _MEANING[count.kind])
     goals = Table("goal", "wanted", "measured", "")
     for goal in report.goals:
-        goals.add_row(goal.name, goal.wanted, goal.measured, "[green]met[/]" if goal.met else "[bold red]MISSED[/]")
+        met = Text("met", "green") if goal.met else Text("MISSED", "bold red")
+        goals.add_row(goal.name, goal.wanted, goal.measured, met)
     print_line(kinds)
     print_line(goals)
-    plain = partial(print_line, sep="\n  ", soft_wrap=True, markup=False)
+    plain = partial(print_line, sep="\n  ", soft_wrap=True)
     plain("packed shards:", *report.shards)
     plain("to try next:", f".venv/bin/curate status {run}", f".venv/bin/curate why {run} {report.example_url}",
           f".venv/bin/curate trace {run} train/000000 0")
@@ -262,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CurateError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    show(report, arguments.run, Console(highlight=False).print)
+    show(report, arguments.run, console().print)
     return 0 if report.ok else 1
 
 

@@ -35,6 +35,7 @@ from tokenizer.encoding.encode import Encoder, load
 from tokenizer.mixture.mix import SPLITS
 
 _TABLE_ROWS = 1 << 14
+_STAGE = ".curate-tokenizer-chat"  # where a dataset is written; a name that nobody else gives
 _PUBLISHED = ("documents", "exclusions", *SPLITS, TOKENIZER, "sources.parquet", "manifest.parquet")  # the manifest last
 
 
@@ -85,15 +86,15 @@ def pack_dialogues(config: ChatConfig, files: Sequence[ChatFile], tokenizer: str
         StageError: No line can be packed.
         OwnershipError: OUT holds something of one of these names, and no dataset.
     """
-    stage = os.path.join(out, ".tmp")
+    stage = os.path.join(out, _STAGE)
     _check_owner(out, stage)
-    shutil.rmtree(stage, ignore_errors=True)
-    for folder in ("documents", "exclusions"):
-        os.makedirs(os.path.join(stage, folder))
     counts = ChatCounts()
     loaded = load(tokenizer)
     make: Any = ChatEncoder if config.task is None else TaskEncoder
     encoder: _LineEncoder = make(config, loaded, tokenizer, source, counts)
+    shutil.rmtree(stage, ignore_errors=True)
+    for folder in ("documents", "exclusions"):
+        os.makedirs(os.path.join(stage, folder))
     shards = _Shards(config, encoder, stage, source)
     try:
         for file in files:

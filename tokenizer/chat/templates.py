@@ -23,7 +23,7 @@ from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, LoopControlExtension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from manifests.errors import InputError
+from manifests.errors import AbsentError, InputError
 from manifests.storage import is_local, open_read
 from tokenizer.chat.messages import BadLineError, ChatReason, Message
 
@@ -223,7 +223,7 @@ def template_text(name: str, tokenizer: str) -> tuple[str, dict[str, Any]]:
             return _read(path), variables
         return _of_config(config, os.path.join(folder, "tokenizer_config.json")), variables
     if is_local(name) and not os.path.exists(name):
-        raise InputError("there is no such template", where=name, hint=(
+        raise AbsentError("there is no such template", where=name, hint=(
             f"choose one of {', '.join(NAMED)}, `tokenizer` for the tokenizer's own, or a file"))
     text = _read(name)
     if not name.endswith(".json"):

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from manifests.errors import InputError
+from manifests.errors import AbsentError, InputError
 from manifests.storage import is_local, open_read
 from tokenizer.encoding.patterns import EXPRESSIONS, Pattern
 
@@ -67,7 +67,7 @@ def tokenizer_files(path: str) -> tuple[str, ...]:
     if os.path.isdir(path):
         return _files_of_folder(path)
     if not os.path.isfile(path):
-        raise InputError("there is no such tokenizer", where=path,
+        raise AbsentError("there is no such tokenizer", where=path,
                          hint="name a tokenizer.json, tiktoken ranks, or a folder with encoder.json and vocab.bpe")
     folder, name = os.path.split(path)
     for pair in _PAIRS:

@@ -228,6 +228,7 @@ def open_dataset(path: str) -> ExportDataset:
     storages = (Storage(folder) for folder in (path, join(path, "packed")))
     storage = next((s for s in storages if all(s.exists(n) for n in ("manifest.parquet", "sources.parquet"))), None)
     if storage is None:
+        Storage(path).must_exist()
         raise InputError("holds no packed dataset", where=path, hint="give a finished run, or its packed folder")
     folder, files = storage.root, LocalFiles(storage)
     manifest = read_table(storage.path("manifest.parquet"))

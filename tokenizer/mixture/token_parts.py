@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manifests.errors import InputError
+from manifests.errors import AbsentError, InputError
 from manifests.hashing import id_words
 from manifests.tables import open_table
 from tokenizer.encoding.token_index import read_index
@@ -54,7 +54,7 @@ def find_parts(path: str, source: str | None = None) -> list[TokenPart]:
 
 def _parts_of(source: str, folder: str) -> list[TokenPart]:
     if not os.path.isdir(folder):
-        raise InputError("there is no such folder", where=folder)
+        raise AbsentError("there is no such folder", where=folder)
     parts = []
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)

@@ -59,8 +59,12 @@ def test_digest_is_of_the_content(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a folder").mkdir()
     with pytest.raises(InputError, match="absent") as caught:
         open_read(str(tmp_path / "absent"))
+    assert caught.value.exit_code == 2
+    with pytest.raises(InputError, match="a folder") as caught:
+        open_read(str(tmp_path / "a folder"))
     assert caught.value.exit_code == 1
 
 

@@ -124,7 +124,7 @@ def test_tune_tells_what_a_threshold_drops_and_shows_both_sides(finished: str) -
     assert "at_most 10 drops 289 (96.33%)" in invoke("tune", finished, "--signal", "n_words", "--threshold", "10")
     with pytest.raises(InputError, match="no signal 'x'"):
         read_values(finished, "x")
-    with pytest.raises(InputError, match="no run"):
+    with pytest.raises(InputError, match="no such folder"):
         read_values(str(Path(finished) / "none"), "n_words")
 
 

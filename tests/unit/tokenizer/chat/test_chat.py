@@ -149,8 +149,9 @@ def test_what_is_no_dataset_is_not_replaced(tmp_path: Path, tokenizer: str) -> N
     assert notes.read_text() == "mine"
     notes.parent.rename(tmp_path / "documents")
     out, _ = pack(tmp_path, tokenizer, [talk("a", "b")])
-    (out / ".tmp").mkdir()  # a kill while the dataset was replaced: its manifest is where it was written
-    (out / "manifest.parquet").rename(out / ".tmp/manifest.parquet")
+    staged = out / ".curate-tokenizer-chat"  # a kill while the dataset was replaced: its manifest is still there
+    staged.mkdir()
+    (out / "manifest.parquet").rename(staged / "manifest.parquet")
     assert len(PackedDataset(pack(tmp_path, tokenizer, [talk("a", "b")])[0], "train")) == 1
 
 
