@@ -1,5 +1,5 @@
 """Chapters of electronic books (XHTML) as text, with notes where they are referred to and nothing of the edition around
-them: page numbers, navigation and a publisher's notices go."""
+them: numbers of pages and lines, navigation and a publisher's notices go."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from resiliparse.parse.html import HTMLTree
 from curate.extraction.fragments import tree_text
 
 _GONE: Final = ("nav, script, style, svg, header.pgheader, .pg-boilerplate, #pg-header, #pg-footer, .pagenum, .pageno, "
-                ".x-ebookmaker-pageno, .pagebreak")
+                ".x-ebookmaker-pageno, .pagebreak, .lnum, .linenum, .lineno")
 _PAGE: Final = frozenset({"pagebreak", "page-list", "toc", "landmarks", "index"})
 _NOTE: Final = frozenset({"footnote", "endnote", "rearnote", "note"})
 _REFERENCE: Final = re.compile(r"\b(?:fnanchor|noteref|footnoteref|fnref)\b", re.IGNORECASE)
+_NOTE_NUMBER: Final = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*\u2020\u2021]{1,3})[\])]?\s*")
+_NOTE_TARGET: Final = re.compile(r"#(?!.*(?:ref|back|return|link|anchor)).{0,40}(?:note|fn)", re.IGNORECASE)
+_NOTE_ID: Final = re.compile(r"(?!.*(?:ref|back|return|link|anchor)).*(?:foot|end)-?note[-_]?\d", re.IGNORECASE)
 _OF_NOTE: Final = re.compile(r"\b(?:footnote|endnote|fn)\b", re.IGNORECASE)
 _LABEL: Final = re.compile(r"\s*(?:\[?(?:\d{1,4}|[A-Za-z*†‡])\]?[.:)]?\s+)?")
-_BLOCKS: Final = frozenset({"p", "div", "li", "aside", "dd", "section", "td"})
+_BLOCKS: Final = frozenset({"p", "div", "li", "aside", "dd", "section", "td", "article"})
 _MAX_CLIMB: Final = 4
 _CHAPTER_LINK: Final = re.compile(r"^(?!\w+://)(?:.*\.x?html?)?(?:#.+)?$")
 _MIN_LINKS: Final = 3
@@ -30,8 +33,8 @@ _CONTENTS: Final = frozenset({"contents", "table of contents", "inhalt", "inhoud
 def chapter_notes(html: str) -> dict[str, str]:
     """The notes of a document, by their ids, each in one line and without its number.
 
-    They are found by what refers to them (`epub:type` noteref, or the classes that Project Gutenberg gives), and by
-    what they say they are."""
+    They are found by what refers to them (`epub:type` noteref, the classes that Project Gutenberg gives, or a number
+    that leads to an address with `note` in it), and by what they say they are."""
     tree = HTMLTree.parse(html)
     return {name: text for name, (_, text) in _notes(tree).items()}
 
@@ -104,11 +107,15 @@ def _notes(tree: Any) -> dict[str, tuple[Any, str]]:
 
 def _refers(link: Any) -> bool:
     kind = (link.getattr("epub:type") or "") + " " + (link.getattr("role") or "")
-    return "noteref" in kind or bool(_REFERENCE.search(link.getattr("class") or ""))
+    if "noteref" in kind or _REFERENCE.search(link.getattr("class") or ""):
+        return True
+    return bool(_NOTE_TARGET.search(link.getattr("href") or "") and _NOTE_NUMBER.fullmatch(link.text or ""))
 
 
 def _is_note(block: Any) -> bool:
     """Whether a block, or what holds it, says that it is a note."""
+    if _NOTE_ID.match(block.getattr("id") or ""):
+        return True
     element, climbed = block, 0
     while element is not None and climbed < _MAX_CLIMB:
         words = f"{element.getattr('class') or ''} {element.getattr('epub:type') or ''} {element.getattr('role') or ''}"

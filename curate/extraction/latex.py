@@ -31,6 +31,7 @@ _COUNT: Final = re.compile(r"\s*\[([0-9])\]")
 _PARAMETERS: Final = re.compile(r"((?:#[1-9])*)(?=\{)")
 _WORD: Final = re.compile(r"\\([A-Za-z]+)")
 _TITLE: Final = re.compile(r"\\title\*?\s*(?:\[[^\]]*\])?\s*(?=\{)")
+_THANKS: Final = re.compile(r"\\(?:thanks|footnote|thanksref|tnoteref)\s*(?=\{)")
 _BLANK_LINES: Final = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _MAX_INPUTS: Final = 500
 _MAX_DEPTH: Final = 12  # of files in files, and of definitions in definitions
@@ -69,7 +70,7 @@ def latex_paper(main: str, read: Callable[[str], str | None], max_characters: in
     source = _END.split(_flattened(main, read, paper, max_characters), maxsplit=1)[0]
     source, macros = _without_definitions(source)
     if (found := _TITLE.search(source)) is not None:
-        paper.title = " ".join(_group(source, found.end())[0].replace("\\\\", " ").split())[:500] or None
+        paper.title = _title(_group(source, found.end())[0])
     begin = _BEGIN.search(source)
     body = source[begin.end() :] if begin else source
     section = _SECTION.search(body)
@@ -80,6 +81,13 @@ def latex_paper(main: str, read: Callable[[str], str | None], max_characters: in
     lines = "\n".join(line.rstrip() for line in body.split("\n"))
     paper.text = _BLANK_LINES.sub("\n\n", lines).strip()
     return paper
+
+
+def _title(group: str) -> str | None:
+    """A title in one line, without the thanks in it."""
+    while (found := _THANKS.search(group)) is not None:
+        group = group[: found.start()] + group[_group(group, found.end())[1] :]
+    return " ".join(group.replace("\\\\", " ").split())[:500] or None
 
 
 def without_comments(text: str) -> str:

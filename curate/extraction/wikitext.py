@@ -9,14 +9,15 @@ from __future__ import annotations
 import gc
 import html
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from mwparserfromhell.parser import tokens as t
 
 from curate.extraction.kernels.wikitext import count_unclosed
+from curate.extraction.wiki_sections import HOLE, TERM, Section, sections_of
+from curate.extraction.wiki_templates import form_of
 
 try:
     from mwparserfromhell.parser._tokenizer import CTokenizer as _Parser
@@ -35,42 +36,14 @@ DROPPED_TAGS: Final = frozenset({
 MEDIA: Final = frozenset({"file", "image", "media", "category"})
 """What every wiki calls the namespaces whose links are no words, beside its own names for them."""
 
-KEPT_TEMPLATES: Final[dict[str, str]] = {
-    "lang": "{-1}", "transl": "{-1}", "transliteration": "{-1}", "nowrap": "{1}", "nobr": "{1}", "small": "{1}",
-    "big": "{1}", "mvar": "{1}", "var": "{1}", "em": "{1}", "strong": "{1}", "abbr": "{1}", "math": "{1}",
-    "quote": "\n\n{1}\n\n", "blockquote": "\n\n{1}\n\n", "cquote": "\n\n{1}\n\n", "quotation": "\n\n{1}\n\n",
-    "convert": "{1} {2}", "cvt": "{1} {2}", "frac": "{1}/{2}", "circa": "c. {1}", "c.": "c. {1}", "ndash": "\u2013",
-    "snd": " \u2013 ", "spaced ndash": " \u2013 ", "mdash": "\u2014", "val": "{1}"}
-"""Templates that stand for words of the running text, with what they become; all others go. {n} is the nth argument
-without a name, {-1} the last."""
-
 _RAW_TAGS: Final = frozenset({"nowiki", "pre", "code", "source", "syntaxhighlight", "math", "chem", "ce"})
 _TEX: Final = frozenset({"math", "chem", "ce"})
 _BREAKS: Final = {"br": "\n", "p": "\n\n", "div": "\n\n", "blockquote": "\n\n", "poem": "\n\n", "pre": "\n\n",
                   "source": "\n\n", "syntaxhighlight": "\n\n", "center": "\n\n", "hr": "\n\n", "li": "\n- "}
+_MARKS: Final = ("*", "#", ":", ";")  # of items of lists
 _INTERWIKI: Final = re.compile(r"(?:[a-z]{2,3}|simple|[a-z]{2,3}-[a-z-]{2,12}):\S")
-_SWITCH: Final = re.compile(r"__[A-Z]{3,24}__")
 _QUOTES: Final = re.compile(r"(?<!')(?:'{5}|'{2,3})(?!')")
 _MANY_QUOTES: Final = re.compile(r"'{4,}")
-_WORD: Final = re.compile(r"\w|\x02")
-_EMPTY_BRACKETS: Final = re.compile(r" ?(?:\((?:[\s,;:/\u2013-]|\b(?:or|and)\b)*\)|\[\s*\])")
-_HOLE: Final = re.compile(r"\(\s*(?:[),;:/\u2013-]|or\b|and\b)|[,;:]\s*\)|\[\s*\]")
-_AFTER_BRACKET: Final = re.compile(r"\(\s*(?:[,;:]\s*)+(?=\S)")
-_BEFORE_BRACKET: Final = re.compile(r"(?<=\S)\s*[,;:]\s*\)")
-_STRAY: Final = re.compile(r"\{\{|\}\}|\[\[|\]\]")
-_SPACES: Final = re.compile(r"[ \t\u00a0]{2,}")
-_BLANK_LINES: Final = re.compile(r"\n\s*\n")
-_HEADING: Final = re.compile(r"\x01([1-6])([^\n]*)")
-_HELD: Final = re.compile(r"\x02(\d+)\x03")
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading with its level (1 to 6; 0 for the lead, which has none) and the paragraphs under it."""
-
-    level: int
-    heading: str
-    paragraphs: tuple[str, ...]
 
 
 def wikitext_cost(text: str) -> int:
@@ -84,7 +57,7 @@ def wikitext_cost(text: str) -> int:
 def wikitext_sections(text: str, media: frozenset[str] = MEDIA) -> list[Section]:
     """The prose of a page by sections, in order, those without any left out.
 
-    Comments, templates (but `KEPT_TEMPLATES`), tables, references, galleries, files and categories go; links leave
+    Comments, templates (but `wiki_templates.KEPT`), tables, references, galleries, files and categories go; links leave
     their words, items of lists a `- `, formulas their TeX between dollar signs.
 
     Args:
@@ -104,7 +77,7 @@ def wikitext_sections(text: str, media: frozenset[str] = MEDIA) -> list[Section]
     finally:
         if collects:
             gc.enable()
-    return _nonempty(list(_sections(rendered, held)))
+    return sections_of(rendered, held)
 
 
 def _rendered(text: str, media: frozenset[str]) -> tuple[str, list[str]]:
@@ -116,56 +89,6 @@ def _rendered(text: str, media: frozenset[str]) -> tuple[str, list[str]]:
     renderer.render(0, len(stream), out)
     renderer.close()
     return "".join(out), held
-
-
-def _sections(text: str, held: list[str]) -> Iterator[Section]:
-    def give_back(text: str) -> str:
-        return _HELD.sub(lambda found: held[int(found[1])], text) if "\x02" in text else text
-
-    level, heading = 0, ""
-    paragraphs: list[str] = []
-    for block in _BLANK_LINES.split(_SWITCH.sub("", text) if "__" in text else text):
-        if "\x01" in block and (found := _HEADING.search(block)):  # what stands before its line is a paragraph
-            if before := _clean(block[:found.start()]):
-                paragraphs.append(give_back(before))
-            yield Section(level, heading, tuple(paragraphs))
-            level, heading = int(found[1]), give_back(_clean(found[2]))
-            paragraphs, block = [], block[found.end():]
-        if block := _clean(block):
-            paragraphs.append(give_back(block))
-    yield Section(level, heading, tuple(paragraphs))
-
-
-def _nonempty(sections: list[Section]) -> list[Section]:
-    """Sections with text, and the headings above them."""
-    kept: list[Section] = []
-    above = 0  # headings of a lower level than this are above what was kept last
-    for section in reversed(sections):
-        if section.paragraphs or (section.heading and section.level < above):
-            kept.append(section)
-            above = section.level
-        else:
-            above = min(above, section.level)
-    return kept[::-1]
-
-
-def _clean(block: str) -> str:
-    """A paragraph without the holes that templates leave: empty brackets, bullets without an item, double blanks."""
-    if _HOLE.search(block):
-        block = _EMPTY_BRACKETS.sub("", block)
-        block = _BEFORE_BRACKET.sub(")", _AFTER_BRACKET.sub("(", block))
-    if "}}" in block or "{{" in block or "]]" in block or "[[" in block:
-        block = _STRAY.sub("", block)
-    if "\n" not in block and "  " not in block:
-        words = block.strip()
-        return "" if words.startswith(("|", "{|")) or not _WORD.search(words) else words
-    lines = []
-    for line in block.split("\n"):
-        words = _SPACES.sub(" ", line).strip()
-        if _WORD.search(words) and not words.startswith(("|", "{|")):
-            indent = len(line) - len(line.lstrip(" ")) if words.startswith("- ") else 0
-            lines.append(" " * indent + words)
-    return "\n".join(lines)
 
 
 def _unquoted(text: str) -> str:
@@ -240,14 +163,8 @@ class _Renderer:
         end = self._past(i, t.TemplateOpen, t.TemplateClose)
         first = self._stream[i]
         name = first["text"].strip().lower() if type(first) is t.Text else ""
-        form = KEPT_TEMPLATES.get(name) or ("{1}" if name.startswith("lang-") else None)
-        if form is not None:
-            arguments = self._arguments(i + 1, end - 1)
-            for slot in re.findall(r"\{(-?\d)\}", form):
-                number = int(slot)
-                have = arguments and number <= len(arguments)
-                form = form.replace(f"{{{slot}}}", arguments[number - (number > 0)] if have else "")
-            out.append(form)
+        form = form_of(name)
+        out.append(HOLE if form is None else form(self._arguments(i + 1, end - 1)))
         return end
 
     def _arguments(self, i: int, end: int) -> list[str]:
@@ -278,9 +195,9 @@ class _Renderer:
         prefix, colon, name = target.partition(":")
         if colon and (prefix.strip().lower() in self._media or _INTERWIKI.match(target)):
             return self._past(i, t.WikilinkOpen, t.WikilinkClose)
-        if colon and prefix and not name.startswith(" "):
+        if colon and prefix:
             end = self._past(i, t.WikilinkOpen, t.WikilinkClose)
-            if self._has_options(i + 2, end) or self._is_alone(end, out):
+            if self._has_options(i + 2, end) or (not name.startswith(" ") and self._is_alone(end, out)):
                 return end
         if then is t.WikilinkSeparator and type(stream[i + 2]) is not t.WikilinkClose:
             return i + 2
@@ -296,7 +213,8 @@ class _Renderer:
         following = self._stream[end] if end < len(self._stream) else None
         ends = following is None or type(following) in (t.WikilinkOpen, t.CommentStart) or (
             type(following) is t.Text and following["text"].lstrip(" ").startswith("\n"))
-        return ends and (not out or not out[-1].rstrip(" ") or out[-1].rstrip(" ").endswith("\n"))
+        before = out[-1].rstrip(" " + HOLE) if out else ""
+        return ends and (not before or before.endswith("\n"))
 
     def _external(self, i: int, out: list[str]) -> int:
         if not self._stream[i - 1]["brackets"]:
@@ -330,7 +248,7 @@ class _Renderer:
         mark = self._stream[i - 1].get("wiki_markup")
         if name in DROPPED_TAGS:
             return self._past_tag(i)
-        if mark in ("*", "#", ":", ";"):
+        if mark in _MARKS:
             return self._item(i, out)
         out.append(_BREAKS.get(name, ""))
         begin, attributes = self._content(i)
@@ -344,10 +262,15 @@ class _Renderer:
         """An item of a list, of which each level has a mark."""
         marks = ""
         while i < len(self._stream) and type(self._stream[i - 1]) is t.TagOpenOpen:
-            marks += self._stream[i - 1].get("wiki_markup") or ""
+            mark = self._stream[i - 1].get("wiki_markup") or ""
+            if mark not in _MARKS:  # a tag that begins the item's text
+                break
+            marks += mark
             i += 3  # its name, its end, and what comes after
         if marks.endswith(("*", "#")):
             out.append("  " * (len(marks.strip(":;")) - 1) + "- ")
+        elif marks.endswith(";"):
+            out.append(TERM)
         return i - 1
 
     def _content(self, i: int) -> tuple[int, list[str]]:

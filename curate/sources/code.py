@@ -60,6 +60,7 @@ class CodeReason(StrEnum):
     """Why a file gives no document."""
 
     TOO_LARGE = "too_large"
+    EMPTY = "empty"
     BINARY = "binary"
     PROGRAMMING_LANGUAGE = "programming_language"
     LICENCE = "licence"
@@ -168,6 +169,8 @@ def _entry(file: _File, options: CodeOptions) -> Entry:
                   columns={"repository": file.repository, "path": file.path or None})
     if file.data is None or len(file.data) > options.max_file_bytes:
         return _left_out(entry, CodeReason.TOO_LARGE, file.size, options.max_file_bytes)
+    if not file.data.strip():
+        return _left_out(entry, CodeReason.EMPTY)
     if b"\0" in file.data[:_BINARY_BYTES] and not file.data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _left_out(entry, CodeReason.BINARY)
     text = _decoded(file.data)

@@ -22,7 +22,7 @@ from curate.extraction.chapters import chapter_notes, chapter_text
 from curate.extraction.html import decode
 from curate.sources.dump_options import EpubOptions
 from curate.sources.entries import Dump, Entry, utc
-from curate.sources.gutenberg import book_body
+from curate.sources.gutenberg import book_body, without_notes
 from curate.sources.http_file import open_source
 from curate.sources.kernels.markup import measure_markup
 from curate.sources.warc import Damage
@@ -145,6 +145,6 @@ def _book(archive: zipfile.ZipFile, package: _Package, options: EpubOptions) -> 
     text = "\n\n\n".join(chapter for chapter in chapters if chapter.strip())
     facts = package.facts
     source = facts.get("identifier", "") if facts.get("identifier", "").startswith("http") else facts.get("source", "")
-    yield Entry(0, valid_text(book_body(text) or text), id=facts.get("identifier"), date=utc(facts.get("date")),
-                url=source if source.startswith("http") else None,
+    yield Entry(0, valid_text(book_body(text) or without_notes(text)), id=facts.get("identifier"),
+                date=utc(facts.get("date")), url=source if source.startswith("http") else None,
                 columns={"title": facts.get("title"), "author": facts.get("creator"), "licence": facts.get("rights")})

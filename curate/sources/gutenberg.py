@@ -35,6 +35,12 @@ _CREDIT: Final = re.compile(
     r"This e-?(?:text|book) was (?:produced|prepared|scanned)|"
     r"Note: Project Gutenberg|HTML version by)\b", re.IGNORECASE)
 _CREDIT_CHARACTERS: Final = 1500
+_NOTES: Final = re.compile(
+    r"^[\[ \t_*]*(?:Transcriber(?:[\u2019']?s?[\u2019']?)? notes?|Errata noted by (?:the )?transcriber)[\]:._* \t]*$",
+    re.IGNORECASE | re.MULTILINE)
+_NOTES_CHARACTERS: Final = 12_000  # of a book's end that notes on its transcription may be
+_NOTES_PARAGRAPHS: Final = 20
+_PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n+")
 _DATES: Final = ("%B %d, %Y", "%B %d %Y", "%B, %Y", "%B %Y", "%Y-%m-%d")
 
 
@@ -81,8 +87,8 @@ def _entry(text: str) -> Entry:
 
 
 def book_body(text: str) -> str | None:
-    """What lies between the marks of beginning and end, without the credits of who made the file; None where there is
-    no mark of the beginning."""
+    """What lies between the marks of beginning and end, without credits and notes of who made the file; None where
+    there is no mark of the beginning."""
     start = None
     for start in _START.finditer(text, 0, _HEADER_CHARACTERS):  # noqa: B007 (the last one counts)
         pass
@@ -93,7 +99,20 @@ def book_body(text: str) -> str | None:
     paragraphs = re.split(r"\n\s*\n", body, maxsplit=6)
     while len(paragraphs) > 1 and len(paragraphs[0]) < _CREDIT_CHARACTERS and _CREDIT.match(paragraphs[0].strip()):
         body = body[len(paragraphs.pop(0)) :].lstrip("\n")
-    return body.strip("\n")
+    return without_notes(body)
+
+
+def without_notes(body: str) -> str:
+    """A book without the notes of who transcribed it, at its beginning (with the indented paragraphs under their
+    heading) and from their heading on at its end."""
+    paragraphs = _PARAGRAPHS.split(body.strip("\n"), maxsplit=_NOTES_PARAGRAPHS)
+    if _NOTES.match(paragraphs[0].partition("\n")[0]):
+        n = 1 + ("\n" not in paragraphs[0])
+        while n < min(len(paragraphs), _NOTES_PARAGRAPHS) and paragraphs[n].startswith((" ", "\t")):
+            n += 1
+        body = "\n\n".join(paragraphs[n:])
+    last = _NOTES.search(body, max(len(body) // 2, len(body) - _NOTES_CHARACTERS))
+    return (body[: last.start()] if last is not None else body).strip("\n")
 
 
 def _date(value: str | None) -> datetime | None:

@@ -33,6 +33,7 @@ from curate.sources.framing import ARC_START, WARC
 from curate.sources.http_config import HttpConfig
 from curate.sources.layouts import LAYOUTS
 from curate.sources.mistaken import claim_of, mistaken_text
+from curate.sources.sevenzip import SEVENZIP_START, kind_in_7z
 from curate.sources.warc import Damage
 from manifests.errors import InputError
 
@@ -130,12 +131,26 @@ def _parquet_columns(path: str) -> list[str]:
 
 def _layout_rows(path: str, names: ColumnNames, max_text_bytes: int,
                  http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    """Rows of a published corpus in a table."""
     kind = detect_kind(path, http)
     if kind not in ("parquet", "jsonl"):
         raise InputError(f"is {KINDS[kind].what}, and not a table in Parquet or JSON Lines", where=path,
                          hint="leave the source's `kind` out")
     read = _parquet_rows if kind == "parquet" else _jsonl_rows
     yield from read(path, names, max_text_bytes, http)
+
+
+def _archive_rows(path: str, names: ColumnNames, max_text_bytes: int,
+                  http: HttpConfig | None) -> Iterator[TextRows | Damage]:
+    """Texts of a published corpus in an archive, or its rows in a table."""
+    from curate.sources.text_archives import is_tar, read_text_archive
+
+    with closing(open_nonempty(path, http)) as stream:
+        if is_tar(_head(stream, path)):
+            stream.seek(0)
+            yield from read_text_archive(stream, max_text_bytes)
+            return
+    yield from _layout_rows(path, names, max_text_bytes, http)
 
 
 def _never(head: bytes) -> bool:
@@ -156,8 +171,8 @@ KINDS: Final[dict[str, SourceKind]] = {kind.name: kind for kind in (
     SourceKind("warc", "a WARC, ARC or WACZ archive", _is_archive, records=frozenset({"response", "resource"})),
     SourceKind("jsonl", "JSON Lines", _is_json, _jsonl_rows, objects=True),
     SourceKind("text", "a plain text", _is_text, _text_rows),
-    *(SourceKind(name, f"a file of {layout.what}", _never, _layout_rows, names=layout.columns)
-      for name, layout in LAYOUTS.items()),
+    *(SourceKind(name, f"a file of {layout.what}", _never, _archive_rows if layout.archives else _layout_rows,
+                 names=layout.columns) for name, layout in LAYOUTS.items()),
 )}
 """By name, in the order in which they are asked."""
 
@@ -180,6 +195,8 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
 
     with open_source(path, http) as stream:
         head = _head(stream, path)
+        if head.startswith(SEVENZIP_START):
+            return kind_in_7z(stream)
     kind = next((kind.name for kind in KINDS.values() if kind.detect(head)), None)
     if kind in ("text", None) and claim_of(path) == claim_of("x.warc") and WARC.start.search(head):
         return "warc"  # its first record is cut, which reading it names

@@ -1,5 +1,5 @@
 """Published corpora by name: what the columns of their files are called, in Parquet or JSON Lines, as they are
-distributed. A dot leads into a field of a field."""
+distributed, or archives of texts. A dot leads into a field of a field."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from curate.sources.columns import ColumnNames
 
 
 class Layout(NamedTuple):
-    """what: the corpus, as messages call it. columns: of its files."""
+    """what: the corpus, as messages call it. columns: of its files. archives: whether it is distributed as tar archives
+    of texts too."""
 
     what: str
     columns: ColumnNames
+    archives: bool = False
 
 
 LAYOUTS: Final[dict[str, Layout]] = {
-    "openwebtext": Layout("OpenWebText", ColumnNames(text="text")),
+    "openwebtext": Layout("OpenWebText", ColumnNames(text="text"), archives=True),
     "c4": Layout("C4", ColumnNames(text="text", url="url", date="timestamp")),
     "fineweb": Layout("FineWeb", ColumnNames(text="text", id="id", url="url", date="date")),
     "refinedweb": Layout("RefinedWeb", ColumnNames(text="content", url="url", date="timestamp")),

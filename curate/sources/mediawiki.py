@@ -14,7 +14,8 @@ from typing import IO, Final
 from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
-from curate.extraction.wikitext import MEDIA, Section, wikitext_cost, wikitext_sections
+from curate.extraction.wiki_sections import Section
+from curate.extraction.wikitext import MEDIA, wikitext_cost, wikitext_sections
 from curate.sources.dump_options import MediaWikiOptions
 from curate.sources.entries import Dump, Entry, utc
 from curate.sources.http_file import open_source

@@ -1,7 +1,7 @@
 """A stored archive as its decompressed bytes, member by member, with the damage found in it.
 
-Web archives are files of many small gzip members (or zstd or lz4 frames, or bzip2 streams), one a record, so that a
-record can be read alone by its offset. Reading member by member shows where each begins and ends in the file as stored,
+Web archives are files of many small gzip members (or zstd or lz4 frames, or streams of bzip2 or xz), one a record, so
+that a record can be read alone by its offset. Reading member by member shows where each begins and ends in the file as stored,
 which a stream decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that
 opens with a WARC record.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from curate.sources.bzip2 import Bzip2, is_bzip2
+from curate.sources.xz import XZ_START, Xz
 
 if TYPE_CHECKING:
     import zstandard
@@ -46,13 +47,15 @@ class Chunk:
 
 
 def compression_of(head: bytes) -> str:
-    """`gzip`, `zstd`, `lz4`, `bzip2` or `none`, by the first bytes of a file; names of files are not trusted."""
+    """`gzip`, `zstd`, `lz4`, `bzip2`, `xz` or `none`, by the first bytes of a file; names of files are not trusted."""
     if head.startswith(_GZIP):
         return "gzip"
     if head.startswith(_LZ4):
         return "lz4"
     if is_bzip2(head):
         return "bzip2"
+    if head.startswith(XZ_START):
+        return "xz"
     skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
 
@@ -232,8 +235,8 @@ class _Lz4:
         return b""
 
 
-_Codec = _Gzip | _Zstd | _Lz4 | Bzip2
-_CODECS: Final[dict[str, type[_Codec]]] = {"gzip": _Gzip, "zstd": _Zstd, "lz4": _Lz4, "bzip2": Bzip2}
+_Codec = _Gzip | _Zstd | _Lz4 | Bzip2 | Xz
+_CODECS: Final[dict[str, type[_Codec]]] = {"gzip": _Gzip, "zstd": _Zstd, "lz4": _Lz4, "bzip2": Bzip2, "xz": Xz}
 
 
 def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:

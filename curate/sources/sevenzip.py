@@ -26,6 +26,22 @@ class Member:
     broken: str | None = None
 
 
+def kind_in_7z(stream: IO[bytes]) -> str:
+    """The kind of dump that a 7z archive holds, by the names of its members: `mediawiki` where it has XML, and no posts
+    of a site. An archive that cannot be listed is left to the reader of posts to name."""
+    try:
+        import py7zr
+    except ImportError:
+        return "stackexchange"
+    try:
+        stream.seek(0)
+        names = [name.lower() for name in py7zr.SevenZipFile(stream).getnames()]
+    except _failures(py7zr):
+        return "stackexchange"
+    posts = any(name.endswith("posts.xml") for name in names)
+    return "mediawiki" if not posts and any(name.endswith(".xml") for name in names) else "stackexchange"
+
+
 def unpack_member(stream: IO[bytes], wanted: Callable[[str], bool], what: str, path: str) -> Member:
     """The first member of an archive whose name is wanted.
 

@@ -15,7 +15,7 @@ def text_of(source: str, files: dict[str, str] | None = None) -> str:
 
 PAPER = r"""\documentclass{article} % a comment
 \newcommand{\tide}{\mathcal{T}}
-\title{On \textbf{Tides}\\ and Moons}
+\title{On \textbf{Tides}\thanks{To the {moon}.}\\ and Moons\footnote{Two.}}
 \begin{document}
 \maketitle
 \begin{abstract}Short.\end{abstract}

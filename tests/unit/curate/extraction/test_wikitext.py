@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from curate.extraction.wikitext import Section, Tokenizer, wikitext_cost, wikitext_sections
+from curate.extraction.wiki_sections import Section
+from curate.extraction.wikitext import Tokenizer, wikitext_cost, wikitext_sections
 
 
 def prose(text: str) -> str:
@@ -24,8 +25,21 @@ def prose(text: str) -> str:
     ("Tide<ref name=a>{{cite|x}}</ref> and<ref name=a /> wave.", "Tide and wave."),
     ("Before {{infobox|a={{b|c}}|d=e}}after.", "Before after."),
     ("It is {{convert|5|km|mi}} to {{lang|fr|la mer}}.", "It is 5 km to la mer."),
-    ("Berlin ({{IPA|x}}; {{lang-de|Berlin}}) is", "Berlin (Berlin) is"),
-    ("Berlin ({{IPA|x}}, {{y}}) is", "Berlin is"),
+    ("Berlin ({{IPAc-en|x}}; {{lang-de|Berlin}}) is", "Berlin (Berlin) is"),
+    ("Berlin ({{IPAc-en|x}}, {{y}}) is", "Berlin is"),
+    ("A letter ({{respell|A}} named, plural {{x}}, or {{y}}) and {{z}}.", "A letter (named, plural) and."),
+    ("Vowels such as {{x}}, {{y}}, and {{z}} are open, {{a}}, however; it {{b}} is.",
+     "Vowels such as are open, however; it is."),
+    ("Prix ; {{x}} il y a {{unité|12|km}} ; fin", "Prix ; il y a 12 km ; fin"),
+    ("* {{flagicon|J}} - [[Tide]]\n* 1993: {{x}}, {{y}}\n* {{z}} \u2013 2003", "- Tide\n- 2003"),
+    ("From {{convert|5|to|10|km|mi}}, {{cvt|3|ft|m}}, {{nihongo|Tide|潮|shio}} and {{nihongo|Ebb|引}}.",
+     "From 5 to 10 km, 3 ft, Tide (潮, shio) and Ebb (引)."),
+    ("{{chem|H|2|O}} of {{formatnum:12345}} by {{HMS|Ebb|1912}} {{sic}}", "H2O of 12345 by HMS Ebb [sic]"),
+    (":<math>F = \\frac{a_{b}}{c}</math>\n::<math>{{x}}</math>", "$F = \\frac{a_{b}}{c}$\n${{x}}$"),
+    ("* <ref>gone</ref>kept\n# <nowiki>[[raw]]</nowiki>\n: <small>s</small>", "- kept\n- [[raw]]\ns"),
+    ("A [[Archivo: Boat.jpg|thumb|left|A boat]]boat.", "A boat."),
+    ("; Footnotes\n{{reflist}}\n; Works\n* One\n; Online\n{{x}}", "Works\n- One"),
+    ("; a\n; b\n: both", "a\nb\nboth"),
     ("A <!-- hidden --> word&nbsp;&amp; another &#8211; here.", "A word\u00a0& another \u2013 here."),
     ("Energy <math>E = mc^2</math> holds.", "Energy $E = mc^2$ holds."),
     ('<math display="block">\\sum_{i}</math>', "$$\\sum_{i}$$"),

@@ -11,7 +11,7 @@ import pytest
 from curate.sources.dump_options import EpubOptions
 from curate.sources.entries import Dump, Entry, NoOptions
 from curate.sources.epub import read_epub
-from curate.sources.gutenberg import read_gutenberg
+from curate.sources.gutenberg import read_gutenberg, without_notes
 from curate.sources.kinds import detect_kind
 from curate.sources.warc import Damage
 from tests.paths import DATA
@@ -49,6 +49,15 @@ def test_a_book_is_what_lies_between_the_marks(tmp_path: Path, book: str, encodi
         assert entry.url == "https://www.gutenberg.org/ebooks/3261"
         assert entry.date is not None
         assert entry.date.isoformat() == "2007-05-08T00:00:00+00:00"
+
+
+def test_notes_on_the_transcription_are_no_part_of_a_book() -> None:
+    notes = "Transcriber's note:\n\n      The pages were\n      rearranged.\n\n      So was the cover.\n\n"
+    inner = BODY + "\n\n[Transcriber's Note: sic]\n\nIt fell." * 20
+    assert without_notes(f"{notes}\n{inner}\n\nErrata noted by transcriber:\n\n  _a full stop_\n") == inner
+    assert without_notes(f"{inner}\n\n\n  [Transcriber\u2019s Notes]\n\n- 199.png: a comma.") == inner
+    far = inner + "\n\nTranscriber's Notes\n\n" + "It rose and it fell.\n" * 1000
+    assert without_notes(far) == far.strip()
 
 
 def test_a_text_without_marks_is_left_out_and_one_that_is_too_long(tmp_path: Path) -> None:
@@ -117,6 +126,15 @@ def test_chapters_in_order_with_notes_at_their_places(tmp_path: Path) -> None:
     assert entry.id == "urn:x"
 
 
+def test_notes_that_numbers_lead_to_without_a_word_of_what_they_are(tmp_path: Path) -> None:
+    page = ("<p>It rose<a href='#footnote-1' id='footnote-1-backlink'>[1]</a> and fell.<span class='lnum'>10</span></p>"
+            "<p>See <a href='#notes'>the notes</a>, <a href='#n-2'>2</a>.</p><p id='n-2'>Two.</p><aside id='notes'>"
+            "<article id='footnote-1'><p>[<a href='#footnote-1-backlink'>1</a>] Fast.</p></article></aside>")
+    (entry,) = book_of(tmp_path, epub({"one": page}, ["one"]))
+    assert isinstance(entry, Entry)
+    assert (entry.text or b"").decode() == "It rose [Fast.] and fell.\n\nSee the notes, 2.\n\nTwo."
+
+
 def test_missing_encrypted_and_broken_chapters_are_named(tmp_path: Path) -> None:
     held = ('<encryption xmlns="x"><EncryptedData xmlns="y"><CipherData><CipherReference URI="OPS/two.xhtml"/>'
             "</CipherData></EncryptedData></encryption>")
@@ -178,4 +196,7 @@ def test_real_books_have_no_licence_and_all_their_chapters() -> None:
     assert places == sorted(places)
     assert -1 not in places
     assert "Contents" not in alice
-    assert "Son of man, [Line 20. Cf. Ezekiel 2:1.]" in texts["epub3-wasteland.epub"]
+    assert "Son of man, [Line 20. Cf. Ezekiel 2:1.]\n" in texts["epub3-wasteland.epub"]
+    assert "[1]" not in texts["epub3-regime-anticancer-arabic.epub"]
+    for name in ("21937-8.txt", "24675-8.txt", "28885-alice.epub"):
+        assert "transcriber" not in texts[name][:200].lower() + texts[name][-200:].lower(), name

@@ -114,7 +114,7 @@ def test_a_table_in_the_form_of_the_stack(tmp_path: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     entries = [entry for entry in read(tmp_path, bytes(sink.getvalue())) if isinstance(entry, Entry)]
-    assert [entry.reason for entry in entries] == [None, "licence", "no_licence", "few_alphanumeric"]
+    assert [entry.reason for entry in entries] == [None, "licence", "no_licence", "empty"]
     assert entries[0].columns["repository"] == "me/one"
     assert entries[0].id == "f1"
     pq.write_table(pa.table({"id": [1]}), tmp_path / "other")
