@@ -1,9 +1,9 @@
 """A stored archive as its decompressed bytes, member by member, with the damage found in it.
 
 Web archives are files of many small gzip members (or zstd or lz4 frames, or streams of bzip2 or xz), one a record, so
-that a record can be read alone by its offset. Reading member by member shows where each begins and ends in the file as stored,
-which a stream decoder does not, and makes a broken member cost itself alone: reading goes on at the next member that
-opens with a WARC record.
+that a record can be read alone by its offset. Reading member by member shows where each begins and ends in the file as
+stored, which a stream decoder does not, and makes a broken member cost itself alone: reading goes on at the next member
+that opens with a WARC record.
 """
 
 from __future__ import annotations
