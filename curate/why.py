@@ -133,7 +133,7 @@ def _earlier_run(storage: Storage, decision: dict[str, Any]) -> str | None:
     try:
         lock = yaml.safe_load(storage.read_bytes("recipe.lock.yaml") or b"")
         return str(lock["recipe"]["dedup"]["against"][number])
-    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"does not say which earlier run number {number} is: {error}",
                          where=storage.path("recipe.lock.yaml"), hint="put it back, or run the recipe again") from error
 

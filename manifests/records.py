@@ -13,6 +13,8 @@ from typing import Any
 
 import xxhash
 
+from manifests.confined import confined
+from manifests.errors import InputError
 from manifests.storage import Storage
 
 RECORDS_FOLDER = "_records"
@@ -83,7 +85,8 @@ class TaskRecord:
             outputs = tuple(OutputFile(**o) for o in fields.pop("outputs"))
             damage = tuple(Damage(**d) for d in fields.pop("damage"))
             record = TaskRecord(identity=identity, outputs=outputs, damage=damage, **fields)
-        except (ValueError, TypeError, KeyError):
+            _check_types(record)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
             return None
         return record if record.fingerprint == _fingerprint(stored) else None
 
@@ -91,6 +94,25 @@ class TaskRecord:
         """The one output of a role."""
         (output,) = (o for o in self.outputs if o.role == role)
         return output
+
+
+def _check_types(record: TaskRecord) -> None:
+    """Raise TypeError or InputError where a record is none that this project wrote: what it names lies below the run.
+    """
+    identity = record.identity
+    texts = [identity.stage, identity.task, record.host, record.finished_at, record.fingerprint]
+    numbers = [identity.version, record.peak_memory_bytes]
+    for output in record.outputs:
+        confined(output.path, "record")
+        texts += [output.role, output.digest]
+        numbers += [output.n_bytes, output.n_rows]
+    for damage in record.damage:
+        texts += [damage.where, damage.what]
+    confined(f"{identity.stage}/{identity.task}", "record")
+    if not (all(isinstance(text, str) for text in (*texts, *identity.inputs, *identity.inputs.values()))
+            and all(type(number) is int for number in (*numbers, *record.counters.values()))
+            and isinstance(identity.config, dict) and isinstance(record.seconds, int | float)):
+        raise TypeError("a field of the record has another type")
 
 
 def _fingerprint(identity: Mapping[str, Any]) -> str:

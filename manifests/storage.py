@@ -12,11 +12,11 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import xxhash
 
+from manifests.confined import below, check_regular, read_file
 from manifests.errors import AbsentError, InputError
 from manifests.object_stores import S3Access, filesystem, open_remote, reached, store_errors
 
@@ -48,10 +48,11 @@ def open_read(path: str) -> IO[bytes]:
         path: A local path, with or without `file://`, or a URL. One that `Storage.path` gave is reached as that
             storage is; any other as the settings of this machine say.
     Raises:
-        InputError: It cannot be opened; AbsentError where there is none.
+        InputError: It cannot be opened, or is a pipe or a device; AbsentError where there is none.
     """
     if not is_local(path):
         return open_remote(path)
+    check_regular(local_path(path))
     try:
         return open(local_path(path), "rb")
     except FileNotFoundError as error:
@@ -152,10 +153,10 @@ class Storage:
             return None
 
     def read_bytes(self, name: str) -> bytes | None:
-        """The bytes of a file, or None where there is none."""
+        """The bytes of a small file, or None where there is none; InputError where it is no regular file."""
         try:
             if self.local:
-                return Path(self.path(name)).read_bytes()
+                return read_file(self.path(name))
             with store_errors(self.path(name), may_be_absent=True):
                 return bytes(self._fs.cat_file(self.path(name)))
         except FileNotFoundError:
@@ -175,7 +176,7 @@ class Storage:
         """Remove a file, where there is one."""
         try:
             if self.local:
-                os.remove(self.path(name))
+                os.remove(below(self.root, self.path(name)))
                 return
             with store_errors(self.path(name), may_be_absent=True):
                 self._fs.rm_file(self.path(name))
@@ -196,7 +197,7 @@ class Storage:
 
         Its name is random, so that two attempts at one task never meet; what they publish is the same."""
         if self.local:
-            folder = os.path.join(self.root, _TMP, uuid.uuid4().hex)
+            folder = below(self.root, os.path.join(self.root, _TMP, uuid.uuid4().hex))
             os.makedirs(folder)
         else:
             folder = tempfile.mkdtemp(prefix="curate-")
@@ -211,6 +212,8 @@ class Storage:
         Args:
             staged: A file in a folder that `staging` gave.
             name: Its name under the root; a file that has it is replaced.
+        Raises:
+            InputError: A link leads from the name's folder out of the root.
         """
         target = self.path(name)
         if not self.local:
@@ -219,6 +222,7 @@ class Storage:
             return
         with open(staged, "rb+") as stream:
             os.fsync(stream.fileno())
+        below(self.root, target)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.replace(staged, target)
         _sync_folder(os.path.dirname(target))

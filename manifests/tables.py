@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.confined import check_regular
 from manifests.errors import InputError
 from manifests.storage import is_local, local_path, open_read, replacing
 
@@ -50,6 +51,8 @@ def publish_table(path: str, tables: Iterable[pa.Table], schema: pa.Schema | Non
 
 def open_table(path: str) -> pq.ParquetFile:
     """Open a Parquet file anywhere; InputError where it is not one. path: as of `storage.open_read`."""
+    if is_local(path):
+        check_regular(local_path(path))
     try:
         return pq.ParquetFile(local_path(path) if is_local(path) else open_read(path), memory_map=False)
     except (pa.ArrowInvalid, OSError) as error:

@@ -126,11 +126,12 @@ def _below_common_folder(files: Sequence[InputFile]) -> list[InputFile]:
 
 
 def _parse(data: bytes) -> dict[str, list[Any]]:
+    """What was kept of inputs, as far as it is well-formed: it is made again where it is not."""
     try:
         loaded = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    return {key: value for key, value in loaded.items() if isinstance(value, list)} if isinstance(loaded, dict) else {}
 
 
 def _expand(pattern: str) -> list[tuple[str, str]]:

@@ -11,9 +11,12 @@ import os
 import shutil
 from collections.abc import Sequence
 
+from manifests.confined import below, confined
 from manifests.errors import InputError
 from manifests.removals import PENDING, PENDING_FOLDER
 from manifests.storage import Storage
+
+_ADVICE = "delete the folder that it lies in; what was to be removed is in the run yet"
 
 
 class Journal:
@@ -54,19 +57,39 @@ class Journal:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _read_plan(data: bytes, where: str) -> tuple[list[str], list[str]]:
+    """Names of files to replace and to remove; InputError where this is no plan, or names files outside the run."""
+    try:
+        plan = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is no plan of a removal: {error}", where=where, hint=_ADVICE) from error
+    if not isinstance(plan, dict) or set(plan) != {"replace", "remove"} or not all(
+            isinstance(names, list) for names in plan.values()):
+        raise InputError("is no plan of a removal", where=where, hint=_ADVICE)
+    replaced, removed = ([confined(name, where) for name in plan[key]] for key in ("replace", "remove"))
+    for name in (*replaced, *removed):
+        if name.startswith((".", "_")):
+            raise InputError(f"names {name!r}, which no removal touches", where=where, hint=_ADVICE)
+    return replaced, removed
+
+
 def finish_pending(storage: Storage) -> bool:
-    """Finish a replacement that was planned but not done; whether there was one. Call it under the run's lock."""
+    """Finish a replacement that was planned but not done; whether there was one. Call it under the run's lock.
+
+    Raises InputError, having changed nothing, where the plan is none that this project wrote."""
     if not storage.local:
         return False
     data = storage.read_bytes(PENDING)
     folder = storage.path(PENDING_FOLDER.rstrip("/"))
     if data is not None:
-        plan = json.loads(data)
-        for name in plan["replace"]:
-            staged = f"{folder}/new/{name}"
+        replaced, removed = _read_plan(data, storage.path(PENDING))
+        for name in replaced:
+            staged = below(folder, f"{folder}/new/{name}")
+            if os.path.islink(staged) or (os.path.exists(staged) and not os.path.isfile(staged)):
+                raise InputError("is no regular file", where=staged, hint=_ADVICE)
             if os.path.exists(staged):  # else an earlier attempt has moved it
                 storage.publish(staged, name)
-        for name in plan["remove"]:
+        for name in removed:
             storage.remove(name)
         storage.remove(PENDING)
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
+from manifests.confined import below
 from manifests.errors import OwnershipError, RecipeError
 from manifests.graph import Stage
 from manifests.removals import DOCUMENTS, FOLDER
@@ -40,7 +43,7 @@ def exclusive(storage: Storage) -> Iterator[None]:
         return
     path = storage.path(_PROCESS_LOCK)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as stream:
+    with _lock_file(below(storage.root, path)) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -49,17 +52,32 @@ def exclusive(storage: Storage) -> Iterator[None]:
         yield
 
 
+def _lock_file(path: str) -> IO[bytes]:
+    """The file whose lock is held, made where there is none; never one behind a link, nor a pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise
+        raise OwnershipError("is no regular file", where=path, hint="remove it") from error
+    stream = open(descriptor, "r+b", buffering=0)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        stream.close()
+        raise OwnershipError("is no regular file", where=path, hint="remove it")
+    return stream
+
+
 def check_owner(storage: Storage, recipe: Recipe, fresh: bool, stages: Sequence[Stage] = STAGES) -> None:
     """Raise OwnershipError unless the folder is new, or holds a run of this recipe and format (with fresh: of any) that
     had no stage beside these: its outputs would be taken for orphans."""
+    if fresh and storage.exists(LOCK_FILE):
+        return  # whatever it says, even damaged, it goes
     lock = read_lock(storage)
     if lock is None:
         # A run killed before it wrote its lock file has left nothing but records and staged files.
         if any(not name.startswith(("_records/", ".tmp/", "logs/", FOLDER)) for name in storage.list("")):
             raise OwnershipError("the folder holds files but no recipe.lock.yaml: it is not a run", where=storage.root,
                                  hint="choose another --out")
-        return
-    if fresh:
         return
     owner = lock.get("recipe", {}).get("name")
     if owner != recipe.name:
@@ -114,7 +132,10 @@ def empty(storage: Storage) -> None:
     for name in [*names, LOCK_FILE]:
         storage.remove(name)
     if storage.local:
-        for folder, _, _ in sorted(os.walk(storage.root), reverse=True):
+        for folder, inner, _ in sorted(os.walk(storage.root), reverse=True):
+            for name in inner:
+                if os.path.islink(f"{folder}/{name}"):
+                    os.unlink(f"{folder}/{name}")  # what it leads to is not the run's
             if folder != storage.root and not os.listdir(folder):
                 os.rmdir(folder)
 

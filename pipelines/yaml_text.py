@@ -1,12 +1,32 @@
-"""YAML that people write and runs keep, parsed in one place: what is wrong with it is said with where it stands."""
+"""YAML that people write and runs keep, parsed in one place: what is wrong with it is said with where it stands.
+
+Aliases let a few lines stand for more nodes than any memory holds, or for a list that holds itself: what is read is
+bounded, in nodes as a program would walk them and in depth.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-from manifests.errors import RecipeError
+from manifests.confined import read_file
+from manifests.errors import InputError, RecipeError
+
+_MAX_BYTES: Final = 1 << 28  # a lock file names every input
+_MAX_NODES: Final = 1 << 22
+_MAX_DEPTH: Final = 64
+_MAX_MERGED: Final = 1 << 14  # keys of one mapping, with what `<<` brings
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, whose merge keys cannot multiply."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what `<<` names into a mapping; its like in every mapping that it names has come first."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MAX_MERGED:
+            raise yaml.YAMLError(f"a mapping has {len(node.value):,} keys by `<<`")
 
 
 def parse_yaml(text: str | bytes, where: str) -> Any:
@@ -16,13 +36,31 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
         text: The YAML; bytes are UTF-8.
         where: A file, an option or a field, as an error names it.
     Raises:
-        RecipeError: It is no YAML.
+        RecipeError: It is no YAML, or it stands for too much.
     """
+    if len(text) > _MAX_BYTES:
+        raise RecipeError(f"has {len(text):,} bytes, and YAML is read up to {_MAX_BYTES:,}", where=where)
     try:
-        return yaml.safe_load(text)
+        value = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
+        _check_extent(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a day that no month has
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise RecipeError(f"is not YAML: {reason}", where=where) from error
+    return value
+
+
+def _check_extent(value: Any) -> None:
+    """Raise ValueError where a value is deeper, or has more nodes, than anything that a person writes."""
+    nodes, level = 0, [value]
+    for _ in range(_MAX_DEPTH):
+        groups = [group for group in level if isinstance(group, dict | list)]
+        nodes += sum(map(len, groups))
+        if nodes > _MAX_NODES:
+            raise ValueError(f"its aliases stand for more than {_MAX_NODES:,} values")
+        level = [child for group in groups for child in (group.values() if isinstance(group, dict) else group)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep, or holds itself")
 
 
 def read_yaml(path: str, where: str) -> Any:
@@ -36,9 +74,10 @@ def read_yaml(path: str, where: str) -> Any:
     """
     named = f"{where} {path}".strip()
     try:
-        with open(path, "rb") as stream:
-            return parse_yaml(stream.read(), named)
+        return parse_yaml(read_file(path), named)
     except FileNotFoundError as error:
         raise RecipeError("there is no such file", where=named) from error
+    except InputError as error:
+        raise RecipeError(error.what, where=named) from error
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror}", where=named) from error

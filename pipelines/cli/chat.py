@@ -72,17 +72,14 @@ def chat_command(
 
 
 def _variables(texts: list[str]) -> dict[str, Any]:
-    import yaml
+    from pipelines.yaml_text import parse_yaml
 
     variables: dict[str, Any] = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
             raise RecipeError("must be NAME=VALUE", where=f"--template-variable {text}")
-        try:
-            variables[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"its value is not YAML: {error}", where=f"--template-variable {text}") from error
+        variables[name] = parse_yaml(value, f"--template-variable {text}")
     return variables
 
 

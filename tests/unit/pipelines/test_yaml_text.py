@@ -55,3 +55,18 @@ def test_a_damaged_lock_file_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / LOCK_FILE).write_bytes(data)
     with pytest.raises(OwnershipError, match=r"recipe\.lock\.yaml: is damaged"):
         read_lock(Storage(str(tmp_path)))
+
+
+BOMBS = [
+    "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{c}: &{c} [{', '.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdefghij", "bcdefghijk", strict=True)),
+    "a: &a {k: v}\n" + "".join(
+        f"{c}: &{c} {{<<: [{', '.join([f'*{b}'] * 9)}]}}\n" for b, c in zip("abcdefghij", "bcdefghijk", strict=True)),
+    "&a [*a]", "a: &a {b: *a}", "a: &a [1, [2, *a]]", "[" * 100 + "]" * 100, "{a: " * 5000 + "1" + "}" * 5000]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("text", BOMBS)
+def test_a_bomb_is_refused_at_once(text: str) -> None:
+    with pytest.raises(RecipeError, match="is not YAML"):
+        parse_yaml(text, "x")
