@@ -83,6 +83,6 @@ def read_file(path: str, most: int = MAX_READ_BYTES) -> bytes:
         if not stat.S_ISREG(state.st_mode):
             raise InputError("is no regular file", where=path, hint="remove it")
         if state.st_size > most:
-            raise InputError(f"has {state.st_size:,} bytes, more than the {most:,} that such a file may have", where=path,
-                             hint="remove it")
+            raise InputError(f"has {state.st_size:,} bytes, more than the {most:,} that such a file may have",
+                             where=path, hint="remove it")
         return stream.read(most + 1)

@@ -60,7 +60,7 @@ def _lock_file(path: str) -> IO[bytes]:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise
         raise OwnershipError("is no regular file", where=path, hint="remove it") from error
-    stream = open(descriptor, "r+b", buffering=0)
+    stream: IO[bytes] = os.fdopen(descriptor, "r+b", buffering=0)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         stream.close()
         raise OwnershipError("is no regular file", where=path, hint="remove it")
