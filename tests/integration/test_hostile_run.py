@@ -107,6 +107,11 @@ def _swap(path: Path, make: Callable[[Path], None]) -> None:
     make(path)
 
 
+def _plan_folder(run: Path) -> Path:
+    (run / ".removal").mkdir()
+    return run / ".removal"
+
+
 PLANTED: dict[str, Callable[[Path], None]] = {
     "a record that is a pipe": lambda run: _swap(_first_record(run), os.mkfifo),
     "a record that is a device": lambda run: _swap(_first_record(run), lambda p: p.symlink_to("/dev/zero")),
@@ -122,8 +127,7 @@ PLANTED: dict[str, Callable[[Path], None]] = {
     "a stage folder that is a link": lambda run: _swap(run / "clean", lambda p: p.symlink_to(run.parent / "victim")),
     "a folder of records that is a link": lambda run: _swap(
         run / "_records", lambda p: p.symlink_to(run.parent / "victim")),
-    "a plan that is a device": lambda run: (
-        (run / ".removal").mkdir(), (run / ".removal/plan.json").symlink_to("/dev/zero"))[0],
+    "a plan that is a device": lambda run: _swap(_plan_folder(run) / "plan.json", lambda p: p.symlink_to("/dev/zero")),
 }
 
 
