@@ -31,6 +31,8 @@ _LZ4: Final = b"\x04\x22\x4d\x18"
 _ZSTD_DICTIONARY: Final = 0x184D2A5D  # of the skippable frame that holds one
 _DICTIONARY_START: Final = b"\x37\xa4\x30\xec"
 _MAX_DICTIONARY_BYTES: Final = 1 << 26
+SKIPPABLE_HEAD_BYTES: Final = 8
+"""Of a skippable zstd frame: what it is and how long the rest is."""
 _PROBE_BYTES: Final = 1 << 12
 
 
@@ -58,6 +60,14 @@ def compression_of(head: bytes) -> str:
         return "xz"
     skippable = len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5
     return "zstd" if head.startswith(_ZSTD) or skippable else "none"
+
+
+def dictionary_frame_bytes(head: bytes) -> int:
+    """The size of the frame that holds a file's zstd dictionary, by its first `SKIPPABLE_HEAD_BYTES`; 0 for any other."""
+    if len(head) < SKIPPABLE_HEAD_BYTES:
+        return 0
+    kind, size = struct.unpack("<II", head)
+    return SKIPPABLE_HEAD_BYTES + size if kind == _ZSTD_DICTIONARY and size <= _MAX_DICTIONARY_BYTES else 0
 
 
 def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Chunk]:

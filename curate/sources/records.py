@@ -13,6 +13,7 @@ from typing import Final
 from curate.sources.http import HttpClient
 from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
+from curate.sources.members import SKIPPABLE_HEAD_BYTES, compression_of, dictionary_frame_bytes
 from curate.sources.warc import Damage, WarcEntry, read_warc
 from manifests.errors import InputError
 from manifests.storage import open_read
@@ -46,13 +47,24 @@ def read_records(path: str, ranges: Sequence[tuple[int, int]], http: HttpConfig,
     would give. wanted, max_block_bytes: as of `read_warc`. Raises InputError where the archive cannot be had, or is
     shorter than a range."""
     with _fetcher(path, http) as fetch:
+        dictionary: bytes | None = None
         for start, end, group in coalesce(ranges):
             data = memoryview(fetch(start, end - start))
             for offset, length in group:
-                record = io.BytesIO(data[offset - start : offset - start + length])
-                for entry in read_warc(record, wanted, max_block_bytes):
-                    entry.offset += offset
+                stored = data[offset - start : offset - start + length]
+                if dictionary is None and compression_of(bytes(stored[:4])) == "zstd":
+                    dictionary = _dictionary_frame(fetch)
+                leading = dictionary or b""
+                for entry in read_warc(io.BytesIO(leading + stored), wanted, max_block_bytes):
+                    if entry.offset >= len(leading):  # else it is the dictionary that is damaged
+                        entry.offset += offset - len(leading)
                     yield entry
+
+
+def _dictionary_frame(fetch: Fetch) -> bytes:
+    """The frame at the beginning of a `.warc.zst` that holds the dictionary of all others; empty where it has none."""
+    size = dictionary_frame_bytes(fetch(0, SKIPPABLE_HEAD_BYTES))
+    return fetch(0, size) if size else b""
 
 
 @contextmanager
