@@ -14,7 +14,7 @@ from curate.edits.spans import FlatEdits
 from curate.heuristics.computed import signals
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.rules import unknown_signal
-from curate.heuristics.signals import COMPUTED, Words
+from curate.heuristics.signals import COMPUTED, DOCUMENT_SIGNALS, Words
 from curate.selection.text_rules import TextRules
 from curate.sources.rows import ExtractReason
 from manifests.arrow import as_table, as_texts, kept_mask, text_slices
@@ -89,6 +89,7 @@ def _documents(table: pa.Table, texts: pa.LargeStringArray, language: str | None
         languages = pa.repeat(pa.scalar(language or "en"), len(texts))
     columns = {"text": texts, "language": languages}
     columns |= {name: table[name] for name in (SIGNAL_PREFIX + signal for signal in _own_signals(table))}
+    columns |= {name: table[name] for name in ("page_type", *DOCUMENT_SIGNALS) if name in table.column_names}
     measured = signals(texts, words, languages)
     return pa.table({**columns, **{name: measured[name] for name in measured.column_names}})
 

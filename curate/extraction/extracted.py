@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 
 class Content(StrEnum):
@@ -21,7 +21,8 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-PAGE_TYPES: Final = ("article", "forum", "listing", "collection", "service", "product", "documentation")
+PageType = Literal["article", "forum", "listing", "collection", "service", "product", "documentation"]
+PAGE_TYPES: Final[tuple[PageType, ...]] = get_args(PageType)
 """Kinds of pages, as WCXB tells them apart: a collection shows things for sale, a listing links to other pages."""
 
 

@@ -13,9 +13,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.heuristics.signals import SIGNAL_NAME, SIGNALS
+from curate.extraction.extracted import PageType
+from curate.heuristics.signals import DOCUMENT_SIGNALS, SIGNAL_NAME, SIGNALS
 from manifests.errors import InputError
 from manifests.schema import SIGNAL_PREFIX
 from manifests.tables import one_array
@@ -28,8 +30,11 @@ class Rule(BaseModel):
 
     reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="What the decisions say of a document that it drops.")
     signal: str = Field(pattern=SIGNAL_NAME, description=(
-        "What it reads: a signal, without `signal_` in front, of those that docs/filters.md lists, or one of a plug-in "
-        "that the recipe names under `signals`."))
+        "What it reads: a signal, without `signal_` in front, of those that docs/filters.md lists, one of a plug-in "
+        "that the recipe names under `signals`, or `page_type_score`, `language_score` or `language_share`, columns of "
+        "the documents."))
+    page_types: tuple[PageType, ...] | None = Field(default=None, min_length=1, description=(
+        "Kinds of pages that it asks (column `page_type`); null asks all, and those of no kind too."))
     at_least: float | None = Field(default=None, ge=-1e9, le=1e9, description="Smallest value that passes.")
     at_most: float | None = Field(default=None, ge=-1e9, le=1e9, description="Greatest value that passes.")
     paper: str = Field(default="", description="Where the rule and its number come from.")
@@ -61,7 +66,7 @@ def unknown_signal(rules: Iterable[Rule], more: Iterable[str] = ()) -> str | Non
     """What is wrong with the first rule that reads a signal which is not there; None where all are.
 
     more: signals beside the project's own."""
-    known = [*more, *(signal.name for signal in SIGNALS)]
+    known = [*more, *(signal.name for signal in SIGNALS), *DOCUMENT_SIGNALS]
     for rule in rules:
         if rule.signal not in known:
             close = get_close_matches(rule.signal, known, n=1)
@@ -70,11 +75,23 @@ def unknown_signal(rules: Iterable[Rule], more: Iterable[str] = ()) -> str | Non
     return None
 
 
+def column_of(signal: str) -> str:
+    """The column of documents that holds a signal."""
+    return signal if signal in DOCUMENT_SIGNALS else SIGNAL_PREFIX + signal
+
+
+def columns_of(rules: Iterable[Rule]) -> list[str]:
+    """The columns of documents that rules read, those of signals that `extract` computes aside."""
+    rules = list(rules)
+    columns = [rule.signal for rule in rules if rule.signal in DOCUMENT_SIGNALS]
+    return list(dict.fromkeys([*columns, *(["page_type"] if any(rule.page_types for rule in rules) else [])]))
+
+
 def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, pa.Array]:
     """The first rule that each row fails. A value equal to its threshold passes.
 
     Args:
-        table: Has the `signal_*` columns of the rules, float32; n rows.
+        table: Has the `signal_*` columns of the rules, float32, and those that `columns_of` names; n rows.
         rules: In the order in which they are asked.
     Returns:
         (reasons string, values float64, thresholds float64), each [n] and null where the row passes.
@@ -83,18 +100,19 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
     """
     if not rules:
         return pa.nulls(len(table), pa.string()), pa.nulls(len(table), pa.float64()), pa.nulls(len(table), pa.float64())
-    columns = list(dict.fromkeys(SIGNAL_PREFIX + rule.signal for rule in rules))
-    for column in columns:
+    for column in dict.fromkeys([*(column_of(rule.signal) for rule in rules), *columns_of(rules)]):
         if column not in table.column_names:
             hint = "extract with signals on, give the model or the list that it needs, or turn the rule off"
             raise InputError(f"has no column {column}", hint=hint)
     first, measured = np.full(len(table), -1, np.int64), np.zeros(len(table), np.float64)
     for index, rule in enumerate(rules):
-        signal: Any = one_array(table[SIGNAL_PREFIX + rule.signal]).cast(pa.float32())
+        signal: Any = one_array(table[column_of(rule.signal)]).cast(pa.float32())
         values = signal.fill_null(0).to_numpy()
         fails = rule.fails(values) & (first < 0)
         if signal.null_count:
             fails &= signal.is_valid().to_numpy(zero_copy_only=False)
+        if rule.page_types is not None:
+            fails &= pc.is_in(one_array(table["page_type"]), pa.array(rule.page_types, pa.string())).to_numpy(zero_copy_only=False)
         first[fails], measured[fails] = index, values[fails]
     passed = first < 0
     indices = pa.array(first, mask=passed)

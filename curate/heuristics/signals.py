@@ -115,6 +115,8 @@ _C4_STRICT: Final = {
 }
 SIGNAL_NAME: Final = r"^[a-z][a-z0-9_]*$"
 """What signals may be called."""
+DOCUMENT_SIGNALS: Final = ("page_type_score", "language_score", "language_share")
+"""Columns of the documents that rules may read as they read signals; null where nothing can be said."""
 PERPLEXITY: Final = "perplexity"
 TOXIC: Final = "toxic_word_fraction"
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.extraction.extracted import PageType
 from curate.heuristics.config import RulesConfig
 from curate.heuristics.listed_words_config import ToxicWordsConfig
 from curate.heuristics.pii_config import PiiConfig
@@ -29,8 +30,7 @@ class SelectConfig(BaseModel):
     filtered_sources: tuple[str, ...] | None = Field(None, description=(
         "Sources, after derivation, to which the keep rule applies; the others are scored and keep all. Null means "
         "every source with files that is not curated."))
-    page_types: tuple[Literal["article", "forum", "listing", "collection", "service", "product", "documentation"],
-                      ...] | None = Field(None, description=(
+    page_types: tuple[PageType, ...] | None = Field(None, description=(
         "Kinds of pages that stay (column `page_type`), asked before the rules; null keeps all. Documents of no kind "
         "stay."))
     rules: RulesConfig | None = Field(None, description=(

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from curate.classifier.score_tables import OWN, score_column
 from curate.heuristics.plugin_signals import with_signals
+from curate.heuristics.rules import columns_of
 from curate.heuristics.signals import PERPLEXITY, Words
 from curate.perplexity.buckets import buckets
 from curate.selection.config import SelectConfig
@@ -76,6 +77,7 @@ def _decisions(config: SelectConfig, rules: TextRules, work: Work, scores: pa.Ta
         names += [_OWN_SCORE] if _OWN_SCORE in file.schema_arrow.names else []
         if config.rules is not None:
             names += [name for name in file.schema_arrow.names if name.startswith(SIGNAL_PREFIX)]
+            names += [name for name in columns_of(config.rules.in_force) if name not in names]
         start = 0
         for group in range(file.num_row_groups):
             documents = file.read_row_group(group, columns=names, use_threads=False)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from curate.extraction.extracted import PageType
 from curate.plugins import plugin_facts, plugin_paths, validated
 from curate.sources.commoncrawl import CommonCrawlSource
 from curate.sources.dates import Days
@@ -80,8 +81,7 @@ class SourceConfig(BaseModel):
     labels: tuple[Literal["url", "host"], ...] = Field(
         ("url", "host"), description=(
             "For a derived source: which matches move a page: its own URL was linked, or its host often enough."))
-    page_types: tuple[Literal["article", "forum", "listing", "collection", "service", "product", "documentation"],
-                      ...] = Field((), description=(
+    page_types: tuple[PageType, ...] = Field((), description=(
         "For a derived source, instead of labels: the kinds of pages that it takes (column `page_type`)."))
     min_page_type_score: float = Field(0.5, ge=0, le=1, description=(
         "Least probability of the kind of a page that is taken for it."))

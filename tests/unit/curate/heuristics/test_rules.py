@@ -126,6 +126,23 @@ def test_values_and_thresholds_are_reported() -> None:
         judge(tenth, RulesConfig().in_force)
 
 
+def test_rules_ask_the_kinds_of_pages_that_they_name_and_how_sure_a_kind_is() -> None:
+    documents = pa.table({
+        "signal_n_words": pa.array([10, 10, 10, 90, 10], pa.float32()),
+        "page_type": pa.array(["forum", "product", None, "product", "listing"]),
+        "page_type_score": pa.array([0.9, 0.9, None, 0.3, 0.9], pa.float32())})
+    short = Rule(reason="short", signal="n_words", at_least=50, page_types=("product", "listing"))
+    unsure = Rule(reason="unsure", signal="page_type_score", at_least=0.5)
+    reason, value, threshold = judge(documents, [short, unsure])
+    assert reason.to_pylist() == [None, "short", None, "unsure", "short"]
+    assert value.to_pylist() == [None, 10.0, None, pytest.approx(0.3), 10.0]
+    assert threshold.to_pylist() == [None, 50.0, None, 0.5, 50.0]
+    with pytest.raises(InputError, match="page_type"):
+        judge(documents.drop_columns(["page_type"]), [short])
+    with pytest.raises(ValidationError):
+        Rule.model_validate({"reason": "short", "signal": "n_words", "at_least": 50, "page_types": ["blog"]})
+
+
 def test_every_preset_reads_known_signals_and_every_reason_has_a_rule() -> None:
     rules = [rule for preset in PRESETS.values() for rule in preset.rules]
     assert {rule.signal for rule in rules} <= set(COMPUTED)
