@@ -112,7 +112,8 @@ def judge(table: pa.Table, rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array, p
         if signal.null_count:
             fails &= signal.is_valid().to_numpy(zero_copy_only=False)
         if rule.page_types is not None:
-            fails &= pc.is_in(one_array(table["page_type"]), pa.array(rule.page_types, pa.string())).to_numpy(zero_copy_only=False)
+            asked = pc.is_in(one_array(table["page_type"]), pa.array(rule.page_types, pa.string()))
+            fails &= asked.to_numpy(zero_copy_only=False)
         first[fails], measured[fails] = index, values[fails]
     passed = first < 0
     indices = pa.array(first, mask=passed)

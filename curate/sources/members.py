@@ -63,7 +63,7 @@ def compression_of(head: bytes) -> str:
 
 
 def dictionary_frame_bytes(head: bytes) -> int:
-    """The size of the frame that holds a file's zstd dictionary, by its first `SKIPPABLE_HEAD_BYTES`; 0 for any other."""
+    """The size of the frame that holds a file's zstd dictionary, by its first `SKIPPABLE_HEAD_BYTES`; 0 of another."""
     if len(head) < SKIPPABLE_HEAD_BYTES:
         return 0
     kind, size = struct.unpack("<II", head)

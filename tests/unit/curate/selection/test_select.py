@@ -152,12 +152,14 @@ def test_rules_read_the_kind_of_a_page_and_its_probability(part: Part, run: Run,
     for name, values in (("page_type", pa.array(["forum", "product", None, "article"])),
                          ("page_type_score", pa.array([0.75, 0.5, None, 0.25], pa.float32()))):
         table = table.set_column(table.column_names.index(name), table.schema.field(name), values)
-    table = table.append_column(pa.field("signal_n_words", pa.float32(), nullable=False), pa.array([5.0] * 4, pa.float32()))
+    words = pa.field("signal_n_words", pa.float32(), nullable=False)
+    table = table.append_column(words, pa.array([5.0] * 4, pa.float32()))
     write_table(path, table.schema, [table])
     rules = RulesConfig.model_validate([
         {"reason": "thin_product", "signal": "n_words", "at_least": 20, "page_types": ["product"]},
         {"reason": "unsure_kind", "signal": "page_type_score", "at_least": 0.5}])
-    record = run("select", "crawl/p", select, SelectConfig(rules=rules, filtered_sources=()), {"documents": path}, seed=0)
+    config = SelectConfig(rules=rules, filtered_sources=())
+    record = run("select", "crawl/p", select, config, {"documents": path}, seed=0)
     decisions = pl.DataFrame(read_table(storage.path(record.output("decisions").path)))
     assert decisions["reason"].to_list() == [None, "thin_product", None, "unsure_kind"]
     assert decisions["value"].to_list() == [None, 5.0, None, 0.25]
