@@ -7,6 +7,7 @@ is then one map that writes such files and another that reads its own row groups
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -49,12 +50,50 @@ def publish_table(path: str, tables: Iterable[pa.Table], schema: pa.Schema | Non
         return write_table(staged, schema, tables)
 
 
-def open_table(path: str) -> pq.ParquetFile:
-    """Open a Parquet file anywhere; InputError where it is not one. path: as of `storage.open_read`."""
+class TableFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
+    """An open Parquet file whose damage is an InputError that names it, wherever in it reading comes upon it."""
+
+    def __init__(self, source: Any, where: str) -> None:
+        self._where = where
+        super().__init__(source, memory_map=False)
+
+    def read(self, *args: Any, **options: Any) -> pa.Table:
+        """As `ParquetFile.read`."""
+        with _damage(self._where):
+            return super().read(*args, **options)
+
+    def read_row_group(self, *args: Any, **options: Any) -> pa.Table:
+        """As `ParquetFile.read_row_group`."""
+        with _damage(self._where):
+            return super().read_row_group(*args, **options)
+
+    def read_row_groups(self, *args: Any, **options: Any) -> pa.Table:
+        """As `ParquetFile.read_row_groups`."""
+        with _damage(self._where):
+            return super().read_row_groups(*args, **options)
+
+    def iter_batches(self, *args: Any, **options: Any) -> Iterator[pa.RecordBatch]:
+        """As `ParquetFile.iter_batches`."""
+        with _damage(self._where):
+            yield from super().iter_batches(*args, **options)
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"is damaged: {reason}", where=where, hint="make or fetch it again") from error
+
+
+def open_table(path: str) -> TableFile:
+    """Open a Parquet file anywhere; InputError where it is not one, or when damage is read. path: as of
+    `storage.open_read`."""
     if is_local(path):
         check_regular(local_path(path))
     try:
-        return pq.ParquetFile(local_path(path) if is_local(path) else open_read(path), memory_map=False)
+        return TableFile(local_path(path) if is_local(path) else open_read(path), path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
 

@@ -92,8 +92,7 @@ def check_owner(storage: Storage, recipe: Recipe, fresh: bool, stages: Sequence[
 
 def added_stages(lock: dict[str, Any] | None) -> dict[str, Any]:
     """The stages of a run that are not the pipeline's own, by name: version, function and folder."""
-    found = (lock or {}).get("added_stages") or {}
-    return found if isinstance(found, dict) else {}
+    return (lock or {}).get("added_stages") or {}
 
 
 def read_lock(storage: Storage) -> dict[str, Any] | None:
@@ -105,10 +104,25 @@ def read_lock(storage: Storage) -> dict[str, Any] | None:
         lock = parse_yaml(data, LOCK_FILE) or {}
     except RecipeError as error:
         lock = error.what
-    if not isinstance(lock, dict) or not isinstance(lock.get("recipe", {}), dict):
-        raise OwnershipError(f"is damaged: {lock if isinstance(lock, str) else 'it holds no recipe'}",
+    problem = lock if isinstance(lock, str) else _lock_problem(lock)
+    if problem is not None:
+        raise OwnershipError(f"is damaged: {problem}",
                              where=storage.path(LOCK_FILE), hint="put it back, or delete the folder")
     return lock
+
+
+def _lock_problem(lock: Any) -> str | None:
+    """What a lock file lacks that every version writes; None where it has it."""
+    recipe = lock.get("recipe") if isinstance(lock, dict) else None
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("name"), str):
+        return "it holds no recipe with a name"
+    if not isinstance(lock.get("versions", {}), dict):
+        return "its versions are none"
+    own = lock.get("added_stages") or {}
+    if not isinstance(own, dict) or not all(
+            isinstance(facts, dict) and isinstance(facts.get("folder"), str) for facts in own.values()):
+        return "its added_stages are none"
+    return None
 
 
 def other_version(lock: dict[str, Any]) -> str | None:

@@ -142,7 +142,7 @@ def _batches(path: str) -> Iterator[tuple[int, pa.Table]]:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
                     yield row, plain_table(pa.Table.from_batches([batch]))
                     row += len(batch)
-            except (pa.ArrowException, OSError):  # named when the texts were read
+            except (pa.ArrowException, InputError):  # named when the texts were read
                 pass
             row = end
 

@@ -15,8 +15,6 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-import pyarrow as pa
-
 from curate.charsets.reading import text_as_utf8
 from curate.sources.archive_members import read_members
 from curate.sources.dump_options import CodeOptions
@@ -148,8 +146,8 @@ def _table_files(dump: Dump) -> Iterator[_File | Damage]:
                     for row in batch.to_pylist():
                         yield _row_file(number, {use: row[name] for use, name in names.items() if name is not None})
                         number += 1
-            except (pa.ArrowException, OSError) as error:
-                yield Damage(number, f"{end - number} rows of row group {group} cannot be read: {error}")
+            except InputError as error:
+                yield Damage(number, f"{end - number} rows of row group {group} cannot be read: {error.what}")
             number = end
 
 

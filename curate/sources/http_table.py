@@ -13,7 +13,7 @@ from curate.sources.http import HttpClient
 from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import is_http
 from manifests.errors import InputError
-from manifests.tables import open_table
+from manifests.tables import TableFile, open_table
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def open_source_table(path: str, config: HttpConfig) -> Iterator[pq.ParquetFile]
         return
     with closing(HttpClient(config)) as client:
         try:
-            file = pq.ParquetFile(HttpTable(client, path))
+            file = TableFile(HttpTable(client, path), path)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
         with file:

@@ -10,6 +10,7 @@ from curate.sources.columns import ColumnNames, TextRows, pick_columns
 from curate.sources.http_config import HttpConfig
 from curate.sources.http_table import open_source_table
 from curate.sources.warc import Damage
+from manifests.errors import InputError
 from manifests.tables import open_table, plain_table
 
 BATCH_ROWS = 1024
@@ -44,6 +45,7 @@ def read_parquet(path: str, names: ColumnNames, http: HttpConfig | None = None) 
                                                use_threads=False):
                     yield TextRows.of(row, plain_table(pa.Table.from_batches([batch])), wanted)
                     row += len(batch)
-            except (pa.ArrowException, OSError) as error:
-                yield Damage(row, f"{end - row} rows of row group {group} cannot be read: {error}")
+            except (pa.ArrowException, InputError) as error:
+                reason = error.what if isinstance(error, InputError) else error
+                yield Damage(row, f"{end - row} rows of row group {group} cannot be read: {reason}")
             row = end

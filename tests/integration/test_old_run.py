@@ -128,7 +128,7 @@ def test_its_packed_dataset_is_checked_alone(old: Path, tmp_path: Path) -> None:
     data[2000] ^= 1
     (moved / "train/000001.bin").write_bytes(data)
     assert {f.path for f in verify(str(moved)) if f.problem} == {"train/000001.bin"}
-    with pytest.raises(InputError, match="no packed dataset"):
+    with pytest.raises(InputError, match="no such folder"):
         list(verify(str(tmp_path / "nothing")))
 
 

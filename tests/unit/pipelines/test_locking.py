@@ -101,11 +101,12 @@ def test_a_run_of_another_format_is_not_written_to(storage: Storage, run_format:
     check_owner(storage, recipe(), fresh=True)
 
 
-def test_a_lock_file_that_says_nothing_is_of_an_unknown_version(storage: Storage) -> None:
+def test_a_lock_file_that_says_nothing_is_damaged(storage: Storage) -> None:
     storage.write_bytes(LOCK_FILE, b"")
-    assert other_version(read_lock(storage) or {}) == "unknown"
-    with pytest.raises(OwnershipError, match="recipe None"):
+    with pytest.raises(OwnershipError, match="is damaged: it holds no recipe"):
         check_owner(storage, recipe(), fresh=False)
+    storage.write_bytes(LOCK_FILE, b"recipe: {name: tiny}")
+    assert other_version(read_lock(storage) or {}) == "unknown"
 
 
 def test_fresh_empties_the_folder_but_keeps_what_must_stay(storage: Storage) -> None:

@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
     made.write_tokens(corpus(SIZES))
     (root / "tokenizer").mkdir()
     made.pack(MixtureConfig(**MIXTURE), PackConfig(**PACK), byte_tokenizer(root / "tokenizer/tokenizer.json"))
-    recipe = {"recipe": {"seed": 5, "mixture": MIXTURE, "pack": PACK}}
+    recipe = {"recipe": {"name": "small", "seed": 5, "mixture": MIXTURE, "pack": PACK}}
     (root / "recipe.lock.yaml").write_text(yaml.safe_dump(recipe))
     return root
 
