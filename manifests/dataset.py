@@ -19,16 +19,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.errors import ShardError
+from manifests.manifest import read_manifest, read_sources
 from manifests.node_cache import default_folder, node_cache
 from manifests.packed_folder import open_folder
 from manifests.packing import PACKINGS
 from manifests.prefetch import Prefetch
 from manifests.removals import superseded
 from manifests.row_reader import IGNORED, Empty, RowReader, Segments
+from manifests.schema import PACKED_MANIFEST
 from manifests.shard import Tokens
-from manifests.shards import SplitShards, dataset_digest, read_manifest
+from manifests.shards import SplitShards, dataset_digest
 from manifests.storage import is_local
-from manifests.tables import open_table, read_table
+from manifests.tables import read_columns
 
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
 
@@ -255,7 +258,7 @@ class PackedDataset:
         zero = np.zeros(len(segment), np.int64)
         return RowDocuments(
             cu_seqlens=bounds.astype(np.int32), doc_ids=doc_ids.to_pylist(), source_ids=source_ids.astype(np.int32),
-            source_names=[names[s] if s >= 0 else None for s in source_ids.tolist()],
+            source_names=[_name_of(names, s, self.where) for s in source_ids.tolist()],
             doc_token_offsets=np.where(known, spans.doc_token_offset[at], 0) if known.any() else zero,
             epochs=(np.where(known, spans.epoch[at], 0) if known.any() else zero).astype(np.int32),
             position_ids=(np.arange(self.row_length) - np.repeat(bounds[:-1], np.diff(bounds))).astype(np.int32),
@@ -268,19 +271,17 @@ class PackedDataset:
     @cached_property
     def special_tokens(self) -> dict[str, int]:
         """Ids of the tokenizer's special tokens by name; empty where the manifest does not tell them."""
-        with open_table(str(self.folder / "manifest.parquet")) as file:
-            if "special_tokens" not in file.schema_arrow.names or not file.metadata.num_rows:
-                return {}
-            table: Any = file.read(columns=["special_tokens"], use_threads=False)
-        return dict(table["special_tokens"][0].as_py() or [])
+        table: Any = read_columns(str(self.folder / "manifest.parquet"), PACKED_MANIFEST, (), ("special_tokens",))
+        first = table["special_tokens"][0].as_py() if table.column_names and len(table) else None
+        return dict(first or [])
 
     @cached_property
     def source_names(self) -> dict[int, str]:
         """Names of sources by the ids that spans and segments carry."""
         path = self.table("sources.parquet")
-        assert path is not None
-        table: Any = read_table(path, ["source_id", "name"])
-        return dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
+        if path is None:
+            raise ShardError("is missing", where=f"{self.where}/sources.parquet", hint="fetch or pack it again")
+        return read_sources(path)
 
     def _locate(self, row: int) -> tuple[int, int]:
         """(shard, row within it); negative rows count from the end, as in any sequence."""
@@ -304,6 +305,16 @@ class PackedDataset:
         last = np.flatnonzero(np.diff(shards["phase"].to_numpy(), append=-1))
         ends: list[int] = (self.first_rows[last] + shards["n_rows"].to_numpy()[last]).tolist()
         return ends
+
+
+def _name_of(names: dict[int, str], source_id: int, where: str) -> str | None:
+    """The name of a segment's source; None where it has no document."""
+    if source_id < 0:
+        return None
+    if source_id not in names:
+        raise ShardError(f"column source_id of the spans names source {source_id}, which sources.parquet does not know",
+                         where=where, hint="run `curate verify`, then fetch or pack the dataset again")
+    return names[source_id]
 
 
 def _reopened(where: str, options: dict[str, Any]) -> PackedDataset:

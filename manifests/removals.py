@@ -14,9 +14,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests import schema
 from manifests.schema import ID
 from manifests.storage import Storage
-from manifests.tables import read_table
+from manifests.tables import read_columns
 
 FOLDER: Final = "removals/"
 DOCUMENTS: Final = "removals/documents.parquet"
@@ -30,7 +31,7 @@ def removed_ids(paths: Sequence[str]) -> pa.Array:
     """Ids of removed documents and of the clean documents made of them, from tables of `schema.REMOVALS`."""
     ids = [pa.array([], ID)]
     for path in paths:
-        table: Any = read_table(path, ["doc_id", "clean_ids"])
+        table: Any = read_columns(path, schema.REMOVALS, ("doc_id", "clean_ids"))
         ids += [*table["doc_id"].chunks, *(pc.list_flatten(c) for c in table["clean_ids"].chunks)]
     return pa.concat_arrays([i.cast(ID) for i in ids])
 
@@ -45,7 +46,7 @@ def superseded(packed: str | os.PathLike[str], digest: str) -> set[str]:
     path = Path(packed) / "succession.parquet"
     if not path.exists():
         return set()
-    table: Any = read_table(str(path), ["dataset", "supersedes"])
+    table: Any = read_columns(str(path), schema.SUCCESSION, ("dataset", "supersedes"))
     before = dict(zip(table["dataset"].to_pylist(), table["supersedes"].to_pylist(), strict=True))
     earlier: set[str] = set()
     while digest in before and before[digest] not in earlier:
@@ -62,7 +63,7 @@ def removed_tokens(storage: Storage, folder: str = "") -> dict[tuple[str, int], 
     if not storage.exists(name):
         return {}
     total: dict[tuple[str, int], int] = {}
-    for row in read_table(storage.path(name), ["split", "shard_index", "n_tokens"]).to_pylist():
+    for row in read_columns(storage.path(name), schema.SUCCESSION, ("split", "shard_index", "n_tokens")).to_pylist():
         shard = (row["split"], row["shard_index"])
         total[shard] = total.get(shard, 0) + row["n_tokens"]
     return total

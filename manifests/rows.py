@@ -161,14 +161,23 @@ def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, mapped
                              hint="run `curate verify`, then fetch or pack the shard again")
         if not mapped:
             opened = ReadFile(path)
-            return RowIndex(opened.array(_HEADER_BYTES, _FIRST, (n_rows + 1,)), opened.array(offset, _RUN, (n_runs,)),
-                            most)
+            numbers = opened.array(_HEADER_BYTES, _FIRST, (n_rows + 1,))
+            _check_first(numbers[:], n_runs, path)
+            return RowIndex(numbers, opened.array(offset, _RUN, (n_runs,)), most)
         data = map_file(path)
     except OSError as error:
         raise ShardError(f"cannot be read: {error.strerror}", where=path, hint="fetch or pack the shard again") from (
             error)
     first = data[_HEADER_BYTES : _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)].view(_FIRST)
+    _check_first(first, n_runs, path)
     return RowIndex(first, data[offset:].view(_RUN), most)
+
+
+def _check_first(first: npt.NDArray[np.uint32], n_runs: int, path: str) -> None:
+    """Raise ShardError unless every row has a run of its own, and the last run is a row's."""
+    if first[0] != 0 or first[-1] != n_runs or not (first[1:] > first[:-1]).all():
+        raise ShardError("has rows without runs, or runs of no row", where=path,
+                         hint="run `curate verify`, then fetch or pack the shard again")
 
 
 def _unpack(data: bytes, path: str, n_rows: int, row_length: int) -> tuple[int, bytes, int]:
@@ -213,6 +222,10 @@ def join_runs(of_rows: list[Runs], row_length: int) -> BatchRuns:
     counts = [len(r) for r in of_rows]
     in_row: Int64 = runs.view(np.uint32)[::2].astype(np.int64)
     start = in_row + np.repeat(np.arange(len(of_rows), dtype=np.int64) * row_length, counts)
+    if len(start) and (0 in counts or int(in_row.max()) >= row_length or (start[1:] <= start[:-1]).any()
+                       or in_row[np.cumsum(counts) - counts].any()):
+        raise ShardError("a row index has runs that do not cut their row", hint=(
+            "run `curate verify`, then fetch or pack the dataset again"))
     source = fields[:, 2].astype(np.int32)
     source[source == NO_DOCUMENT] = -1
     return BatchRuns(start, source, (fields[:, 3] & _BEGINS).astype(np.bool_),

@@ -16,14 +16,9 @@ from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadF
 from manifests.packed_folder import PackedFolder
 from manifests.rows import BYTES_PER_RUN, RowIndex, index_spans, open_rows
 from manifests.shard import HEADER_BYTES, Tokens, open_shard, read_header
-from manifests.spans import BYTES_PER_SPAN, Spans, read_spans
+from manifests.spans import BYTES_PER_SPAN, Spans, check_spans, read_spans
 from manifests.storage import digest_file
-from manifests.tables import open_table
 
-COLUMNS: Final = ("split", "shard_index", "path", "n_rows", "row_length", "packing", "payload_xxh3", "spans_path",
-                  "spans_xxh3", "first_row", "dtype", "n_spans", "tokenizer_sha256", "vocab_size", "eot_id")
-LATER_COLUMNS: Final = ("phase", "padding_tokens", "n_bytes", "rows_path", "rows_xxh3",
-                        "most_segments")  # not in every manifest
 VALIDATIONS: Final = ("open", "lazy", "never")
 TOKENIZER: Final = "tokenizer.json"
 """Of a packed folder: the tokenizer that its shards were encoded with."""
@@ -31,13 +26,6 @@ _LARGE_BYTES: Final = 1 << 30  # of a split whose maps should not grow with ever
 _CACHED_BYTES: Final = 1 << 28  # of spans, and of row indexes made from spans, that are kept in memory
 _ADVICE: Final = "run `curate verify`, then fetch or pack the shard again"
 Payload = Tokens | ReadArray
-
-
-def read_manifest(path: str) -> pa.Table:
-    """The columns of packed/manifest.parquet that a reader needs, those of them that it has."""
-    with open_table(path) as file:
-        columns = [*COLUMNS, *(n for n in file.schema_arrow.names if n in LATER_COLUMNS)]
-        return file.read(columns=columns, use_threads=False)
 
 
 class SplitShards:
@@ -136,7 +124,8 @@ class SplitShards:
         else:
             header = read_header(path)
             payload = ReadFile(path).array(HEADER_BYTES, header.dtype, (header.n_tokens,))
-        if header.payload_digest.hex() != file.digest or header.row_length != self._row_length:
+        if header.payload_digest.hex() != file.digest or header.row_length != self._row_length or (
+                header.n_rows != self.n_rows[shard]):
             raise ShardError("is another shard than the manifest describes", where=path, hint=_ADVICE)
         self._check(path, file)
         return payload
@@ -161,7 +150,9 @@ class SplitShards:
         file = self._spans_files[shard]
         path = self._local(file)
         try:
-            return read_spans(path, file.digest)
+            spans = read_spans(path, file.digest)
+            check_spans(spans, int(self.n_rows[shard]), self._row_length, path)
+            return spans
         finally:
             self._release(file)
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from manifests.errors import ShardError
 from manifests.hashing import Int64
+from manifests.schema import CHAT_SPANS
 from manifests.storage import digest_file
-from manifests.tables import one_array, open_table
+from manifests.tables import one_array, open_table, read_columns
 
 BYTES_PER_SPAN: Final = 96  # in memory
 _COLUMNS: Final = ["token_start", "n_tokens", "doc_id", "source_id", "doc_token_offset", "epoch", "row"]
@@ -48,12 +49,45 @@ class Spans:
 
 
 def read_spans(path: str, digest: str) -> Spans:
-    """Read a spans file; ShardError where it is missing or its xxh3-128 is not `digest`."""
+    """Read a spans file; ShardError where it is missing, its xxh3-128 is not `digest`, or it has other columns."""
     if not os.path.exists(path) or digest_file(path) != digest:
         raise ShardError("is missing, or not the spans file that the manifest describes", where=path)
+    table = read_columns(path, CHAT_SPANS, _COLUMNS, [name for name in _CHAT_COLUMNS if name != "turns"])
     with open_table(path) as file:
-        names = [n for n in _COLUMNS + _CHAT_COLUMNS if n in file.schema_arrow.names]
-        return spans_of(file.read(columns=names, use_threads=False))
+        if "turns" in file.schema_arrow.names:  # their type has grown
+            turns = file.read(columns=["turns"], use_threads=False)["turns"]
+            if not pa.types.is_list(turns.type) or not pa.types.is_struct(turns.type.value_type):
+                raise ShardError(f"column turns is {turns.type}", where=path)
+            table = table.append_column("turns", turns)
+    try:
+        return spans_of(table)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise ShardError(f"column turns lacks what turns have: {error}", where=path) from error
+
+
+def check_spans(spans: Spans, n_rows: int, row_length: int, where: str) -> None:
+    """Raise ShardError, naming the column, unless spans agree with their shard: in order, apart, each within its row.
+
+    Args:
+        spans: Of one shard.
+        n_rows: Rows of the shard.
+        row_length: Tokens of a row.
+        where: The spans file.
+    """
+    start, end = spans.token_start, spans.token_start + spans.n_tokens
+    learned_end = spans.learned_start + spans.learned_n
+    problems = (
+        ("n_tokens", "gives a span no token", spans.n_tokens < 1),
+        ("token_start", "lies outside the shard", (start < 0) | (end > n_rows * row_length)),
+        ("row", "is not the row that the span begins in", spans.row != start // row_length),
+        ("n_tokens", "carries a span over the end of its row", (end - 1) // row_length != spans.row),
+        ("token_start", "is not ascending, or a span reaches into the next", (start[1:] < end[:-1])),
+        ("turns", "name tokens outside the shard",
+         (spans.learned_start < 0) | (spans.learned_n < 0) | (learned_end > n_rows * row_length)))
+    for column, what, wrong in problems:
+        if wrong.any():
+            raise ShardError(f"column {column} of span {int(wrong.argmax())} {what}", where=where, hint=(
+                "run `curate verify`, then fetch or pack the shard again"))
 
 
 def spans_of(table: Any) -> Spans:

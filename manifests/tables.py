@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.confined import check_regular
-from manifests.errors import InputError
+from manifests.errors import InputError, ShardError
 from manifests.storage import is_local, local_path, open_read, replacing
 
 PARTITION = "partition"
@@ -102,6 +102,35 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """All rows of a Parquet file, or of some of its columns, on one thread (workers own one core each)."""
     with open_table(path) as file:
         return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_columns(path: str, schema: pa.Schema, names: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
+    """Columns of a table that may come from anybody, as its schema has them.
+
+    Args:
+        path: A Parquet file, as of `storage.open_read`.
+        schema: What its columns should be.
+        names: Those that are wanted.
+        optional: Those that are wanted where the file has them, behind the others.
+    Raises:
+        InputError: It is no Parquet file, or damaged.
+        ShardError: A column is missing, of another type, or without a value where it must have one.
+    """
+    with open_table(path) as file:
+        there = file.schema_arrow
+        if missing := [name for name in names if name not in there.names]:
+            raise ShardError(f"lacks the column {', '.join(missing)}", where=path, hint="make or fetch it again")
+        wanted = [*names, *(name for name in optional if name in there.names)]
+        for name in wanted:
+            kind = there.field(name).type if there.get_field_index(name) >= 0 else "there twice"
+            if kind != schema.field(name).type:
+                raise ShardError(f"column {name} is {kind}, not {schema.field(name).type}", where=path,
+                                 hint="make or fetch it again")
+        table = file.read(columns=wanted, use_threads=False)
+    for name in wanted:
+        if table[name].null_count and not schema.field(name).nullable:
+            raise ShardError(f"column {name} has a row without a value", where=path, hint="make or fetch it again")
+    return table
 
 
 def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.errors import InputError
+from manifests.errors import InputError, ShardError
+from manifests.manifest import read_sources
 from manifests.schema import ID
 from manifests.shard import read_row
 from manifests.storage import Storage
@@ -93,6 +94,8 @@ def find_document(storage: Storage, source: str, doc_id: bytes) -> dict[str, Any
 
 
 def _source_name(storage: Storage, source_id: int) -> str:
-    table = read_table(storage.path("packed/sources.parquet"), ["source_id", "name"])
-    names = dict(zip(table["source_id"].to_pylist(), table["name"].to_pylist(), strict=True))
-    return str(names[source_id])
+    where = storage.path("packed/sources.parquet")
+    names = read_sources(where)
+    if source_id not in names:
+        raise ShardError(f"does not know source {source_id}, which the spans name", where=where)
+    return names[source_id]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from manifests.errors import CurateError, InputError
+from manifests.manifest import read_manifest
 from manifests.packing import PACKINGS
 from manifests.records import TaskRecord, record_names
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
@@ -79,6 +80,12 @@ def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:
     Yields:
         A finding for each check, in a fixed order.
     """
+    try:
+        read_manifest(storage.path(folder + MANIFEST))
+    except CurateError as error:
+        yield Finding(folder + MANIFEST, "manifest", str(error))
+        return
+    yield Finding(folder + MANIFEST, "manifest")
     manifest = read_table(storage.path(folder + MANIFEST))
     removed = removed_ids([storage.path(DOCUMENTS)] if storage.exists(DOCUMENTS) else [])
     lost = removed_tokens(storage, folder)

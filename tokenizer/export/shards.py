@@ -17,6 +17,7 @@ import pyarrow as pa
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError, ShardError
 from manifests.hashing import UInt64, id_words
+from manifests.manifest import read_manifest, read_sources
 from manifests.shard import Tokens, open_shard
 from manifests.shards import TOKENIZER
 from manifests.spans import spans_of
@@ -231,6 +232,7 @@ def open_dataset(path: str) -> ExportDataset:
         Storage(path).must_exist()
         raise InputError("holds no packed dataset", where=path, hint="give a finished run, or its packed folder")
     folder, files = storage.root, LocalFiles(storage)
+    read_manifest(storage.path("manifest.parquet"))  # checked
     manifest = read_table(storage.path("manifest.parquet"))
     rows: list[dict[str, Any]] = manifest.to_pylist()
     if not rows:
@@ -240,7 +242,7 @@ def open_dataset(path: str) -> ExportDataset:
         splits.setdefault(row["split"], []).append(ExportShard(
             files, row["path"], row["spans_path"], row["payload_xxh3"], row["n_tokens"], row["n_rows"],
             row["shard_index"], row.get("phase") or 0))
-    sources = read_table(storage.path("sources.parquet"), ["source_id", "name"]).to_pylist()
+    sources = read_sources(storage.path("sources.parquet"))
     by_source: dict[str, dict[str, int]] = {}
     for row in rows:
         for name, n_tokens in row.get("tokens_by_source") or []:
@@ -253,7 +255,7 @@ def open_dataset(path: str) -> ExportDataset:
         dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
         packing=first["packing"], eot_id=first["eot_id"], vocab_size=first["vocab_size"],
         tokenizer_sha256=first["tokenizer_sha256"], digest=dataset_digest(manifest),
-        sources={s["source_id"]: s["name"] for s in sources})
+        sources=sources)
 
 
 FACETS: Final = {

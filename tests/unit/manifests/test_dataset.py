@@ -54,7 +54,7 @@ def make_dataset(root: Path, sizes: list[int], packing: str = "concat", spans: l
         base = str(root / "packed" / split / f"{index:06d}")
         ids = np.arange(first * T, (first + n_rows) * T) % 251
         done = write_shard(f"{base}.bin", ids, Header(T, packing, 256, 257, bytes(32), index, 1))
-        table = pa.Table.from_pylist(spans or [], SPANS)
+        table = pa.Table.from_pylist([s for s in spans or [] if s["token_start"] < n_rows * T], SPANS)
         write_table(f"{base}.spans.parquet", SPANS, [table])
         row = manifest_row(split, index, n_rows, first, packing, done.payload_digest.hex(),
                            digest_file(f"{base}.spans.parquet"))
