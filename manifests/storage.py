@@ -61,6 +61,44 @@ def open_read(path: str) -> IO[bytes]:
         raise InputError(f"cannot be read: {error}", where=path, hint="check the path and its permissions") from error
 
 
+class RangeReader:
+    """Ranges of a file that is open: read in place where it is local, a request each where it is behind a URL.
+
+    path: as of `open_read`. Raises InputError where it cannot be opened or read."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor, self._fs, self._name = -1, None, ""
+        if not is_local(path):
+            self._fs, self._name = filesystem(path)
+            return
+        try:
+            self._descriptor = os.open(local_path(path), os.O_RDONLY)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: {error}", where=path,
+                             hint="check the path and its permissions") from error
+
+    def read(self, offset: int, n_bytes: int) -> bytes:
+        """So many bytes from an offset on; fewer where the file ends before."""
+        if self._fs is not None:
+            with store_errors(self._path):
+                return bytes(self._fs.cat_file(self._name, offset, offset + n_bytes)) if n_bytes else b""
+        try:
+            data = os.pread(self._descriptor, n_bytes, offset)
+            while 0 < len(data) < n_bytes and (more := os.pread(self._descriptor, n_bytes - len(data),
+                                                               offset + len(data))):
+                data += more
+            return data
+        except OSError as error:
+            raise InputError(f"cannot be read: {error}", where=self._path, hint="check the disk") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
 def digest_file(path: str, offset: int = 0) -> str:
     """xxh3-128 of a file's bytes from an offset on as 32 hex digits, read in blocks of 1 MiB. path: as of `open_read`.
     """

@@ -1,14 +1,9 @@
-"""Reading and writing the run's tables: plain zstd Parquet, the same bytes for the same rows.
-
-A *partitioned* table is one file whose rows are grouped by a `partition` column, one row group a partition: a shuffle
-is then one map that writes such files and another that reads its own row groups from each of them.
-"""
+"""Reading and writing the run's tables: plain zstd Parquet, the same bytes for the same rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -206,34 +201,3 @@ def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator
 def partition_schema(schema: pa.Schema) -> pa.Schema:
     """A schema with the partition column in front."""
     return schema.insert(0, pa.field(PARTITION, pa.int32(), nullable=False))
-
-
-def write_partitions(path: str, schema: pa.Schema, table: pa.Table, partition: Any, dictionary: bool = True) -> int:
-    """Write rows grouped by partition, in their given order within each; returns the number of rows.
-
-    partition: int [n], one a row. The file's schema is `partition_schema(schema)`."""
-    numbers = np.asarray(partition, np.int32)
-    order = np.argsort(numbers, kind="stable")
-    column = pa.array(numbers[order])
-    full = table.cast(schema).take(pa.array(order)).add_column(0, partition_schema(schema).field(0), column)
-    starts = [*np.unique(numbers[order], return_index=True)[1].tolist(), len(full)]
-    groups = (full.slice(a, b - a) for a, b in pairwise(starts))
-    return write_table(path, partition_schema(schema), groups, dictionary)
-
-
-def read_partition(path: str, partition: int, columns: Sequence[str]) -> pa.Table:
-    """The rows of one partition of a partitioned table, without the partition column."""
-    with open_table(path) as file:
-        return file.read_row_groups(_groups_of(file, partition), columns=list(columns), use_threads=False)
-
-
-def partition_groups(path: str, partition: int, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The same, one row group after another, for rows that must not be held at once."""
-    with open_table(path) as file:
-        for index in _groups_of(file, partition):
-            yield file.read_row_group(index, columns=list(columns), use_threads=False)
-
-
-def _groups_of(file: pq.ParquetFile, partition: int) -> list[int]:
-    metadata = file.metadata
-    return [i for i in range(file.num_row_groups) if metadata.row_group(i).column(0).statistics.min == partition]

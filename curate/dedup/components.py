@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig
 from curate.dedup.kernels.components import Nodes
-from curate.dedup.layout import BANDS, COMPONENT_PARTITIONS, EXTENTS, MEMBERS, ROUTES, column, distinct
+from curate.dedup.layout import BANDS, BUCKETS, COMPONENT_KEYS, EXTENTS, MEMBERS, column, distinct, write_keyed
 from manifests.hashing import Int64, UInt64, ids_array, keyed_hash
-from manifests.tables import partition_schema, read_row_groups, read_table, write_partitions
+from manifests.partitioned import SUFFIX, partition_of, spread, write_partitions
+from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 
 
 def components_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates).
+    """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates). Variables: routes.
 
-    Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: the partition of each
-    document that shares a bucket, and its component, named by the first document of that; `component_partitions`, for
-    each partition of dedup/candidates the partition of every row of its buckets.
+    Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: each document that shares
+    a bucket and its component, named by the first document of that; `component_keys`, for each partition of
+    dedup/candidates the component's key of every row of its buckets.
     Memory: 1.1 bits a document of the corpus, 4 bytes a document that has a candidate, 100 MB of buffers."""
     paths = work.inputs("buckets", role="buckets")
     sequence = _Sequence(work.inputs("extents", role="extents"))
@@ -37,12 +37,13 @@ def components_stage(config: DedupConfig, work: Work) -> None:
     components, largest = nodes.sizes()
     work.count("components", components)
     work.count("largest_component", largest)
-    work.write("members", partition_schema(MEMBERS), _members(nodes, sequence, config.partitions))
+    routes = int(work.variables["routes"])
+    write_partitions(work.output("members", SUFFIX), MEMBERS, _members(nodes, sequence, routes), "part", routes)
     for path in paths:
-        of_rows = (pa.table([_component_partition(nodes.roots(sequence.indices(table)), config.partitions)],
-                            schema=COMPONENT_PARTITIONS) for table in read_row_groups(path, ["part", "row"]))
-        work.write("component_partitions", COMPONENT_PARTITIONS, of_rows,
-                   name=f"component_partitions/{PurePosixPath(path).name}")
+        of_rows = (pa.table([_component_key(nodes.roots(sequence.indices(table)))], schema=COMPONENT_KEYS)
+                   for table in read_row_groups(path, ["part", "row"]))
+        work.write("component_keys", COMPONENT_KEYS, of_rows, name=f"component_keys/{PurePosixPath(path).name}",
+                   dictionary=False)
 
 
 class _Sequence:
@@ -84,34 +85,28 @@ def _unite(nodes: Nodes, sequence: _Sequence, path: str) -> None:
         last = keys[-1:], indices[-1:]
 
 
-def _component_partition(roots: Int64, partitions: int) -> npt.NDArray[np.int32]:
-    # By hash of the component's root, so that large and small components spread alike.
+def _component_key(roots: Int64) -> UInt64:
+    # A hash of the component's root, so that large and small components spread alike.
     words = np.stack([roots.astype(np.uint64), np.zeros(len(roots), np.uint64)], axis=1)
-    return (keyed_hash(0, "component", words) % np.uint64(partitions)).astype(np.int32)
+    return keyed_hash(0, "component", words)
 
 
-def _members(nodes: Nodes, sequence: _Sequence, partitions: int) -> Iterator[pa.Table]:
-    """MEMBERS by route, one table a route: what is held at once is a thousandth."""
-    route = (sequence.parts % np.uint64(ROUTES)).astype(np.int32)
-    for number in np.unique(route):
-        tables = []
-        for index in np.flatnonzero(route == number):
-            first, end = int(sequence.starts[index]), int(sequence.starts[index + 1])
-            indices = nodes.between(first, end)
-            roots = nodes.roots(indices)
-            tables.append(pa.table([
-                np.full(len(indices), number, np.int32), np.full(len(indices), sequence.parts[index], np.uint64),
-                indices - first, _component_partition(roots, partitions), sequence.ids(nodes.indices(roots))],
-                schema=partition_schema(MEMBERS)))
-        yield pa.concat_tables(tables).combine_chunks()
+def _members(nodes: Nodes, sequence: _Sequence, routes: int) -> Iterator[pa.Table]:
+    """MEMBERS, a table a part, in the order of the parts' partitions."""
+    for index in np.argsort(partition_of(spread(sequence.parts), routes), kind="stable"):
+        first, end = int(sequence.starts[index]), int(sequence.starts[index + 1])
+        indices = nodes.between(first, end)
+        roots = nodes.roots(indices)
+        yield pa.table([
+            np.full(len(indices), sequence.parts[index], np.uint64), indices - first, _component_key(roots),
+            sequence.ids(nodes.indices(roots))], schema=MEMBERS)
 
 
 def buckets_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/buckets, a partition of the keys. Inputs: buckets and component_partitions (of that
-    partition).
+    """dedup/buckets, a partition of the keys. Inputs: buckets and component_keys (of that partition).
 
-    Output: `buckets`, the same rows by partition of their component. Memory: 60 bytes a row."""
-    table = read_table(work.input("buckets"))
-    partition = column(read_table(work.input("component_partitions")), "component_partition")
-    work.count("rows", len(table))
-    write_partitions(work.output("buckets"), BANDS, table, partition, dictionary=False)
+    Output: `buckets`, BUCKETS, by partition of their component. Memory: a row group."""
+    keys = read_row_groups(work.input("component_keys"))
+    tables = (pa.table([*rows.columns, key["component_key"]], schema=BUCKETS)
+              for rows, key in zip(read_row_groups(work.input("buckets")), keys, strict=True))
+    work.count("rows", write_keyed(work, "buckets", BUCKETS, tables, "component_key"))

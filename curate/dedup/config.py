@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curate.dedup.passage_config import BloomConfig, ParagraphsConfig, SentencesConfig
 from curate.dedup.substring_config import SubstringConfig
+
+Partitions = Literal["auto"] | Annotated[int, Field(ge=1, le=4096)]
 
 
 class DedupReason(StrEnum):
@@ -108,9 +110,10 @@ class DedupConfig(BaseModel):
     bucket_pivots: int = Field(
         default=64, ge=1, le=10_000,
         description="Of each bucket a document is compared with the first so many that are kept, in survivor order.")
-    partitions: int = Field(
-        default=16, ge=1, le=4096,
-        description="Partitions of the steps over all documents; memory falls with their number.")
+    partitions: Partitions = Field(
+        default="auto", description=(
+            "Partitions of the steps over all documents, up to 4,096; memory falls with their number. auto: a power of "
+            "two, one partition for 32 parts and for 65,536 documents."))
     keep_index: bool = Field(
         default=False, description=(
             "Keep what later runs need to be deduplicated against this one (`against`), without its texts: of each "

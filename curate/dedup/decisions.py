@@ -26,8 +26,8 @@ _TOTALS = ("documents", "kept", "url_duplicates", "exact_duplicates", "near_dupl
 
 def decisions_stage(config: DedupConfig, work: Work) -> None:
     """dedup/decisions, a part. Inputs: documents, decisions (of selection, same part); where their stages have tasks:
-    removals (manifest of dedup/resolve), duplicates (of dedup/copies), url_duplicates (of dedup/url_copies), members
-    (of dedup/components).
+    removals (of dedup/resolve), duplicates (of dedup/copies), url_duplicates (of dedup/url_copies), members (of
+    dedup/components), all of them routed.
 
     Outputs: `decisions`, DEDUP_DECISIONS, one row a document in order; `counts`, totals of each source for
     dedup/summary."""
@@ -55,16 +55,15 @@ def decisions_stage(config: DedupConfig, work: Work) -> None:
 
 def _clusters(work: Work, n_documents: int) -> pa.ChunkedArray:
     """The component that each document is of; null where it has no candidate."""
-    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
+    members = gather_part(work, "members", MEMBERS)
     return members["component"].take(index_by_row(column(members, "row"), n_documents))
 
 
 def _duplicates(work: Work) -> pa.Table:
-    near = gather_part(work.inputs("removals", role="removals"), REMOVALS, work.task.name)
+    near = gather_part(work, "removals", REMOVALS)
     reason = pa.repeat(DedupReason.NEAR_DUPLICATE.value, len(near))
     near = near.append_column(DUPLICATES.field("reason"), reason)
-    others = [gather_part(work.inputs(name, role="duplicates"), DUPLICATES, work.task.name)
-              for name in ("duplicates", "url_duplicates")]
+    others = [gather_part(work, name, DUPLICATES) for name in ("duplicates", "url_duplicates")]
     return pa.concat_tables([near.cast(DUPLICATES), *others])
 
 

@@ -20,34 +20,26 @@ from curate.dedup.layout import (
     gather,
     id_order,
     repeated,
-    routes,
+    write_keyed,
+    write_routed,
 )
 from curate.dedup.order import run_of
-from manifests.hashing import UInt64, id_words
-from manifests.tables import write_partitions
 from manifests.tasks import Work
 
 
-def by_id(ids: pa.Array | pa.ChunkedArray, partitions: int) -> UInt64:
-    """Partition of a document by its id, for joins between tables of documents."""
-    words = id_words(ids)
-    return np.asarray(words[:, 1] % np.uint64(partitions))
-
-
 def exact_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/exact, a partition. Inputs: text_hashes (manifest of dedup/signatures), old_text_hashes (manifest of
-    dedup/against). Variables: partition.
+    """dedup/exact, a partition. Input: text_hashes (of dedup/signatures and dedup/against). Variables: as of `gather`
+    and `write_routed`.
 
     Outputs: `dropped`, routed: documents with a copy that stays; `copies`, by partition of the survivor's id: each with
     its survivor. Memory: 56 bytes a document of the partition."""
-    paths = [p for name in ("text_hashes", "old_text_hashes") for p in work.inputs(name, role="text_hashes")]
-    table = gather(paths, TEXT_HASHES, work.variables["partition"])
+    table = gather(work, "text_hashes", TEXT_HASHES)
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "hash_a"))))
     dropped = best_first(table, (), ("hash_a", "hash_b"))
     work.count("groups", pc.count_distinct(dropped["survivor_id"]).as_py())
     work.count("exact_duplicates", len(dropped))
-    write_dropped(work, dropped, config.partitions)
+    write_dropped(work, dropped)
 
 
 def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) -> pa.Table:
@@ -68,11 +60,10 @@ def best_first(table: pa.Table, preference: Sequence[str], keys: Sequence[str]) 
     return dropped.append_column("survivor_run", pa.array(from_run[best[goes]]))
 
 
-def write_dropped(work: Work, dropped: pa.Table, partitions: int) -> None:
+def write_dropped(work: Work, dropped: pa.Table) -> None:
     """The outputs `dropped`, routed to their parts, and `copies`, by partition of the survivor's id."""
-    write_partitions(work.output("dropped"), DROPPED, dropped.select(DROPPED.names), routes(column(dropped, "part")))
-    path = work.output("copies", name=f"copies/{work.task.name}.parquet")
-    write_partitions(path, COPIES, dropped.select(COPIES.names), by_id(dropped["survivor_id"], partitions))
+    write_routed(work, "dropped", DROPPED, dropped.select(DROPPED.names))
+    write_keyed(work, "copies", COPIES, dropped.select(COPIES.names), "survivor_id")
 
 
 def survivor_index(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -83,16 +74,14 @@ def survivor_index(copies: pa.Table, gone: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def copies_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/copies, a partition. Inputs: copies (manifest of dedup/exact), removals (manifest of dedup/resolve).
-    Variables: partition.
+    """dedup/copies, a partition. Inputs: copies (of dedup/exact), removals (of dedup/resolve, by id). Variables: as of
+    `gather` and `write_routed`.
 
     A copy of a representative that is itself a near-duplicate is pointed at the representative's survivor, with the
     representative's similarity: the same words have the same shingles. Outputs: `duplicates`, routed;
     `duplicates_by_id`, by partition of their id, where URLs are deduplicated. Memory: 80 bytes a copy or
     removal of the partition."""
-    partition = work.variables["partition"]
-    copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
-    removals = gather(work.inputs("removals", role="removals_by_id"), REMOVALS, partition)
+    copies, removals = gather(work, "copies", COPIES), gather(work, "removals", REMOVALS)
     index = survivor_index(copies, removals["doc_id"])
     moved = pc.is_valid(index)
     survivor = pc.if_else(moved, removals["survivor_id"].take(index), copies["survivor_id"])
@@ -104,7 +93,6 @@ def copies_stage(config: DedupConfig, work: Work) -> None:
         "survivor_run": survivor_run, "similarity": similarity, "reason": reason})
     work.count("copies", len(duplicates))
     work.count("copies_of_near_duplicates", pc.sum(moved).as_py() or 0)
-    write_partitions(work.output("duplicates"), DUPLICATES, duplicates, routes(column(duplicates, "part")))
+    write_routed(work, "duplicates", DUPLICATES, duplicates)
     if config.urls is not None:
-        path = work.output("duplicates_by_id", name=f"by_id/{work.task.name}.parquet")
-        write_partitions(path, DUPLICATES, duplicates, by_id(duplicates["doc_id"], config.partitions))
+        write_keyed(work, "duplicates_by_id", DUPLICATES, duplicates, "doc_id")

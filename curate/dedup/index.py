@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig, SignatureScheme
 from curate.dedup.kernels.minhash import band_keys
-from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, rows_of, signatures_schema
+from curate.dedup.layout import TEXT_HASHES, URL_KEYS, column, part_key, rows_of, signatures_schema, write_keyed
 from curate.dedup.order import order_before, order_columns
 from curate.dedup.signing import signatures
 from curate.text.urls import normalise_urls, url_keys
 from manifests.errors import RecipeError
 from manifests.storage import Storage
-from manifests.tables import one_array, open_table, read_row_groups, read_table, write_partitions
+from manifests.tables import one_array, open_table, read_row_groups, read_table
 from manifests.tasks import MANIFEST, Work
 
 FOLDER: Final = "dedup/index"  # of a run; beside the output of a command it is OUT.index
@@ -126,13 +126,10 @@ def against_stage(config: DedupConfig, work: Work) -> None:
     table = table.append_column("part", pa.array(np.full(len(table), part_key(work.task.name), np.uint64)))
     empty = signatures(pa.array([""]), config)
     worded = table.filter(pc.or_(*(pc.not_equal(table[k], empty[k][0]) for k in ("hash_a", "hash_b"))))
-    write_partitions(work.output("text_hashes", name=f"hashes/{work.task.name}.parquet"), TEXT_HASHES,
-                     worded.select(TEXT_HASHES.names), column(worded, "hash_b") % np.uint64(config.partitions),
-                     dictionary=False)
+    write_keyed(work, "text_hashes", TEXT_HASHES, worded.select(TEXT_HASHES.names), "hash_b")
     urls = table.filter(pc.is_valid(table["key"]))
     urls = urls.append_column("preference", pa.array(np.zeros(len(urls), np.uint64)))
-    write_partitions(work.output("url_keys", name=f"url_keys/{work.task.name}.parquet"), URL_KEYS,
-                     urls.select(URL_KEYS.names), column(urls, "key") % np.uint64(config.partitions))
+    write_keyed(work, "url_keys", URL_KEYS, urls.select(URL_KEYS.names), "key")
 
 
 _FACTS: Final = pa.schema([f for f in TEXT_HASHES if f.name != "part"]).append(pa.field("key", pa.uint64()))

@@ -1,8 +1,8 @@
 """The tables that the steps of deduplication hand to each other, and the keys and orders they share.
 
 A document is known by (part, row): `part` is xxh3-64 of its part's name, `row` its row there. Both hold whatever the
-order and number of the other parts. Facts about documents of one part travel back to it in *routed* tables:
-partitioned by `part % ROUTES`, so that a part reads its own row groups and little else.
+order and number of the other parts. Facts about documents of one part travel back to it in *routed* tables: partitioned
+by `part`, so that a part reads its own range and little else.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import xxhash
 
 from manifests.errors import InputError
 from manifests.hashing import Int64, UInt64, id_words
-from manifests.tables import one_array, open_table, read_partition
+from manifests.partitioned import SLOTS, SUFFIX, read_partition, read_value, write_partitions
+from manifests.tables import one_array, open_table
+from manifests.tasks import Work
 
-ROUTES: Final = 1024
 _ROW_BITS: Final = 40
 
 _PART = pa.field("part", pa.uint64(), nullable=False)
@@ -43,10 +44,11 @@ DROPPED: Final = pa.schema([_PART, _ROW])
 COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN])
 BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW])
 EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
-COMPONENT_PARTITIONS: Final = pa.schema([pa.field("component_partition", pa.int32(), nullable=False)])
-MEMBERS: Final = pa.schema([_PART, _ROW, *COMPONENT_PARTITIONS, pa.field("component", pa.binary(16), nullable=False)])
+COMPONENT_KEYS: Final = pa.schema([pa.field("component_key", _U64, nullable=False)])  # hash of its first document
+BUCKETS: Final = pa.schema([*BANDS, *COMPONENT_KEYS])
+MEMBERS: Final = pa.schema([_PART, _ROW, *COMPONENT_KEYS, pa.field("component", pa.binary(16), nullable=False)])
 SHINGLES: Final = pa.schema([
-    _PART, _ROW, _ORDER, _ORDER_LOW, _ID,
+    _PART, _ROW, *COMPONENT_KEYS, _ORDER, _ORDER_LOW, _ID,
     pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
 REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, _SIMILARITY])
 DUPLICATES: Final = pa.schema([
@@ -149,23 +151,31 @@ def encode_keys(parts: UInt64, part: UInt64, row: Int64) -> UInt64:
     return (np.searchsorted(parts, part).astype(np.uint64) << np.uint64(_ROW_BITS)) | row.astype(np.uint64)
 
 
-def routes(part: UInt64) -> npt.NDArray[np.int32]:
-    """Partition of each document in routed tables."""
-    return (part % np.uint64(ROUTES)).astype(np.int32)
+def write_keyed(work: Work, role: str, schema: pa.Schema, tables: pa.Table | Iterable[pa.Table], by: str) -> int:
+    """Write an output by partition of a key, for readers that are partitions; returns its number of rows."""
+    path = work.output(role, name=f"{role}/{work.task.name}{SUFFIX}")
+    return write_partitions(path, schema, tables, by, SLOTS)
 
 
-def gather(paths: Iterable[str], schema: pa.Schema, partition: int, columns: Sequence[str] | None = None) -> pa.Table:
-    """One partition of many partitioned tables, in the order of the paths."""
+def write_routed(work: Work, role: str, schema: pa.Schema, table: pa.Table) -> None:
+    """Write an output by `part`, for readers that are parts. Variables: routes, its number of partitions."""
+    path = work.output(role, name=f"{role}/{work.task.name}{SUFFIX}")
+    write_partitions(path, schema, table, "part", work.variables["routes"])
+
+
+def gather(work: Work, name: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """The task's own partition of every file of an input. Variables: partition, partitions."""
     names = list(columns) if columns is not None else schema.names
-    wanted = pa.schema([schema.field(name) for name in names])
-    return pa.concat_tables([wanted.empty_table(), *(read_partition(p, partition, names).cast(wanted) for p in paths)])
+    own = int(work.variables["partition"]), int(work.variables["partitions"])
+    tables = [read_partition(path, schema, *own).select(names) for path in work.inputs(name)]
+    return pa.concat_tables([schema.empty_table().select(names), *tables])
 
 
-def gather_part(paths: Iterable[str], schema: pa.Schema, name: str) -> pa.Table:
-    """What routed tables hold of the part of that name."""
-    part = part_key(name)
-    table = gather(paths, schema, part % ROUTES)
-    return table.filter(pc.equal(table["part"], pa.scalar(part, pa.uint64())))
+def gather_part(work: Work, name: str, schema: pa.Schema, part: str | None = None) -> pa.Table:
+    """What the routed files of an input hold of a part. part: its name; the task's own if None."""
+    key = part_key(part if part is not None else work.task.name)
+    table = pa.concat_tables([schema.empty_table(), *(read_value(p, schema, key) for p in work.inputs(name))])
+    return table.filter(pc.equal(table["part"], pa.scalar(key, pa.uint64())))
 
 
 def check_aligned(ids: pa.ChunkedArray, other: pa.ChunkedArray, where: str) -> None:

@@ -10,26 +10,34 @@ import numpy as np
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
-from curate.dedup.exact import by_id
 from curate.dedup.kernels.candidates import ROUND_BYTES, Sets, resolve
-from curate.dedup.layout import BANDS, REMOVALS, SHINGLES, column, encode_keys, gather, id_order, routes
+from curate.dedup.layout import (
+    BUCKETS,
+    REMOVALS,
+    SHINGLES,
+    column,
+    encode_keys,
+    gather,
+    id_order,
+    write_keyed,
+    write_routed,
+)
 from curate.dedup.order import is_from_earlier_run, run_of
 from manifests.hashing import Int64, UInt64
-from manifests.tables import partition_groups, write_partitions
+from manifests.partitioned import PartitionedFile
 from manifests.tasks import Work
 
 _FACTS = [name for name in SHINGLES.names if name != "shingles"]
 
 
 def resolve_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/resolve, a partition of components. Inputs: buckets (manifest of dedup/buckets), shingles (manifest of
-    dedup/shingles). Variables: partition; old_documents, whether there are documents of earlier runs.
+    """dedup/resolve, a partition of components. Inputs: buckets (of dedup/buckets), shingles (of dedup/shingles).
+    Variables: as of `gather` and `write_routed`; old_documents, whether there are documents of earlier runs.
 
     What documents are compared by lies in a file of the task's own, mapped, and is let go of in rounds, so a component
     of any size passes through bounded memory. Outputs: `removals`, routed, and `removals_by_id`, the same by partition
     of their id. Memory: 150 bytes a document and 80 a bucket row of the partition, and some 256 MB of sets."""
-    partition = work.variables["partition"]
-    table, starts, path = _spool(work, partition)
+    table, starts, path = _spool(work)
     ids = id_order(table["doc_id"])
     in_order = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order")))
     keys, nodes = _entries(work, table, in_order)
@@ -51,26 +59,31 @@ def resolve_stage(config: DedupConfig, work: Work) -> None:
     removals = narrow.take(pa.array(gone)).append_column("survivor_id", table["doc_id"].take(pa.array(kept)))
     removals = removals.append_column("survivor_run", pa.array(run_of(column(table, "order")[kept])))
     removals = removals.append_column("similarity", pa.array(resolution.similarity[removed], pa.float32()))
-    write_partitions(work.output("removals"), REMOVALS, removals, routes(column(removals, "part")))
-    path = work.output("removals_by_id", name=f"by_id/{work.task.name}.parquet")
-    write_partitions(path, REMOVALS, removals, by_id(removals["doc_id"], config.partitions))
+    write_routed(work, "removals", REMOVALS, removals)
+    write_keyed(work, "removals_by_id", REMOVALS, removals, "doc_id")
 
 
-def _spool(work: Work, partition: int) -> tuple[pa.Table, Int64, str]:
+def _spool(work: Work) -> tuple[pa.Table, Int64, str]:
     """(facts of the partition's documents, where the set of each starts and the last ends in 64-bit words, the file
     that the sets now lie in)."""
     path = work.scratch("sets")
     facts = [pa.schema([SHINGLES.field(name) for name in _FACTS]).empty_table()]
     lengths = [np.zeros(1, np.int64)]
     with open(path, "wb") as stream:
-        for source in work.inputs("shingles", role="shingles"):
-            for group in partition_groups(source, partition, SHINGLES.names):
-                facts.append(group.select(_FACTS))
-                for lists in group["shingles"].chunks:
-                    offsets = lists.offsets.to_numpy().astype(np.int64)
-                    lengths.append(np.diff(offsets))
-                    stream.write(np.ascontiguousarray(lists.values.to_numpy()[offsets[0] : offsets[-1]]).data)
+        for group in _compared(work):
+            facts.append(group.select(_FACTS))
+            for lists in group["shingles"].chunks:
+                offsets = lists.offsets.to_numpy().astype(np.int64)
+                lengths.append(np.diff(offsets))
+                stream.write(np.ascontiguousarray(lists.values.to_numpy()[offsets[0] : offsets[-1]]).data)
     return pa.concat_tables(facts), np.cumsum(np.concatenate(lengths)), path
+
+
+def _compared(work: Work) -> Iterator[pa.Table]:
+    """SHINGLES of the partition, block by block."""
+    for path in work.inputs("shingles"):
+        with PartitionedFile(path) as file:
+            yield from file.read(SHINGLES, work.variables["partition"], work.variables["partitions"])
 
 
 @contextmanager
@@ -91,7 +104,7 @@ def _mapped(path: str) -> Iterator[tuple[UInt64, Callable[[], None] | None]]:
 
 def _entries(work: Work, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
     """(key, index of the document in survivor order) of every bucket row of the partition."""
-    rows = gather(work.inputs("buckets", role="buckets"), BANDS, work.variables["partition"])
+    rows = gather(work, "buckets", BUCKETS)
     part = column(table, "part")
     parts = np.unique(part)
     codes = encode_keys(parts, part, column(table, "row"))

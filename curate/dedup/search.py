@@ -18,22 +18,23 @@ from curate.dedup.layout import (
     part_key,
     rows_of,
     signatures_schema,
+    write_keyed,
 )
 from manifests.hashing import UInt64
-from manifests.tables import read_table, write_partitions
+from manifests.tables import read_table
 from manifests.tasks import Work
 
 ROWS_A_GROUP = 1 << 20  # 24 MB
 
 
 def bands_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/bands, a part. Inputs: signatures (same part), dropped (manifest of dedup/exact).
+    """dedup/bands, a part. Inputs: signatures (same part), dropped (of dedup/exact).
 
     Output: `bands`, by partition of the key: one row for each band of each document that has words and no better exact
     copy. 24 bytes a band in memory, 8.2 on disk; 14 bands by default."""
     n_bands, _ = bands_of(config)
     table = read_table(work.input("signatures"), ["row", "n_shingles", "bands"])
-    dropped = column(gather_part(work.inputs("dropped", role="dropped"), DROPPED, work.task.name), "row")
+    dropped = column(gather_part(work, "dropped", DROPPED), "row")
     rows = column(table, "row")
     enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, dropped)
     kinds = signatures_schema(n_bands).field("bands").type
@@ -43,16 +44,16 @@ def bands_stage(config: DedupConfig, work: Work) -> None:
     flat = keys.ravel()
     bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.name), np.uint64),
                       "row": np.repeat(rows[enters], n_bands)})
-    write_partitions(work.output("bands"), BANDS, bands, flat % np.uint64(config.partitions), dictionary=False)
+    write_keyed(work, "bands", BANDS, bands, "key")
 
 
 def candidates_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/candidates, a partition. Inputs: bands (manifest of dedup/bands). Variables: partition.
+    """dedup/candidates, a partition. Input: bands (of dedup/bands). Variables: as of `gather`.
 
     Outputs: `buckets`, the rows of keys of this partition that two documents share, ascending by key, never as pairs:
     a bucket of n documents is n rows; `extents`, how many rows each part of those documents has at least. Memory: 80
     bytes a band of the partition."""
-    table = gather(work.inputs("bands", role="bands"), BANDS, work.variables["partition"])
+    table = gather(work, "bands", BANDS)
     work.count("bands", len(table))
     keys = column(table, "key")
     order = np.argsort(keys, kind="stable")

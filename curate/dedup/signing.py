@@ -21,12 +21,13 @@ from curate.dedup.layout import (
     gather_part,
     part_key,
     signatures_schema,
+    write_keyed,
 )
 from curate.dedup.order import order_of
 from curate.edits.texts import EditedTexts
 from curate.text.strings import Offsets, string_buffers
 from curate.text.words import Hashes, hash_characters, hash_words
-from manifests.tables import read_row_groups, read_table, write_partitions
+from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 
 Minima = Signatures | Hashes
@@ -93,7 +94,7 @@ def schema_of(config: DedupConfig) -> pa.Schema:
 
 
 def signatures_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/signatures, a part. Inputs: documents, decisions (of selection, same part), dropped (manifest of
+    """dedup/signatures, a part. Inputs: documents, decisions (of selection, same part), dropped (of
     dedup/urls). Variables: as of `order_of`.
 
     Texts are taken as selection's edits leave them. Outputs: `signatures`, one row a selected document that is the best
@@ -101,7 +102,7 @@ def signatures_stage(config: DedupConfig, work: Work) -> None:
     are never duplicates). Raises StageError where a source has no rank, InputError where the decisions belong to other
     documents."""
     decisions = read_table(work.input("decisions"), ["doc_id", "source", "quality_score", "keep", "edits"])
-    lost = column(gather_part(work.inputs("dropped", role="dropped"), DROPPED, work.task.name), "row")
+    lost = column(gather_part(work, "dropped", DROPPED), "row")
     enters = decisions["keep"].to_numpy().copy()
     enters[lost] = False
     facts: list[pa.Table] = []
@@ -109,9 +110,7 @@ def signatures_stage(config: DedupConfig, work: Work) -> None:
     hashed = pa.concat_tables([_HASHES.empty_table(), *facts])
     part = pa.repeat(pa.scalar(part_key(work.task.name), pa.uint64()), len(hashed))
     table = hashed.add_column(2, TEXT_HASHES.field("part"), part)
-    path = work.output("text_hashes", name=f"hashes/{work.task.name}.parquet")
-    write_partitions(path, TEXT_HASHES, table, column(hashed, "hash_b") % np.uint64(config.partitions),
-                     dictionary=False)
+    write_keyed(work, "text_hashes", TEXT_HASHES, table, "hash_b")
 
 
 _HASHES = pa.schema([f for f in TEXT_HASHES if f.name != "part"])

@@ -7,18 +7,24 @@ selection's decisions are the last ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import xxhash
 
 from curate.dedup.layout import filter_of
+from curate.dedup.shuffles import (
+    from_shuffle,
+    n_partitions,
+    n_routes,
+    n_search_partitions,
+    slots,
+    with_merges,
+)
+from curate.dedup.shuffles import recipe_of as _recipe
 from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
 from manifests.graph import Stage, Task, View, documents_and, file_ref, part_of, partitions, source_ref
 from manifests.tasks import InputRef
-
-if TYPE_CHECKING:
-    from curate.dedup.config import DedupRecipe
 
 AGAINST_INPUT: Final = "dedup.against."
 """Fields of the recipe that name earlier runs: their indexes are inputs."""
@@ -26,16 +32,15 @@ AGAINST_INPUT: Final = "dedup.against."
 Planned = Iterator[tuple[str, dict[str, InputRef]]]
 
 
-def _recipe(view: View) -> DedupRecipe:
-    recipe: DedupRecipe = view.section("dedup")
-    return recipe
+def _every(view: View, stage: str, *roles: str) -> dict[str, InputRef]:
+    """All files of roles of a stage, by role; nothing where the stage has no task."""
+    return {role: view.every(stage, role) for role in roles} if view.tasks(stage) else {}
 
 
-def _every(view: View, stage: str, *roles: str, **named: str) -> dict[str, InputRef]:
-    """All files of roles of a stage, by role or by the name given; nothing where the stage has no task."""
-    if not view.tasks(stage):
-        return {}
-    return {name: view.every(stage, role) for name, role in {**{role: role for role in roles}, **named}.items()}
+def _over_keys(view: View, inputs: dict[str, InputRef], **variables: Any) -> Iterator[Task]:
+    """One task a partition of the documents' keys, which leaves facts for the parts."""
+    n = n_partitions(view)
+    yield from partitions(inputs, n, partitions=n, routes=slots(view, n), **variables)
 
 
 def _selected(view: View) -> Planned:
@@ -85,26 +90,22 @@ def _url_keys(view: View) -> Iterator[Task]:
 
 def _urls(view: View) -> Iterator[Task]:
     if view.tasks("dedup/url_keys"):
-        inputs = {**_every(view, "dedup/url_keys", "url_keys"),
-                  **_every(view, "dedup/against", old_url_keys="url_keys")}
-        yield from partitions(inputs, _recipe(view).partitions)
+        yield from _over_keys(view, from_shuffle(view, "dedup/url_keys", "url_keys"))
 
 
 def _signatures(view: View) -> Iterator[Task]:
-    variables, dropped = _ordering(view), _every(view, "dedup/urls", "dropped")
+    variables, dropped = _ordering(view), from_shuffle(view, "dedup/urls", "dropped")
     for part, inputs in _selected(view):
         yield Task(part, {**inputs, **dropped}, variables[part])
 
 
 def _exact(view: View) -> Iterator[Task]:
     if _recipe(view).exact and view.tasks("dedup/signatures"):
-        inputs = {**_every(view, "dedup/signatures", "text_hashes"),
-                  **_every(view, "dedup/against", old_text_hashes="text_hashes")}
-        yield from partitions(inputs, _recipe(view).partitions)
+        yield from _over_keys(view, from_shuffle(view, "dedup/signatures", "text_hashes"))
 
 
 def _bands(view: View) -> Iterator[Task]:
-    dropped = _every(view, "dedup/exact", "dropped")
+    dropped = from_shuffle(view, "dedup/exact", "dropped")
     signed = [*view.tasks("dedup/signatures"), *view.tasks("dedup/against")] if view.tasks("dedup/signatures") else []
     for record in signed if _recipe(view).near else ():
         yield Task(record.identity.task, {"signatures": file_ref(record.output("signatures")), **dropped})
@@ -112,16 +113,16 @@ def _bands(view: View) -> Iterator[Task]:
 
 def _candidates(view: View) -> Iterator[Task]:
     if view.tasks("dedup/bands"):
-        yield from partitions(_every(view, "dedup/bands", "bands"), _recipe(view).partitions)
+        yield from _over_keys(view, from_shuffle(view, "dedup/bands", "bands"))
 
 
 def _components(view: View) -> Iterator[Task]:
     if view.tasks("dedup/candidates"):
-        yield Task("components", _every(view, "dedup/candidates", "buckets", "extents"))
+        yield Task("components", _every(view, "dedup/candidates", "buckets", "extents"), {"routes": n_routes(view)})
 
 
 def _buckets(view: View) -> Iterator[Task]:
-    role = "component_partitions"
+    role = "component_keys"
     by_part = {part_of(o.path, f"dedup/components/{role}"): file_ref(o) for o in view.outputs("dedup/components", role)}
     for record in view.tasks("dedup/candidates"):
         part = record.identity.task
@@ -142,26 +143,29 @@ def _shingles(view: View) -> Iterator[Task]:
 
 def _resolve(view: View) -> Iterator[Task]:
     if view.tasks("dedup/shingles"):
-        inputs = {**_every(view, "dedup/buckets", "buckets"), **_every(view, "dedup/shingles", "shingles")}
-        yield from partitions(inputs, _recipe(view).partitions, **_old_documents(view))
+        inputs = {**from_shuffle(view, "dedup/buckets", "buckets"),
+                  **from_shuffle(view, "dedup/shingles", "shingles")}
+        yield from _over_keys(view, inputs, **_old_documents(view))
 
 
 def _copies(view: View) -> Iterator[Task]:
     if view.tasks("dedup/exact"):
-        inputs = {**_every(view, "dedup/exact", "copies"), **_every(view, "dedup/resolve", removals="removals_by_id")}
-        yield from partitions(inputs, _recipe(view).partitions)
+        inputs = {**from_shuffle(view, "dedup/exact", "copies"),
+                  **from_shuffle(view, "dedup/resolve", "removals_by_id", "removals")}
+        yield from _over_keys(view, inputs)
 
 
 def _url_copies(view: View) -> Iterator[Task]:
     if view.tasks("dedup/urls"):
-        inputs = {**_every(view, "dedup/urls", "copies"), **_every(view, "dedup/resolve", removals="removals_by_id"),
-                  **_every(view, "dedup/copies", duplicates="duplicates_by_id")}
-        yield from partitions(inputs, _recipe(view).partitions)
+        inputs = {**from_shuffle(view, "dedup/urls", "copies"),
+                  **from_shuffle(view, "dedup/resolve", "removals_by_id", "removals"),
+                  **from_shuffle(view, "dedup/copies", "duplicates_by_id", "duplicates")}
+        yield from _over_keys(view, inputs)
 
 
 def _decisions(view: View) -> Iterator[Task]:
-    inputs = {**_every(view, "dedup/resolve", "removals"), **_every(view, "dedup/copies", "duplicates"),
-              **_every(view, "dedup/url_copies", url_duplicates="duplicates"),
+    inputs = {**from_shuffle(view, "dedup/resolve", "removals"), **from_shuffle(view, "dedup/copies", "duplicates"),
+              **from_shuffle(view, "dedup/url_copies", "duplicates", "url_duplicates"),
               **_every(view, "dedup/components", "members")}
     for part, own in _selected(view):
         yield Task(part, {**own, **inputs})
@@ -185,8 +189,8 @@ def _passages(view: View) -> Iterator[Task]:
 
 def _removed_spans(view: View) -> Iterator[Task]:
     if view.tasks("dedup/passages"):
-        roles = [role for role in ("paragraphs", "sentences") if getattr(_recipe(view), role) is not None]
-        yield from partitions(_every(view, "dedup/passages", *roles), _recipe(view).partitions)
+        yield from _over_keys(view, {**from_shuffle(view, "dedup/passages", "paragraphs"),
+                                     **from_shuffle(view, "dedup/passages", "sentences")})
 
 
 def _bloom(view: View) -> Iterator[Task]:
@@ -197,12 +201,13 @@ def _bloom(view: View) -> Iterator[Task]:
     n_words = {r.identity.task: r.counters.get("words_signed", 0) for r in view.tasks("dedup/signatures")}
     parts = sorted(_kept(view), key=lambda part: (
         ordering[part[0]].get("first_position", 0), rank[part[0].split("/")[0]], part[0]))
-    earlier = _every(view, "dedup/removed_spans", "removed_spans")
+    earlier = from_shuffle(view, "dedup/removed_spans", "removed_spans")
     for number in range(rule.filters if parts else 0):
         own = [part for part in parts if filter_of(part[0], rule.filters) == number]
         inputs = {name: _together([refs[name] for _, refs in own]) for name in ("documents", "decisions", "kept")}
         yield Task(f"filter-{number:05d}", {**inputs, **earlier}, {
-            "parts": [part for part, _ in own], "n_grams": sum(n_words[part] for part, _ in own)})
+            "parts": [part for part, _ in own], "n_grams": sum(n_words[part] for part, _ in own),
+            "routes": slots(view, rule.filters)})
 
 
 def _together(files: Sequence[InputRef]) -> InputRef:
@@ -211,18 +216,11 @@ def _together(files: Sequence[InputRef]) -> InputRef:
     return InputRef(tuple(path for f in files for path in f.paths), digest)
 
 
-def _both(view: View, stage: str, *roles: str) -> InputRef:
-    """Files of several roles of a stage as one input."""
-    refs = [view.every(stage, role) for role in roles]
-    return InputRef(refs[0].paths, "".join(ref.digest for ref in refs))
-
-
 def _passage_decisions(view: View) -> Iterator[Task]:
-    spans = {}
-    if view.tasks("dedup/removed_spans"):
-        spans["passages"] = _both(view, "dedup/removed_spans", "removed_spans", "boilerplate")
-    if view.tasks("dedup/bloom"):
-        spans["bloom"] = _both(view, "dedup/bloom", "removed_spans", "seen")
+    spans = {**from_shuffle(view, "dedup/removed_spans", "removed_spans"),
+             **from_shuffle(view, "dedup/removed_spans", "boilerplate"),
+             **from_shuffle(view, "dedup/bloom", "removed_spans", "bloom_spans"),
+             **from_shuffle(view, "dedup/bloom", "seen")}
     for part, inputs in _kept(view) if _recipe(view).passages else ():
         yield Task(part, {**inputs, **spans})
 
@@ -257,28 +255,30 @@ def _anchors(view: View) -> Iterator[Task]:
 
 
 def _search_partitions(view: View, inputs: dict[str, InputRef]) -> Iterator[Task]:
-    rule = _recipe(view).substrings
-    if rule is not None and inputs:
-        yield from partitions(inputs, rule.partitions)
+    if inputs:
+        n = n_search_partitions(view)
+        yield from partitions(inputs, n, partitions=n, routes=slots(view, n))
 
 
 def _repeated(view: View) -> Iterator[Task]:
-    yield from _search_partitions(view, _every(view, "dedup/anchors", "anchors"))
+    yield from _search_partitions(view, from_shuffle(view, "dedup/anchors", "anchors"))
 
 
 def _contexts(view: View) -> Iterator[Task]:
+    repeated = from_shuffle(view, "dedup/repeated", "repeated")
     for part, inputs in _searched(view):
         yield Task(part, {**inputs, "signatures": view.output("dedup/signatures", part, "signatures"),
-                          **_every(view, "dedup/repeated", "repeated")})
+                          **repeated})
 
 
 def _repeats(view: View) -> Iterator[Task]:
-    yield from _search_partitions(view, _every(view, "dedup/contexts", "contexts"))
+    yield from _search_partitions(view, from_shuffle(view, "dedup/contexts", "contexts"))
 
 
 def _substrings(view: View) -> Iterator[Task]:
+    runs = from_shuffle(view, "dedup/repeats", "runs")
     for part, inputs in _searched(view):
-        yield Task(part, {**inputs, **_every(view, "dedup/repeats", "runs")})
+        yield Task(part, {**inputs, **runs})
 
 
 def last_decisions(view: View) -> str:
@@ -295,50 +295,50 @@ def _index(view: View) -> Iterator[Task]:
             yield Task(part, {**inputs, "signatures": view.output("dedup/signatures", part, "signatures")}, own_ids)
 
 
-STAGES: tuple[Stage, ...] = (
-    Stage("dedup/against", 3, "curate.dedup.index:against_stage", "dedup.documents", (), _against),
-    Stage("dedup/url_keys", 2, "curate.dedup.urls:url_keys_stage", "dedup.documents", ("select",), _url_keys),
-    Stage("dedup/urls", 3, "curate.dedup.urls:urls_stage", "dedup.documents", ("dedup/url_keys", "dedup/against"),
+STAGES: tuple[Stage, ...] = with_merges((
+    Stage("dedup/against", 4, "curate.dedup.index:against_stage", "dedup.documents", (), _against),
+    Stage("dedup/url_keys", 3, "curate.dedup.urls:url_keys_stage", "dedup.documents", ("select",), _url_keys),
+    Stage("dedup/urls", 4, "curate.dedup.urls:urls_stage", "dedup.documents", ("dedup/url_keys", "dedup/against"),
           _urls),
-    Stage("dedup/signatures", 6, "curate.dedup.signing:signatures_stage", "dedup.documents",
+    Stage("dedup/signatures", 7, "curate.dedup.signing:signatures_stage", "dedup.documents",
           ("dedup/urls", "select"), _signatures, unicode=UNICODE_VERSION),
-    Stage("dedup/exact", 4, "curate.dedup.exact:exact_stage", "dedup.documents", ("dedup/signatures",), _exact),
-    Stage("dedup/bands", 3, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
-    Stage("dedup/candidates", 3, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
+    Stage("dedup/exact", 5, "curate.dedup.exact:exact_stage", "dedup.documents", ("dedup/signatures",), _exact),
+    Stage("dedup/bands", 4, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
+    Stage("dedup/candidates", 4, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
           _candidates),
-    Stage("dedup/components", 4, "curate.dedup.components:components_stage", "dedup.documents", ("dedup/candidates",),
+    Stage("dedup/components", 5, "curate.dedup.components:components_stage", "dedup.documents", ("dedup/candidates",),
           _components),
-    Stage("dedup/buckets", 2, "curate.dedup.components:buckets_stage", "dedup.documents", ("dedup/components",),
+    Stage("dedup/buckets", 3, "curate.dedup.components:buckets_stage", "dedup.documents", ("dedup/components",),
           _buckets),
-    Stage("dedup/shingles", 5, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
+    Stage("dedup/shingles", 6, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
           _shingles, unicode=UNICODE_VERSION),
-    Stage("dedup/resolve", 3, "curate.dedup.resolve:resolve_stage", "dedup.documents",
+    Stage("dedup/resolve", 4, "curate.dedup.resolve:resolve_stage", "dedup.documents",
           ("dedup/buckets", "dedup/shingles"), _resolve),
-    Stage("dedup/copies", 4, "curate.dedup.exact:copies_stage", "dedup.documents", ("dedup/resolve",), _copies),
-    Stage("dedup/url_copies", 2, "curate.dedup.urls:url_copies_stage", "dedup.documents", ("dedup/copies",),
+    Stage("dedup/copies", 5, "curate.dedup.exact:copies_stage", "dedup.documents", ("dedup/resolve",), _copies),
+    Stage("dedup/url_copies", 3, "curate.dedup.urls:url_copies_stage", "dedup.documents", ("dedup/copies",),
           _url_copies),
     Stage("dedup/decisions", 4, "curate.dedup.decisions:decisions_stage", "dedup.documents", ("dedup/url_copies",),
           _decisions),
     Stage("dedup/summary", 2, "curate.dedup.decisions:summary_stage", "dedup.documents", ("dedup/decisions",),
           _summary),
-    Stage("dedup/passages", 1, "curate.dedup.passages.passages:passages_stage", "dedup.passages", ("dedup/summary",),
+    Stage("dedup/passages", 2, "curate.dedup.passages.passages:passages_stage", "dedup.passages", ("dedup/summary",),
           _passages, unicode=UNICODE_VERSION),
-    Stage("dedup/removed_spans", 1, "curate.dedup.passages.removed_spans:removed_spans_stage", "dedup.passages",
+    Stage("dedup/removed_spans", 2, "curate.dedup.passages.removed_spans:removed_spans_stage", "dedup.passages",
           ("dedup/passages",), _removed_spans),
-    Stage("dedup/bloom", 2, "curate.dedup.passages.bloom:bloom_stage", "dedup.passage_decisions",
+    Stage("dedup/bloom", 3, "curate.dedup.passages.bloom:bloom_stage", "dedup.passage_decisions",
           ("dedup/removed_spans",), _bloom, unicode=UNICODE_VERSION),
     Stage("dedup/passage_decisions", 1, "curate.dedup.passages.decisions:passage_decisions_stage",
           "dedup.passage_decisions", ("dedup/bloom",), _passage_decisions, _no_source_loses_too_much),
-    Stage("dedup/anchors", 1, "curate.dedup.substrings.substrings:anchors_stage", "dedup.substrings",
+    Stage("dedup/anchors", 2, "curate.dedup.substrings.substrings:anchors_stage", "dedup.substrings",
           ("dedup/passage_decisions",), _anchors),
-    Stage("dedup/repeated", 1, "curate.dedup.substrings.substrings:repeated_stage", "dedup.substrings",
+    Stage("dedup/repeated", 2, "curate.dedup.substrings.substrings:repeated_stage", "dedup.substrings",
           ("dedup/anchors",), _repeated),
-    Stage("dedup/contexts", 1, "curate.dedup.substrings.substrings:contexts_stage", "dedup.substrings",
+    Stage("dedup/contexts", 2, "curate.dedup.substrings.substrings:contexts_stage", "dedup.substrings",
           ("dedup/repeated",), _contexts),
-    Stage("dedup/repeats", 1, "curate.dedup.substrings.substrings:repeats_stage", "dedup.substrings",
+    Stage("dedup/repeats", 2, "curate.dedup.substrings.substrings:repeats_stage", "dedup.substrings",
           ("dedup/contexts",), _repeats),
     Stage("dedup/substrings", 2, "curate.dedup.substrings.substring_decisions:substring_decisions_stage",
           "dedup.substrings", ("dedup/repeats",), _substrings),
     Stage("dedup/index", 3, "curate.dedup.index:index_stage", "dedup.documents", ("dedup/substrings",), _index),
-)
+))
 """From selection's decisions to deduplication's."""

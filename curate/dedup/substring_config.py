@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,8 +34,9 @@ class SubstringConfig(BaseModel):
         "repeats: the first occurrence in survivor order stays. all: none does, as in the paper's tool."))
     min_left_bytes: int = Field(default=0, ge=0, le=1_000_000, description=(
         "A document that was cut is dropped if it has fewer bytes left than this; one with nothing left always is."))
-    partitions: int = Field(default=16, ge=1, le=4096, description=(
-        "Partitions of the search; memory falls with their number."))
+    partitions: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(default="auto", description=(
+        "Partitions of the search, up to 4,096; memory falls with their number. auto: a power of two, one partition "
+        "for 32 parts and for 65,536 documents."))
 
     @model_validator(mode="after")
     def _leaves_first_occurrences(self) -> Self:

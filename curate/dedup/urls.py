@@ -23,12 +23,13 @@ from curate.dedup.layout import (
     gather,
     part_key,
     repeated,
-    routes,
+    write_keyed,
+    write_routed,
 )
 from curate.dedup.order import dates_of, order_of
 from curate.text.urls import normalise_urls, url_keys
 from manifests.hashing import UInt64
-from manifests.tables import read_table, write_partitions
+from manifests.tables import read_table
 from manifests.tasks import Work
 
 _LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -53,7 +54,7 @@ def url_keys_stage(config: DedupConfig, work: Work) -> None:
         "part": np.full(len(rows), part_key(work.task.name), np.uint64), "row": rows,
         **order, "doc_id": documents["doc_id"]})
     work.count("documents", len(rows))
-    write_partitions(work.output("url_keys"), URL_KEYS, table, key % np.uint64(config.partitions))
+    write_keyed(work, "url_keys", URL_KEYS, table, "key")
 
 
 def _preference(rule: UrlRule | None, documents: pa.Table) -> npt.NDArray[np.uint64]:
@@ -67,33 +68,29 @@ def _preference(rule: UrlRule | None, documents: pa.Table) -> npt.NDArray[np.uin
 
 
 def urls_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/urls, a partition. Inputs: url_keys (manifest of dedup/url_keys), old_url_keys (manifest of dedup/against).
-    Variables: partition.
+    """dedup/urls, a partition. Input: url_keys (of dedup/url_keys and dedup/against). Variables: as of `gather` and
+    `write_routed`.
 
     Outputs: `dropped`, routed: documents whose URL has one that stays; `copies`, by partition of the survivor's id.
     Memory: 56 bytes a document of the partition."""
-    paths = [p for name in ("url_keys", "old_url_keys") for p in work.inputs(name, role="url_keys")]
-    table = gather(paths, URL_KEYS, work.variables["partition"])
+    table = gather(work, "url_keys", URL_KEYS)
     work.count("documents", len(table))
     table = table.filter(pa.array(repeated(column(table, "key"))))
     dropped = best_first(table, ("preference",), ("key",))
     work.count("urls", pc.count_distinct(dropped["survivor_id"]).as_py())
     work.count("url_duplicates", len(dropped))
-    write_dropped(work, dropped, config.partitions)
+    write_dropped(work, dropped)
 
 
 def url_copies_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/url_copies, a partition. Inputs: copies (manifest of dedup/urls), removals (of dedup/resolve), duplicates
-    (of dedup/copies). Variables: partition.
+    """dedup/url_copies, a partition. Inputs: copies (of dedup/urls), removals (of dedup/resolve, by id), duplicates (of
+    dedup/copies, by id). Variables: as of `gather` and `write_routed`.
 
     Where the document that a URL keeps is itself an exact or a near-duplicate, its survivor is named instead, so that
     `duplicate_of` is always a kept document; no similarity is claimed. Output: `duplicates`, routed."""
-    partition = work.variables["partition"]
-    copies = gather(work.inputs("copies", role="copies"), COPIES, partition)
-    gone = pa.concat_tables([
-        gather(work.inputs(name, role=role), schema, partition, ("doc_id", "survivor_id", "survivor_run"))
-        for name, role, schema in (("removals", "removals_by_id", REMOVALS),
-                                   ("duplicates", "duplicates_by_id", DUPLICATES))])
+    copies = gather(work, "copies", COPIES)
+    gone = pa.concat_tables([gather(work, name, schema, ("doc_id", "survivor_id", "survivor_run"))
+                             for name, schema in (("removals", REMOVALS), ("duplicates", DUPLICATES))])
     index = survivor_index(copies, gone["doc_id"])
     survivor, survivor_run = (pc.coalesce(gone[name].take(index), copies[name])
                               for name in ("survivor_id", "survivor_run"))
@@ -102,6 +99,6 @@ def url_copies_stage(config: DedupConfig, work: Work) -> None:
         "part": copies["part"], "row": copies["row"], "doc_id": copies["doc_id"], "survivor_id": survivor,
         "survivor_run": survivor_run, "similarity": pa.nulls(len(copies), pa.float32()), "reason": reason})
     work.count("url_duplicates", len(duplicates))
-    write_partitions(work.output("duplicates"), DUPLICATES, duplicates, routes(column(duplicates, "part")))
+    write_routed(work, "duplicates", DUPLICATES, duplicates)
 
 

@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.kernels.minhash import shingle_sets
-from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, groups_with, part_key, rows_of
+from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, groups_with, part_key, rows_of, write_keyed
 from curate.dedup.signing import units
 from curate.edits.texts import EditedTexts
-from manifests.tables import partition_schema, read_table
+from manifests.tables import read_table
 from manifests.tasks import Work
 
 
 def shingles_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), members (manifest of
+    """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), members (of
     dedup/components); of a part of an earlier run index instead of documents and decisions. Variables: old_documents,
     whether there are such parts.
 
@@ -26,13 +26,13 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
     verified by signatures, its minima, and then no text is read. Where there are documents of earlier runs, the minima
     come before the shingle hashes, and of those documents alone."""
-    members = gather_part(work.inputs("members", role="members"), MEMBERS, work.task.name)
+    members = gather_part(work, "members", MEMBERS)
     by_minima = config.verify is Verification.SIGNATURES
     minima = ["minima"] if not work.inputs("index") and (by_minima or work.variables.get("old_documents")) else []
     names = ["row", "doc_id", "order", "order_low", *minima]
     facts = read_table(work.input("signatures"), names).select(names)
     index = np.searchsorted(column(facts, "row"), column(members, "row"))
-    facts = facts.take(pa.array(index)).append_column("component_partition", members["component_partition"])
+    facts = facts.take(pa.array(index)).append_column("component_key", members["component_key"])
     work.count("documents", len(facts))
     if work.inputs("index"):
         tables = _compared(config, work, facts, work.input("index"), "minima")
@@ -40,20 +40,20 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
         tables = _signed(work, facts)
     else:
         tables = _compared(config, work, facts, work.input("documents"), "text")
-    work.write("shingles", partition_schema(SHINGLES), tables, dictionary=False)
+    write_keyed(work, "shingles", SHINGLES, tables, "component_key")
 
 
 def _signed(work: Work, facts: pa.Table) -> Iterator[pa.Table]:
     for start in range(0, len(facts), _SIGNED_A_GROUP):
         some = facts.slice(start, _SIGNED_A_GROUP)
-        yield from _by_partition(work, some, _lists(_minima(some["minima"])))
+        yield _of_documents(work, some, _lists(_minima(some["minima"])))
 
 
 _SIGNED_A_GROUP = 1 << 16
 
 
 def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name: str) -> Iterator[pa.Table]:
-    """SHINGLES by partition of the component, from the row groups that hold a document with a candidate.
+    """SHINGLES, from the row groups that hold a document with a candidate.
 
     name: text or minima, what the file has of each document."""
     rows = column(facts, "row")
@@ -62,10 +62,10 @@ def _compared(config: DedupConfig, work: Work, facts: pa.Table, path: str, name:
     for which, group in groups_with(path, rows, names):
         some = facts[which]
         if edits is None:
-            yield from _by_partition(work, some, _lists(_minima(group["minima"])))
+            yield _of_documents(work, some, _lists(_minima(group["minima"])))
         else:
             texts = EditedTexts.of(group["text"], edits.take(pa.array(rows[which])), group["n_bytes"].to_numpy())
-            yield from _by_partition(work, some, _shingle_lists(config, work, texts.texts, some))
+            yield _of_documents(work, some, _shingle_lists(config, work, texts.texts, some))
 
 
 def _minima(lists: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
@@ -99,11 +99,7 @@ def _behind(minima: npt.NDArray[np.uint64], values: npt.NDArray[np.uint64],
     return merged, starts
 
 
-def _by_partition(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> Iterator[pa.Table]:
+def _of_documents(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> pa.Table:
     part = pa.array(np.full(len(facts), part_key(work.task.name), np.uint64))
-    table = pa.table({
-        "partition": facts["component_partition"], "part": part, "row": facts["row"], "order": facts["order"],
-        "order_low": facts["order_low"], "doc_id": facts["doc_id"], "shingles": lists})
-    numbers = column(facts, "component_partition")
-    for partition in np.unique(numbers):
-        yield table.filter(pa.array(numbers == partition))
+    columns = {"part": part, "shingles": lists}
+    return pa.table([columns[f.name] if f.name in columns else facts[f.name] for f in SHINGLES], schema=SHINGLES)

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.tables import PARTITION, one_array, partition_schema, read_partition, read_row_groups
+from manifests.partitioned import SUFFIX, read_partition, write_partitions
+from manifests.tables import one_array, read_row_groups
 from manifests.tasks import Work
 from tokenizer.bpe.pretokenize import pre_tokenizer
 from tokenizer.bpe.sampling import document_bins, read_cutoffs
@@ -24,6 +25,7 @@ from tokenizer.bpe.words import WORDS, WordTable
 from tokenizer.encoding.patterns import Pattern
 from tokenizer.encoding.token_bytes import byte_alphabet
 
+COUNTED: Final = pa.schema([pa.field("hash", pa.uint64(), nullable=False), *WORDS])
 _CHECK_BYTES: Final = 1 << 16
 _GROUP_ROWS: Final = 1 << 20
 
@@ -31,8 +33,8 @@ _GROUP_ROWS: Final = 1 << 20
 def count_words(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/counts: pre-tokens of a clean part's sampled documents.
 
-    Inputs: documents, cutoffs. Variables: source, seed. Output: counts (WORDS), partitioned by the words' hash; a word
-    may stand in a partition several times. Counters: documents, bytes, words (written), pretokens, spills, and
+    Inputs: documents, cutoffs. Variables: source, seed. Output: counts (COUNTED), partitioned by the words' hash; a
+    word may stand in a partition several times. Counters: documents, bytes, words (written), pretokens, spills, and
     reference_counts, 1 where the kernels and `tokenizers` cut differently and the reference counted."""
     part = _Part(config, work)
     table = WordTable()
@@ -47,11 +49,12 @@ def count_words(config: TokenizerConfig, work: Work) -> None:
                 table.count_texts(texts, part.pattern)
             if table.n_bytes > config.count_memory_bytes:
                 work.count("spills", 1)
-                yield from _partitions(table, config.word_partitions)
+                yield _by_hash(table)
                 table = WordTable()
-        yield from _partitions(table, config.word_partitions)
+        yield _by_hash(table)
 
-    n_words = work.write("counts", partition_schema(WORDS), map(part.count, spilled()))
+    path = work.output("counts", name=f"counts/{work.task.name}{SUFFIX}")
+    n_words = write_partitions(path, COUNTED, map(part.count, spilled()), "hash")
     work.count("documents", part.n_documents)
     work.count("bytes", part.n_bytes)
     work.count("words", n_words)
@@ -90,7 +93,7 @@ class _Part:
         return texts is None or counts_agree(texts, self.pattern)
 
     def count(self, table: pa.Table) -> pa.Table:
-        self.n_pretokens += int(pc.sum(table["n"]).as_py())
+        self.n_pretokens += pc.sum(table["n"]).as_py() or 0
         return table
 
 
@@ -103,27 +106,22 @@ def counts_agree(texts: pa.Array, pattern: Pattern) -> bool:
     return bool(words.equals(expected))
 
 
-def _partitions(table: WordTable, n: int) -> Iterator[pa.Table]:
-    """The words by partition, a table each, in the order of their hashes: nothing is left of the texts' own order."""
-    numbers = (table.hashes >> np.uint64(33)) % np.uint64(n)
-    order = np.lexsort((table.hashes, numbers))
-    words, schema = table.table(), partition_schema(WORDS)
-    ends = np.searchsorted(numbers[order], np.arange(n), "right")
-    for partition, (first, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-        if first == end:
-            continue
-        rows = words.take(pa.array(order[first:end]))
-        yield rows.add_column(0, schema.field(PARTITION), pa.array(np.full(len(rows), partition, np.int32)))
+def _by_hash(table: WordTable) -> pa.Table:
+    """COUNTED in the order of the words' hashes: nothing is left of the texts' own order."""
+    order = np.argsort(table.hashes, kind="stable")
+    words = table.table().add_column(0, COUNTED.field("hash"), pa.array(table.hashes))
+    return words.take(pa.array(order)).cast(COUNTED)
 
 
 def add_words(config: TokenizerConfig, work: Work) -> None:
     """tokenizer/words: one partition of the words of all parts, each once.
 
-    Inputs: counts (all parts). Variables: partition. Output: words (WORDS), by word. Counters: words, and rare_words
-    and rare_pretokens, those left out by min_word_count."""
+    Input: counts (all parts). Variables: partition. Output: words (WORDS), by word. Counters: words, and
+    rare_words and rare_pretokens, those left out by min_word_count."""
     total = WordTable()
+    own = int(work.variables["partition"]), config.word_partitions
     for path in work.inputs("counts"):
-        total.add(read_partition(path, int(work.variables["partition"]), WORDS.names))
+        total.add(read_partition(path, COUNTED, *own).select(WORDS.names))
     words = total.table()
     kept = words.filter(pc.greater_equal(words["n"], config.min_word_count)).sort_by("word")
     work.write("words", WORDS, (kept.slice(i, _GROUP_ROWS) for i in range(0, len(kept), _GROUP_ROWS)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from manifests.graph import Stage, Task, View, source_ref
+from manifests.graph import Stage, Task, View, partitions, source_ref
+from manifests.shuffle import Shuffle, merging, shuffled
 from tokenizer.encoding.stages import UNICODE_VERSION, corpus_parts
 
 
@@ -31,11 +33,18 @@ def _counts(view: View) -> Iterator[Task]:
             yield Task(part, {"documents": documents, "cutoffs": cutoffs}, {"source": source, "seed": view.seed})
 
 
+def _n_partitions(view: View) -> int:
+    n: int = view.section("tokenizer").word_partitions
+    return n
+
+
+_COUNTS: Final = Shuffle("counts", ("tokenizer/counts",), _n_partitions)
+
+
 def _words(view: View) -> Iterator[Task]:
-    if view.tasks("tokenizer/counts"):
-        for partition in range(view.section("tokenizer").word_partitions):
-            yield Task(f"part-{partition:05d}", {"counts": view.every("tokenizer/counts", "counts")},
-                        {"partition": partition})
+    counts = shuffled(view, "tokenizer/counts_merged", _COUNTS)
+    if counts is not None:
+        yield from partitions({"counts": counts}, _n_partitions(view))
 
 
 def _tokenizer(view: View) -> Iterator[Task]:
@@ -50,9 +59,10 @@ STAGES: tuple[Stage, ...] = (
     Stage("tokenizer/sample", 2, "tokenizer.bpe.sampling:sample_histogram", "tokenizer", ("clean",), _sample),
     Stage("tokenizer/cutoffs", 1, "tokenizer.bpe.sampling:sample_cutoffs", "tokenizer", ("tokenizer/sample",),
           _cutoffs),
-    Stage("tokenizer/counts", 1, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts,
+    Stage("tokenizer/counts", 2, "tokenizer.bpe.counting:count_words", "tokenizer", ("tokenizer/cutoffs",), _counts,
           unicode=UNICODE_VERSION),
-    Stage("tokenizer/words", 1, "tokenizer.bpe.counting:add_words", "tokenizer", ("tokenizer/counts",), _words),
+    merging("tokenizer/counts_merged", ("tokenizer/counts",), _COUNTS),
+    Stage("tokenizer/words", 2, "tokenizer.bpe.counting:add_words", "tokenizer", ("tokenizer/counts_merged",), _words),
     Stage("tokenizer", 4, "tokenizer.bpe.train:train_tokenizer", "tokenizer", ("tokenizer/words",), _tokenizer),
 )
 """From the clean corpus to tokenizer.json."""

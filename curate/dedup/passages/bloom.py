@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.bloom import Seen, false_positive_rate, filter_size, pass_texts
-from curate.dedup.layout import column, gather_part, part_key, routes
+from curate.dedup.layout import column, gather_part, part_key, write_routed
 from curate.dedup.passage_config import BloomConfig, RemovalRule
 from curate.dedup.passages.passages import survivors_of
 from curate.dedup.passages.removed_spans import ROUTED_SPANS
@@ -24,7 +24,6 @@ from curate.edits.texts import EditedTexts, what_is_left
 from curate.text.strings import string_buffers
 from manifests.errors import StageError
 from manifests.hashing import Int64, UInt64
-from manifests.tables import write_partitions
 from manifests.tasks import Work
 
 SEEN: Final = pa.schema([
@@ -35,8 +34,8 @@ SEEN: Final = pa.schema([
 
 def bloom_stage(config: DedupRecipe, work: Work) -> None:
     """dedup/bloom, a filter. Inputs, one file for each part of the filter, in their order: documents, decisions (of
-    selection), kept (decisions of dedup); and removed_spans (manifest of dedup/removed_spans). Variables: parts,
-    their names; n_grams, which the filter must have room for: n words have no more n-grams than n.
+    selection), kept (decisions of dedup); and removed_spans (of dedup/removed_spans). Variables: routes; parts, their
+    names; n_grams, which the filter must have room for: n words have no more n-grams than n.
 
     Texts are taken as selection's edits and the removal of paragraphs and sentences leave them. Outputs:
     `removed_spans`, ROUTED_SPANS, and `seen`, SEEN, both routed. Memory: the filter, and what is removed. Raises
@@ -46,7 +45,7 @@ def bloom_stage(config: DedupRecipe, work: Work) -> None:
     spans, seen = [ROUTED_SPANS.empty_table()], [SEEN.empty_table()]
     files = [work.inputs(name) for name in ("documents", "decisions", "kept")]
     for part, *paths in zip(work.variables["parts"], *files, strict=True):
-        earlier = gather_part(work.inputs("removed_spans", role="removed_spans"), ROUTED_SPANS, part)
+        earlier = gather_part(work, "removed_spans", ROUTED_SPANS, part)
         for rows, documents, decisions in survivors_of(*paths):
             texts = _left(documents, decisions["edits"], rows, earlier)
             passed = pass_texts(*string_buffers(texts.texts), bits, n_probes, rule.ngram, rule.min_ngram,
@@ -62,8 +61,7 @@ def bloom_stage(config: DedupRecipe, work: Work) -> None:
     for role, schema, tables in (("removed_spans", ROUTED_SPANS, spans), ("seen", SEEN, seen)):
         table = pa.concat_tables(tables)
         work.count(f"bloom_{role}", len(table))
-        path = work.output(role, name=f"{role}/{work.task.name}.parquet")
-        write_partitions(path, schema, table, routes(column(table, "part")))
+        write_routed(work, role, schema, table)
 
 
 def _new_filter(rule: BloomConfig, n_grams: int) -> tuple[UInt64, int]:

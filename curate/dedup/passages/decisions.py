@@ -26,7 +26,7 @@ _EXAMPLE_BYTES: Final = 500
 
 def passage_decisions_stage(config: DedupRecipe, work: Work) -> None:
     """dedup/passage_decisions, a part. Inputs: documents, decisions (of selection), kept (decisions of dedup);
-    passages (manifest of dedup/removed_spans), bloom (manifest of dedup/bloom).
+    removed_spans, boilerplate (of dedup/removed_spans); bloom_spans, seen (of dedup/bloom).
 
     Outputs: `decisions`, PASSAGE_DECISIONS, one row a document in order; `boilerplate`, BOILERPLATE, of hosts whose
     first page is in this part. Text is read for the examples of that alone."""
@@ -35,8 +35,7 @@ def passage_decisions_stage(config: DedupRecipe, work: Work) -> None:
     kept = read_table(work.input("kept"), ["doc_id", "keep"])
     for other, name in ((select, "decisions"), (kept, "kept")):
         check_aligned(documents["doc_id"], other["doc_id"], work.input(name))
-    spans = pa.concat_tables([gather_part(work.inputs(name, role="removed_spans"), ROUTED_SPANS, work.task.name)
-                              for name in ("passages", "bloom")])
+    spans = pa.concat_tables([gather_part(work, name, ROUTED_SPANS) for name in ("removed_spans", "bloom_spans")])
     rows = distinct_rows(spans)
     sizes = documents["n_bytes"].to_numpy()[rows]
     edits = FlatEdits.of(select["edits"].take(pa.array(rows)), sizes)
@@ -108,7 +107,7 @@ def _decisions(config: DedupRecipe, work: Work, kept: pa.Table, removed: _Remove
     short = removed.rows[removed.n_left < max(1, config.min_left_bytes)]
     value[short] = removed.n_left[removed.n_left < max(1, config.min_left_bytes)]
     threshold[short], reason[short] = max(1, config.min_left_bytes), PassageReason.TOO_LITTLE_LEFT.value
-    seen = gather_part(work.inputs("bloom", role="seen"), SEEN, work.task.name)
+    seen = gather_part(work, "seen", SEEN)
     gone = column(seen, "row")
     value[gone], reason[gone] = column(seen, "share"), PassageReason.MOSTLY_SEEN.value
     threshold[gone] = (config.bloom or BloomConfig()).threshold
@@ -141,7 +140,7 @@ def _count(work: Work, decisions: pa.Table, before: pa.ChunkedArray, sources: pa
 
 def _boilerplate(work: Work) -> Iterator[pa.Table]:
     """BOILERPLATE rows whose example is in this part, a row group of texts at a time; most pages first."""
-    spans = gather_part(work.inputs("passages", role="boilerplate"), ROUTED_BOILERPLATE, work.task.name)
+    spans = gather_part(work, "boilerplate", ROUTED_BOILERPLATE)
     spans = spans.sort_by([("row", "ascending"), ("start", "ascending"), ("key", "ascending")])
     names = ["doc_id", "url", "host", "text"]
     for some, documents in groups_with(work.input("documents"), column(spans, "row"), names):

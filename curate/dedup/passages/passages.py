@@ -13,13 +13,13 @@ import xxhash
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.paragraphs import Units, find_paragraphs
 from curate.dedup.kernels.sentences import find_sentence_runs
-from curate.dedup.layout import check_aligned, part_key
+from curate.dedup.layout import check_aligned, part_key, write_keyed
 from curate.dedup.order import order_of
 from curate.dedup.passage_config import ParagraphForm, ParagraphsConfig
 from curate.edits.texts import EditedTexts
 from curate.text.strings import string_buffers
 from manifests.hashing import Int64, UInt64
-from manifests.tables import open_table, read_table, write_partitions
+from manifests.tables import open_table, read_table
 from manifests.tasks import Work
 
 ROLES: Final = ("paragraphs", "sentences")
@@ -55,8 +55,7 @@ def passages_stage(config: DedupRecipe, work: Work) -> None:
     for role, tables in tables_of.items():
         table = pa.concat_tables([PASSAGES.empty_table(), *tables])
         work.count(role, len(table))
-        path = work.output(role, name=f"{role}/{work.task.name}.parquet")
-        write_partitions(path, PASSAGES, table, table["key"].to_numpy() % np.uint64(config.partitions))
+        write_keyed(work, role, PASSAGES, table, "key")
 
 
 def survivors(work: Work) -> Iterator[tuple[Int64, pa.Table, pa.Table]]:

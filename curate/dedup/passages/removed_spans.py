@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupRecipe
 from curate.dedup.kernels.occurrences import later_occurrences
-from curate.dedup.layout import changes, column, gather, id_order, repeated, routes
+from curate.dedup.layout import changes, column, gather, id_order, repeated, write_routed
 from curate.dedup.passage_config import RemovalRule
 from curate.dedup.passages.passages import PASSAGES, ROLES
-from manifests.tables import write_partitions
 from manifests.tasks import Work
 
 _SPAN: Final = [f for f in PASSAGES if f.name in ("part", "row", "start", "end", "before")]
@@ -30,15 +29,15 @@ ROUTED_BOILERPLATE: Final = pa.schema([
 
 
 def removed_spans_stage(config: DedupRecipe, work: Work) -> None:
-    """dedup/removed_spans, a partition of keys. Inputs: paragraphs, sentences (manifest of dedup/passages). Variables:
-    partition.
+    """dedup/removed_spans, a partition of keys. Inputs: paragraphs, sentences (of dedup/passages). Variables: as of
+    `gather` and `write_routed`.
 
     Occurrences of a key are met in survivor order of their documents, then by offset. The first stays, every
     later one is removed. Outputs: `removed_spans`, routed; `boilerplate`, routed. Memory: 76 bytes a
     passage of the partition, twice."""
     spans, boilerplate = [ROUTED_SPANS.empty_table()], ROUTED_BOILERPLATE.empty_table()
     for role, kind in _KINDS.items():
-        table = _in_order(gather(work.inputs(role, role=role), PASSAGES, work.variables["partition"]))
+        table = _in_order(gather(work, role, PASSAGES))
         work.count(f"{role}_repeated", len(table))
         removed = _repeated(table, kind)
         work.count(f"{role}_removed", len(removed))
@@ -46,10 +45,8 @@ def removed_spans_stage(config: DedupRecipe, work: Work) -> None:
         if kind is RemovalRule.PARAGRAPH and config.paragraphs is not None:
             boilerplate = _boilerplate(table, config.paragraphs.report_pages)
             work.count("boilerplate", len(boilerplate))
-    table = pa.concat_tables(spans)
-    write_partitions(work.output("removed_spans"), ROUTED_SPANS, table, routes(column(table, "part")))
-    path = work.output("boilerplate", name=f"boilerplate/{work.task.name}.parquet")
-    write_partitions(path, ROUTED_BOILERPLATE, boilerplate, routes(column(boilerplate, "part")))
+    write_routed(work, "removed_spans", ROUTED_SPANS, pa.concat_tables(spans))
+    write_routed(work, "boilerplate", ROUTED_BOILERPLATE, boilerplate)
 
 
 def _in_order(table: pa.Table) -> pa.Table:

@@ -22,11 +22,11 @@ _SPANS: Final = pa.list_(REMOVED_SPAN)
 
 
 def substring_decisions_stage(config: SubstringConfig, work: Work) -> None:
-    """dedup/substrings, a part. Inputs: documents, select, decisions (of dedup), runs (manifest of dedup/repeats).
+    """dedup/substrings, a part. Inputs: documents, select, decisions (of dedup), runs (of dedup/repeats).
 
     Output: `decisions`, SUBSTRING_DECISIONS, one row a document in order. Text is read where something is cut, to keep
     whole characters."""
-    runs = gather_part(work.inputs("runs", role="runs"), RUNS, work.task.name)
+    runs = gather_part(work, "runs", RUNS)
     if config.cut is Occurrences.REPEATS:
         runs = runs.filter(pc.is_valid(runs["first_id"]))
     runs = runs.sort_by([("row", "ascending"), ("start", "ascending"), ("end", "ascending")])

@@ -11,7 +11,6 @@ for equal that is not; the outcome depends neither on the number of partitions n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -29,7 +28,8 @@ from curate.dedup.layout import (
     id_order,
     part_key,
     repeated,
-    routes,
+    write_keyed,
+    write_routed,
 )
 from curate.dedup.substring_config import SubstringConfig
 from curate.edits.kernels.join import join_spans
@@ -37,7 +37,7 @@ from curate.edits.texts import EditedTexts
 from curate.text.strings import Bytes, Offsets, string_buffers
 from curate.text.words import Hashes
 from manifests.hashing import Int64
-from manifests.tables import one_array, partition_schema, read_row_groups, read_table, write_partitions
+from manifests.tables import one_array, read_row_groups, read_table
 from manifests.tasks import Work
 
 _U64: Final = pa.uint64()
@@ -103,32 +103,32 @@ def anchors_stage(config: SubstringConfig, work: Work) -> None:
     several = (np.diff(firsts, append=len(ordered)) > 1) | members(grams, np.sort(np.concatenate(twice)))
     table = pa.table({"gram": grams, "part": np.full(len(grams), part_key(work.task.name), np.uint64),
                       "several": several})
-    write_partitions(work.output("anchors"), ANCHORS, table, grams % np.uint64(config.partitions))
+    write_keyed(work, "anchors", ANCHORS, table, "gram")
 
 
 def repeated_stage(config: SubstringConfig, work: Work) -> None:
-    """dedup/repeated, a partition. Inputs: anchors (manifest of dedup/anchors). Variables:
-    partition.
+    """dedup/repeated, a partition. Input: anchors (of dedup/anchors). Variables: as of `gather` and
+    `write_routed`.
 
     Output: `repeated`, routed. Memory: about 50 bytes an anchor of the partition, so 2 bytes a byte of text /
     partitions with 100 min_bytes."""
-    table = gather(work.inputs("anchors", role="anchors"), ANCHORS, work.variables["partition"])
+    table = gather(work, "anchors", ANCHORS)
     grams = column(table, "gram")
     repeats = table.filter(pa.array(column(table, "several") | repeated(grams))).select(REPEATED.names)
     work.count("anchors", len(table))
     work.count("repeated", len(repeats))
-    write_partitions(work.output("repeated"), REPEATED, repeats, routes(column(repeats, "part")))
+    write_routed(work, "repeated", REPEATED, repeats)
 
 
 def contexts_stage(config: SubstringConfig, work: Work) -> None:
     """dedup/contexts, a part. Inputs: documents, select, decisions (of dedup), signatures (same part), repeated
-    (manifest of dedup/repeated).
+    (of dedup/repeated).
 
     Output: `contexts`, by partition of the hash: what the search compares. About 5 bytes for each byte of text that
     lies near a repeated anchor; 64 MB of them are held at a time, beside a row group of text."""
-    repeated = np.sort(column(gather_part(work.inputs("repeated", role="repeated"), REPEATED, work.task.name), "gram"))
+    repeated = np.sort(column(gather_part(work, "repeated", REPEATED), "gram"))
     facts = read_table(work.input("signatures"), ["row", "order", "order_low", "doc_id"])
-    work.write("contexts", partition_schema(CONTEXTS), _contexts(config, work, repeated, facts))
+    write_keyed(work, "contexts", CONTEXTS, _contexts(config, work, repeated, facts), "gram")
 
 
 def _contexts(config: SubstringConfig, work: Work, repeated: Hashes, facts: pa.Table) -> Iterator[pa.Table]:
@@ -148,23 +148,12 @@ def _contexts(config: SubstringConfig, work: Work, repeated: Hashes, facts: pa.T
             "start": anchors.firsts, "order": own["order"], "order_low": own["order_low"], "doc_id": own["doc_id"],
             "bytes": windows.view(pa.large_binary())}, schema=CONTEXTS))
         if sum(table.nbytes for table in held) > _HELD_BYTES:
-            yield from _by_partition(config, held)
+            yield pa.concat_tables(held)
             held = []
-    yield from _by_partition(config, held)
+    yield pa.concat_tables([CONTEXTS.empty_table(), *held])
 
 
 _HELD_BYTES: Final = 1 << 26
-
-
-def _by_partition(config: SubstringConfig, tables: list[pa.Table]) -> Iterator[pa.Table]:
-    table = pa.concat_tables([CONTEXTS.empty_table(), *tables])
-    partition = (column(table, "gram") % np.uint64(config.partitions)).astype(np.int32)
-    order = np.argsort(partition, kind="stable")
-    bounds = np.searchsorted(partition[order], np.arange(config.partitions + 1))
-    ordered = table.take(pa.array(order)).add_column(0, partition_schema(CONTEXTS).field(0), pa.array(partition[order]))
-    for start, end in pairwise(bounds.tolist()):
-        if end > start:
-            yield ordered.slice(start, end - start)
 
 
 def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
@@ -176,12 +165,12 @@ def members(values: Hashes, ordered: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def repeats_stage(config: SubstringConfig, work: Work) -> None:
-    """dedup/repeats, a partition. Inputs: contexts (manifest of dedup/contexts). Variables:
-    partition.
+    """dedup/repeats, a partition. Input: contexts (of dedup/contexts). Variables: as of `gather` and
+    `write_routed`.
 
     Output: `runs`, routed. Memory: the contexts of the partition and about 100 bytes each, and up to 96 bytes a
     distinct window of one hash."""
-    table = gather(work.inputs("contexts", role="contexts"), CONTEXTS, work.variables["partition"]).combine_chunks()
+    table = gather(work, "contexts", CONTEXTS).combine_chunks()
     ids = id_order(table["doc_id"])
     grams, start = column(table, "gram"), column(table, "start")
     order = np.lexsort((start, ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order"), grams))
@@ -195,7 +184,7 @@ def repeats_stage(config: SubstringConfig, work: Work) -> None:
     begin = start[runs.contexts]
     repeats = pa.table({"part": narrow["part"], "row": narrow["row"], "start": begin + runs.firsts,
                       "end": begin + runs.lasts + config.min_bytes, "first_id": table["doc_id"].take(owners)})
-    write_partitions(work.output("runs"), RUNS, repeats, routes(column(repeats, "part")))
+    write_routed(work, "runs", RUNS, repeats)
 
 
 def _documents(ids: np.ndarray, order: Int64) -> Int64:

@@ -10,7 +10,7 @@ import pytest
 
 from manifests.records import TaskRecord, read_record, record_name, staleness
 from manifests.storage import Storage
-from manifests.tables import read_partition, read_table, write_partitions
+from manifests.tables import read_table
 from manifests.tasks import InputRef, StageTask, Work, execute
 
 SCHEMA = pa.schema([pa.field("n", pa.int64())])
@@ -102,17 +102,3 @@ def test_a_record_whose_fields_were_edited_does_not_count(storage: Storage) -> N
     fields = json.loads(record.to_json())
     fields["identity"]["version"] = 9
     assert TaskRecord.from_json(json.dumps(fields).encode()) is None
-
-
-def test_partitions_come_back_in_order(tmp_path: Path) -> None:
-    path = str(tmp_path / "p.parquet")
-    write_partitions(path, SCHEMA, pa.table({"n": [0, 1, 2, 3, 4]}), [7, 1, 7, 3, 1])
-    assert read_partition(path, 7, ["n"])["n"].to_pylist() == [0, 2]
-    assert read_partition(path, 1, ["n"])["n"].to_pylist() == [1, 4]
-    assert read_partition(path, 2, ["n"])["n"].to_pylist() == []
-
-
-def test_partitioning_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
-    path = str(tmp_path / "p.parquet")
-    write_partitions(path, SCHEMA, SCHEMA.empty_table(), [])
-    assert len(read_partition(path, 0, ["n"])) == 0

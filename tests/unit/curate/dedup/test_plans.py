@@ -48,9 +48,9 @@ def plans(dedup: dict[str, Any], parts: tuple[str, ...] = ("a/p", "b/p"), withou
         roles = ROLES.get(stage.name, [])
         records = {task.name: finished(stage.name, task.name, roles) for task in planned[stage.name]}
         if stage.name == "dedup/components":
-            role = "component_partitions"
-            files = [OutputFile(role, f"{stage.name}/{role}/part-{p:05d}.parquet", 1, "x", 1)
-                     for p in range(view.section("dedup").partitions)]
+            role = "component_keys"
+            files = [OutputFile(role, f"{stage.name}/{role}/{task.name}.parquet", 1, "x", 1)
+                     for task in planned["dedup/candidates"]]
             members = OutputFile("members", f"{stage.name}/members.parquet", 1, "x", 1)
             records = {name: TaskRecord(record.identity, (members, *files), {}) for name, record in records.items()}
         view.finish(stage.name, records)
