@@ -68,25 +68,21 @@ class RangeReader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._descriptor, self._fs, self._name = -1, None, ""
-        if not is_local(path):
+        self._file: IO[bytes] | None = None
+        if is_local(path):
+            self._file = open_read(path)
+        else:
             self._fs, self._name = filesystem(path)
-            return
-        try:
-            self._descriptor = os.open(local_path(path), os.O_RDONLY)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read: {error}", where=path,
-                             hint="check the path and its permissions") from error
 
     def read(self, offset: int, n_bytes: int) -> bytes:
         """So many bytes from an offset on; fewer where the file ends before."""
-        if self._fs is not None:
+        if self._file is None:
             with store_errors(self._path):
                 return bytes(self._fs.cat_file(self._name, offset, offset + n_bytes)) if n_bytes else b""
+        descriptor = self._file.fileno()
         try:
-            data = os.pread(self._descriptor, n_bytes, offset)
-            while 0 < len(data) < n_bytes and (more := os.pread(self._descriptor, n_bytes - len(data),
-                                                               offset + len(data))):
+            data = os.pread(descriptor, n_bytes, offset)
+            while 0 < len(data) < n_bytes and (more := os.pread(descriptor, n_bytes - len(data), offset + len(data))):
                 data += more
             return data
         except OSError as error:
@@ -94,9 +90,8 @@ class RangeReader:
 
     def close(self) -> None:
         """Give the file back."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
 
 
 def digest_file(path: str, offset: int = 0) -> str:
