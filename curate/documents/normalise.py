@@ -7,9 +7,10 @@ that the first two may concern; only those are looked at one by one.
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -90,8 +91,14 @@ def fix_mojibake(text: str) -> str:
                      for line in text.split("\n"))
 
 
+# Each of ftfy's signs of a broken text holds one of these: two characters outside ASCII side by side, a C1 control, or
+# a letter that is a sign by itself or beside a blank.
+_SIGN: Final = re.compile("[^\x00-\x7f]{2}|[\x80-\x9fŒœÃÂ]")
+
+
 def _may_be_broken(line: str) -> bool:
-    return not line.isascii()
+    """Whether ftfy must look at a line: it gives all others back as they are, after a search that takes far longer."""
+    return not line.isascii() and _SIGN.search(line) is not None
 
 
 def _nfc(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from curate.sources.bzip2 import Bzip2, is_bzip2
+from curate.sources.isal_gzip import whole_member
 from curate.sources.xz import XZ_START, Xz
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _READ_BYTES: Final = 1 << 20
 _GZIP_STEP: Final = 1 << 16  # bytes given to zlib at once: what a member leaves unused is copied
 _ZSTD_STEP: Final = 1 << 11  # zstd has no output limit: 2 KiB can grow to 64 MiB at most
 _CHUNK_BYTES: Final = 1 << 20
+_WHOLE_BYTES: Final = 1 << 22  # a gzip member of no more is read in one go
 _GZIP: Final = b"\x1f\x8b\x08"
 _LZ4_STEP: Final = 1 << 12  # a byte of lz4 grows to 255 at most
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -71,7 +73,7 @@ def dictionary_frame_bytes(head: bytes) -> int:
 
 
 def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Chunk]:
-    """The decompressed bytes of a seekable file, in chunks of about a mebibyte (of lz4 of 5 at most, of zstd of 64).
+    """The decompressed bytes of a seekable file, in chunks of about a mebibyte; of gzip 4, lz4 5, zstd 64 at most.
 
     opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
     any.
@@ -267,7 +269,13 @@ def _dictionary(data: bytes) -> zstandard.ZstdCompressionDict | None:
 
 def _member(window: _Window, codec: _Codec) -> Generator[Chunk, None, int | None]:
     """Chunks of the member that begins here; returns where it began if it is broken, else None."""
-    member, decoder = window.offset, codec.open()
+    member = window.offset
+    if isinstance(codec, _Gzip) and (sound := whole_member(window.peek, codec.step, _WHOLE_BYTES)) is not None:
+        content, n_stored = sound
+        window.advance(n_stored)
+        yield Chunk(content, member, end=window.offset)
+        return None
+    decoder = codec.open()
     while True:
         data = window.peek(codec.step)[: codec.step]
         saved = codec.save(decoder)

@@ -7,12 +7,13 @@ import re
 import unicodedata
 
 import ftfy
+import ftfy.badness
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.documents.normalise import fix_mojibake, normalise
+from curate.documents.normalise import _SIGN, fix_mojibake, normalise
 from curate.documents.normalise_config import NormaliseConfig
 from curate.text.cleaning import MAYBE_MOJIBAKE, NOT_SURELY_NFC, look_at_texts
 
@@ -101,3 +102,20 @@ def test_what_was_sound_and_then_broken_is_put_right() -> None:
     for text in ("“Zürich” liegt am See…", "Das schöne Mädchen heißt Käthe", "l’été à la française", "50 € — naïve"):
         assert fix_mojibake(text.encode().decode("windows-1252", "ignore")) == text or not ftfy.badness.is_bad(text)
         assert one(text.encode().decode("latin-1"), only("mojibake"))[0] == text
+
+
+def test_a_character_outside_ascii_that_stands_alone_is_no_sign_of_a_broken_text_but_for_a_few() -> None:
+    alone = [c for c in map(chr, range(0x80, 0x10000)) if not "\ud800" <= c <= "\udfff" and not _SIGN.search(c)]
+    assert len(alone) > 63_000
+    for before, after in (("", " "), ("a", "A"), (" ", "9"), ("Z ", ",")):
+        assert not ftfy.badness.is_bad("".join(f"{before}{c}{after}." for c in alone))
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.tuples(st.sampled_from("".join(map(str, ftfy.badness.MOJIBAKE_CATEGORIES.values()))),
+                          st.sampled_from(("", "", " ", "a", "Z", "1", "\t", ".", "?"))), max_size=12))
+def test_lines_that_ftfy_is_not_asked_about_are_those_it_leaves_alone(characters: list[tuple[str, str]]) -> None:
+    line = "".join(c + between for c, between in characters)
+    if not _SIGN.search(line):
+        assert not ftfy.badness.is_bad(line)
+    assert fix_mojibake(line) == ftfy.fix_encoding(line, ftfy.TextFixerConfig(replace_lossy_sequences=False))
