@@ -232,6 +232,10 @@ bench-encode: $(READY) ## Encoding beside tokenizers and tiktoken on one core, o
 bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 	$(BIN)/python -m tests.benchmarks.pack
 
+.PHONY: bench-engine
+bench-engine: $(READY) ## CPU seconds of Ray's start and of a task on it, beside one process
+	$(BIN)/python -m tests.benchmarks.engine
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code
 	$(BIN)/curate recipe reference > docs/recipe.md

@@ -211,14 +211,14 @@ def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> N
 
 def file_ref(output: OutputFile) -> InputRef:
     """An output of one task as an input of another."""
-    return InputRef((output.path,), output.digest, output.role)
+    return InputRef((output.path,), output.digest, output.role, output.n_bytes)
 
 
 def source_ref(files: Sequence[InputFile]) -> InputRef:
     """Files of the user as an input, in their order."""
     digests = [[f.relative, f.digest] for f in files]
     digest = files[0].digest if len(files) == 1 else xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())
-    return InputRef(tuple(f.path for f in files), digest)
+    return InputRef(tuple(f.path for f in files), digest, None, sum(max(f.n_bytes, 0) for f in files))
 
 
 def files_under(files: Mapping[str, Sequence[InputFile]], field: str) -> dict[str, InputRef]:

@@ -32,11 +32,13 @@ class InputRef:
     """What a task reads under one name: files by path, or every output of a stage through its manifest.
 
     paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` means the files listed in
-    it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees."""
+    it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees. n_bytes: size of
+    files that this task alone reads, 0 where it is not known; it decides which tasks begin first, and nothing else."""
 
     paths: tuple[str, ...]
     digest: str
     role: str | None = None
+    n_bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class StageTask:
     def identity(self) -> Identity:
         config = {**self.config_fields, **({"task": dict(self.variables)} if self.variables else {})}
         return Identity(self.stage, self.version, self.name, config, {k: v.digest for k, v in self.inputs.items()})
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of what this task alone reads, as far as it is known."""
+        return sum(ref.n_bytes for ref in self.inputs.values())
 
 
 StageFunction = Callable[[Any, "Work"], None]

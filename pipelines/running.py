@@ -16,12 +16,14 @@ from manifests.storage import Storage
 from manifests.tasks import MANIFEST, write_manifest
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
-from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
+from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
 from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
+from pipelines.queueing import Job
+from pipelines.ray_engine import RayEngine
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, check_stages
 from pipelines.work_folder import COMMAND_FILE
@@ -253,8 +255,8 @@ class _Run:
                 for job in queue:
                     engine.submit(job)
                 for outcome in engine.outcomes():
-                    self._settle(outcome)
-                    self._start_ready(engine.submit)
+                    if self._settle(outcome):
+                        self._start_ready(engine.submit)
         if not self._result.failed:
             self._remove_orphans()
         self._storage.clear_staging()
@@ -275,13 +277,14 @@ class _Run:
                 plan = plan_stage(stage, self._progress, self._storage)
                 self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
                 self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
-                for task, _ in plan.stale:
-                    submit(Job(task, stage.function))
+                # The longest first, so that none of them begins when all others are done.
+                for task, _ in sorted(plan.stale, key=lambda stale: (-stale[0].n_bytes, stale[0].name)):
+                    submit(Job(task, stage.function, stage.name))
                 self._finish_if_done(stage)
 
-    def _settle(self, outcome: Outcome) -> None:
-        task = outcome.job.task
-        name = next(n for n, (p, left) in self._active.items() if p.stage.path == task.stage and task.name in left)
+    def _settle(self, outcome: Outcome) -> bool:
+        """Take in what became of a job; whether its stage is done with it."""
+        task, name = outcome.job.task, outcome.job.owner
         plan, left = self._active[name]
         left.discard(task.name)
         if outcome.record is not None:
@@ -293,12 +296,12 @@ class _Run:
                 raise outcome.error
             self._result.failed.append((f"{task.stage}/{task.name}", outcome.error))
             self._reporter.task_failed(name, task.name, outcome.error)
-        self._finish_if_done(plan.stage)
+        return self._finish_if_done(plan.stage)
 
-    def _finish_if_done(self, stage: Stage) -> None:
+    def _finish_if_done(self, stage: Stage) -> bool:
         plan, left = self._active[stage.name]
         if left:
-            return
+            return False
         del self._active[stage.name]
         self._progress.finish(stage.name, plan.up_to_date)
         if stage.writes_manifest:
@@ -306,6 +309,7 @@ class _Run:
         if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
+        return True
 
     def _remove_orphans(self) -> None:
         """Remove outputs of finished stages that the recipe no longer asks for, so that a run resumed after a file

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from manifests.errors import CurateError, InputError, StageError
+from manifests.errors import InputError, StageError
 from manifests.object_stores import S3Access
 from manifests.records import read_record
 from manifests.storage import Storage
-from pipelines.engine import Engine, InlineEngine, Job, Outcome, RayEngine
+from pipelines.engine import Engine, InlineEngine, Outcome
+from pipelines.queueing import Job
 from tests.unit.pipelines.toy_stages import job
 
 
@@ -83,75 +83,3 @@ def test_what_is_left_of_an_abandoned_engine_is_forgotten(storage: Storage) -> N
     with inline(storage) as engine:
         engine.submit(job("add", "a"))
     assert list(engine.outcomes()) == []
-
-
-def test_a_task_over_the_network_says_how_many_may_be_at_work() -> None:
-    assert job("add", "a").max_connections is None
-    assert job("add", "a", http={"max_connections": 3}).max_connections == 3
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    return Storage(str(tmp_path_factory.mktemp("ray") / "run"))
-
-
-@pytest.fixture(scope="module")
-def on_ray(root: Storage) -> Iterator[RayEngine]:
-    """Two workers on this machine, for every test of this module."""
-    with RayEngine(root.root, S3Access(), workers=2, memory_bytes=200 << 20) as engine:
-        yield engine
-
-
-@pytest.mark.ray
-def test_ray_does_every_task_once(on_ray: RayEngine, root: Storage) -> None:
-    done = outcomes(on_ray, [job("add", f"many-{n}") for n in range(7)])
-    assert sorted(o.job.task.name for o in done) == [f"many-{n}" for n in range(7)]
-    assert all(o.record == read_record(root, "toy", o.job.task.name) for o in done)
-
-
-@pytest.mark.ray
-def test_on_ray_a_foreseen_error_keeps_its_class_and_is_not_tried_again(on_ray: RayEngine) -> None:
-    (refused,) = outcomes(on_ray, [job("refuse", "refused")])
-    assert type(refused.error) is InputError
-    assert (refused.error.what, refused.error.where) == ("cannot be read", "refused")
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize(("failures", "attempts"), [(2, 3), (9, 3)])
-def test_on_ray_an_unforeseen_error_is_tried_three_times(on_ray: RayEngine, tmp_path: Path, failures: int,
-                                                         attempts: int) -> None:
-    log = tmp_path / "log"
-    (outcome,) = outcomes(on_ray, [job("stumble", f"stumbles-{failures}", log=str(log), failures=failures)])
-    assert len(log.read_text()) == attempts
-    assert (outcome.record is None) == (failures >= attempts)
-    if outcome.error is not None:
-        assert isinstance(outcome.error, CurateError)
-        assert "by accident" in outcome.error.what
-        assert outcome.error.where == f"toy/stumbles-{failures}"
-
-
-@pytest.mark.ray
-def test_a_killed_worker_costs_an_attempt(on_ray: RayEngine, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    died, beside = outcomes(on_ray, [job("die", "dies", log=str(log)), job("add", "beside")])
-    assert died.error is beside.error is None
-    assert len(log.read_text()) == 2
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize(("most", "patience_seconds", "together"), [(1, 0.3, 1), (2, 10, 2)])
-def test_tasks_over_the_network_wait_for_a_connection(on_ray: RayEngine, tmp_path: Path, most: int,
-                                                      patience_seconds: float, together: int) -> None:
-    jobs = [job("meet", f"reads-{most}-{n}", log=str(tmp_path), patience_seconds=patience_seconds,
-                http={"max_connections": most}) for n in range(4)]
-    assert all(o.error is None for o in outcomes(on_ray, jobs))
-    seen = [int(path.read_text()) for path in tmp_path.glob("*.together")]
-    assert (len(seen), max(seen)) == (4, together)
-
-
-@pytest.mark.ray
-def test_tasks_without_a_network_do_not_wait_for_those_with_one(on_ray: RayEngine, tmp_path: Path) -> None:
-    far = [job("meet", f"far-{n}", log=str(tmp_path), patience_seconds=0.3, http={"max_connections": 1})
-           for n in range(3)]
-    done = outcomes(on_ray, [*far, job("add", "near")])
-    assert done[-1].job.task.name != "near"

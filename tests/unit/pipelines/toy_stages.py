@@ -15,8 +15,8 @@ from manifests.errors import InputError
 from manifests.graph import Stage, Task, View
 from manifests.tables import read_table
 from manifests.tasks import StageTask, Work
-from pipelines.engine import Job
 from pipelines.loading import validate
+from pipelines.queueing import Job
 from pipelines.recipe import Recipe
 
 NUMBERS = pa.schema([pa.field("n", pa.int64())])

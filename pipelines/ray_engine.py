@@ -1,0 +1,188 @@
+"""Tasks on Ray's workers: a bounded window of calls in flight, each of one task or of several small ones.
+
+Only the small records of tasks pass through Ray: data goes through files.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from curate.caches import cache_folder
+from manifests.errors import CurateError
+from manifests.object_stores import S3Access
+from manifests.records import TaskRecord
+from pipelines.engine import ONE_THREAD_EACH, Outcome, UnexpectedError, attempt
+from pipelines.queueing import Attempt, Job, JobQueue
+
+_ATTEMPTS: Final = 3  # a task that fails this often is reported, not tried again
+_SOCKET_PATH_BYTES: Final = 107  # of a Unix socket; Ray's own names below its folder take up to 64
+_RAY_NAMES_BYTES: Final = 64
+_GATHERING: Final = 20
+"""Times as long as a look at the window takes, results are gathered before the next look: 5 % of the driver's time."""
+
+
+def attempt_all(root: str, access: S3Access, jobs: Sequence[Job]) -> list[TaskRecord | CurateError]:
+    """Do tasks one after another; what became of each. One that fails takes no other with it."""
+    results: list[TaskRecord | CurateError] = []
+    for job in jobs:
+        try:
+            results.append(attempt(root, access, job))
+        except CurateError as error:
+            results.append(error)
+    return results
+
+
+class RayEngine:
+    """Stage tasks as Ray tasks: a bounded window in flight, retried when a worker or a node dies.
+
+    address: a cluster's address, `auto`, or None to start Ray on this machine; a session of Ray that this process has
+    already is used, and stays. workers: tasks at a time; None takes every core. memory_bytes: what a task reserves, so
+    that Ray never packs more tasks on a node than it can hold.
+    """
+
+    def __init__(self, root: str, access: S3Access, address: str | None = None, workers: int | None = None,
+                 memory_bytes: int | None = None) -> None:
+        self._root = root
+        self._access = access
+        self._address = address
+        self._wanted = workers
+        self._memory = memory_bytes
+        self._queue = JobQueue(workers or 1)
+        self._running: dict[Any, list[Attempt]] = {}
+        self._window = 1  # calls in flight
+        self._look_seconds = 0.0
+        self._joined = False  # a session that was there before
+        self.workers = workers or 1
+
+    def __enter__(self) -> Self:
+        self._joined = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+        if not (self._address or self._joined) and "RAY_AUTH_MODE" not in os.environ:
+            # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
+            # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again: where
+            # somebody has imported it before us, it turns tokens on by itself, and logs that.
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            if "ray" not in sys.modules:
+                os.environ["RAY_AUTH_MODE"] = "token"
+        import ray
+
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # A kernel's place in the cache is found on each node; what a caller says of it holds on all.
+        asked = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR", "CURATE_KERNELS") if name in os.environ}
+        environment = {**ONE_THREAD_EACH, **asked, "PYTHONHASHSEED": "0"}
+        if not self._joined:
+            self._start(environment)
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.workers = self._wanted or max(1, int(resources.get("CPU", 1)))
+        memory = self._memory or min(2 << 30, int(resources.get("memory", 4 << 30) / self.workers * 0.9))
+        self._queue.workers = self.workers
+        # Enough that an autoscaler sees demand, few enough that memory stays bounded.
+        self._window = self._wanted or 2 * self.workers
+        self._remote = ray.remote(attempt_all)
+        self._options = {"num_cpus": 1, "memory": memory, "scheduling_strategy": "SPREAD"}
+        if self._joined:
+            self._options["runtime_env"] = {"env_vars": environment}
+        return self
+
+    def _start(self, environment: dict[str, str]) -> None:
+        """Join the cluster, or start Ray on this machine."""
+        import ray
+
+        common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False,
+                                  "runtime_env": {"env_vars": environment}}
+        if self._address:
+            ray.init(address=self._address, **common)
+        else:
+            cores = self._wanted or os.cpu_count() or 1
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
+                     _temp_dir=_ray_folder(), **common)
+
+    def submit(self, job: Job) -> None:
+        self._queue.add(Attempt(job))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        while self._queue or self._running:
+            while len(self._running) < self._window and (call := self._queue.take()):
+                self._running[self._call(call)] = call
+            for ref in self._finished():
+                call = self._running.pop(ref)
+                yield from self._settle(call, _results(ref, call[0].job))
+
+    def _call(self, call: list[Attempt]) -> Any:
+        """Hand attempts to Ray. What holds several is not repeated as a whole: whoever is left is tried alone."""
+        first = call[0].job.task
+        more = f" and {len(call) - 1} more" if len(call) > 1 else ""
+        remote = self._remote.options(name=f"{first.stage}:{first.name}{more}", **self._options,
+                                      max_retries=_ATTEMPTS if len(call) == 1 else 0)
+        return remote.remote(self._root, self._access, [attempt.job for attempt in call])
+
+    def _finished(self) -> list[Any]:
+        """Calls that are over, one at least. A look costs as much as the window is wide, so what ends shortly after the
+        first is waited for."""
+        import ray
+
+        first, others = ray.wait(list(self._running), num_returns=1)
+        if not others:
+            return first
+        time.sleep(min(_GATHERING * self._look_seconds, 1.0))
+        started = time.monotonic()
+        more, _ = ray.wait(others, num_returns=len(others), timeout=0)
+        self._look_seconds = time.monotonic() - started
+        return [*first, *more]
+
+    def _settle(self, call: list[Attempt], results: list[TaskRecord | CurateError] | CurateError) -> Iterator[Outcome]:
+        """Outcomes of a call's attempts; those that are worth another go back into the queue."""
+        if isinstance(results, CurateError):  # the worker or its node died
+            self._queue.ended(call, None)
+            if len(call) > 1:
+                for one in call:
+                    self._queue.add(Attempt(one.job, one.number, alone=True))
+                return
+            results = [results]
+        else:
+            self._queue.ended(call, sum(r.seconds for r in results if isinstance(r, TaskRecord)))
+        for one, result in zip(call, results, strict=True):
+            if isinstance(result, TaskRecord):
+                yield Outcome(one.job, result)
+            elif isinstance(result, UnexpectedError) and one.number < _ATTEMPTS:
+                self._queue.add(Attempt(one.job, one.number + 1, alone=True))
+            else:
+                yield Outcome(one.job, None, result)
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        for ref in self._running:
+            ray.cancel(ref, force=True)
+        self._running.clear()
+        if not self._joined:
+            ray.shutdown()
+
+
+def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateError:
+    """What became of each task of a call, or why nothing did."""
+    import ray
+
+    where = f"{first.task.stage}/{first.task.name}"
+    try:
+        results: list[TaskRecord | CurateError] = ray.get(ref)
+        return results
+    except ray.exceptions.RayTaskError as error:
+        return UnexpectedError(str(error.cause), where=where)
+    except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
+        return UnexpectedError(str(error).strip().splitlines()[0], where=where,
+                               hint="it may need more memory than workers have")
+
+
+def _ray_folder() -> str | None:
+    """Ray's session files lie in the user's cache, unless that makes its socket names too long."""
+    folder = cache_folder() / "ray"
+    if len(os.fsencode(folder)) + _RAY_NAMES_BYTES > _SOCKET_PATH_BYTES:
+        return None
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return str(folder)
