@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from manifests.credentials import refuse_secrets
 from manifests.errors import InputError
 
 _S3: Final = ("s3://", "s3a://")
@@ -74,6 +75,7 @@ def filesystem(url: str) -> tuple[Any, str]:
 def _named(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     import fsspec  # here: paths of this machine need none of it
 
+    refuse_secrets(url)
     try:
         fs, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from manifests.credentials import public, refuse_secrets
 from manifests.errors import RecipeError
 from pipelines.recipe import Recipe
 from pipelines.yaml_text import parse_yaml
@@ -56,6 +57,7 @@ def _fields(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, where: 
 
 def validate(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """The recipe that these fields describe; raises RecipeError with one line for each wrong field."""
+    refuse_secrets(fields)
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
@@ -83,8 +85,8 @@ def override_field(fields: dict[str, Any], override: str) -> None:
     """Set one field of a recipe, in place: `key=value` as in `load_recipe`."""
     key, equals, value = override.partition("=")
     if not equals:
-        raise RecipeError(f"--set {override!r} has no '='", where=key, hint="write --set select.alpha=3")
-    _set_field(fields, key, parse_yaml(value, f"--set {override}"), f"--set {key}")
+        raise RecipeError("has no '='", where=f"--set {public(override)}", hint="write --set select.alpha=3")
+    _set_field(fields, key, parse_yaml(value, f"--set {key}"), f"--set {key}")
 
 
 def _set_field(fields: dict[str, Any], key: str, value: Any, where: str) -> None:
@@ -117,7 +119,7 @@ def _substitute(value: Any, variables: Mapping[str, str]) -> Any:
     def replace(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in variables:
-            raise RecipeError(f"variable ${{{name}}} is not declared", where=value,
+            raise RecipeError(f"variable ${{{name}}} is not declared", where=public(value),
                               hint=_suggest(name, list(variables)) or "declare it under `variables:` with a default")
         return variables[name]
 

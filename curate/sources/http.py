@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 from curate.sources.http_config import HttpConfig
+from curate.sources.redirects import RedirectError, redirect_target
+from manifests.credentials import authorization, signed, without_query
 from manifests.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _PROGRESS_BYTES: Final = 1 << 20  # after so many new bytes, earlier failures are forgotten
+_MAX_REDIRECTS: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 # Of a server that is busy or guards itself; Common Crawl answers 403 and 503 to those who ask too fast.
 _BUSY: Final = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
@@ -78,34 +82,49 @@ class HttpClient:
 
         self.config = config
         self._timeout = urllib3.Timeout(connect=config.timeout_seconds, read=config.timeout_seconds)
-        # Retrying is ours, since a body that breaks must be resumed, not begun again; redirects are urllib3's.
-        self._retry = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+        # Retrying is ours, since a body that breaks must be resumed, not begun again; so are redirects, which lead to
+        # public places alone.
+        self._retry = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=0,
+                                    raise_on_redirect=False)
         self._headers = {"User-Agent": config.user_agent, "Accept-Encoding": "identity"}
         self._pool: urllib3.PoolManager | None = None
         self._next_request = 0.0
 
     def request(self, url: str, ranged: str | None, method: str = "GET") -> urllib3.BaseHTTPResponse:
         """The head of an answer of status 200, 206 or 416. ranged: the value of Range. Raises AttemptError."""
-        import urllib3
-
         self._space_out()
-        headers = {**self._headers, **({"Range": ranged} if ranged else {})}
-        try:
-            response = self._manager(url).request(method, url, headers=headers, preload_content=False,
-                                                  decode_content=False, retries=self._retry, timeout=self._timeout)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            cause = getattr(error, "reason", None) or error
-            final = isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause)
-            raise AttemptError(f"{type(cause).__name__}: {cause}", final) from error
-        if url.startswith("https://") and (response.geturl() or "").startswith("http://"):
+        address = signed(url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._ask(address, method, {
+                **self._headers, **({"Range": ranged} if ranged else {}),
+                **(authorization(address) if urlsplit(address).netloc == urlsplit(url).netloc else {})})
+            if response.status not in _REDIRECTS or "Location" not in response.headers:
+                break
             response.close()
-            raise AttemptError("the server leads away from TLS", final=True)
+            try:
+                address = redirect_target(address, response.headers["Location"], self.config.redirect_hosts)
+            except RedirectError as error:
+                raise AttemptError(str(error), final=True) from error
+        else:
+            raise AttemptError(f"the server leads on more than {_MAX_REDIRECTS} times", final=True)
         if response.status in (200, 206, 416):
             return response
         pause = _retry_after(response)
         response.close()
         raise AttemptError(f"the server answers {response.status} {response.reason or ''}".rstrip(),
                             response.status not in _BUSY, pause)
+
+    def _ask(self, url: str, method: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """One request's answer, whatever its status. Raises AttemptError where there is none."""
+        import urllib3
+
+        try:
+            return self._manager(url).request(method, url, headers=headers, preload_content=False,
+                                              decode_content=False, retries=self._retry, timeout=self._timeout)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            cause = getattr(error, "reason", None) or error
+            final = isinstance(cause, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause)
+            raise AttemptError(without_query(f"{type(cause).__name__}: {cause}", url), final) from error
 
     def fetch(self, url: str, start: int, n_bytes: int) -> bytes:
         """Exactly n_bytes of a file from `start`; raises InputError naming it where they cannot be had."""

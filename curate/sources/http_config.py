@@ -24,6 +24,9 @@ class HttpConfig(BaseModel):
     backoff_seconds: float = Field(1.0, ge=0, le=3600, description=(
         "Pause after a first failure; it doubles with each further one, and half of it is left to chance."))
     max_backoff_seconds: float = Field(120.0, ge=0, le=86400, description="Longest pause, Retry-After included.")
+    redirect_hosts: tuple[str, ...] = Field((), description=(
+        "Hosts to which a server may send on its readers, beside public ones and its own: such as a cache in a private "
+        "network."))
     contact: str | None = Field(None, pattern=r"^[\x20-\x7e]{1,200}$", description=(
         "An address or URL sent in User-Agent, so that those who run the server can reach you."))
 
