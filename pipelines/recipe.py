@@ -196,7 +196,9 @@ class Recipe(BaseModel):
         known = set(self.sources)
         for field, names in (("mixture.weights", self.mixture.sources()),
                              ("mixture.max_epochs_by_source", self.mixture.max_epochs_by_source),
-                             ("select.filtered_sources", self.select.filtered_sources or ())):
+                             ("select.filtered_sources", self.select.filtered_sources or ()),
+                             ("dedup.near_sources", self.dedup.near_sources or ()),
+                             ("dedup.passage_sources", self.dedup.passage_sources or ())):
             if unknown := sorted(set(names) - known):
                 raise ValueError(f"{field}: no source is called {unknown[0]!r}; sources are {', '.join(sorted(known))}")
         scored = {*self.classifiers, *(["quality"] if self.classifier else [])}

@@ -19,8 +19,12 @@ from pipelines.planning import StagePlan
 from pipelines.running import Result
 from pipelines.stages import STAGES
 from pipelines.terminal import console
+from tokenizer.mixture.mixture_config import MixtureConfig
 
 _SHOWN = 5
+MUCH_UNUSED = 0.5
+"""Share of the tokens that a mixture may leave unused before the end of a run says so."""
+
 FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
            "clean")
 
@@ -41,6 +45,7 @@ def summary(result: Result, out: str) -> dict[str, Any]:
     if view.tasks("packed/dataset"):
         facts["dataset"] = {**_dataset_facts(storage),
                             "val_too_small": bool(view.counters("pack/layout").get("val_too_small"))}
+        facts["dataset"]["unused"] = unused(facts["dataset"]["sources"], view.section("mixture"))
     return facts
 
 
@@ -63,6 +68,25 @@ def _dataset_facts(storage: Storage) -> dict[str, Any]:
     return {"digest": dataset_digest(manifest), "splits": splits, "sources": sources.to_pylist()}
 
 
+def unused(sources: Sequence[dict[str, Any]], mixture: MixtureConfig) -> dict[str, Any] | None:
+    """What of the sources' tokens a mixture passes by, where it is most of them; None else, and where a number of
+    tokens or passes was asked for.
+
+    sources: rows of `sources.parquet`. Returns the tokens passed by, their share of all, and the source that is too
+    small for its share, with its passes: the total shrinks until it needs no more."""
+    if not mixture.weights or mixture.total_tokens is not None or mixture.phases:
+        return None
+    available = sum(row["available_tokens"] for row in sources)
+    left = available - sum(min(row["selected_tokens"], row["available_tokens"]) for row in sources)
+    if left <= MUCH_UNUSED * available:
+        return None
+    scarce = max(sources, key=lambda row: row["epochs"] / float(
+        mixture.max_epochs_by_source.get(row["name"], mixture.max_epochs)))
+    return {"tokens": left, "available_tokens": available, "share": left / available, "scarce_source": scarce["name"],
+            "scarce_tokens": scarce["available_tokens"], "scarce_share": scarce["requested_weight"],
+            "scarce_epochs": scarce["epochs"]}
+
+
 def print_summary(facts: dict[str, Any]) -> None:
     """Print the summary of a run for a person."""
     terminal = console()
@@ -73,6 +97,8 @@ def print_summary(facts: dict[str, Any]) -> None:
     terminal.print(table)
     if dataset := facts.get("dataset"):
         terminal.print(_source_table(dataset["sources"]))
+        if (rest := dataset["unused"]) is not None:
+            terminal.print(_unused_warning(rest), soft_wrap=True)
         if dataset["val_too_small"]:
             terminal.print("there is no val split: what was held out fills no row; a larger validation_fraction, a "
                            "smaller row_length or pack.pad_tail keeps it")
@@ -87,6 +113,14 @@ def print_summary(facts: dict[str, Any]) -> None:
             terminal.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
     terminal.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
                    f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
+
+
+def _unused_warning(rest: dict[str, Any]) -> str:
+    return (f"warning: the mixture leaves {rest['share']:.0%} of {rest['available_tokens']:,} tokens unused: "
+            f"{rest['scarce_source']} has {rest['scarce_tokens']:,} for {rest['scarce_share']:.1%} of the whole, and "
+            f"is passed over {rest['scarce_epochs']:.2f} times already. Lower its weight in mixture.weights, let it be "
+            "passed over more often (max_epochs), or find more of it; for a few archives of your own take the recipe "
+            "`own`")
 
 
 def _source_table(sources: Sequence[dict[str, Any]]) -> Table:

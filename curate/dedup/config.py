@@ -73,6 +73,8 @@ class DedupConfig(BaseModel):
     exact: bool = Field(
         default=True, description="Keep one of the documents that have the same words in the same order.")
     near: bool = Field(default=True, description="Remove near-duplicates by MinHash.")
+    near_sources: tuple[str, ...] | None = Field(default=None, description=(
+        "Sources whose documents are compared for near-duplicates; null takes all. Exact copies are sought in all."))
     survivor_order: tuple[SurvivorKey, ...] = Field(
         default=(SurvivorKey.SOURCE, SurvivorKey.QUALITY), max_length=4, description=(
             "Survivor order, which says what of two duplicates stays: that of the source listed first, of higher "
@@ -92,7 +94,7 @@ class DedupConfig(BaseModel):
         default=Verification.EXACT, description=(
             "How candidates are checked: exact: Jaccard similarity of the shingle sets, from the texts. signatures: "
             "share of equal minima, without the texts; standard error sqrt(J * (1 - J) / n_permutations)."))
-    n_permutations: int = Field(default=128, ge=8, le=4096, description="Permutations of the MinHash signature.")
+    n_permutations: int = Field(default=128, ge=8, le=16384, description="Permutations of the MinHash signature.")
     seed: int = Field(default=1, ge=0, le=2**32 - 1, description="Seed of the permutations, as datasketch takes it.")
     threshold: float = Field(
         default=0.8, ge=0.05, le=0.99,
@@ -106,7 +108,7 @@ class DedupConfig(BaseModel):
         default=0.9, ge=0.0, le=1.0, description="Weight of missed pairs in the choice of bands.")
     n_bands: int | None = Field(
         default=None, ge=1, le=256, description="Bands of the signature, instead of the best choice.")
-    n_band_rows: int | None = Field(default=None, ge=1, le=256, description="Rows of a band; goes with n_bands.")
+    n_band_rows: int | None = Field(default=None, ge=1, le=1024, description="Rows of a band; goes with n_bands.")
     bucket_pivots: int = Field(
         default=64, ge=1, le=10_000,
         description="Of each bucket a document is compared with the first so many that are kept, in survivor order.")
@@ -168,6 +170,9 @@ class DedupRecipe(DedupConfig):
     bloom: BloomConfig | None = Field(
         default=None, description=(
             "Cut paragraphs and drop documents whose n-grams were seen, as DCLM does; off if unset."))
+    passage_sources: tuple[str, ...] | None = Field(default=None, description=(
+        "Sources of which paragraphs, sentences and n-grams are cut, and compared with each other; null takes all. "
+        "CCNet's rule is for crawled pages: of code it would leave each line once."))
     min_left_bytes: int = Field(
         default=0, ge=0, description=(
             "A document that lost paragraphs or sentences is dropped where fewer bytes than this are left, and always "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 
 Minima = Signatures | Hashes
+
+_MOST_MINIMA: Final = 1 << 24  # held at once: a published recipe has 9,000 of each text
 
 
 def units(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> tuple[Hashes, Offsets]:
@@ -72,6 +75,13 @@ def signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Tab
         bands: uint64 keys; two texts that have a shingle are candidates if they share one. minima: uint64, all of the
         signature, where candidates are verified by it or an index is kept.
     """
+    step = max(1, _MOST_MINIMA // config.n_permutations)
+    if len(texts) <= step:
+        return _signatures(texts, config)
+    return pa.concat_tables([_signatures(texts.slice(i, step), config) for i in range(0, len(texts), step)])
+
+
+def _signatures(texts: pa.Array | pa.ChunkedArray, config: DedupConfig) -> pa.Table:
     words = hash_words(*string_buffers(texts))
     minima, n_shingles = _sign(texts, config, words)
     hashes = hash_texts(*words)

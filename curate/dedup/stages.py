@@ -106,7 +106,8 @@ def _exact(view: View) -> Iterator[Task]:
 
 def _bands(view: View) -> Iterator[Task]:
     dropped = from_shuffle(view, "dedup/exact", "dropped")
-    signed = [*view.tasks("dedup/signatures"), *view.tasks("dedup/against")] if view.tasks("dedup/signatures") else []
+    signed = [r for r in view.tasks("dedup/signatures") if _is_of(_recipe(view).near_sources, r.identity.task)]
+    signed += view.tasks("dedup/against") if signed else []
     for record in signed if _recipe(view).near else ():
         yield Task(record.identity.task, {"signatures": file_ref(record.output("signatures")), **dropped})
 
@@ -181,9 +182,19 @@ def _kept(view: View) -> Planned:
         yield part, {**inputs, "kept": view.output("dedup/decisions", part, "decisions")}
 
 
+def _is_of(sources: tuple[str, ...] | None, part: str) -> bool:
+    """Whether a part is of one of some sources; None is all of them."""
+    return sources is None or part.split("/")[0] in sources
+
+
+def _cut(view: View) -> Planned:
+    """The parts of which passages may go."""
+    return ((part, inputs) for part, inputs in _kept(view) if _is_of(_recipe(view).passage_sources, part))
+
+
 def _passages(view: View) -> Iterator[Task]:
     variables = _ordering(view)
-    for part, inputs in _kept(view) if _recipe(view).repeats else ():
+    for part, inputs in _cut(view) if _recipe(view).repeats else ():
         yield Task(part, inputs, variables[part])
 
 
@@ -199,7 +210,7 @@ def _bloom(view: View) -> Iterator[Task]:
         return
     rank, ordering = view.section("sources").rank(), _ordering(view)
     n_words = {r.identity.task: r.counters.get("words_signed", 0) for r in view.tasks("dedup/signatures")}
-    parts = sorted(_kept(view), key=lambda part: (
+    parts = sorted(_cut(view), key=lambda part: (
         ordering[part[0]].get("first_position", 0), rank[part[0].split("/")[0]], part[0]))
     earlier = from_shuffle(view, "dedup/removed_spans", "removed_spans")
     for number in range(rule.filters if parts else 0):

@@ -89,12 +89,13 @@ def read_stackexchange(dump: Dump) -> Iterator[Entry | Damage]:
 def _rows(stream: IO[bytes], path: str) -> Iterator[ElementTree.Element | Damage]:
     """Every row of the posts, or what is wrong with it."""
     with opened(stream, "posts.xml", path) as member:
-        yield from _plain_rows(member.stream)
-        if member.broken is not None:
+        if member.broken is not None:  # which is why the posts have no end
             yield Damage(0, member.broken)
+        yield from _plain_rows(member.stream, complete=member.broken is None)
 
 
-def _plain_rows(stream: IO[bytes]) -> Iterator[ElementTree.Element | Damage]:
+def _plain_rows(stream: IO[bytes], complete: bool) -> Iterator[ElementTree.Element | Damage]:
+    """complete: whether the posts must have an end."""
     buffer = bytearray()
     ended = False
     for chunk in xml_chunks(stream):
@@ -114,9 +115,9 @@ def _plain_rows(stream: IO[bytes]) -> Iterator[ElementTree.Element | Damage]:
             if buffer.startswith(b"<row"):
                 buffer.clear()
             yield Damage(0, f"{chunk.broken} (at byte {chunk.member})")
-    if buffer.startswith(b"<row"):
+    if buffer.startswith(b"<row") and complete:
         yield _parsed(bytes(buffer))
-    if not ended:
+    if not ended and complete:
         yield Damage(0, "file ends before the posts do: </posts> is missing")
 
 

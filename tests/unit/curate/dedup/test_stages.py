@@ -105,6 +105,17 @@ def test_a_chain_is_one_cluster_whatever_else_there_is(tmp_path: Path) -> None:
     assert names[0] == names[1]
 
 
+def test_near_duplicates_are_sought_in_the_sources_named_alone(tmp_path: Path) -> None:
+    text = prose(3, 300)
+    parts = {"books/part-a": [Doc(text), Doc(edited(text, 7)), Doc(text.upper())],
+             "crawl/part-a": [Doc(edited(text, 9)), Doc(edited(text, 11))]}
+    run = run_dedup(tmp_path, parts, CONFIG.model_copy(update={"near_sources": ("crawl",)}), RANKS)
+    assert [v.reason for v in found(tmp_path, parts).values()].count("near_duplicate") == 1
+    assert run.total("dedup/decisions", "dropped_exact_duplicate") == 1  # of any source
+    rows = {d.doc_id: found(tmp_path, parts)[d.doc_id].reason for d in parts["books/part-a"]}
+    assert sorted(map(str, rows.values())) == ["None", "None", "exact_duplicate"]
+
+
 def test_copy_of_a_near_duplicate_points_at_its_survivor(tmp_path: Path) -> None:
     text = prose(1, 200)
     near = edited(text, 7)

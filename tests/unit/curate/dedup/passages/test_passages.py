@@ -243,3 +243,18 @@ def test_substrings_are_searched_in_what_paragraphs_leave(tmp_path: Path) -> Non
     assert passage not in second
     assert second.startswith(prose(3, 20))
     assert second.endswith(prose(4, 20)[1:])
+
+
+@pytest.mark.parametrize("rule", [{"paragraphs": {}}, {"sentences": {}}, {"bloom": {"ngram": 3, "min_ngram": 3}}])
+def test_sources_that_are_not_named_lose_no_line_and_cost_no_other_one(tmp_path: Path, rule: dict[str, Any]) -> None:
+    line = "The tide rose fast. It fell slowly. Nobody knew why it did so."
+    parts = {"books/part-a": [Doc(f"{line}\nA book that says so.\n{line}", source="books")],
+             "crawl/part-a": [Doc(f"{line}\nOne page is here for all."), Doc(f"{line}\nAnother page lies there too.")]}
+    left = {}
+    for sources in (None, ("crawl",)):
+        passages(tmp_path / str(sources), parts, config(exact=False, near=False, passage_sources=sources, **rule))
+        files = [tmp_path / str(sources) / f"clean/{part}.parquet" for part in parts]
+        left[sources] = [sum(text.count("Nobody") for text in read_table(str(f))["text"].to_pylist()) for f in files]
+    assert left[None][0] < 2
+    assert left[None][1] == 0
+    assert left["crawl",] == [2, 1]
