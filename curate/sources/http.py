@@ -7,6 +7,7 @@ broke, which urllib3 cannot do. Nothing of this reaches an output.
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import time
@@ -26,6 +27,8 @@ from manifests.errors import InputError
 if TYPE_CHECKING:
     import urllib3
 
+_LOG: Final = logging.getLogger(__name__)
+_SHOWN_PAUSE_SECONDS: Final = 1.0
 _READ_BYTES: Final = 1 << 18
 _PROGRESS_BYTES: Final = 1 << 20  # after so many new bytes, earlier failures are forgotten
 _MAX_REDIRECTS: Final = 5
@@ -71,7 +74,11 @@ class RetryBudget:
         pause = self._config.backoff_seconds * 2.0 ** min(self._failures - 1, 30)
         # Shaken, so that many workers that failed together do not come back together.
         pause = max(min(pause, self._config.max_backoff_seconds) * random.uniform(0.5, 1.0), error.pause_seconds)
-        time.sleep(min(pause, self._config.max_backoff_seconds))
+        pause = min(pause, self._config.max_backoff_seconds)
+        if pause >= _SHOWN_PAUSE_SECONDS:
+            _LOG.warning("%s: %s; asked again in %.0f s (%d of %d)", self._url, error, pause, self._failures + 1,
+                         self._config.attempts)
+        time.sleep(pause)
 
 
 class HttpClient:

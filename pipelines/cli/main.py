@@ -1,7 +1,8 @@
 """The `curate` command: the composition root, which alone may import all four packages, inside command bodies.
 
 stdout carries the result, stderr the log and progress. Exit codes: 0 done; 1 done, but tasks or checks failed, and
-they are named; 2 bad usage or recipe; 3 the output is in use, stale or another run's; 130 interrupted, resumable.
+they are named; 2 bad usage or recipe; 3 the output is in use, stale or another run's; 130, 143 and 129 ended by SIGINT,
+SIGTERM and SIGHUP, resumable.
 """
 
 from __future__ import annotations
@@ -204,9 +205,11 @@ def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
     from manifests.storage import Storage
     from pipelines.inputs import InputScanner
     from pipelines.loading import load_recipe
+    from pipelines.reachable import check_reachable, hasty
     from pipelines.running import scan
 
-    loaded = load_recipe(recipe, settings)
+    loaded = hasty(load_recipe(recipe, settings))
+    check_reachable(loaded)
     progress = scan(loaded, InputScanner(Storage(".", loaded.s3.access()), loaded.http))
     files = [f for s in progress.sources for f in s.files]
     print(f"{recipe}: well-formed; {len(progress.sources)} sources with {len(files)} files, "
@@ -247,18 +250,25 @@ def _reporter() -> AbstractContextManager[Reporter]:
 
 
 class _Interrupt(BaseException):
-    """Ctrl-C. A class of our own, since the argument parser makes its own exit of KeyboardInterrupt."""
+    """A signal to end. A class of our own, since the argument parser makes its own exit of KeyboardInterrupt."""
+
+
+_ENDED_BY = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM", signal.SIGHUP: "ended by SIGHUP"}
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    raise _Interrupt
+    for number in _ENDED_BY:  # once is enough: what is open is being closed
+        signal.signal(number, signal.SIG_IGN if number != signal.SIGINT else signal.SIG_DFL)
+    raise _Interrupt(signum)
 
 
 def main() -> None:
     """Entry point: errors that the project foresaw are a message and an exit code, never a traceback."""
     protect_streams()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt)
+        for number in _ENDED_BY:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, _interrupt)
     try:
         app()
     except CurateError as error:
@@ -269,9 +279,10 @@ def main() -> None:
             raise
         print(f"curate: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
-    except _Interrupt:
-        print("curate: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    except _Interrupt as interrupt:
+        number = signal.Signals(interrupt.args[0])
+        print(f"curate: {_ENDED_BY[number]}; the same command goes on from here", file=sys.stderr)
+        sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -59,3 +60,18 @@ def test_version_of_the_module() -> None:
                           check=True)
     assert done.stdout == f"curate {VERSION}\n"
     assert "--version" in program("--help").stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_with_its_code_and_one_line(number: signal.Signals, code: int) -> None:
+    program = ("import time; from pipelines.cli import main as cli\n"
+               "cli.app = lambda: (print('ready', flush=True), time.sleep(60))\ncli.main()")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                          ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert said.count("\n") == 1
+    assert "the same command goes on from here" in said
