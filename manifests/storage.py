@@ -17,11 +17,12 @@ from typing import IO, Any
 import xxhash
 
 from manifests.confined import below, check_regular, read_file
-from manifests.errors import AbsentError, InputError
+from manifests.errors import AbsentError, InputError, StageError
 from manifests.object_stores import S3Access, filesystem, open_remote, reached, store_errors
 
 _CHUNK = 1 << 20
 _TMP = ".tmp"
+_FULL_BYTES = 1 << 20  # with less left, whatever goes wrong is taken for the disk's fault
 
 
 def is_local(path: str) -> bool:
@@ -228,7 +229,8 @@ class Storage:
     def staging(self) -> Iterator[str]:
         """A fresh local folder to write in; removed at the end, whatever happened.
 
-        Its name is random, so that two attempts at one task never meet; what they publish is the same."""
+        Its name is random, so that two attempts at one task never meet; what they publish is the same. An error while
+        the disk has no room is a StageError that says so: libraries call it by many names."""
         if self.local:
             folder = below(self.root, os.path.join(self.root, _TMP, uuid.uuid4().hex))
             os.makedirs(folder)
@@ -236,6 +238,13 @@ class Storage:
             folder = tempfile.mkdtemp(prefix="curate-")
         try:
             yield folder
+        except Exception as error:
+            free = shutil.disk_usage(folder).free
+            if free < _FULL_BYTES:
+                raise StageError(f"the disk is full: {free:,} bytes are free", where=self.root if self.local else folder,
+                                 hint="free some space (a run takes about three times its inputs), then give the same "
+                                      "command again: what is done stays") from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from manifests.errors import CurateError, InputError, RecipeError
+from manifests.errors import CurateError, InputError, RecipeError, StageError
 from manifests.storage import Storage, digest_file, open_read
 
 
@@ -75,3 +79,27 @@ def test_errors_survive_pickling() -> None:
     assert isinstance(error, CurateError)
     assert str(error) == "seed: is wrong (use 1)"
     assert error.exit_code == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this process may not mount a file system")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_is_called_that_whatever_a_library_says(small_disk: Path) -> None:
+    storage = Storage(str(small_disk / "run"))
+    with pytest.raises(StageError, match="the disk is full: ") as caught, storage.staging() as folder:
+        with suppress(OSError), open(f"{folder}/model", "wb") as stream:
+            while True:
+                stream.write(bytes(1 << 16))
+        raise InputError("is no model: a matrix of it is cut off", where=f"{folder}/model")
+    assert caught.value.where == storage.root
+    with pytest.raises(InputError, match="cut off"), storage.staging():  # there is room again
+        raise InputError("is no model: a matrix of it is cut off")
