@@ -241,7 +241,8 @@ class Storage:
         except Exception as error:
             free = shutil.disk_usage(folder).free
             if free < _FULL_BYTES:
-                raise StageError(f"the disk is full: {free:,} bytes are free", where=self.root if self.local else folder,
+                where = self.root if self.local else folder
+                raise StageError(f"the disk is full: {free:,} bytes are free", where=where,
                                  hint="free some space (a run takes about three times its inputs), then give the same "
                                       "command again: what is done stays") from error
             raise

@@ -95,11 +95,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_called_that_whatever_a_library_says(small_disk: Path) -> None:
     storage = Storage(str(small_disk / "run"))
-    with pytest.raises(StageError, match="the disk is full: ") as caught, storage.staging() as folder:
-        with suppress(OSError), open(f"{folder}/model", "wb") as stream:
-            while True:
-                stream.write(bytes(1 << 16))
-        raise InputError("is no model: a matrix of it is cut off", where=f"{folder}/model")
+
+    def write_model(n_blocks: int) -> None:
+        with storage.staging() as folder:
+            with suppress(OSError), open(f"{folder}/model", "wb") as stream:
+                for _ in range(n_blocks):
+                    stream.write(bytes(1 << 16))
+            raise InputError("is no model: a matrix of it is cut off", where=f"{folder}/model")
+
+    with pytest.raises(StageError, match="the disk is full: ") as caught:
+        write_model(100)
     assert caught.value.where == storage.root
-    with pytest.raises(InputError, match="cut off"), storage.staging():  # there is room again
-        raise InputError("is no model: a matrix of it is cut off")
+    with pytest.raises(InputError, match="cut off"):  # there is room again
+        write_model(1)
