@@ -1,31 +1,41 @@
-"""Every decision a run took about one document, stage by stage, read from the tables the stages left."""
+"""Every decision a run took about one document, stage by stage, read from the tables the stages left.
+
+A document is followed from its row of the extracted table: decisions lie in the same row of the tables of later stages,
+so of each only the row group that holds it is read. What becomes of it behind the decisions, its rows of the clean corpus
+and of packed shards, says a `Locator`: one that reads every table, or the look-ups that a run's index offers.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from curate.heuristics.stages import FOLDERS
 from manifests.errors import InputError
 from manifests.removals import DOCUMENTS as REMOVED
 from manifests.schema import ID
+from manifests.single_rows import read_one, read_rows
+from manifests.stage_files import StageFile, StageFiles
 from manifests.storage import Storage
-from manifests.tables import open_table, read_table
+from manifests.tables import read_table
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
-_ORIGIN = ["doc_id", "source", "url", "origin_path", "origin_offset"]
-_DECISIONS = (("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
-              ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
-              ("dedup", "dedup/marks"), ("dedup/passages", "dedup/cuts"),  # of 0.1.0
-              ("dedup/substrings", "dedup/substrings"),
-              ("decontaminate", "decontaminate"))
+_ORIGIN = ["doc_id", "source", "url", "origin_path", "origin_offset", "reason", "value", "threshold", "language",
+           "language_score", "n_bytes"]
+_DECISIONS: Final = (
+    ("classifier/labels", "classifier/labels"), ("signals", "signals"), ("select", "select"),
+    ("dedup", "dedup/decisions"), ("dedup/passages", "dedup/passage_decisions"),
+    ("dedup", "dedup/marks"), ("dedup/passages", "dedup/cuts"),  # of 0.1.0
+    ("dedup/substrings", "dedup/substrings"), ("decontaminate", "decontaminate"))
+"""(what a person calls it, stage) in the order of the pipeline."""
+_ROLES: Final = ("labels", "signals", "signal", "decisions", "marks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,75 +64,117 @@ class History:
                 "decisions": [{"stage": d.stage, "verdict": d.verdict, **d.facts} for d in self.decisions]}
 
 
+class Locator(Protocol):
+    """Where a document is behind the decisions."""
+
+    def clean(self, doc_id: bytes) -> list[tuple[StageFile, int]]:
+        """(file, row) of the rows of the clean corpus that are this document, or a part of it."""
+
+    def spans(self, doc_id: bytes) -> list[tuple[str, npt.NDArray[np.int64]]]:
+        """(shard, such as `train/000000`; rows of its spans) of a clean document."""
+
+
 def explain(run: str, document: str) -> list[History]:
     """The histories of every document of a URL (an archive may hold it twice), or of one 32-digit doc_id.
 
-    Raises InputError where the run never saw it."""
-    storage = Storage(run)
+    Every table is read; `pipelines.asking` answers the same from an index. Raises InputError where the run never saw it.
+    """
+    files = StageFiles(Storage(run))
     column, value = ("doc_id", bytes.fromhex(document)) if _HEX_ID.fullmatch(document) else ("url", document)
-    histories = [_follow(storage, path, row, fields) for path, row, fields in _find(storage, column, value)]
+    histories = [follow(files, file, row, Scan(files)) for file, row in _find(files, column, value)]
     if not histories:
         raise InputError("no document or exclusion has this URL or id", where=document,
                          hint="URLs are compared as archived; `curate status` says which stages have run")
     return histories
 
 
-def print_decisions(histories: list[History]) -> None:
-    """Print histories for a person."""
-    for history in histories:
-        print(f"{history.doc_id}  {history.url or ''}")
-        print(f"  from {history.origin_path} at {history.origin_offset}, source {history.source}")
-        for decision in history.decisions:
-            facts = "  ".join(f"{k}={_show(v)}" for k, v in decision.facts.items() if v is not None)
-            print(f"  {decision.stage:<18} {decision.verdict:<9} {facts}")
+def follow(files: StageFiles, file: StageFile, row: int, located: Locator) -> History:
+    """The history of one document.
 
-
-def _show(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _find(storage: Storage, column: str, value: bytes | str) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """(path, row, fields) of every row of the extracted tables and exclusions that matches."""
-    kind = ID if isinstance(value, bytes) else pa.string()
-    for path in storage.list("extract"):
-        if not path.endswith(".parquet") or PurePosixPath(path).name == "manifest.parquet":
-            continue
-        with open_table(storage.path(path)) as file:
-            extra = [c for c in ("reason", "value", "threshold", "language", "language_score", "n_bytes")
-                     if c in file.schema_arrow.names]
-            table = file.read(columns=[*_ORIGIN, *extra], use_threads=False)
-        for row in _places(table[column], value, kind):
-            yield path, row, table.slice(row, 1).to_pylist()[0]
-
-
-def _places(column: pa.ChunkedArray, value: bytes | str, kind: pa.DataType) -> list[int]:
-    matches = pc.fill_null(pc.equal(column, pa.scalar(value, kind)), False)
-    return [int(i) for i in pc.indices_nonzero(matches).to_pylist()]
-
-
-def _follow(storage: Storage, path: str, row: int, fields: dict[str, Any]) -> History:
-    doc_id = fields["doc_id"]
-    history = History(doc_id.hex(), fields["source"], fields["url"], fields["origin_path"], fields["origin_offset"])
+    Args:
+        files: The run's.
+        file: The file of extracted documents or of exclusions that holds it.
+        row: Its row of that file.
+        located: Finds it behind the decisions.
+    Returns:
+        Its history.
+    """
+    fields = read_one(files.path(file), row, _ORIGIN)
+    history = History(fields["doc_id"].hex(), fields["source"], fields["url"], fields["origin_path"],
+                      fields["origin_offset"])
     if "reason" in fields:
         facts = {k: fields.get(k) for k in ("reason", "value", "threshold", "language", "language_score")}
         history.decisions.append(Decision("extract", "dropped", facts))
         return history
     facts = {k: fields[k] for k in ("language", "language_score", "n_bytes")}
     history.decisions.append(Decision("extract", "kept", facts))
-    part = str(PurePosixPath(path).relative_to("extract").with_suffix(""))
-    signals = {PurePosixPath(name).parts[1] for name in storage.list("signals")
-               if name.endswith(f"/{part}.parquet") and len(PurePosixPath(name).parts) == 4}
-    folders = [("signals", f"signals/{name}") for name in sorted(signals - FOLDERS)]  # of plug-ins
-    for stage, folder in (_DECISIONS[0], *folders, *_DECISIONS[1:]):
-        if storage.exists(f"{folder}/{part}.parquet"):
-            table = read_table(storage.path(f"{folder}/{part}.parquet"))
-            decision = table.slice(row, 1).to_pylist()[0]
+    for stage, folder in _DECISIONS:
+        for decided in _of_part(files, folder, file.task):
+            decision = read_one(files.path(decided), row)
             if stage == "dedup" and decision["duplicate_of"] is not None:
-                decision["of_run"] = _earlier_run(storage, decision)
-            history.decisions.append(_decision(stage, decision))
-    history.decisions.extend(_removal(storage, doc_id))
-    history.decisions.extend(_clean_rows(storage, doc_id, PurePosixPath(part).name))
+                decision["of_run"] = _earlier_run(files.storage, decision)
+            name = f"signals/{decided.task.removesuffix(f'/{file.task}')}" if decided.role == "signal" else stage
+            history.decisions.append(_decision(name, decision))
+    history.decisions.extend(_removal(files.storage, fields["doc_id"]))
+    history.decisions.extend(_clean_rows(files, located, fields["doc_id"]))
     return history
+
+
+def _of_part(files: StageFiles, stage: str, task: str) -> Iterator[StageFile]:
+    """The decisions of a stage about an extracted part; of signals, those of each plug-in."""
+    for file in files.of(stage):
+        if file.role in _ROLES and (file.task == task or file.role == "signal" and file.task.endswith(f"/{task}")):
+            yield file
+
+
+class Scan:
+    """A locator that reads the tables themselves.
+
+    Args:
+        files: The run's.
+    """
+
+    def __init__(self, files: StageFiles) -> None:
+        self._files = files
+
+    def clean(self, doc_id: bytes) -> list[tuple[StageFile, int]]:
+        wanted = pa.scalar(doc_id, ID)
+        found = []
+        for file in self._files.of("clean", "documents"):
+            table = read_table(self._files.path(file), ["doc_id", "parent_id"])
+            hits = pc.or_(pc.equal(table["doc_id"], wanted), pc.fill_null(pc.equal(table["parent_id"], wanted), False))
+            found += [(file, int(row)) for row in pc.indices_nonzero(hits).to_pylist()]
+        return found
+
+    def spans(self, doc_id: bytes) -> list[tuple[str, npt.NDArray[np.int64]]]:
+        found = []
+        for shard, path in shard_spans(self._files.storage):
+            rows = _places(read_table(path, ["doc_id"])["doc_id"], doc_id, ID)
+            if rows:
+                found.append((shard, np.asarray(rows, np.int64)))
+        return found
+
+
+def shard_spans(storage: Storage) -> list[tuple[str, str]]:
+    """(shard, path of its spans) of every packed shard of a run, in order."""
+    if not storage.exists("packed/manifest.parquet"):
+        return []
+    table = read_table(storage.path("packed/manifest.parquet"), ["path", "spans_path"])
+    pairs = zip(table["path"].to_pylist(), table["spans_path"].to_pylist(), strict=True)
+    return [(path.removesuffix(".bin"), storage.path(f"packed/{spans}")) for path, spans in pairs]
+
+
+def _find(files: StageFiles, column: str, value: bytes | str) -> Iterator[tuple[StageFile, int]]:
+    """(file, row) of every row of the extracted tables and exclusions that matches."""
+    kind = ID if isinstance(value, bytes) else pa.string()
+    for file in (*files.of("extract", "documents"), *files.of("extract", "exclusions")):
+        for row in _places(read_table(files.path(file), [column])[column], value, kind):
+            yield file, row
+
+
+def _places(column: pa.ChunkedArray, value: bytes | str, kind: pa.DataType) -> list[int]:
+    matches = pc.fill_null(pc.equal(column, pa.scalar(value, kind)), False)
+    return [int(i) for i in pc.indices_nonzero(matches).to_pylist()]
 
 
 def _earlier_run(storage: Storage, decision: dict[str, Any]) -> str | None:
@@ -141,7 +193,7 @@ def _earlier_run(storage: Storage, decision: dict[str, Any]) -> str | None:
 def _searched_run(storage: Storage, survivor: bytes) -> int | None:
     """The number of the earlier run that a survivor is of, in a run of 0.1.0, whose decisions do not hold it."""
     for path in storage.list("dedup/against"):
-        parts = PurePosixPath(path).parts
+        parts = path.split("/")
         if parts[2].isdigit() and path.endswith(".parquet") and \
                 _places(read_table(storage.path(path), ["doc_id"])["doc_id"], survivor, ID):
             return int(parts[2])
@@ -172,33 +224,45 @@ def _decision(stage: str, row: dict[str, Any]) -> Decision:
     return Decision(stage, "recorded" if keep is None else "kept" if keep else "dropped", facts)
 
 
-def _clean_rows(storage: Storage, doc_id: bytes, part: str) -> Iterator[Decision]:
-    """What became of the document in the clean corpus and after it: a decision for each piece and each fragment."""
-    wanted = pa.scalar(doc_id, ID)
-    for path in storage.list("clean"):
-        if PurePosixPath(path).stem != part or not path.endswith(".parquet"):
-            continue
-        table = read_table(storage.path(path), ["doc_id", "parent_id", "source", "n_bytes"])
-        hits = pc.or_(pc.equal(table["doc_id"], wanted), pc.fill_null(pc.equal(table["parent_id"], wanted), False))
-        for piece in table.filter(hits).to_pylist():
-            yield Decision("clean", "kept", {"doc_id": piece["doc_id"].hex(), "source": piece["source"],
-                                             "n_bytes": piece["n_bytes"]})
-            yield from _token_rows(storage, piece["doc_id"], f"tokens/{piece['source']}/{part}.parquet")
+def _clean_rows(files: StageFiles, located: Locator, doc_id: bytes) -> Iterator[Decision]:
+    """What became of the document in the clean corpus and after it: a decision for each piece and each shard."""
+    for file, row in located.clean(doc_id):
+        piece = read_one(files.path(file), row, ["doc_id", "source", "n_bytes"])
+        yield Decision("clean", "kept", {"doc_id": piece["doc_id"].hex(), "source": piece["source"],
+                                         "n_bytes": piece["n_bytes"]})
+        yield from _token_rows(files, file, row, piece)
+        for shard, spans in located.spans(piece["doc_id"]):
+            yield _packed(files.storage, shard, spans)
 
 
-def _token_rows(storage: Storage, doc_id: bytes, path: str) -> Iterator[Decision]:
-    wanted = pa.scalar(doc_id, ID)
-    if storage.exists(path):
-        table = read_table(storage.path(path), ["doc_id", "n_tokens"])
-        for row in table.filter(pc.equal(table["doc_id"], wanted)).to_pylist():
-            yield Decision("tokens", "encoded", {"n_tokens": row["n_tokens"]})
-    for spans in storage.list("packed"):
-        if spans.endswith(".spans.parquet"):
-            table = read_table(storage.path(spans), ["doc_id", "row", "epoch", "n_tokens"])
-            own = table.filter(pc.equal(table["doc_id"], wanted))
-            if len(own):
-                rows = own["row"].to_pylist()
-                shard = spans.removeprefix("packed/").removesuffix(".spans.parquet")
-                facts = {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(own),
-                         "epochs": len(set(own["epoch"].to_pylist())), "n_tokens": pc.sum(own["n_tokens"]).as_py()}
-                yield Decision("packed", "packed", facts)
+def tokens_of(files: StageFiles, clean: StageFile, source: str) -> StageFile | None:
+    """The table of tokens of a file of clean documents, whose rows stand in its order."""
+    name = clean.path.rpartition("/")[2].removesuffix(".parquet")
+    for file in files.of("tokens", "index"):
+        if file.task.rpartition("/")[2] == name and file.task.startswith(f"{source}/"):
+            return file
+    return None
+
+
+def _token_rows(files: StageFiles, clean: StageFile, row: int, piece: dict[str, Any]) -> Iterator[Decision]:
+    """Where the rows of a table are not those of the clean documents, it is searched."""
+    file = tokens_of(files, clean, piece["source"])
+    if file is None:
+        return
+    path, columns = files.path(file), ["doc_id", "n_tokens"]
+    found = read_rows(path, [row], columns).to_pylist() if row < file.n_rows else []
+    if not found or found[0]["doc_id"] != piece["doc_id"]:
+        table = read_table(path, columns)
+        found = table.filter(pc.equal(table["doc_id"], pa.scalar(piece["doc_id"], ID))).to_pylist()
+    for tokens in found:
+        yield Decision("tokens", "encoded", {"n_tokens": tokens["n_tokens"]})
+
+
+def _packed(storage: Storage, shard: str, spans: Sequence[int] | npt.NDArray[np.int64]) -> Decision:
+    path = dict(shard_spans(storage))[shard]
+    own = read_rows(path, list(spans), ["row", "epoch", "n_tokens"])
+    rows = own["row"].to_pylist()
+    facts = {"shard": shard, "rows": f"{rows[0]}-{rows[-1]}", "spans": len(own),
+             "epochs": len(set(own["epoch"].to_pylist())), "n_tokens": pc.sum(own["n_tokens"]).as_py()}
+    return Decision("packed", "packed", facts)
+

@@ -26,14 +26,10 @@ import pyarrow.compute as pc
 import xxhash
 
 from curate.text.strings import string_buffers
+from curate.text.tracking import TRACKING_PARAMETERS
 
 if TYPE_CHECKING:
     import polars as pl
-
-TRACKING_PARAMETERS: Final = (
-    "utm_[^=&]*", "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "twclid", "igshid",
-    "mc_cid", "mc_eid", "_ga", "_gl", "ref_src", "ref_url", "cmpid", "ncid", "s_cid", "wt_mc", "mkt_tok")
-"""Regular expressions of the names of parameters that say where a reader came from, never what the page is."""
 
 _HOST = r"(?:[^/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#:@\[\]\\]+)"
 _URL = rf"(?s)^(?i:https?)://{_HOST}(?::([0-9]*))?([/?][^#]*)?(?:#.*)?$"
