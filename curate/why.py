@@ -1,8 +1,8 @@
 """Every decision a run took about one document, stage by stage, read from the tables the stages left.
 
 A document is followed from its row of the extracted table: decisions lie in the same row of the tables of later stages,
-so of each only the row group that holds it is read. What becomes of it behind the decisions, its rows of the clean corpus
-and of packed shards, says a `Locator`: one that reads every table, or the look-ups that a run's index offers.
+so of each only the row group that holds it is read. What becomes of it behind the decisions, its rows of the clean
+corpus and of packed shards, says a `Locator`: one that reads every table, or the look-ups that a run's index offers.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Locator(Protocol):
 def explain(run: str, document: str) -> list[History]:
     """The histories of every document of a URL (an archive may hold it twice), or of one 32-digit doc_id.
 
-    Every table is read; `pipelines.asking` answers the same from an index. Raises InputError where the run never saw it.
-    """
+    Every table is read; `pipelines.asking` answers the same from an index. Raises InputError where the run never saw
+    it."""
     files = StageFiles(Storage(run))
     column, value = ("doc_id", bytes.fromhex(document)) if _HEX_ID.fullmatch(document) else ("url", document)
     histories = [follow(files, file, row, Scan(files)) for file, row in _find(files, column, value)]
@@ -123,7 +123,7 @@ def follow(files: StageFiles, file: StageFile, row: int, located: Locator) -> Hi
 def _of_part(files: StageFiles, stage: str, task: str) -> Iterator[StageFile]:
     """The decisions of a stage about an extracted part; of signals, those of each plug-in."""
     for file in files.of(stage):
-        if file.role in _ROLES and (file.task == task or file.role == "signal" and file.task.endswith(f"/{task}")):
+        if file.role in _ROLES and (file.task == task or (file.role == "signal" and file.task.endswith(f"/{task}"))):
             yield file
 
 

@@ -1,4 +1,4 @@
-"""Some rows of a table by their numbers: only the row groups that hold them are read, and only the columns asked for."""
+"""Some rows of a table by their numbers: only row groups that hold them are read, and only the columns asked for."""
 
 from __future__ import annotations
 

@@ -10,12 +10,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
-from typing import Any
 
 import xxhash
 
-from manifests.errors import InputError
+from manifests.confined import confined
 from manifests.records import TaskRecord, read_records
 from manifests.storage import Storage
 from manifests.tables import read_table
@@ -88,13 +86,13 @@ class StageFiles:
         table = read_table(self.storage.path(manifest))
         task = "task" if "task" in table.column_names else "shard"  # of 0.1.0
         for row in table.to_pylist():
-            yield StageFile(row[task], row["role"], _inside(row["path"], manifest), row["n_rows"], row["xxh3"])
+            yield StageFile(row[task], row["role"], confined(row["path"], manifest), row["n_rows"], row["xxh3"])
 
     def _recorded(self, stage: str) -> Iterator[StageFile]:
         for record in self.records:
             if record.identity.stage == stage:
                 for o in record.outputs:
-                    yield StageFile(record.identity.task, o.role, _inside(o.path, stage), o.n_rows, o.digest)
+                    yield StageFile(record.identity.task, o.role, o.path, o.n_rows, o.digest)
 
 
 def decision_files(files: StageFiles) -> dict[str, Mapping[str, StageFile]]:
@@ -105,9 +103,3 @@ def decision_files(files: StageFiles) -> dict[str, Mapping[str, StageFile]]:
             found[stage] = parts
     return found
 
-
-def _inside(path: Any, where: str) -> str:
-    """A path that a manifest names. Raises InputError where it leads out of the run."""
-    if not isinstance(path, str) or path.startswith("/") or "://" in path or ".." in PurePosixPath(path).parts:
-        raise InputError(f"names a file outside the run: {path!r}", where=where, hint="the run is damaged")
-    return path

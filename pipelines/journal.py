@@ -68,7 +68,7 @@ def _read_plan(data: bytes, where: str) -> tuple[list[str], list[str]]:
         raise InputError("is no plan of a removal", where=where, hint=_ADVICE)
     replaced, removed = ([confined(name, where) for name in plan[key]] for key in ("replace", "remove"))
     for name in (*replaced, *removed):
-        if name.startswith((".", "_")):
+        if name.startswith((".", "_")) and not name.startswith("_index/"):
             raise InputError(f"names {name!r}, which no removal touches", where=where, hint=_ADVICE)
     return replaced, removed
 

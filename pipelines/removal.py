@@ -103,7 +103,8 @@ def _perform(storage: Storage, before: pa.Table, done: Removal) -> None:
     try:
         done.request = 1 + max([0, *before["request"].to_pylist()])
         _Surgery(storage, journal, before, done).perform()
-        journal.commit(remove=storage.list("report"))  # reports may quote texts
+        # Reports and cards may quote texts; the index is made anew when a question needs it.
+        journal.commit(remove=[name for folder in ("report", "card", "_index") for name in storage.list(folder)])
     except BaseException:
         if not storage.exists(PENDING):
             journal.drop()

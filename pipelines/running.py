@@ -323,6 +323,7 @@ class _Run:
         if not self._complete:
             return
         for name in self._storage.list(""):
-            kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", ".tmp/", REMOVALS_FOLDER)
+            kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", "_index/", "card/", "audit/", ".tmp/",
+                            REMOVALS_FOLDER)
             if name not in keep and not name.startswith(kept_folders):
                 self._storage.remove(name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from manifests.storage import Storage
-from manifests.trace import Origin
+from manifests.trace import Origin, packed_folder
 from tokenizer.encoding.encode import load
 
 _SHOWN_CHARACTERS = 300
@@ -17,7 +17,7 @@ _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", 
 
 def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
     """JSON-ready facts of each fragment: its position in the row, its text, and its document's origin and text."""
-    tokenizer = load(Storage(run).path("tokenizer/tokenizer.json")) if origins else None
+    tokenizer = load(_tokenizer(Storage(run))) if origins else None
     facts = []
     for origin in origins:
         document = origin.document
@@ -27,25 +27,35 @@ def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
             "truncated_left": origin.truncated_left, "truncated_right": origin.truncated_right,
             "decoded": tokenizer.decode(origin.tokens) if tokenizer else "",
             **{name: _plain(document.get(name)) for name in _SHOWN_FIELDS},
-            "text": document["text"]})
+            "text": document.get("text")})
     return facts
 
 
-def print_origins(facts: Sequence[dict[str, Any]]) -> None:
-    """Print fragments for a person."""
+def _tokenizer(storage: Storage) -> str:
+    """The tokenizer of a run, or the one that lies in a packed folder."""
+    names = ("tokenizer/tokenizer.json", f"{packed_folder(storage)}tokenizer.json")
+    return next((storage.path(name) for name in names if storage.exists(name)), storage.path(names[0]))
+
+
+def origin_lines(facts: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Fragments for a person."""
     if not facts:
-        print("no document here: the end-of-text token at the start of the shard, or padding")
+        yield "no document here: the end-of-text token at the start of the shard, or padding"
     for fact in facts:
         first, n = fact["first_token"], fact["n_tokens"]
-        print(f"tokens {first} to {first + n - 1}: document {fact['doc_id']}, its token {fact['doc_token_offset']} on, "
-              f"epoch {fact['epoch']}")
-        print(f"  {fact['source']}: {fact['url'] or '(no URL)'}")
-        origin = f"{fact['origin_path']} at {fact['origin_offset']}, {fact['origin_length']} bytes"
-        print(f"  {origin}, {fact['date'] or 'no date'}")
+        yield (f"tokens {first} to {first + n - 1}: document {fact['doc_id']}, "
+               f"its token {fact['doc_token_offset']} on, epoch {fact['epoch']}")
+        yield f"  {fact['source']}: {fact['url'] or '(no URL)'}"
+        if fact["origin_path"] is None:
+            yield "  a packed folder alone knows documents by their ids; their pages are named where the run lies"
+        else:
+            length = f", {fact['origin_length']} bytes" if fact["origin_length"] is not None else ""
+            yield f"  {fact['origin_path']} at {fact['origin_offset']}{length}, {fact['date'] or 'no date'}"
         if fact["parent_id"]:
-            print(f"  a part of document {fact['parent_id']}")
-        print(f"  decoded: {_short(fact['decoded'])}")
-        print(f"  text:    {_short(fact['text'])}")
+            yield f"  a part of document {fact['parent_id']}"
+        yield f"  decoded: {_short(fact['decoded'])}"
+        if fact["text"] is not None:
+            yield f"  text:    {_short(fact['text'])}"
 
 
 def _short(text: str) -> str:

@@ -18,6 +18,7 @@ from manifests.records import TaskRecord, read_records
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.trace import Origin, trace
+from pipelines.asking.telling import with_draws
 from pipelines.locking import other_version, read_lock
 from pipelines.running import Result
 from pipelines.summary import FUNNEL, funnel_row, stage_rows
@@ -99,7 +100,7 @@ class Run:
         Raises:
             InputError: The run never saw it.
         """
-        return explain(self.path, document)
+        return [with_draws(history, self.recipe) for history in explain(self.path, document)]
 
     def documents(self, stage: str = "clean", *, source: str | None = None,
                   columns: Sequence[str] | None = None) -> pa.RecordBatchReader:

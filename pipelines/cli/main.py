@@ -20,6 +20,7 @@ from curate.caches import keep_kernels
 from curate.late_imports import put_off_pandas
 from manifests.errors import CurateError
 from manifests.version import VERSION
+from pipelines.cli.asking import trace_command, why_command
 from pipelines.cli.classifier import app as classifier_app
 from pipelines.cli.decontaminate import DecontaminateCommand, decontaminate_command
 from pipelines.cli.dedup import dedup_command
@@ -49,6 +50,8 @@ models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_he
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.add_typer(kernels_app, name="kernels")
+app.command("why")(why_command)
+app.command("trace")(trace_command)
 app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(tokenizer_app, name="tokenizer")
@@ -167,36 +170,6 @@ def remove(
                     with_copies, skip_unknown)
     emit(form, done.facts(), lambda: print_removal(done))
     raise typer.Exit(1 if done.unknown else 0)
-
-
-@app.command()
-def why(
-    run: RunFolder,
-    document: Annotated[str, typer.Argument(metavar="URL|DOC_ID", help="A page's URL, or 32 hex digits.")],
-    form: FormatOption = Format.TEXT,
-) -> None:
-    """Every decision a run took about one document: curate why runs/gpt3 https://example.org/"""
-    from curate.why import print_decisions
-    from pipelines import Run
-
-    histories = Run(run).decisions(document)
-    emit(form, [h.to_json() for h in histories], lambda: print_decisions(histories))
-
-
-@app.command()
-def trace(
-    run: RunFolder,
-    shard: Annotated[str, typer.Argument(help="A packed shard, such as train/000000.")],
-    row: Annotated[int, typer.Argument(help="Row of the shard, from 0.")],
-    token: Annotated[int | None, typer.Argument(help="Token of the row, from 0; without it, all.")] = None,
-    form: FormatOption = Format.TEXT,
-) -> None:
-    """From a token to its document, archive, offset and URL: curate trace runs/gpt3 train/000000 0 17"""
-    from pipelines import Run
-    from tokenizer.show import origin_facts, print_origins
-
-    facts = origin_facts(run, Run(run).trace(shard, row, token))
-    emit(form, facts, lambda: print_origins(facts))
 
 
 @recipe_app.command("check")

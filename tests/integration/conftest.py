@@ -13,7 +13,7 @@ from pipelines.loading import load_recipe
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, run
 
-NOT_OUTPUTS = ("_records/", "logs/", "report/")
+NOT_OUTPUTS = ("_records/", "logs/", "report/", "_index/")
 
 
 def tree(root: Path) -> dict[str, str]:
