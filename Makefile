@@ -197,6 +197,14 @@ bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the t
 bench-dedup-scale: $(READY) ## From bands to decisions over N documents (default 1000000): time, memory, disk
 	$(BIN)/python -m tests.benchmarks.dedup_scale --documents $(or $(N),1000000)
 
+.PHONY: bench-shuffles
+bench-shuffles: $(READY) ## Shuffles over 100, 1,000 and 4,000 tiny parts: files opened, and CPU a part
+	$(BIN)/python -m tests.benchmarks.shuffles --parts 100,1000,4000
+
+.PHONY: bench-templates
+bench-templates: $(READY) ## Resolution of 50,000 pages of one template: CPU seconds
+	$(BIN)/python -m tests.benchmarks.templates
+
 .PHONY: bench-charsets
 bench-charsets: $(READY) ## Decoders beside Python's codecs, and guesses of encodings on the sentences of DATA
 	$(BIN)/python -m tests.benchmarks.charsets --data $(DATA)
