@@ -115,24 +115,24 @@ def measure(n_parts: int, partitions: int | str, n: int, parent: str | None) -> 
         total, opens, n_partitions = 0.0, 0, 0
         print(f"{n_parts:,} parts of {n} documents")
         print(f"{'stage':<26}{'tasks':>7}{'CPU s':>8}{'ms a part':>11}{'opens':>10}")
-        for stage in STAGES:
-            if stage.name in made:
+        for step in STAGES:
+            if step.name in made:
                 continue
-            if stage.name.removeprefix("dedup/").removesuffix("_merged") not in (*STEPS, "signatures"):
-                progress.finish(stage.name, {})
+            if step.name.removeprefix("dedup/").removesuffix("_merged") not in (*STEPS, "signatures"):
+                progress.finish(step.name, {})
                 continue
             _OPENS.clear()
             started = time.process_time()
-            tasks = [bind(stage, progress, task) for task in stage.plan(progress)]
-            function = resolve(stage.function)
-            progress.finish(stage.name, {task.name: execute(storage, task, function) for task in tasks})
+            tasks = [bind(step, progress, task) for task in step.plan(progress)]
+            function = resolve(step.function)
+            progress.finish(step.name, {task.name: execute(storage, task, function) for task in tasks})
             if tasks:
-                write_manifest(storage, stage.path, progress.tasks(stage.name))
+                write_manifest(storage, step.path, progress.tasks(step.name))
                 seconds = time.process_time() - started
                 total, opens = total + seconds, opens + _OPENS["files"]
-                print(f"{stage.name:<26}{len(tasks):>7}{seconds:>8.2f}{1e3 * seconds / n_parts:>11.2f}"
+                print(f"{step.name:<26}{len(tasks):>7}{seconds:>8.2f}{1e3 * seconds / n_parts:>11.2f}"
                       f"{_OPENS['files']:>10,}")
-            if stage.name == "dedup/exact":
+            if step.name == "dedup/exact":
                 n_partitions = len(tasks)
         moved = sum(path.stat().st_size for path in Path(folder).rglob(f"*{SUFFIX}"))
         removed = progress.counters("dedup/decisions")
