@@ -19,6 +19,7 @@ from typing import Any, cast
 import xxhash
 
 from manifests.errors import StageError
+from manifests.part_paths import part_name
 from manifests.records import Identity, OutputFile, TaskRecord
 from manifests.storage import Storage
 from manifests.tasks import MANIFEST, InputRef, StageFunction, StageTask, execute, write_manifest
@@ -155,8 +156,9 @@ class View:
         return InputRef((f"{stage}/{MANIFEST}",), digest, role)
 
     def outputs(self, stage: str, role: str) -> list[OutputFile]:
-        """Every file of a role of a stage, by path."""
-        return sorted((o for r in self.tasks(stage) for o in r.outputs if o.role == role), key=lambda o: o.path)
+        """Every file of a role of a stage, by name."""
+        return sorted((o for r in self.tasks(stage) for o in r.outputs if o.role == role),
+                      key=lambda o: part_name(o.path))
 
     def counters(self, stage: str) -> dict[str, int]:
         """Counters of a stage, summed over its tasks."""
@@ -227,8 +229,9 @@ def files_under(files: Mapping[str, Sequence[InputFile]], field: str) -> dict[st
 
 
 def part_of(path: str, folder: str) -> str:
-    """The task name in an output's path: `clean/crawl/part-x.parquet` in `clean` is `crawl/part-x`."""
-    return str(PurePosixPath(path).relative_to(folder).with_suffix(""))
+    """The task name in an output's path: `clean/crawl/1a/part-x-1a2b3c4d.parquet` in `clean` is
+    `crawl/part-x-1a2b3c4d`."""
+    return part_name(str(PurePosixPath(path).relative_to(folder).with_suffix("")))
 
 
 def documents_and(view: View, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:

@@ -15,6 +15,7 @@ import xxhash
 
 from manifests.confined import confined
 from manifests.errors import InputError
+from manifests.part_paths import part_path
 from manifests.storage import Storage
 
 RECORDS_FOLDER = "_records"
@@ -120,9 +121,9 @@ def _fingerprint(identity: Mapping[str, Any]) -> str:
 
 
 def record_name(stage: str, task: str) -> str:
-    """Where a task's record lies: `extract/crawl/_records/part-00017.json`."""
+    """Where a task's record lies: `extract/crawl/_records/1a/part-x-1a2b3c4d.json`."""
     folder, _, name = f"{stage}/{task}".rpartition("/")
-    return f"{folder}/{RECORDS_FOLDER}/{name}.json"
+    return f"{folder}/{RECORDS_FOLDER}/{part_path(name)}.json"
 
 
 def read_record(storage: Storage, stage: str, task: str) -> TaskRecord | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from manifests.part_paths import part_path
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
 from manifests.storage import Storage, digest_file
@@ -106,8 +107,9 @@ class Work:
         return path
 
     def output(self, role: str, suffix: str = ".parquet", name: str | None = None) -> str:
-        """A local path to write an output to; it becomes `STAGE/TASK<suffix>`, or `STAGE/<name>`, when all is done."""
-        final = f"{self.task.stage}/{name if name is not None else self.task.name + suffix}"
+        """A local path to write an output to; it becomes `STAGE/TASK<suffix>`, or `STAGE/<name>`, when all is done,
+        where parts lie (`part_paths`)."""
+        final = f"{self.task.stage}/{part_path(name if name is not None else self.task.name + suffix)}"
         staged = os.path.join(self._staging, f"{len(self._outputs):04d}")
         self._outputs.append((role, final, staged, -1))
         return staged

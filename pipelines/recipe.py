@@ -238,7 +238,7 @@ class Recipe(BaseModel):
     def other_files(self) -> dict[str, Sequence[str]]:
         """Patterns of input files that are no source, by the field that names them."""
         inputs: dict[str, Sequence[str]] = {
-            prior_field(name, i): (f"{folder.rstrip('/')}/*.parquet",)
+            prior_field(name, i): (f"{folder.rstrip('/')}/**/*.parquet",)
             for name, source in self.sources.items() for i, folder in enumerate(source.decisions)}
         if self.links is not None:
             inputs["links.files"] = self.links.files

@@ -24,6 +24,7 @@ from curate.dedup.shuffles import recipe_of as _recipe
 from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
 from manifests.graph import Stage, Task, View, documents_and, file_ref, part_of, partitions, source_ref
+from manifests.part_paths import part_name
 from manifests.tasks import InputRef
 
 AGAINST_INPUT: Final = "dedup.against."
@@ -53,7 +54,7 @@ def _earlier_parts(view: View) -> Iterator[tuple[str, int, InputRef]]:
     """(part, number of the run, index) of every part of the earlier runs."""
     for number in range(len(_recipe(view).against)):
         for file in view.files[f"{AGAINST_INPUT}{number}"]:
-            yield f"{number}/{file.relative.removesuffix('.parquet')}", number, source_ref([file])
+            yield f"{number}/{part_name(file.relative.removesuffix('.parquet'))}", number, source_ref([file])
 
 
 def _against(view: View) -> Iterator[Task]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from curate.heuristics.signals import EXTERNAL
 from curate.heuristics.stages import FOLDERS
 from manifests.errors import InputError
+from manifests.part_paths import part_name
 from manifests.schema import SIGNAL_PREFIX
 from manifests.storage import Storage
 from manifests.tables import open_table
@@ -38,7 +39,7 @@ def signal_names(run: str) -> list[str]:
     parts = _parts(storage, "extract")
     with open_table(storage.path(parts[0])) as file:
         names = [n.removeprefix(SIGNAL_PREFIX) for n in file.schema_arrow.names if n.startswith(SIGNAL_PREFIX)]
-    external = [p for p in storage.list("signals") if p.endswith(".parquet") and len(PurePosixPath(p).parts) == 3
+    external = [p for p in storage.list("signals") if p.endswith(".parquet") and _depth(p) == 3
                 and PurePosixPath(p).name.startswith("part-")]
     if external:
         with open_table(storage.path(sorted(external)[0])) as file:
@@ -77,7 +78,7 @@ def read_values(run: str, name: str) -> Values:
 
 def _of_plugins(storage: Storage) -> list[str]:
     """Signals of plug-ins, which have folders of their own."""
-    return sorted({PurePosixPath(p).parts[1] for p in storage.list("signals") if len(PurePosixPath(p).parts) == 4
+    return sorted({PurePosixPath(p).parts[1] for p in storage.list("signals") if _depth(p) == 4
                    and PurePosixPath(p).name.startswith("part-") and p.endswith(".parquet")
                    and PurePosixPath(p).parts[1] not in FOLDERS})
 
@@ -85,13 +86,17 @@ def _of_plugins(storage: Storage) -> list[str]:
 def _parts(storage: Storage, folder: str) -> list[str]:
     """Parts of a stage, one level down: not its exclusions, cut-offs or manifest."""
     depth = len(PurePosixPath(folder).parts) + 2
-    parts = [p for p in storage.list(folder) if p.endswith(".parquet") and len(PurePosixPath(p).parts) == depth
+    parts = [p for p in storage.list(folder) if p.endswith(".parquet") and _depth(p) == depth
              and PurePosixPath(p).name.startswith("part-")]
     if not parts:
         storage.must_exist()
         raise InputError(f"holds no parts under {folder}/: it is no run, or it stopped before them",
                          where=str(storage.path("")))
-    return sorted(parts)
+    return sorted(parts, key=part_name)
+
+
+def _depth(path: str) -> int:
+    return len(PurePosixPath(part_name(path)).parts)
 
 
 def overview(run: str) -> list[dict[str, Any]]:

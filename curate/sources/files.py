@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from manifests.errors import RecipeError
+from manifests.part_paths import files_in
 from manifests.storage import is_local, local_path
 
 
@@ -14,14 +15,14 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     """Files of paths, folders and patterns, each once, sorted within a pattern; RecipeError where one has none.
 
     A path that exists as it stands is that file, whatever brackets it holds. Of a folder, names that begin with a dot
-    or an underscore are left out, as readers of datasets do."""
+    or an underscore are left out, as readers of datasets do; the folders that a run spreads its parts over are read
+    with it."""
     by_path: dict[str, str] = {}
     for pattern in patterns:
         if not is_local(pattern):
             matches = [pattern]
         elif os.path.isdir(pattern):
-            names = sorted(name for name in os.listdir(pattern) if not name.startswith((".", "_")))
-            matches = [path for name in names if not os.path.isdir(path := os.path.join(pattern, name))]
+            matches = files_in(pattern)
             if not matches:
                 raise RecipeError("holds no file", where=pattern,
                                   hint="a pattern such as '**/*.gz' finds those in folders below")

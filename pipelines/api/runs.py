@@ -14,6 +14,7 @@ from curate.why import History, explain
 from manifests.dataset import PackedDataset
 from manifests.errors import InputError, RecipeError
 from manifests.hashing import id_words, keyed_hash
+from manifests.part_paths import part_name
 from manifests.records import TaskRecord, read_records
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
@@ -174,9 +175,10 @@ class Run:
         return own
 
     def _files(self, stage: str, role: str, source: str | None) -> list[str]:
-        """Files of a role of a stage, by path."""
-        paths = sorted(output.path for record in self._records(stage) for output in record.outputs
-                       if output.role == role and (source is None or output.path.startswith(f"{stage}/{source}/")))
+        """Files of a role of a stage, by name."""
+        paths = sorted((output.path for record in self._records(stage) for output in record.outputs
+                        if output.role == role and (source is None or output.path.startswith(f"{stage}/{source}/"))),
+                       key=part_name)
         if not paths:
             raise InputError(f"the stage {stage!r} has left nothing of source {source!r}", where=self.path,
                              hint=f"sources are {', '.join(self.recipe.get('sources', {}))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import sys
@@ -53,7 +52,7 @@ def pack_command(
     from tokenizer.packing.config import PackConfig
 
     folders = [folder for _, folder in map(_source_folder, inputs)]
-    refuse_decisions("pack", [path for folder in folders for path in sorted(glob.glob(f"{folder}/*.parquet"))[:1]], out)
+    refuse_decisions("pack", _first_tables(folders), out)
     parts = find_tokens(inputs)
     lock = run_recipe(inputs[0]) if len(inputs) == 1 else {}
     if row_length is not None and row_length < 1:
@@ -165,6 +164,15 @@ def _source_folder(text: str) -> tuple[str | None, str]:
     """(source, folder) of DIR or NAME=DIR."""
     name, sign, path = text.partition("=")
     return (name, path) if sign and not os.path.exists(text) else (None, text)
+
+
+def _first_tables(folders: list[str]) -> list[str]:
+    """One table of each folder, which tells what its tables hold."""
+    from manifests.part_paths import files_in
+
+    tables = ([path for path in files_in(folder) if path.endswith(".parquet")][:1]
+              for folder in folders if os.path.isdir(folder))
+    return [path for found in tables for path in found]
 
 
 def find_tokens(texts: list[str]) -> list[TokenPart]:

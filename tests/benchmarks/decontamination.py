@@ -30,7 +30,7 @@ _WANTED = 30.0  # MB/s of each search
 
 
 def _texts(run: Path) -> list[pa.Array]:
-    paths = sorted(glob.glob(str(run / "extract/*/*.parquet")))
+    paths = sorted(glob.glob(str(run / "extract/*/*/part-*.parquet")))
     return [pa.concat_arrays(g["text"].chunks) for p in paths for g in read_row_groups(p, ["text"]) if len(g)]
 
 

@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--documents", type=int, default=1500)
     args = parser.parse_args()
-    paths = sorted(Path(args.run, "extract", "crawl").glob("part-*.parquet"))
+    paths = sorted(Path(args.run, "extract", "crawl").glob("*/part-*.parquet"))
     texts = unrelated([t for p in paths for t in read_table(str(p), ["text"])["text"].to_pylist()], args.documents)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(texts, SETTINGS, Path(folder, "out"))

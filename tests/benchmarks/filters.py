@@ -92,7 +92,7 @@ def verdict(size: float, ours: dict[Words, float], theirs: float, mine: list[str
 
 def english_texts(run: Path, every: int) -> pa.Array:
     """Texts of English pages of the crawl, large_string."""
-    paths = sorted((run / "extract/crawl").glob("part-*.parquet"))
+    paths = sorted((run / "extract/crawl").glob("*/part-*.parquet"))
     table = pa.concat_tables([pq.read_table(path, columns=["language", "text"]) for path in paths])
     texts = table.filter(pc.equal(table["language"], "en"))["text"].combine_chunks()
     return texts.take(pa.array(np.arange(0, len(texts), every)))

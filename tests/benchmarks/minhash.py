@@ -31,7 +31,7 @@ OURS = {"affine32": DedupConfig(),
 
 def texts_of(run: str, n_bytes: int) -> pa.Array:
     """Texts of the run's crawl, in order, up to so many bytes."""
-    paths = sorted(Path(run, "extract", "crawl").glob("part-*.parquet"))
+    paths = sorted(Path(run, "extract", "crawl").glob("*/part-*.parquet"))
     texts = pa.concat_arrays([c for path in paths for c in read_table(str(path), ["text"])["text"].chunks])
     n = int((pc.cumulative_sum(pc.binary_length(texts)).to_numpy() <= n_bytes).sum())
     return texts.slice(0, n)

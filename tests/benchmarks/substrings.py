@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("--at-least", type=float, default=8.0, metavar="MB/S")
     arguments = parser.parse_args()
-    paths = sorted(glob.glob(f"{arguments.run}/extract/*/*.parquet"))
+    paths = sorted(glob.glob(f"{arguments.run}/extract/*/*/part-*.parquet"))
     paths = [p for p in paths if len(read_table(p, ["doc_id"]))]
     speed, agrees = _measure(paths), True
     print(f"  {speed:.1f} MB/s on one core")

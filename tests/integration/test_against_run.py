@@ -44,7 +44,7 @@ def made(folder: Path, name: str, sources: dict[str, Any], dedup: dict[str, Any]
 
 
 def decisions(run_folder: Path, source: str) -> pl.DataFrame:
-    return pl.read_parquet(run_folder / f"dedup/decisions/{source}/part-*.parquet")
+    return pl.read_parquet(run_folder / f"dedup/decisions/{source}/*/part-*.parquet")
 
 
 @pytest.fixture

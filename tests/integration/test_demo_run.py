@@ -226,7 +226,7 @@ def test_two_runs_in_one_folder_exclude_each_other(small_demo: Demo, small_web: 
 
 
 def test_the_clean_corpus_opens_in_duckdb_and_datasets(demo: Demo) -> None:
-    pattern = f"{demo[0]}/clean/*/part-*.parquet"
+    pattern = f"{demo[0]}/clean/**/part-*.parquet"
     query = f"select count(*), sum(n_bytes) from read_parquet('{pattern}')"
     ((n, size),) = duckdb.connect().execute(query).fetchall()
     counters = demo[1].view.counters("clean")

@@ -42,7 +42,7 @@ def test_the_signal(folder: Path) -> None:
     recipe = {**RECIPE, **yaml.safe_load(blocks("yaml")[0])}
     run = pipelines.run(recipe, folder / "run", engine="inline", until="clean")
     assert run.result is not None
-    (part,) = (folder / "run/clean/texts").glob("part-*.parquet")
+    (part,) = (folder / "run/clean/texts").glob("*/part-*.parquet")
     assert read_table(str(part))["text"].to_pylist() == [TEXTS[1]]
     assert run.result.view.counters("select")["dropped_too_many_questions"] == 1
 

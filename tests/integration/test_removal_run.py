@@ -41,7 +41,7 @@ def targets_of(out: Path) -> list[dict[str, Any]]:
     """Documents to take out: two whole ones and one that decontamination cut, all of them packed."""
     packed = {i for p in sorted((out / "packed").rglob("*.spans.parquet")) for i in
               read_table(str(p), ["doc_id"])["doc_id"].to_pylist()}
-    rows = [r for p in sorted((out / "clean").glob("*/part-*.parquet")) for r in
+    rows = [r for p in sorted((out / "clean").glob("*/*/part-*.parquet")) for r in
             read_table(str(p), ["doc_id", "parent_id", "url", "text", "source"]).to_pylist() if r["doc_id"] in packed]
     whole = [r for r in rows if r["url"] and r["parent_id"] is None]
     return [whole[0], whole[-1], next(r for r in rows if r["parent_id"] is not None)]
@@ -182,10 +182,10 @@ def test_extracting_again_leaves_them_out(removed: tuple[Any, ...], recipe_of: C
     for record in (out / "extract").rglob("_records/*.json"):
         record.unlink()
     run(recipe_of(small_web), str(out), Settings(engine="inline", until="extract"))
-    excluded = [r for p in (out / "extract").glob("*/exclusions/*.parquet") for r in read_table(str(p)).to_pylist()
+    excluded = [r for p in (out / "extract").glob("*/exclusions/*/*.parquet") for r in read_table(str(p)).to_pylist()
                 if r["reason"] == "removed_on_request"]
     assert {r["doc_id"] for r in excluded} == wanted
-    kept = {i for p in (out / "extract").glob("*/part-*.parquet") for i in
+    kept = {i for p in (out / "extract").glob("*/*/part-*.parquet") for i in
             read_table(str(p), ["doc_id"])["doc_id"].to_pylist()}
     assert not wanted & kept
 
@@ -214,7 +214,7 @@ def test_a_second_removal_succeeds_the_first(removed: tuple[Any, ...], small_dem
 def test_copies_go_too_where_asked(small_demo: tuple[Path, Result], tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(small_demo[0], out)
-    decisions = [r for p in sorted((out / "dedup/decisions").glob("*/part-*.parquet"))
+    decisions = [r for p in sorted((out / "dedup/decisions").glob("*/*/part-*.parquet"))
                  for r in read_table(str(p)).to_pylist() if r["duplicate_of"] is not None]
     copy = decisions[0]
     done = remove(str(out), [], [copy["doc_id"]], with_copies=True)

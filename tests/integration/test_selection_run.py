@@ -41,7 +41,7 @@ def _decisions(recipe: dict[str, Any], folder: Path) -> pl.DataFrame:
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     result = run(load_recipe(str(path), []), str(folder / "run"), Settings("inline", until="select"))
     assert result.exit_code == 0
-    return pl.read_parquet(folder / "run/select/crawl/part-*.parquet")
+    return pl.read_parquet(folder / "run/select/crawl/*/part-*.parquet")
 
 
 def n_kept(decisions: pl.DataFrame) -> int:
@@ -61,7 +61,7 @@ def test_percentile_of_ones_own_and_threshold_of_another(recipe: dict[str, Any],
     assert set(decisions["reason"].drop_nulls()) == {"below_percentile", "below_threshold"}
     cut = pl.read_parquet(tmp_path / "run/select/cutoffs/cutoffs.parquet")
     assert cut["n_documents"].to_list() == [200]
-    scored = (tmp_path / "run/classifier/scores/crawl").glob("part-*.parquet")
+    scored = (tmp_path / "run/classifier/scores/crawl").glob("*/part-*.parquet")
     before = {path: path.stat().st_mtime_ns for path in scored}
     recipe["select"]["keep"][0]["percentile"] = 80
     assert n_kept(_decisions(recipe, tmp_path)) < n_kept(decisions)

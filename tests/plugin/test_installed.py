@@ -134,9 +134,9 @@ def test_the_plugins_do_their_work(folder: Path, inline: Path) -> None:
 import json, sys
 from pathlib import Path
 import pyarrow.parquet as pq
-rows = [row for part in sorted(Path("inline/clean").glob("*/part-*.parquet"))
+rows = [row for part in sorted(Path("inline/clean").glob("*/*/part-*.parquet"))
         for row in pq.read_table(part).to_pylist()]
-decisions = [row for part in sorted(Path("inline/select").glob("*/part-*.parquet"))
+decisions = [row for part in sorted(Path("inline/select").glob("*/*/part-*.parquet"))
              for row in pq.read_table(part).to_pylist()]
 reasons = [row["reason"] for row in decisions]
 print(json.dumps({"pages": [r["text"] for r in rows if r["source"] == "pages"],

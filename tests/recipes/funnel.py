@@ -27,16 +27,16 @@ class Step:
 
 def funnel(run: Path) -> list[Step]:
     """The steps of a finished run."""
-    documents = _read(run, "extract/*/part-*.parquet", ["doc_id", "n_bytes"])
-    excluded = _read(run, "extract/*/exclusions/part-*.parquet", ["doc_id", "reason"])
+    documents = _read(run, "extract/*/*/part-*.parquet", ["doc_id", "n_bytes"])
+    excluded = _read(run, "extract/*/exclusions/*/part-*.parquet", ["doc_id", "reason"])
     steps = [Step("records that may be documents", len(documents) + len(excluded), 0.0, ()),
              Step("extracted, in the languages wanted", len(documents), _megabytes(documents), _reasons(excluded))]
     sizes = documents
-    for name, pattern in (("rules and scores", "select/*/part-*.parquet"),
-                          ("copies", "dedup/decisions/*/part-*.parquet"),
-                          ("repeated passages", "dedup/passage_decisions/*/part-*.parquet"),
-                          ("repeated substrings", "dedup/substrings/*/part-*.parquet"),
-                          ("benchmarks", "decontaminate/*/part-*.parquet")):
+    for name, pattern in (("rules and scores", "select/*/*/part-*.parquet"),
+                          ("copies", "dedup/decisions/*/*/part-*.parquet"),
+                          ("repeated passages", "dedup/passage_decisions/*/*/part-*.parquet"),
+                          ("repeated substrings", "dedup/substrings/*/*/part-*.parquet"),
+                          ("benchmarks", "decontaminate/*/*/part-*.parquet")):
         decisions = _read(run, pattern, ["doc_id", "keep", "reason"])
         if not len(decisions):
             continue
@@ -44,9 +44,9 @@ def funnel(run: Path) -> list[Step]:
         sizes = sizes.join(decisions.filter(pl.col("keep")).select("doc_id"), on="doc_id")
         if len(dropped) or name in ("rules and scores", "copies"):
             steps.append(Step(name, len(sizes), _megabytes(sizes), _reasons(dropped)))
-    clean = _read(run, "clean/*/part-*.parquet", ["doc_id", "n_bytes"])
+    clean = _read(run, "clean/*/*/part-*.parquet", ["doc_id", "n_bytes"])
     steps.append(Step("clean text", len(clean), _megabytes(clean), ()))
-    mixed = [_read(run, f"clean/{name}/part-*.parquet", ["doc_id", "n_bytes"]) for name in sources(run)["name"]]
+    mixed = [_read(run, f"clean/{name}/*/part-*.parquet", ["doc_id", "n_bytes"]) for name in sources(run)["name"]]
     if (n_mixed := sum(map(len, mixed))) < len(clean):
         steps.append(Step("of it, of sources in the mixture", n_mixed, sum(map(_megabytes, mixed)), ()))
     return steps

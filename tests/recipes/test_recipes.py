@@ -63,13 +63,13 @@ def reasons(done: Done, pattern: str) -> set[str]:
 
 
 def clean(done: Done, source: str) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(path) for path in sorted(done[1].glob(f"clean/{source}/part-*.parquet"))])
+    return pl.concat([pl.read_parquet(path) for path in sorted(done[1].glob(f"clean/{source}/*/part-*.parquet"))])
 
 
 def test_own_keeps_what_passes_the_rules(run_recipe: Run) -> None:
     steps = check(done := run_recipe("own", f"files={PAGES}"))
     assert steps["clean text"].documents > 0.3 * steps["extracted, in the languages wanted"].documents
-    assert {reason.partition("_")[0] for reason in reasons(done, "select/*/part-*.parquet")} == {"gopher"}
+    assert {reason.partition("_")[0] for reason in reasons(done, "select/*/*/part-*.parquet")} == {"gopher"}
 
 
 def test_gpt1_is_whole_books_once(run_recipe: Run) -> None:
@@ -94,7 +94,7 @@ def test_gpt2_is_what_was_linked_and_nothing_else(run_recipe: Run) -> None:
 
 def test_gpt3_keeps_little_of_a_small_crawl(run_recipe: Run) -> None:
     steps = check(done := run_recipe("gpt3"))
-    assert "pareto" in reasons(done, "select/crawl/part-*.parquet")
+    assert "pareto" in reasons(done, "select/crawl/*/part-*.parquet")
     counters = done[0].view.counters("select")
     assert counters["kept_crawl"] < 0.5 * counters["documents_crawl"]
     assert steps["copies"].documents < steps["rules and scores"].documents
@@ -108,12 +108,12 @@ def test_c4_is_sentences(run_recipe: Run) -> None:
     ends = lines.str.contains(r'[.?!"”…)\]]$')
     assert ends.mean() > 0.99  # type: ignore[operator]  # of a column of booleans
     assert done[0].view.counters("dedup/removed_spans")["sentences_removed"] > 0
-    assert reasons(done, "select/*/part-*.parquet") <= {"c4_few_sentences", "c4_lorem_ipsum", "c4_curly_bracket"}
+    assert reasons(done, "select/*/*/part-*.parquet") <= {"c4_few_sentences", "c4_lorem_ipsum", "c4_curly_bracket"}
 
 
 def test_refinedweb_drops_and_cuts(run_recipe: Run) -> None:
     steps = check(done := run_recipe("refinedweb"))
-    assert "refinedweb_cut_words" in reasons(done, "select/*/part-*.parquet")
+    assert "refinedweb_cut_words" in reasons(done, "select/*/*/part-*.parquet")
     extracted = steps["extracted, in the languages wanted"]
     # Figure 2 of the paper: half of what is English goes by rules, and about half of that again as copies.
     assert steps["rules and scores"].documents < 0.8 * extracted.documents
@@ -123,7 +123,7 @@ def test_refinedweb_drops_and_cuts(run_recipe: Run) -> None:
 
 def test_fineweb_drops_by_its_rules_and_hides_addresses(run_recipe: Run) -> None:
     steps = check(done := run_recipe("fineweb"))
-    kinds = {reason.partition("_")[0] for reason in reasons(done, "select/*/part-*.parquet")}
+    kinds = {reason.partition("_")[0] for reason in reasons(done, "select/*/*/part-*.parquet")}
     assert {"gopher", "c4", "fineweb"} <= kinds
     assert clean(done, "crawl")["text"].str.contains("email@example.com", literal=True).any()
     assert steps["copies"].documents < steps["rules and scores"].documents
@@ -132,7 +132,7 @@ def test_fineweb_drops_by_its_rules_and_hides_addresses(run_recipe: Run) -> None
 def test_dclm_keeps_a_tenth_of_what_passes_the_rules(run_recipe: Run) -> None:
     model = next(run_recipe("gpt3")[1].glob("classifier/model.bin"))
     check(done := run_recipe("dclm", f"data={DATA}", f"sources.crawl.files={PAGES}", f"classifier={model}"))
-    decisions = pl.concat([pl.read_parquet(path) for path in sorted(done[1].glob("select/*/part-*.parquet"))])
+    decisions = pl.concat([pl.read_parquet(path) for path in sorted(done[1].glob("select/*/*/part-*.parquet"))])
     kept = len(decisions.filter(pl.col("keep"))) / len(decisions)
     assert 0.05 < kept < 0.15  # the best tenth by score, less those that a rule drops as well
     assert done[0].view.counters("dedup/passage_decisions")["removed_spans_bloom"] > 0
@@ -147,7 +147,7 @@ def test_llama1_has_the_shares_of_its_table(run_recipe: Run) -> None:
     # C4 is of another crawl than the five of table 1: here, of other archives.
     c4 = run_recipe("c4")[1]
     check(done := run_recipe("llama1", f"data={DATA}", f"sources.crawl.files={DATA}/crawl/part-0000[0-3].warc.gz",
-                             f"c4={c4}/clean/crawl/part-part-0000[4-7]*.parquet"))
+                             f"c4={c4}/clean/crawl/**/part-part-0000[4-7]*.parquet"))
     table: dict[str, dict[str, Any]] = {row["name"]: row for row in sources(done[1]).to_dicts()}
     assert set(table) == set(SHARES)
     for name, (share, epochs) in SHARES.items():

@@ -10,6 +10,7 @@ import numpy as np
 
 from manifests.errors import AbsentError, InputError
 from manifests.hashing import id_words
+from manifests.part_paths import files_in
 from manifests.tables import open_table
 from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mixture import Counts, is_validation
@@ -56,13 +57,13 @@ def _parts_of(source: str, folder: str) -> list[TokenPart]:
     if not os.path.isdir(folder):
         raise AbsentError("there is no such folder", where=folder)
     parts = []
-    for name in sorted(os.listdir(folder)):
+    for index in files_in(folder):
+        here, name = os.path.split(index)
         stem, suffix = os.path.splitext(name)
-        candidates = [os.path.join(folder, f"{stem}.tokens"), os.path.join(folder, "tokens", f"{stem}.tokens")]
+        candidates = [os.path.join(here, f"{stem}.tokens"), os.path.join(here, "tokens", f"{stem}.tokens")]
         tokens = next((p for p in candidates if os.path.exists(p)), None)
         if suffix != ".parquet" or tokens is None:
             continue
-        index = os.path.join(folder, name)
         with open_table(index) as file:
             missing = sorted(set(_INDEX) - set(file.schema_arrow.names))
         if missing:

@@ -59,7 +59,7 @@ def stale(site: Path, **more: Any) -> dict[str, list[str]]:
 
 def kept(site: Path, out: str = "run") -> list[str]:
     """Texts of the clean corpus, by part."""
-    parts = sorted((site.parent / out / "clean").glob("*/part-*.parquet"))
+    parts = sorted((site.parent / out / "clean").glob("*/*/part-*.parquet"))
     return [text for part in parts for text in read_table(str(part))["text"].to_pylist()]
 
 

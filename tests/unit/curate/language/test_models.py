@@ -63,7 +63,7 @@ def extracted(folder: Path, model: str, sources: dict[str, list[str] | None], **
 
 
 def documents(folder: Path, source: str) -> list[dict[str, Any]]:
-    (path,) = (folder / f"run/extract/{source}").glob("part-*.parquet")
+    (path,) = (folder / f"run/extract/{source}").glob("*/part-*.parquet")
     rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return rows
 
@@ -119,7 +119,7 @@ def model_with_noise(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 
 
 def exclusions(folder: Path, source: str) -> list[dict[str, Any]]:
-    (path,) = (folder / f"run/extract/{source}/exclusions").glob("part-*.parquet")
+    (path,) = (folder / f"run/extract/{source}/exclusions").glob("*/part-*.parquet")
     rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return rows
 

@@ -49,7 +49,7 @@ def outputs(result: Result) -> list[tuple[str, str]]:
 
 
 def documents(out: Path) -> list[dict[str, Any]]:
-    paths = sorted((out / "extract/crawl").glob("part-*.parquet"))
+    paths = sorted((out / "extract/crawl").glob("*/part-*.parquet"))
     return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
 

@@ -1,0 +1,49 @@
+"""Where a task's files lie: parts are spread over folders, so that none of them grows with the number of parts.
+
+A part is called by a name that people read, such as `crawl/part-x-1a2b3c4d`, and lies at `crawl/1a/part-x-1a2b3c4d`:
+256 folders a source, by the first two digits of the hash that its name ends in. Tasks with other names, as those of
+partitions, are few, and lie flat. A source of a million files has 3,906 in a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+_PART: Final = re.compile(r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?=\.|$)")
+_FOLDER: Final = re.compile(r"[0-9a-f]{2}")
+
+
+def part_path(name: str) -> str:
+    """Where the file or the task of a name lies.
+
+    Args:
+        name: Of a task, such as `crawl/part-x-1a2b3c4d`, or of a file, `counts/crawl/part-x-1a2b3c4d.parquet`.
+    Returns:
+        The path, relative as the name is: `crawl/1a/part-x-1a2b3c4d`. The name itself where it is no part's.
+    """
+    folder, slash, last = name.rpartition("/")
+    match = _PART.match(last)
+    return f"{folder}{slash}{match[1]}/{last}" if match else name
+
+
+def part_name(path: str) -> str:
+    """The name of what lies at a path: the inverse of `part_path`, and the path itself where a run of 0.1.0 left it."""
+    folder, _, last = path.rpartition("/")
+    match = _PART.match(last)
+    parent, _, spread = folder.rpartition("/")
+    if match is None or spread != match[1]:
+        return path
+    return f"{parent}/{last}" if parent else last
+
+
+def files_in(folder: str) -> list[str]:
+    """Paths of the files of a local folder, by name; those of the folders that parts are spread over among them.
+
+    Names that begin with a dot or an underscore are left out, as readers of datasets do."""
+    paths = [os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith((".", "_"))]
+    folders = {path for path in paths if os.path.isdir(path)}
+    spread = [path for path in folders if _FOLDER.fullmatch(os.path.basename(path))]
+    own = [path for path in paths if path not in folders]
+    return sorted([*own, *(path for other in spread for path in files_in(other))], key=os.path.basename)
