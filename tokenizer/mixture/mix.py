@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from manifests.errors import StageError
 from manifests.hashing import UInt64, id_words, ids_array
+from manifests.part_paths import part_name
 from manifests.storage import open_read
 from manifests.tables import read_table
 from manifests.tasks import Work
@@ -77,7 +78,7 @@ def plan_mixture(config: MixtureConfig, work: Work) -> None:
     plan = plan_budgets(config, counts, seed)
     parts: dict[str, list[str]] = {}
     for path in work.inputs("index"):
-        parts.setdefault(os.path.basename(os.path.dirname(path)), []).append(path)
+        parts.setdefault(os.path.basename(os.path.dirname(part_name(path))), []).append(path)
     for name in work.task.inputs:
         if name.startswith("index_"):
             parts.setdefault(name.removeprefix("index_"), []).extend(work.inputs(name))

@@ -93,7 +93,7 @@ def test_the_chain_keeps_what_one_recipe_keeps(tmp_path: Path, files: list[str])
         "decontaminate": {"window": 5, "min_piece": 20, "benchmarks": [
             {"name": "quiz", "path": quiz, "fields": ["q"]}]}})
     run(recipe, str(tmp_path / "run"), Settings("inline", until="clean"))
-    clean = [row for part in (tmp_path / "run/clean/pages").glob("*.parquet")
+    clean = [row for part in (tmp_path / "run/clean/pages").glob("*/*.parquet")
              for row in pq.read_table(part, columns=["url", "text"]).to_pylist()]
     kept = [row for part in Path(d).glob("*.parquet")
             for row in pq.read_table(part, columns=["url", "text"]).to_pylist()]

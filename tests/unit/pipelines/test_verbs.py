@@ -16,6 +16,7 @@ from curate.dedup.stages import last_decisions
 from manifests.errors import InputError, RecipeError
 from manifests.graph import View
 from manifests.hashing import document_id
+from manifests.part_paths import part_path
 from pipelines.cli.main import app
 from pipelines.loading import validate
 from pipelines.running import Result, Settings, run
@@ -87,7 +88,7 @@ def test_train_encode_and_pack_are_the_stages_of_a_recipe(tmp_path: Path) -> Non
                         mixture={"weights": {SOURCE: 1}, "validation_fraction": 0.1})
     assert Path(tokenizer).read_bytes() == (run_ / "tokenizer/tokenizer.json").read_bytes()
     for name, source in zip(("b", "a"), result.view.sources[0].files, strict=True):
-        ids = (run_ / f"tokens/{SOURCE}/{source.part}.tokens").read_bytes()
+        ids = (run_ / part_path(f"tokens/{SOURCE}/{source.part}.tokens")).read_bytes()
         assert Path(tokens, f"tokens/part-{name}.tokens").read_bytes() == ids
     shards = {str(p.relative_to(run_ / "packed")): p.read_bytes() for split in ("train", "val")
               for p in (run_ / "packed" / split).glob("*.*")}
@@ -122,7 +123,7 @@ def test_a_classifier_scores_as_in_a_recipe(tmp_path: Path) -> None:
 def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:
     paths = write_inputs(tmp_path / "in")
     result = recipe_run(tmp_path / "run", paths, ("extract",), extract={"signals": False, "min_text_bytes": 10_000})
-    lines, rows = (pq.read_table(tmp_path / "run" / f"extract/{SOURCE}/{f.part}.parquet")
+    lines, rows = (pq.read_table(tmp_path / "run" / part_path(f"extract/{SOURCE}/{f.part}.parquet"))
                    for f in result.view.sources[0].files)
     assert lines["text"].to_pylist() == texts(30, 1)
     assert lines["doc_id"].to_pylist() == [document_id(SOURCE, "b.jsonl", i) for i in range(30)]
@@ -201,7 +202,7 @@ def test_dedup_decides_as_a_recipe_does(tmp_path: Path, options: list[str], dedu
     view = run(recipe, str(tmp_path / "run"), Settings("inline", only=("extract", "select", "dedup"))).view
     own: dict[bytes, str] = {}
     for file in view.sources[0].files:
-        table = pq.read_table(tmp_path / "run/extract" / f"{SOURCE}/{file.part}.parquet")
+        table = pq.read_table(tmp_path / "run/extract" / part_path(f"{SOURCE}/{file.part}.parquet"))
         own |= dict(zip(*(table[name].to_pylist() for name in ("doc_id", "record_id")), strict=True))
     gone = 0
     for path, file in zip(paths, view.sources[0].files, strict=True):
