@@ -136,11 +136,11 @@ def test_an_unreadable_file_is_set_aside_and_named(tmp_path: Path) -> None:
     done = _run(_recipe(tmp_path), out)
     assert done.returncode == 1
     assert "notes-2" in done.stderr + done.stdout
-    assert len(list((out / "clean/notes").glob("*.parquet"))) == 1
+    assert len(list((out / "clean/notes").glob("*/*.parquet"))) == 1
     assert list((out / "packed/train").glob("*.bin"))
     _texts(tmp_path / "notes-2.jsonl", 8, first=100)  # mended: the same command takes it up
     assert _run(_recipe(tmp_path), out).returncode == 0
-    assert len(list((out / "clean/notes").glob("*.parquet"))) == 2
+    assert len(list((out / "clean/notes").glob("*/*.parquet"))) == 2
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

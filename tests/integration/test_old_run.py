@@ -112,7 +112,7 @@ def test_a_flipped_bit_in_it_is_found(old: Path) -> None:
 
 
 def test_a_changed_record_of_it_is_found(old: Path) -> None:
-    path = next((old / "dedup/marks").rglob("_records/*.json"))
+    path = next((old / "dedup/marks").rglob("_records/**/*.json"))
     path.write_bytes(path.read_bytes().replace(b'"version": ', b'"version": 1'))
     assert TaskRecord.from_json(path.read_bytes()) is None
     assert [f.path for f in verify(str(old)) if f.problem] == [str(path.relative_to(old))]

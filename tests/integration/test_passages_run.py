@@ -28,7 +28,7 @@ def cut_run(small_web: Path, recipe_of: MakeRecipe, tmp_path_factory: pytest.Tem
 
 
 def _table(out: Path, folder: str) -> pl.DataFrame:
-    paths = [p for p in sorted((out / folder).glob("*/*/part-*.parquet")) if p.parent.name != "boilerplate"]
+    paths = [p for p in sorted((out / folder).glob("*/*/part-*.parquet")) if p.parents[1].name != "boilerplate"]
     return pl.concat([pl.read_parquet(p) for p in paths])
 
 

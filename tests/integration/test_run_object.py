@@ -27,8 +27,8 @@ def run(small_demo: tuple[Path, Result]) -> Run:
 def _kept(folder: Path, stage: str) -> list[bytes]:
     """doc_ids that a stage's decisions keep, by part."""
     ids: list[bytes] = []
-    for path in sorted((folder / DECIDING[stage]).glob("*/*/part-*.parquet")):
-        if path.parent.name in ("crawl", "reference"):
+    for path in sorted((folder / DECIDING[stage]).glob("*/*/part-*.parquet"), key=lambda p: (p.parents[1], p.name)):
+        if path.parents[1].name in ("crawl", "reference"):
             ids += [row["doc_id"] for row in read_table(str(path), ["doc_id", "keep"]).to_pylist() if row["keep"]]
     return ids
 
