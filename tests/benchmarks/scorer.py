@@ -40,7 +40,8 @@ MIN_MB_PER_SECOND, MIN_RATIO, MAX_DIFFERENCE = 60, 2.5, 2e-7
 
 def texts_of(run: str, crawl: bool) -> pa.Array:
     """Texts of the crawl, or of the other sources, as one line each."""
-    paths = sorted(p for p in Path(run, "extract").glob("*/*/part-*.parquet") if (p.parents[1].name == "crawl") == crawl)
+    paths = sorted(p for p in Path(run, "extract").glob("*/*/part-*.parquet")
+                   if (p.parents[1].name == "crawl") == crawl)
     chunks = [chunk for path in paths for chunk in read_table(str(path), ["text"])["text"].chunks]
     return pc.replace_substring_regex(pa.concat_arrays(chunks), r"\s+", " ").cast(pa.large_string())
 
