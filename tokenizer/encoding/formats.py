@@ -145,7 +145,7 @@ def _read(path: str) -> bytes:
 def _parsed(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):
         raise InputError("does not hold a JSON object", where=where)

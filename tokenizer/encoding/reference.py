@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from manifests.errors import InputError
 from manifests.tables import string_buffers
+from tokenizer.encoding.checks import parse_tokenizer
 from tokenizer.encoding.patterns import EXPRESSIONS
 
 BATCH_BYTES: Final = 1 << 20
@@ -33,10 +34,12 @@ class Reference:
     encoded by, where special tokens may have other names."""
 
     def __init__(self, data: bytes, where: str) -> None:
+        config = parse_tokenizer(data, where)
         try:
-            config = json.loads(data)
             self.tokenizer = _load(data)
-        except Exception as error:  # the Rust library raises a bare Exception
+        except BaseException as error:  # the Rust library raises a bare Exception, and a panic is none
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise InputError(f"is not a tokenizer.json: {error}", where=where) from error
         self.config: dict[str, Any] = config
         names = [str(t["content"]) for t in config.get("added_tokens") or [] if t.get("special")]
