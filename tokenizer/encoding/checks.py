@@ -44,7 +44,7 @@ def parse_tokenizer(data: bytes, where: str) -> dict[str, Any]:
         where: Its name, for errors.
     Raises:
         InputError: It is no JSON object, or has no model.
-        RecipeError: Ids are too large, negative or given twice, or an expression of it does not end; the field is named.
+        RecipeError: Ids are too large, negative or given twice, or an expression does not end; the field is named.
     """
     try:
         config = json.loads(data)
@@ -89,7 +89,7 @@ def _expressions(value: Any) -> Iterator[str]:
 
 @lru_cache(maxsize=8)
 def _check_expressions(data: bytes, expressions: tuple[str, ...], where: str) -> None:
-    """Encode texts that make an expression with nested repeats go back over and over, in a process that may be ended."""
+    """Encode texts on which an expression with nested repeats goes back over and over, in a process of its own."""
     letters = dict.fromkeys(c for e in expressions for c in e if c.isalnum())
     texts = [c * _REPEATS + end for c in [*" \n1a!é", *list(letters)[:_LETTERS]] for end in ("", "\x00")]
     texts += [pair * _REPEATS + "\x00" for pair in ("aA", "a ", "a1", " \n", "'s")]
