@@ -155,7 +155,7 @@ def staleness(record: TaskRecord | None, wanted: Identity) -> str | None:
         return None
     if have.version != wanted.version:
         return f"stage version {have.version} -> {wanted.version}"
-    for key, value, other in _differences(have.config, wanted.config):
+    for key, value, other in differences(have.config, wanted.config):
         return f"{key}: {value!r} -> {other!r}"
     for name in sorted({*have.inputs, *wanted.inputs}):
         if have.inputs.get(name) != wanted.inputs.get(name):
@@ -163,12 +163,12 @@ def staleness(record: TaskRecord | None, wanted: Identity) -> str | None:
     return "identity changed"
 
 
-def _differences(have: Any, wanted: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+def differences(have: Any, wanted: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
     """(dotted key, old, new) of every leaf that differs between two JSON-like values."""
     if not (isinstance(have, Mapping) and isinstance(wanted, Mapping)):
         return [] if have == wanted else [(prefix, have, wanted)]
-    differences = []
+    found = []
     for key in sorted({*have, *wanted}):
         name = f"{prefix}.{key}" if prefix else key
-        differences += _differences(have.get(key), wanted.get(key), name)
-    return differences
+        found += differences(have.get(key), wanted.get(key), name)
+    return found

@@ -28,6 +28,7 @@ from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
 from pipelines.cli.filter import filter_command
 from pipelines.cli.kernels import app as kernels_app
+from pipelines.cli.looking import diff_command, domains_command, sample_command, stats_command
 from pipelines.cli.mix import mix_command
 from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
@@ -52,6 +53,10 @@ app.add_typer(models_app, name="models")
 app.add_typer(kernels_app, name="kernels")
 app.command("why")(why_command)
 app.command("trace")(trace_command)
+app.command("sample")(sample_command)
+app.command("domains")(domains_command)
+app.command("stats")(stats_command)
+app.command("diff")(diff_command)
 app.command("extract")(extract_command)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(tokenizer_app, name="tokenizer")

@@ -1,0 +1,121 @@
+"""Samples, counts and comparisons of the demo's small run agree with its tables and with what it counted itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from manifests.errors import RecipeError
+from manifests.stage_files import StageFiles
+from manifests.storage import Storage
+from pipelines import Run
+from pipelines.asking.comparing import compare
+from pipelines.asking.counting import domains, stats
+from pipelines.asking.fates import fates_of, tasks_of
+from pipelines.asking.nearness import nearest
+from pipelines.asking.sampling import sample
+from pipelines.cli.main import app
+from pipelines.running import Result, Settings, run
+from tests.verbs import verb
+
+
+@pytest.fixture(scope="module")
+def files(small_demo: tuple[Path, Result]) -> StageFiles:
+    return StageFiles(Storage(str(small_demo[0])))
+
+
+def test_fates_are_what_the_stages_counted(files: StageFiles) -> None:
+    fates = [row for task in tasks_of(files) for row in fates_of(files, task).to_pylist()]
+    for stage in ("select", "dedup/decisions", "decontaminate"):
+        counted = {k.removeprefix("dropped_"): n for k, n in files.counters(stage).items()
+                   if k.startswith("dropped_") and k != "dropped_not_selected" and n}
+        own = [row["reason"] for row in fates if row["stage"] == stage]
+        assert {reason: own.count(reason) for reason in set(own)} == counted
+    kept = {row["doc_id"] for row in fates if row["stage"] is None}
+    clean = pl.DataFrame(Run(files.storage.root).documents("clean", columns=["doc_id", "parent_id"]))
+    assert kept == set(clean.select(pl.coalesce("parent_id", "doc_id"))["parent_id"])
+
+
+def test_a_sample_is_of_what_was_asked_for_and_the_same_each_time(files: StageFiles) -> None:
+    near = sample(files, reason="near_duplicate", n=5)
+    assert len(near) == 5
+    assert {row["reason"] for row in near} == {"near_duplicate"}
+    assert all(row["text"] and row["value"] >= 0.8 for row in near)
+    assert sample(files, reason="near_duplicate", n=5) == near
+    assert sample(files, reason="near_duplicate", n=5, seed=1) != near
+    assert {row["stage"] for row in sample(files, stage="select", n=50)} == {"select"}
+    assert {row["text"] for row in sample(files, stage="extract", n=5)} == {None}
+    kept = sample(files, n=7)
+    assert {row["doc_id"] for row in kept} <= {
+        doc_id.hex() for doc_id in pl.DataFrame(Run(files.storage.root).documents(columns=["doc_id"]))["doc_id"]}
+    assert {row["source"] for row in sample(files, n=5, source="webtext")} == {"webtext"}
+
+
+def test_what_is_not_there_is_named(files: StageFiles) -> None:
+    with pytest.raises(RecipeError, match=r"reasons are: .*near_duplicate"):
+        sample(files, reason="nothing")
+    with pytest.raises(RecipeError, match="one of: extract, select"):
+        sample(files, stage="nothing")
+    with pytest.raises(RecipeError, match="--kept"):
+        sample(files, reason="pareto", kept=True)
+    with pytest.raises(RecipeError, match="give --threshold"):
+        nearest(files, "quality_score", None, 3)
+
+
+def test_documents_near_a_threshold_lie_on_their_sides_of_it(files: StageFiles) -> None:
+    rows = nearest(files, "n_words", None, 3)
+    few = [row for row in rows if row["reason"] == "gopher_too_few_words"]
+    assert {row["threshold"] for row in few} == {50}
+    assert all(row["value"] < 50 for row in few if row["side"] == "below")
+    assert all(row["value"] >= 50 for row in few if row["side"] == "above")
+    assert [row["value"] for row in nearest(files, "n_words", 70, 1)] == sorted(
+        row["value"] for row in nearest(files, "n_words", 70, 1))
+
+
+def test_counts_by_source_and_domain(files: StageFiles) -> None:
+    clean = pl.DataFrame(Run(files.storage.root).documents("clean", columns=["source", "host", "n_bytes"]))
+    by_source = stats(files)
+    assert sum(row["documents"] for row in by_source) == len(clean)
+    assert sum(row["bytes"] for row in by_source) == clean["n_bytes"].sum()
+    assert sum(row["tokens"] for row in by_source) == files.counters("tokens")["tokens"]
+    hosts = domains(files, n=10_000, hosts=True)
+    assert sum(row["bytes"] for row in hosts) == clean["n_bytes"].sum()
+    assert sum(row["pages"] for row in hosts) == files.counters("extract")["documents"] + sum(
+        file.n_rows for file in files.of("extract", "exclusions"))
+    assert [row["bytes"] for row in hosts] == sorted((row["bytes"] for row in hosts), reverse=True)
+    assert domains(files, n=1, by="pages")[0]["pages"] == max(row["pages"] for row in domains(files, n=10_000))
+    with pytest.raises(RecipeError, match="cannot order"):
+        domains(files, by="age")
+
+
+def test_two_runs_compared(small_demo: tuple[Path, Result], small_web: Path, recipe_of: Callable[..., Any],
+                           files: StageFiles, tmp_path: Path) -> None:
+    same = compare(files, files)
+    assert (same["recipe"], same["moves"]) == ([], [])
+    out = tmp_path / "run"
+    shutil.copytree(small_demo[0], out)
+    run(recipe_of(small_web, "select.rules.thresholds={gopher_too_few_words: 80}"), str(out),
+        Settings(engine="inline", until="dedup"))
+    facts = verb("diff", str(small_demo[0]), str(out), "--documents")
+    assert {row["field"] for row in facts["recipe"]} == {"select.rules.thresholds.gopher_too_few_words"}
+    first = {"before": "kept", "after": "select: gopher_too_few_words"}
+    (moved,) = [row for row in facts["moves"] if {k: row[k] for k in first} == first]
+    counted = StageFiles(Storage(str(out))).counters("select")["dropped_gopher_too_few_words"]
+    before = files.counters("select").get("dropped_gopher_too_few_words", 0)
+    more = [row for row in facts["moves"] if row["after"] == "select: gopher_too_few_words"]
+    assert sum(row["documents"] for row in more) == counted - before > moved["documents"] - 1
+    assert all(row["before"] != row["after"] and row["doc_id"] for row in facts["documents"])
+
+
+def test_tables_are_csv(small_demo: tuple[Path, Result]) -> None:
+    printed = CliRunner().invoke(app, ["stats", str(small_demo[0]), "--format", "csv"]).output
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert set(rows[0]) == {"source", "language", "page_type", "documents", "bytes", "tokens"}
