@@ -126,7 +126,7 @@ test-trainers: $(TRAINERS:%=build/venv-%/.ready) ## The data set in torchdata, t
 	  build/venv-$$peer/bin/python -m pytest -m trainers tests/trainers/test_$$peer.py $(PYTEST_ARGS) || exit 1; done
 
 .PHONY: bench-gpt3
-bench-gpt3: $(READY) ## Pages a second of the gpt3 recipe on the pages in DATA
+bench-gpt3: $(READY) ## The gpt3 recipe on the pages in DATA: pages a second, and CPU ms a page by stage, marginal and fixed
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)
 
 .PHONY: bench-documents
