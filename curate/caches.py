@@ -55,7 +55,7 @@ def kernel_cache_folder() -> Path:
     name = f"python{sys.version_info.major}.{sys.version_info.minor}-numba{version('numba')}"
     try:
         folder = cache_folder() / "kernels" / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except (OSError, RuntimeError) as error:  # RuntimeError: no home at all

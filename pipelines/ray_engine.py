@@ -10,19 +10,17 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, Final, Self
 
-from curate.caches import cache_folder
 from manifests.errors import CurateError
 from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from pipelines.engine import ONE_THREAD_EACH, Outcome, UnexpectedError, attempt
+from pipelines.local_ray import loopback_alone, session_folder
 from pipelines.queueing import Attempt, Job, JobQueue
 
 _ATTEMPTS: Final = 3  # a task that fails this often is reported, not tried again
-_SOCKET_PATH_BYTES: Final = 107  # of a Unix socket; Ray's own names below its folder take up to 64
-_RAY_NAMES_BYTES: Final = 64
 _GATHERING: Final = 20
 """Times as long as a look at the window takes, results are gathered before the next look: 5 % of the driver's time."""
 
@@ -58,14 +56,15 @@ class RayEngine:
         self._window = 1  # calls in flight
         self._look_seconds = 0.0
         self._joined = False  # a session that was there before
+        self._started = ExitStack()  # what goes when Ray, started here, has ended
         self.workers = workers or 1
 
     def __enter__(self) -> Self:
         self._joined = "ray" in sys.modules and sys.modules["ray"].is_initialized()
         if not (self._address or self._joined) and "RAY_AUTH_MODE" not in os.environ:
-            # Ray listens on every interface. A token of this process alone keeps others out; by itself Ray would
-            # write a lasting one into the user's home. Ray reads the mode when it is imported, and never again: where
-            # somebody has imported it before us, it turns tokens on by itself, and logs that.
+            # Other users of this machine reach its loopback addresses. A token of this process alone keeps them out; by
+            # itself Ray would write a lasting one into the user's home. Ray reads the mode when it is imported, and
+            # never again: where somebody has imported it before us, it turns tokens on by itself, and logs that.
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             if "ray" not in sys.modules:
                 os.environ["RAY_AUTH_MODE"] = "token"
@@ -99,8 +98,10 @@ class RayEngine:
             ray.init(address=self._address, **common)
         else:
             cores = self._wanted or os.cpu_count() or 1
-            ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
-                     _temp_dir=_ray_folder(), **common)
+            folder = self._started.enter_context(session_folder())
+            with loopback_alone():
+                ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
+                         _temp_dir=folder, **common)
 
     def submit(self, job: Job) -> None:
         self._queue.add(Attempt(job))
@@ -162,6 +163,7 @@ class RayEngine:
         self._running.clear()
         if not self._joined:
             ray.shutdown()
+        self._started.close()
 
 
 def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateError:
@@ -177,12 +179,3 @@ def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateErr
     except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
         return UnexpectedError(str(error).strip().splitlines()[0], where=where,
                                hint="it may need more memory than workers have")
-
-
-def _ray_folder() -> str | None:
-    """Ray's session files lie in the user's cache, unless that makes its socket names too long."""
-    folder = cache_folder() / "ray"
-    if len(os.fsencode(folder)) + _RAY_NAMES_BYTES > _SOCKET_PATH_BYTES:
-        return None
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return str(folder)

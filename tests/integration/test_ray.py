@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from manifests.records import TaskRecord
+from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, run
 from tests.integration.conftest import tree
@@ -30,9 +34,34 @@ def _command(web: Path, out: Path, *more: str) -> list[str]:
 @pytest.mark.timeout(300)
 def test_ray_makes_the_bytes_of_one_process(small_demo: tuple[Path, Result], small_web: Path, recipe_of: MakeRecipe,
                                             tmp_path: Path) -> None:
-    result = run(recipe_of(small_web), str(tmp_path / "run"), Settings(workers=2))
+    watch = _Watch()
+    result = run(recipe_of(small_web), str(tmp_path / "run"), Settings(workers=2), watch)
     assert result.exit_code == 0
     assert tree(tmp_path / "run") == tree(small_demo[0])
+    assert watch.addresses == {"127.0.0.1"}
+    assert watch.folder_mode == 0o700
+    assert not Path(watch.folder).exists()
+
+
+class _Watch(SilentReporter):
+    """Looks, while a run goes on, at where the processes that Ray has started listen, and at its session's folder."""
+
+    addresses: frozenset[str] = frozenset()
+    folder = ""
+    folder_mode = 0
+
+    def task_done(self, stage: str, record: TaskRecord) -> None:
+        if self.folder:
+            return
+        import ray
+
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        found = {c.laddr.ip.removeprefix("::ffff:") for p in family for c in p.net_connections("tcp")
+                 if c.status == psutil.CONN_LISTEN}
+        self.addresses = frozenset(found)
+        node: Any = ray._private.worker._global_node
+        self.folder = str(Path(node.get_session_dir_path()).parent.parent)
+        self.folder_mode = stat.S_IMODE(os.stat(self.folder).st_mode)
 
 
 @pytest.mark.ray
