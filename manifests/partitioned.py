@@ -214,6 +214,10 @@ class PartitionedFile:
         schema = pa.ipc.read_schema(pa.py_buffer(data[n:]))
         return schema, schema.names[self._by]
 
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Rows of each partition, int64."""
+        return self._entries(0, self.partitions)["n_rows"].astype(np.int64)
+
     def tables(self, schema: pa.Schema, first: int, count: int = 1) -> Iterator[pa.Table]:
         """The blocks of some neighbouring partitions, in order. schema: of the rows.
 

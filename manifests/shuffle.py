@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ from manifests.graph import Stage, Task, View
 from manifests.partitioned import SLOTS, SUFFIX, PartitionedFile, PartitionWriter, partition_of, spread
 from manifests.records import OutputFile
 from manifests.tasks import MANIFEST, InputRef, Work
+
+Member = TypeVar("Member")
 
 MAX_PARTITIONS: Final = 4096
 _MAX_ROUTES: Final = 1 << 17
@@ -100,11 +102,18 @@ def _groups(view: View, shuffle: Shuffle, partitions: int) -> dict[int, list[Out
     few = len(files) <= SLOTS if shuffle.routed else partitions <= SLOTS
     if few or not files:
         return {}
-    n_groups = 1 << (len(files) // isqrt(min(len(files), partitions))).bit_length() - 1
-    groups: dict[int, list[OutputFile]] = {}
-    for name, output in files:
-        group = (xxhash.xxh3_64_intdigest(name.encode()) * n_groups) >> 64
-        groups.setdefault(group, []).append(output)
+    return grouped(files, partitions)
+
+
+def grouped(files: Sequence[tuple[str, Member]], n_readers: int) -> dict[int, list[Member]]:
+    """Files in groups of about the square root of their number or their readers', whichever is less.
+
+    files: each with a name, which decides on its group. Returns the groups by number, ascending, in the files' order.
+    """
+    n_groups = 1 << (len(files) // isqrt(min(len(files), n_readers))).bit_length() - 1
+    groups: dict[int, list[Member]] = {}
+    for name, file in files:
+        groups.setdefault((xxhash.xxh3_64_intdigest(name.encode()) * n_groups) >> 64, []).append(file)
     return dict(sorted(groups.items()))
 
 

@@ -15,8 +15,6 @@ from manifests.confined import check_regular
 from manifests.errors import InputError, ShardError
 from manifests.storage import is_local, local_path, open_read, replacing
 
-PARTITION = "partition"
-
 
 def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.RecordBatch],
                 dictionary: bool = True) -> int:
@@ -196,8 +194,3 @@ def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator
     with open_table(path) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=list(columns) if columns is not None else None, use_threads=False)
-
-
-def partition_schema(schema: pa.Schema) -> pa.Schema:
-    """A schema with the partition column in front."""
-    return schema.insert(0, pa.field(PARTITION, pa.int32(), nullable=False))

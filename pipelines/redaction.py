@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from curate.selection.clean import clean_schema
 from manifests.errors import InputError
+from manifests.partitioned import SUFFIX
 from manifests.records import OutputFile, TaskRecord
 from manifests.removals import is_removed
 from manifests.rows import write_rows
@@ -22,6 +23,7 @@ from manifests.shard import open_shard, write_shard
 from manifests.storage import digest_file
 from manifests.tables import open_table, read_row_groups, read_table, write_table
 from pipelines.journal import Journal
+from tokenizer.packing.instances import read_index
 from tokenizer.packing.removed import take_out
 
 
@@ -124,7 +126,8 @@ class Redaction:
 
     def _tokens(self, tokens: OutputFile, index: OutputFile) -> None:
         """Overwrite ids in a flat file; its index stays, so that plans and layouts computed from it still hold."""
-        table: Any = read_table(self._journal.path(index.path), ["doc_id", "token_start", "n_tokens"])
+        path, names = self._journal.path(index.path), ["doc_id", "token_start", "n_tokens"]
+        table: Any = read_index(path).select(names) if path.endswith(SUFFIX) else read_table(path, names)
         removed = table.filter(is_removed(table["doc_id"], self._ids))
         if not len(removed):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,22 @@ def copy_runs(source: Tokens, source_starts: Offsets, target_starts: Offsets, le
     data = source.view(np.uint8)
     data.flags.writeable = False
     copy_bytes(data, source_starts * size, target_starts * size, lengths * size, target.view(np.uint8))
+
+
+def copy_parts(paths: Sequence[str], part: Offsets, source_starts: Offsets, target_starts: Offsets, lengths: Offsets,
+               target: Tokens) -> None:
+    """`copy_runs` from several flat files, of which each is read front to back, from its first run to its last.
+
+    part: which of the files each run is of, int64 [n]. Memory beside the target: of a file what lies between its runs,
+    where it is behind a URL."""
+    by_part = np.argsort(part, kind="stable")
+    bounds = np.flatnonzero(np.diff(part[by_part], prepend=-1, append=-1))
+    for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        runs = by_part[a:b]
+        low = int(source_starts[runs].min())
+        high = int((source_starts[runs] + lengths[runs]).max())
+        tokens = read_tokens(paths[int(part[runs[0]])], target.dtype, low, high - low)
+        copy_runs(tokens, source_starts[runs] - low, target_starts[runs], lengths[runs], target)
 
 
 def read_tokens(path: str, dtype: np.dtype[Any], first: int = 0, count: int | None = None) -> Tokens:

@@ -15,12 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import StageError
-from manifests.tables import PARTITION, read_row_groups, read_table
+from manifests.partitioned import PartitionedFile
+from manifests.tables import read_table
 from manifests.tasks import Work
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.instances import read_instances
+from tokenizer.packing.instances import INSTANCES, read_instances
 from tokenizer.packing.packers import packer
 
 GROUPS = pa.schema([
@@ -42,14 +43,16 @@ ROWS = pa.schema([
 def group_buckets(config: PackConfig, work: Work) -> None:
     """pack/groups: prefix sums of the buckets' tokens, and the buckets that are packed together.
 
-    Inputs: index (all of pack/shuffle), plan. Output: groups (GROUPS). Counter: groups, those that pack/rows fills
+    Inputs: index (all shuffled parts), plan. Output: groups (GROUPS). Counter: groups, those that pack/rows fills
     rows with: none in concat. Memory: one number a bucket. Raises StageError where the parts hold other tokens than
     the plan selected."""
     plan = read_plan(work.input("plan"))
     sizes = np.zeros(len(plan.streams) * config.buckets, np.int64)
     for path in work.inputs("index"):
-        for group in read_row_groups(path, [PARTITION, "n_tokens"]):
-            np.add.at(sizes, group[PARTITION].to_numpy(), group["n_tokens"].to_numpy())
+        with PartitionedFile(path) as file:
+            for partition in np.flatnonzero(file.sizes()).tolist():
+                sizes[partition] += sum(int(table["n_tokens"].to_numpy().sum())
+                                        for table in file.tables(INSTANCES, partition))
     by_stream = sizes.reshape(len(plan.streams), config.buckets)
     _check_totals(plan, by_stream.sum(axis=1).tolist())
     groups = pa.concat_tables([_groups_of(config, plan, stream, by_stream[stream])
@@ -61,7 +64,7 @@ def group_buckets(config: PackConfig, work: Work) -> None:
 def fill_group(config: PackConfig, work: Work) -> None:
     """pack/rows: how many rows one group's documents fill.
 
-    Inputs: groups, index (all of pack/shuffle). Variables: group. Output: rows (ROWS, one row). Counter: rows. Memory:
+    Inputs: groups, index (all shuffled parts). Variables: group. Output: rows (ROWS, one row). Counter: rows. Memory:
     the group's index."""
     number = int(work.variables["group"])
     group: Any = read_table(work.input("groups")).slice(number, 1).to_pylist()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from manifests.errors import ShardError
 from manifests.hashing import UInt64, id_words
-from manifests.tables import open_table
+from manifests.partitioned import PartitionedFile
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ INSTANCES = pa.schema([
     pa.field("token_start", pa.int64(), nullable=False, metadata={"comment": "offset in the .tokens file, in tokens"}),
     pa.field("truncated", pa.bool_(), nullable=False, metadata={"comment": "cut by the token budget: no end-of-text"}),
 ])
-"""pack/shuffle: rows in stream order, one row group a partition; partition = stream * buckets + bucket."""
+"""pack/shuffle: rows in stream order, in a partitioned file; partition = stream * buckets + bucket."""
 
 _NUMBERS = ["source_id", "epoch", "doc_token_offset", "n_tokens", "token_start"]
 
@@ -39,6 +39,7 @@ class Instances:
     part: number of the shuffled part. token_start: offset in that part's .tokens file."""
 
     words: UInt64
+    key: UInt64
     part: Ints
     source_id: Ints
     epoch: Ints
@@ -55,26 +56,41 @@ def read_instances(paths: Sequence[str], partitions: Sequence[int]) -> Instances
     """Instances of some partitions of every shuffled part, sorted by (key, id, epoch).
 
     Partitions are ranges of the key, so that is the order of the stream. Raises ShardError where no part has any."""
+    instances = find_instances(paths, partitions)
+    if instances is None:
+        raise ShardError("no shuffled part holds these buckets", where="pack/shuffle")
+    return instances
+
+
+def find_instances(paths: Sequence[str], partitions: Sequence[int]) -> Instances | None:
+    """`read_instances`, or None where no part has any."""
     tables, parts = [], []
     for part, path in enumerate(paths):
-        table = _read_partitions(path, set(partitions))
-        if table is not None:
-            tables.append(table)
-            parts.append(np.full(len(table), part, np.int64))
+        with PartitionedFile(path) as file:
+            for first, count in _runs(partitions):
+                for table in file.tables(INSTANCES, first, count):
+                    tables.append(table)
+                    parts.append(np.full(len(table), part, np.int64))
     if not tables:
-        raise ShardError("no shuffled part holds these buckets", where="pack/shuffle")
+        return None
     rows: Any = pa.concat_tables(tables)
     words = id_words(rows["doc_id"])
     key, epoch = rows["key"].to_numpy(), rows["epoch"].to_numpy()
     order = np.lexsort((epoch, words[:, 1], words[:, 0], key))
     columns = {n: rows[n].to_numpy().astype(np.int64, copy=False)[order] for n in _NUMBERS}
-    return Instances(words=words[order], part=np.concatenate(parts)[order],
+    return Instances(words=words[order], key=key[order], part=np.concatenate(parts)[order],
                      truncated=rows["truncated"].to_numpy()[order], **columns)
 
 
-def _read_partitions(path: str, wanted: set[int]) -> pa.Table | None:
-    """Rows of some partitions of a shuffled part; None where it has none. The file is opened once."""
-    with open_table(path) as file:
-        metadata: Any = file.metadata
-        groups = [i for i in range(file.num_row_groups) if metadata.row_group(i).column(0).statistics.min in wanted]
-        return file.read_row_groups(groups, columns=INSTANCES.names, use_threads=False) if groups else None
+def _runs(partitions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(first, count) of neighbouring partitions; each once."""
+    numbers = np.unique(np.asarray(partitions, np.int64))
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1):
+        if len(run):
+            yield int(run[0]), len(run)
+
+
+def read_index(path: str) -> pa.Table:
+    """INSTANCES of a whole file."""
+    with PartitionedFile(path) as file:
+        return pa.concat_tables([INSTANCES.empty_table(), *file.tables(INSTANCES, 0, file.partitions)])

@@ -19,7 +19,7 @@ from manifests.tasks import Work
 from tokenizer.encoding.encode import Encoder, load
 from tokenizer.packing.config import PackConfig
 from tokenizer.packing.fragments import Fragments, ShardRange
-from tokenizer.packing.gather import copy_runs, read_tokens
+from tokenizer.packing.gather import copy_parts
 from tokenizer.packing.groups import partitions_of
 from tokenizer.packing.instances import read_instances
 from tokenizer.packing.packers import packer
@@ -29,7 +29,7 @@ from tokenizer.packing.removed import take_out
 def pack_shard(config: PackConfig, work: Work) -> None:
     """packed: the payload of one shard and its spans.
 
-    Inputs: tokens and index (all of pack/shuffle, in one order), layout, shards, tokenizer. Variables: split,
+    Inputs: tokens and index (all shuffled parts, in one order), layout, shards, tokenizer. Variables: split,
     shard_index. Outputs: shard (.bin), spans (.spans.parquet, SPANS) and rows (.rows, `manifests.rows`). Counters:
     tokens (of the payload), span_tokens, rows, spans. Memory: one shard's tokens, and the index of the buckets it
     overlaps."""
@@ -80,18 +80,9 @@ def _buckets_of(layout: str, split: str, shard: ShardRange) -> list[dict[str, An
 
 
 def _gather(paths: list[str], fragments: Fragments, n_tokens: int, encoder: Encoder) -> npt.NDArray[Any]:
-    """The payload, uint16 or uint32 [n_tokens]: each part's fragments lie in one run of its file, read front to
-    back."""
+    """The payload, uint16 or uint32 [n_tokens]."""
     payload = np.full(n_tokens, encoder.eot_id, encoder.dtype)
-    by_part = np.argsort(fragments.part, kind="stable")
-    bounds = np.flatnonzero(np.diff(fragments.part[by_part], prepend=-1, append=-1))
-    for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        of_part = by_part[a:b]
-        lengths = fragments.end[of_part] - fragments.begin[of_part]
-        low = int(fragments.source_start[of_part].min())
-        high = int((fragments.source_start[of_part] + lengths).max())
-        tokens = read_tokens(paths[int(fragments.part[of_part[0]])], encoder.dtype, low, high - low)
-        copy_runs(tokens, fragments.source_start[of_part] - low, fragments.begin[of_part], lengths, payload)
+    copy_parts(paths, fragments.part, fragments.source_start, fragments.begin, fragments.end - fragments.begin, payload)
     return payload
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.hashing import UInt64, id_words, ids_array, keyed_hash
+from manifests.partitioned import SUFFIX, PartitionWriter
 from manifests.schema import TOKENS
-from manifests.tables import PARTITION, partition_schema
 from manifests.tasks import Work
 from tokenizer.encoding.encode import load
 from tokenizer.encoding.token_index import read_index
@@ -43,7 +43,7 @@ def shuffle_part(config: PackConfig, work: Work) -> None:
     """pack/shuffle: the instances of a tokens part, both splits, in stream order.
 
     Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens: their ids, each with
-    its end-of-text unless truncated) and index (INSTANCES behind a partition column). Counters: documents,
+    its end-of-text unless truncated) and index (INSTANCES, partitioned). Counters: documents,
     unselected_documents, truncated_documents, {train,val}_{instances,tokens}. Every phase of the training split is a
     stream of its own. Tokens are streamed from the mapped part;
     memory is that of the index."""
@@ -61,7 +61,9 @@ def shuffle_part(config: PackConfig, work: Work) -> None:
     with open(work.output("tokens", ".tokens"), "wb") as file:
         for block in _blocks(tokens, starts, texts, ends, encoder.eot_id):
             file.write(block.data)
-    work.write("index", partition_schema(INSTANCES), _row_groups(instances, words, source.source_id, ends))
+    n_partitions = len(plan.streams) * config.buckets
+    with PartitionWriter(work.output("index", SUFFIX), INSTANCES, "key", n_partitions) as writer:
+        writer.add_ordered(_table(instances, words, source.source_id, ends), instances.partition)
     work.count("documents", len(index))
     work.count("unselected_documents", len(index) - len(np.unique(instances.document)))
     work.count("truncated_documents", int(instances.truncated.sum()))
@@ -122,16 +124,12 @@ def _blocks(tokens: Any, starts: Offsets, lengths: Offsets, ends: Offsets, eot_i
         yield block
 
 
-def _row_groups(instances: _Instances, words: UInt64, source_id: int, ends: Offsets) -> Iterator[pa.Table]:
-    """The index, one table a partition."""
-    bounds = np.flatnonzero(np.diff(instances.partition, prepend=-1, append=-1))
-    schema = partition_schema(INSTANCES)
-    for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        rows = slice(a, b)
-        columns = {
-            PARTITION: instances.partition[rows].astype(np.int32), "key": instances.key[rows],
-            "doc_id": ids_array(words[instances.document[rows]]), "source_id": np.full(b - a, source_id, np.uint16),
-            "epoch": instances.epoch[rows].astype(np.uint16), "doc_token_offset": instances.first[rows],
-            "n_tokens": instances.n_tokens[rows],
-            "token_start": ends[rows] - instances.n_tokens[rows], "truncated": instances.truncated[rows]}
-        yield pa.table(columns, schema=schema)
+def _table(instances: _Instances, words: UInt64, source_id: int, ends: Offsets) -> pa.Table:
+    """The index."""
+    n = len(ends)
+    columns = {
+        "key": instances.key, "doc_id": ids_array(words[instances.document]),
+        "source_id": np.full(n, source_id, np.uint16), "epoch": instances.epoch.astype(np.uint16),
+        "doc_token_offset": instances.first, "n_tokens": instances.n_tokens,
+        "token_start": ends - instances.n_tokens, "truncated": instances.truncated}
+    return pa.table(columns, schema=INSTANCES)
