@@ -50,10 +50,10 @@ def test_merged_parts_pack_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest
 
 def test_a_groups_documents_stand_in_the_order_of_the_stream(tmp_path: Path) -> None:
     run, _ = packed(tmp_path / "run", "concat")
-    tokens = {}
-    for source, parts in corpus(SIZES).items():
+    tokens: dict[bytes, list[int]] = {}
+    for parts in corpus(SIZES).values():
         for documents in parts.values():
-            tokens |= {doc_id: (source, list(ids)) for doc_id, ids in documents}
+            tokens |= {doc_id: list(ids) for doc_id, ids in documents}
     for index, path in zip(run.outputs("pack/merged", "index"), run.outputs("pack/merged", "tokens"), strict=True):
         table, flat = read_index(index), np.fromfile(path, np.uint16)
         starts, lengths = table["token_start"].to_numpy(), table["n_tokens"].to_numpy()
@@ -62,5 +62,5 @@ def test_a_groups_documents_stand_in_the_order_of_the_stream(tmp_path: Path) -> 
         for row in table.to_pylist():
             own = flat[row["token_start"] : row["token_start"] + row["n_tokens"]].tolist()
             first = row["doc_token_offset"]
-            text = tokens[row["doc_id"]][1][first : first + row["n_tokens"]]
+            text = tokens[row["doc_id"]][first : first + row["n_tokens"]]
             assert own[: len(text)] == text
