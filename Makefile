@@ -82,6 +82,19 @@ $(VENV_TRL)/.ready: tests/trl/requirements.txt tests/trl/axolotl.txt
 test-trl: $(READY) $(VENV_TRL)/.ready ## Ids and masks of dialogues beside TRL's and axolotl's, in an environment of their own
 	$(BIN)/python -m pytest -m trl $(PYTEST_ARGS)
 
+VENV_BROWSER := build/venv-browser
+
+$(VENV_BROWSER)/.ready: pyproject.toml constraints.txt
+	@command -v chromium chromedriver > /dev/null || { echo "needs Chromium and its driver: apt-get install chromium chromium-driver"; exit 1; }
+	$(PYTHON) -m venv $(VENV_BROWSER)
+	$(VENV_BROWSER)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline]' hypothesis pytest \
+	  pytest-timeout 'selenium>=4.20,<5'
+	@touch $@
+
+.PHONY: test-browser
+test-browser: $(VENV_BROWSER)/.ready ## The report in headless Chromium: no console errors, sorting, filtering; screenshots in build/screenshots
+	$(VENV_BROWSER)/bin/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+
 .PHONY: test-plugin
 test-plugin: $(READY) ## The wheels in fresh environments: the base install, and a run with the plug-ins of examples/plugin
 	rm -rf build/wheels build/base-venv build/plugin-venv

@@ -11,9 +11,12 @@ from rich.table import Table
 from manifests.dataset import dataset_digest
 from manifests.graph import Stage
 from manifests.records import read_records
+from manifests.stage_files import StageFiles
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
+from pipelines.asking.alarms import alarms
+from pipelines.asking.lock import locked_recipe
 from pipelines.locking import added_stages, other_version
 from pipelines.planning import StagePlan
 from pipelines.running import Result
@@ -25,6 +28,7 @@ _SHOWN = 5
 MUCH_UNUSED = 0.5
 """Share of the tokens that a mixture may leave unused before the end of a run says so."""
 
+_SAID_ALREADY = ("mixture", "validation", "input")  # with the table of the mixture, and by name
 FUNNEL = ("extract", "select", "dedup/decisions", "dedup/passage_decisions", "dedup/substrings", "decontaminate",
            "clean")
 
@@ -42,6 +46,10 @@ def summary(result: Result, out: str) -> dict[str, Any]:
                                  default=0),
     }
     storage = Storage(out)
+    if result.n_done:
+        files = StageFiles(storage)
+        facts["warnings"] = [alarm.line() for alarm in alarms(files, locked_recipe(storage))
+                             if alarm.subject not in _SAID_ALREADY]
     if view.tasks("packed/dataset"):
         facts["dataset"] = {**_dataset_facts(storage),
                             "val_too_small": bool(view.counters("pack/layout").get("val_too_small"))}
@@ -111,6 +119,8 @@ def print_summary(facts: dict[str, Any]) -> None:
             terminal.print(f"{name}: {' '.join(str(v) for v in entry.values())}", soft_wrap=True)
         if len(facts[key]) > _SHOWN:
             terminal.print(f"… and {len(facts[key]) - _SHOWN} more of these; see the records under {facts['run']}")
+    for warning in facts.get("warnings", ()):
+        terminal.print(f"warning: {warning}", soft_wrap=True)
     terminal.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
                    f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
 

@@ -33,6 +33,7 @@ from pipelines.cli.mix import mix_command
 from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
 from pipelines.cli.plugins import plugins_command
+from pipelines.cli.report import report_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
 from pipelines.terminal import console, protect_streams
@@ -53,6 +54,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(kernels_app, name="kernels")
 app.command("why")(why_command)
 app.command("trace")(trace_command)
+app.command("report")(report_command)
 app.command("sample")(sample_command)
 app.command("domains")(domains_command)
 app.command("stats")(stats_command)

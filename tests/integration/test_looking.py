@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -119,3 +120,22 @@ def test_tables_are_csv(small_demo: tuple[Path, Result]) -> None:
     printed = CliRunner().invoke(app, ["stats", str(small_demo[0]), "--format", "csv"]).output
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert set(rows[0]) == {"source", "language", "page_type", "documents", "bytes", "tokens"}
+
+
+def test_a_report_holds_what_the_run_counted(small_demo: tuple[Path, Result], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(small_demo[0], out)
+    facts = verb("report", str(out))
+    assert facts["n_bytes"] == (out / "report/index.html").stat().st_size < 5_000_000
+    numbers = json.loads((out / "report/report.json").read_text())
+    files = StageFiles(Storage(str(out)))
+    funnel = {row["stage"]: row for row in numbers["funnel"]}
+    assert funnel["dedup/decisions"]["kept"] == files.counters("dedup/decisions")["kept"]
+    assert sum(row["documents"] for row in numbers["fates"]) == numbers["read"]["of_documents"]
+    assert sum(row["kept"] for row in numbers["languages"]) == funnel["decontaminate"]["kept"]
+    assert {match["benchmark"] for match in numbers["contamination"]["matches"]} == {"demo_questions"}
+    assert all(len(match["match"].split()) >= 8 for match in numbers["contamination"]["matches"])
+    assert numbers["duplicates"]["largest"][0]["duplicates"] >= 1
+    assert numbers["samples"]["kept"]
+    assert {piece["kept"] for document in numbers["edited"] for piece in document["pieces"]} == {True, False}
+    assert numbers["tokenizer"]["unused"] < numbers["tokenizer"]["vocab_size"]

@@ -1,0 +1,144 @@
+"""Every number of a report, JSON-ready: what `report.json` holds and the page shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from manifests.stage_files import DECIDING, StageFiles
+from manifests.tables import read_table
+from pipelines.asking.alarms import alarm_rows, alarms, tokenizer_metrics
+from pipelines.asking.counting import domains, stats
+from pipelines.asking.lock import locked_recipe
+from pipelines.asking.sampling import sample
+from pipelines.report.flow import Flow, read_flow
+from pipelines.report.signals import signal_facts
+from pipelines.report.texts import contaminated, duplicate_groups, edited
+from pipelines.report.vocabulary import vocabulary
+
+_FUNNEL: Final = ("extract", *DECIDING)
+_SAMPLES: Final = 8
+_CHARACTERS: Final = 1_200
+
+
+def gather(files: StageFiles, run: str) -> dict[str, Any]:
+    """The facts of a run.
+
+    Args:
+        files: The run's.
+        run: What the run is called on the page.
+    Returns:
+        JSON-ready facts, a group for each section.
+    """
+    recipe = locked_recipe(files.storage)
+    flow = read_flow(files)
+    clean = bool(files.of("clean", "documents"))
+    by_source = stats(files) if clean else []
+    return {
+        "run": run, "recipe_name": recipe.get("name"),
+        "read": {"parts": len(flow.tasks), "of_parts": flow.n_parts, "documents": flow.read,
+                 "of_documents": flow.n_documents},
+        "alarms": alarm_rows(alarms(files, recipe)),
+        "funnel": _funnel(files), "fates": _fates(flow), "stats": by_source,
+        "signals": signal_facts(files, flow.tasks),
+        "languages": _sides(flow.languages), "page_types": _sides(flow.kinds),
+        "domains_in": domains(files, 25, by="pages"), "domains_out": domains(files, 25, by="bytes") if clean else [],
+        "duplicates": {"sizes": _sizes(flow.groups), "largest": duplicate_groups(files, flow)},
+        "contamination": {"benchmarks": _benchmarks(files), "matches": contaminated(files, flow.tasks)},
+        "tokenizer": {**tokenizer_metrics(files), **vocabulary(files)},
+        "mixture": _table(files, "packed/sources.parquet"), "shards": _shards(files),
+        "stages": _stages(files), "samples": _samples(files, clean), "edited": edited(files, flow.tasks),
+        "recipe": yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), "versions": _versions(files)}
+
+
+def _funnel(files: StageFiles) -> list[dict[str, Any]]:
+    rows = []
+    for stage in _FUNNEL:
+        counters = files.counters(stage)
+        if counters:
+            dropped = {k.removeprefix("dropped_"): n for k, n in counters.items()
+                       if k.startswith("dropped_") and k != "dropped_not_selected" and n}
+            kept = counters.get("kept", counters.get("documents", 0))
+            rows.append({"stage": stage, "documents": kept + sum(dropped.values()), "kept": kept, "dropped": dropped})
+    return rows
+
+
+def _fates(flow: Flow) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {"source": source, "fate": fate, "documents": n, "bytes": n_bytes}
+        for (source, fate), (n, n_bytes) in flow.fates.items()]
+    return sorted(rows, key=lambda row: (str(row["source"]), -row["documents"], str(row["fate"])))
+
+
+def _sides(counts: Mapping[str, list[int]]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {"name": name, "kept": kept, "dropped": dropped} for name, (kept, dropped) in counts.items()]
+    return sorted(rows, key=lambda row: (-row["kept"] - row["dropped"], row["name"]))[:60]
+
+
+def _sizes(groups: Counter[bytes]) -> list[dict[str, int]]:
+    """Groups of duplicates by size, the kept document included, in powers of two."""
+    sizes: Counter[int] = Counter()
+    for n in groups.values():
+        sizes[1 << n.bit_length()] += 1
+    return [{"up_to": size, "groups": n} for size, n in sorted(sizes.items())]
+
+
+def _benchmarks(files: StageFiles) -> list[dict[str, Any]]:
+    return _table(files, "decontaminate/report/benchmarks.parquet")
+
+
+def _table(files: StageFiles, name: str) -> list[dict[str, Any]]:
+    if not files.storage.exists(name):
+        return []
+    rows: list[dict[str, Any]] = read_table(files.storage.path(name)).to_pylist()
+    return rows
+
+
+def _shards(files: StageFiles) -> list[dict[str, Any]]:
+    splits: dict[str, dict[str, int]] = {}
+    for row in _table(files, "packed/manifest.parquet"):
+        total = splits.setdefault(row["split"], {"shards": 0, "rows": 0, "tokens": 0, "dropped_tokens": 0})
+        total["shards"] += 1
+        for name, column in (("rows", "n_rows"), ("tokens", "n_tokens"), ("dropped_tokens", "dropped_tokens")):
+            total[name] += row[column]
+    return [{"split": split, **total} for split, total in sorted(splits.items())]
+
+
+def _stages(files: StageFiles) -> list[dict[str, Any]]:
+    """Time, memory and output of each stage, in the order in which they were begun."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in sorted(files.records, key=lambda r: r.finished_at):
+        row = found.setdefault(record.identity.stage, {"stage": record.identity.stage, "tasks": 0, "seconds": 0.0,
+                                                       "peak_memory_bytes": 0, "bytes_out": 0, "damaged": 0})
+        row["tasks"] += 1
+        row["seconds"] += record.seconds
+        row["peak_memory_bytes"] = max(row["peak_memory_bytes"], record.peak_memory_bytes)
+        row["bytes_out"] += sum(output.n_bytes for output in record.outputs)
+        row["damaged"] += record.counters.get("damaged", 0)
+    return [{**row, "seconds": round(row["seconds"], 3)} for row in found.values()]
+
+
+def _samples(files: StageFiles, clean: bool) -> dict[str, list[dict[str, Any]]]:
+    kept = sample(files, n=_SAMPLES) if clean else []
+    dropped = [row for stage in ("select", "dedup", "decontaminate", "extract") if files.of(
+        {"dedup": "dedup/decisions"}.get(stage, stage)) for row in sample(files, stage=stage, n=_SAMPLES // 2)]
+    return {"kept": [_short(row) for row in kept], "dropped": [_short(row) for row in dropped]}
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    text = row["text"]
+    return {**row, "text": text if text is None or len(text) <= _CHARACTERS else text[:_CHARACTERS] + "…"}
+
+
+def _versions(files: StageFiles) -> dict[str, Any]:
+    text = (files.storage.read_bytes("recipe.lock.yaml") or b"").partition(b"\nversions:")[2].partition(b"\ninputs:")[0]
+    try:
+        found = yaml.safe_load(b"versions:" + text)
+    except yaml.YAMLError:
+        return {}
+    versions = found.get("versions") if isinstance(found, dict) else None
+    return dict(versions) if isinstance(versions, dict) else {}
