@@ -131,8 +131,14 @@ def _buckets(view: View) -> Iterator[Task]:
         yield Task(part, {"buckets": file_ref(record.output("buckets")), role: by_part[part]})
 
 
+def _members(view: View) -> dict[str, InputRef]:
+    """The one file of members; nothing where there is none."""
+    there = view.tasks("dedup/components")
+    return {"members": view.output("dedup/components", "components", "members")} if there else {}
+
+
 def _shingles(view: View) -> Iterator[Task]:
-    members = _every(view, "dedup/components", "members")
+    members = _members(view)
     if not members:
         return
     for part, inputs in documents_and(view, "dedup/signatures", "signatures", "signatures"):
@@ -168,7 +174,7 @@ def _url_copies(view: View) -> Iterator[Task]:
 def _decisions(view: View) -> Iterator[Task]:
     inputs = {**from_shuffle(view, "dedup/resolve", "removals"), **from_shuffle(view, "dedup/copies", "duplicates"),
               **from_shuffle(view, "dedup/url_copies", "duplicates", "url_duplicates"),
-              **_every(view, "dedup/components", "members")}
+              **_members(view)}
     for part, own in _selected(view):
         yield Task(part, {**own, **inputs})
 

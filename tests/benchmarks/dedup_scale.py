@@ -83,8 +83,9 @@ def tables_of(rows: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64]) -> d
 
 
 ROLES: Final = {"dedup/signatures": "signatures", "select": "decisions", "extract": "documents"}
-STEPS: Final = ("dedup/bands", "dedup/candidates", "dedup/components", "dedup/buckets", "dedup/shingles",
-                "dedup/resolve", "dedup/decisions", "dedup/summary")
+STEPS: Final = ("dedup/bands", "dedup/bands_merged", "dedup/candidates", "dedup/components", "dedup/buckets",
+                "dedup/buckets_merged", "dedup/shingles", "dedup/shingles_merged", "dedup/resolve",
+                "dedup/resolve_merged", "dedup/decisions", "dedup/summary")
 
 
 def bytes_of(folder: str) -> int:
@@ -124,7 +125,7 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
     """Run bands to decisions over n made documents, and print what each step took."""
     clusters = cluster_of(n)
     config = DedupConfig(n_permutations=N_MINIMA, n_bands=N_MINIMA, n_band_rows=1, verify=Verification.SIGNATURES,
-                         exact=False, max_removed_fraction=1.0, partitions=max(8, n // 250_000))
+                         exact=False, max_removed_fraction=1.0)
     parts = [f"crawl/part-{i:05d}" for i in range(-(-n // PART))]
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         progress = Progress(recipe_of(["crawl"], dedup=config.model_dump(mode="json")), (), {})
@@ -147,12 +148,13 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
         peaks = [r.peak_memory_bytes for step in STEPS for r in tasks[step]]
         measured = Measured(n, seconds, sum(r.seconds for step in STEPS for r in tasks[step]),
                             max(peak_memory_bytes(), *peaks), strange, removed / could)
-        print(f"{n:,} documents in {len(parts)} parts, {config.partitions} partitions, {workers} workers: bands to "
-              f"decisions in {seconds:.0f} s by the clock, tasks of {measured.task_seconds:.0f} s")
-        print(f"{'step':<18}{'seconds':>9}{'peak MB':>9}{'bytes a document':>18}")
+        print(f"{n:,} documents in {len(parts)} parts, {len(tasks['dedup/resolve'])} partitions, {workers} workers: "
+              f"bands to decisions in {seconds:.0f} s by the clock, tasks of {measured.task_seconds:.0f} s")
+        print(f"{'step':<22}{'seconds':>9}{'peak MB':>9}{'bytes a document':>18}")
         for step, some in tasks.items():
-            print(f"{step:<18}{sum(r.seconds for r in some):>9.1f}"
-                  f"{max(r.peak_memory_bytes for r in some) / 1e6:>9.0f}{bytes_of(f'{folder}/{step}') / n:>18.1f}")
+            peak = max((r.peak_memory_bytes for r in some), default=0)
+            print(f"{step:<22}{sum(r.seconds for r in some):>9.1f}{peak / 1e6:>9.0f}"
+                  f"{bytes_of(f'{folder}/{step}') / n:>18.1f}")
         print(f"signatures {bytes_of(f'{folder}/dedup/signatures') / n:.0f} bytes a document; all else "
               f"{(bytes_of(folder) - at_first) / n:.0f}")
         print(f"removed {removed:,} of {could:,} that a cluster could lose; for a document of another cluster: "

@@ -19,8 +19,8 @@ from tests.integration.killed_run import POINTS
 MakeRecipe = Callable[..., Recipe]
 
 
-def _killed(web: Path, out: Path, place: str, point: str) -> int:
-    words = [sys.executable, "-m", "tests.integration.killed_run", str(web), str(out), place, point]
+def _killed(web: Path, out: Path, place: str, point: str, *changes: str) -> int:
+    words = [sys.executable, "-m", "tests.integration.killed_run", str(web), str(out), place, point, *changes]
     return subprocess.run(words, capture_output=True, check=False, timeout=300).returncode
 
 
@@ -69,3 +69,20 @@ def test_a_kill_in_every_stage(demo: tuple[Path, Result], web: Path, recipe_of: 
     assert len(folders) >= 20
     run(recipe_of(web), str(out), Settings(engine="inline"))
     assert tree(out) == tree(demo[0])
+
+
+MANY = ("dedup.partitions=20", "tokenizer.word_partitions=17")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_kill_in_every_merge_of_a_shuffle(small_web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
+    """More partitions than are read as they are: the demo's own number merges nothing."""
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    view = run(recipe_of(small_web, *MANY), str(whole), Settings(engine="inline")).view
+    merges = [s.name for s in STAGES if s.name.endswith("_merged") and view.tasks(s.name)]
+    for number, stage in enumerate(merges):
+        assert _killed(small_web, out, stage, POINTS[number % len(POINTS)], *MANY) == -signal.SIGKILL, stage
+    assert len(merges) >= 8
+    run(recipe_of(small_web, *MANY), str(out), Settings(engine="inline"))
+    assert tree(out) == tree(whole)
