@@ -28,6 +28,7 @@ from pipelines.recipe import Recipe
 from pipelines.removal import Removal, remove
 from pipelines.running import Result, Settings, dry_run, run
 from tests.integration.conftest import tree as whole_tree
+from tokenizer.packing import stages as packing
 
 INLINE = Settings(engine="inline")
 
@@ -171,6 +172,26 @@ def test_packing_again_gives_the_same_bytes(removed: tuple[Any, ...], recipe_of:
     for record in (out / "packed").rglob("_records/**/*.json"):
         record.unlink()
     assert run(recipe_of(small_web), str(out), INLINE).n_done > 0
+    assert tree(out) == wanted
+
+
+@pytest.mark.slow
+def test_merged_parts_lose_them_too(recipe_of: Callable[..., Recipe], small_web: Path, tmp_path: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shuffled parts that were merged before they were packed: the demo's own are too few for that."""
+    monkeypatch.setattr(packing, "SLOTS", 1)
+    recipe, out = recipe_of(small_web, "pack.shard_tokens=8192"), tmp_path / "run"
+    view = run(recipe, str(out), INLINE).view
+    assert view.tasks("pack/merged")
+    rows = targets_of(out)
+    done = remove(str(out), [r["url"] for r in rows[:2]], [rows[2]["doc_id"]])
+    assert [c["path"] for c in done.changes if c["path"].startswith("pack/merged/")]
+    assert problems(out) == []
+    assert stale(recipe, out) == []
+    wanted = tree(out)
+    for record in [*(out / "packed").rglob("_records/**/*.json"), *(out / "pack/merged").rglob("_records/**/*.json")]:
+        record.unlink()
+    assert run(recipe, str(out), INLINE).n_done > 0
     assert tree(out) == wanted
 
 
