@@ -70,7 +70,7 @@ def test_without_a_writable_home_a_temporary_folder_serves_and_is_named(tmp_path
     assert done.stdout.split()[0] == "2048"
     assert "cache cannot be written" in done.stderr
     assert "CURATE_CACHE" in done.stderr
-    assert list(tmp_path.glob("curate-kernels-*/**/*.nbi"))
+    assert list(tmp_path.glob("curate-cache-*/**/*.nbi"))
 
 
 def test_the_digest_is_of_what_is_imported_and_read() -> None:
