@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from curate.decontamination.config import DecontaminationConfig, DecontaminationReason
 from curate.decontamination.kernels.overlaps import cut
-from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS
+from curate.decontamination.overlap import GRAM_COUNTS, GRAMS, HITS, held_names
 from curate.dedup.layout import changes, check_aligned
 from manifests.hashing import Int64
 from manifests.schema import BENCHMARK_SPAN, DECONTAMINATION_DECISIONS, SPAN
@@ -79,8 +79,8 @@ def decisions_stage(config: DecontaminationConfig, work: Work) -> None:
     kept = selected["keep"].to_numpy()
     n_bytes = documents["n_bytes"].to_numpy()
     reason, pieces = pieces_left(config, hits, kept, n_bytes)
-    names = pa.concat_tables([GRAMS.empty_table(), *map(read_table, work.inputs("index", role="grams"))])
-    spans = removed_spans_of(names.combine_chunks(), hits, len(documents))
+    names = held_names(tuple(work.inputs("index", role="grams")), work.task.inputs["index"].digest)
+    spans = removed_spans_of(names, hits, len(documents))
     decisions = pa.table({"doc_id": documents["doc_id"], "keep": pc.is_null(reason), "reason": reason,
                       "removed_spans": spans, "pieces": pieces})
     work.write("decisions", DECONTAMINATION_DECISIONS, [decisions])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +20,8 @@ from curate.text.strings import string_buffers
 from curate.text.words import Hashes
 from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
+
+Number = TypeVar("Number", np.int64, np.uint64)
 
 _GRAM: Final = pa.field("gram", pa.uint64(), nullable=False)
 
@@ -56,16 +60,30 @@ def build_index(texts: pa.Array | pa.ChunkedArray | Iterable[str], ngram: int = 
     return index_of(scan(*string_buffers(strings), ngram, None, -1)[0], ngram)
 
 
+@lru_cache(maxsize=1)
+def held_names(paths: tuple[str, ...], digest: str) -> pa.Table:
+    """GRAMS of the index in these files, which a process keeps for its next part: reading and hashing it again took
+    more than searching a part's texts. digest: of the files."""
+    return pa.concat_tables([GRAMS.empty_table(), *map(read_table, paths)]).combine_chunks()
+
+
+@lru_cache(maxsize=1)
+def held_index(paths: tuple[str, ...], digest: str, ngram: int) -> GramIndex:
+    """The same files' n-grams, to be looked up."""
+    grams = [read_table(path, ["gram"])["gram"].to_numpy() for path in paths]
+    return index_of(np.concatenate([np.empty(0, np.uint64), *grams]), ngram)
+
+
 def index_of(grams: Hashes, ngram: int) -> GramIndex:
     """An index of n-gram hashes, which may repeat."""
     once = distinct(grams)
     return GramIndex(ngram, once, gram_table(once))
 
 
-def distinct(grams: Hashes) -> Hashes:
+def distinct(grams: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The values there are, ascending. Sorting is twenty times as fast here as NumPy's `unique`, which hashes; what is
     sorted already, as grams in a table are, costs a comparison a value."""
-    if not (grams[1:] >= grams[:-1]).all():
+    if not bool(np.all(grams[1:] >= grams[:-1])):
         grams = np.sort(grams)
     return grams[np.append(True, grams[1:] != grams[:-1])] if len(grams) else grams
 
@@ -99,19 +117,27 @@ def index_stage(config: DecontaminationConfig, work: Work) -> None:
 
 def read_grams(config: DecontaminationConfig, paths: list[str], work: Account) -> pa.Table:
     """GRAMS of all benchmarks, ascending; items are counted, and lines that cannot be read are reported to the task."""
-    tables = [GRAMS.empty_table()]
-    for benchmark, path in zip(config.benchmarks, paths, strict=True):
-        ids, texts = [], []
+    names: list[str] = []  # of items, and the number of each one's benchmark beside them
+    owners: list[int] = []
+    found, items = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for number, (benchmark, path) in enumerate(zip(config.benchmarks, paths, strict=True)):
+        texts, first = [], len(names)
         for item, text in read_items(benchmark, path, work):
-            ids.append(item)
+            names.append(item)
             texts.append(text)
         grams, rows, _, _ = scan(*string_buffers(pa.array(texts, pa.large_string())), config.ngram, None, -1)
-        work.count(f"items[{benchmark.name}]", len(ids))
-        work.count(f"items_too_short[{benchmark.name}]", len(ids) - len(np.unique(rows)))
-        tables.append(pa.table({"gram": grams, "benchmark": pa.array([benchmark.name]).take(pa.array(rows * 0)),
-                                "item": pa.array(ids, pa.string()).take(pa.array(rows))}).cast(GRAMS))
-    table = pa.concat_tables(tables).combine_chunks()
-    return table.take(pa.array(np.argsort(table["gram"].to_numpy(), kind="stable")))
+        work.count(f"items[{benchmark.name}]", len(texts))
+        work.count(f"items_too_short[{benchmark.name}]", len(texts) - len(distinct(rows)))
+        owners += [number] * len(texts)
+        found.append(grams)
+        items.append(rows + first)
+    every = np.concatenate(found)
+    order = np.argsort(every, kind="stable")
+    item_rows = np.concatenate(items)[order]
+    benchmark_rows = np.array(owners, np.int64)[item_rows]
+    benchmarks = pa.array([benchmark.name for benchmark in config.benchmarks], pa.string())
+    return pa.table({"gram": every[order], "benchmark": benchmarks.take(pa.array(benchmark_rows)),
+                     "item": pa.array(names, pa.string()).take(pa.array(item_rows))}, schema=GRAMS)
 
 
 def hits_stage(config: DecontaminationConfig, work: Work) -> None:
@@ -120,8 +146,7 @@ def hits_stage(config: DecontaminationConfig, work: Work) -> None:
     Outputs: `hits`, HITS of the kept documents, text read one row group at a time; `gram_counts`, in how many of the
     part's documents each n-gram is."""
     decisions = read_table(work.input("decisions"), ["doc_id", "keep"])
-    grams = [read_table(path, ["gram"])["gram"].to_numpy() for path in work.inputs("index", role="grams")]
-    index = index_of(np.concatenate([np.empty(0, np.uint64), *grams]), config.ngram)
+    index = held_index(tuple(work.inputs("index", role="grams")), work.task.inputs["index"].digest, config.ngram)
     found: list[pa.Table] = []
     work.write("hits", HITS, _hits(config, work, decisions, index, found))
     distinct = pa.concat_tables([HITS.empty_table().select(["row", "gram"]), *found])

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from curate.decontamination.config import Benchmark, DecontaminationConfig, DecontaminationReason
 from curate.decontamination.items import Account, read_items
-from curate.decontamination.touches import ITEM_GRAMS, ITEMS, TOUCHES, ItemIndex, describe_items, sorted_grams
+from curate.decontamination.touches import ITEM_GRAMS, ITEMS, TOUCHES, describe_items, held_items, sorted_grams
 from curate.dedup.layout import check_aligned
 from manifests.schema import ID
 from manifests.tables import one_array, read_row_groups, read_table
@@ -108,7 +108,7 @@ def overlaps_stage(config: DecontaminationConfig, work: Work) -> None:
 
     Outputs: `matches` and `counts`, by item. Documents that an earlier stage dropped are not looked at. Memory: a row
     group's text, the index, and a row for each item that the part touches."""
-    index = ItemIndex(read_table(work.input("grams")))
+    index = held_items(work.input("grams"), work.task.inputs["grams"].digest)
     summary = TouchSummary(config.report.listed_documents)
     decisions = read_table(work.input("decisions"), ["doc_id", "reason", "pieces"])
     start = 0

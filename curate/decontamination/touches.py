@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.decontamination.config import OverlapReportConfig
-from curate.decontamination.kernels.overlaps import match_words, scan, split_words
+from curate.decontamination.kernels.overlaps import match_words, split_words
 from curate.decontamination.overlap import GramIndex, index_of
 from curate.text.strings import string_buffers
 from curate.text.words import Hashes
 from manifests.hashing import Int64
+from manifests.tables import read_table
 
 ITEMS: Final = pa.schema([
     pa.field("benchmark", pa.string(), nullable=False), pa.field("item", pa.string(), nullable=False),
@@ -62,9 +64,10 @@ def describe_items(benchmark: str, ids: Sequence[str], texts: pa.Array, config: 
                    first_row: int) -> tuple[pa.Table, pa.Table]:
     """(ITEMS, ITEM_GRAMS unsorted) of one benchmark. texts: large_string. first_row: number of its first item."""
     buffers = string_buffers(texts)
-    n_words = np.bincount(scan(*buffers, 1, None, -1)[1], minlength=len(ids)).astype(np.int64)
+    words = split_words(*buffers)
+    n_words = np.diff(words.bounds)
     ngram = ngram_of(n_words, config)
-    grams, rows, _, _ = scan(*buffers, ngram, None, -1)
+    grams, rows, _, _ = match_words(words, ngram, None)
     items = pa.table({"benchmark": pa.repeat(pa.scalar(benchmark), len(ids)), "item": pa.array(ids, pa.string()),
                       "n_words": n_words, "ngram": np.full(len(ids), ngram, np.uint8)}, schema=ITEMS)
     occurrences = pa.table({"ngram": np.full(len(grams), ngram, np.uint8), "gram": grams,
@@ -75,8 +78,12 @@ def describe_items(benchmark: str, ids: Sequence[str], texts: pa.Array, config: 
 def sorted_grams(tables: Iterable[pa.Table]) -> pa.Table:
     """ITEM_GRAMS in order, each n-gram of an item once."""
     table = pa.concat_tables([ITEM_GRAMS.empty_table(), *tables])
-    distinct = table.group_by(ITEM_GRAMS.names, use_threads=False).aggregate([])
-    return distinct.sort_by([(name, "ascending") for name in ITEM_GRAMS.names]).cast(ITEM_GRAMS).combine_chunks()
+    arrays = [table[name].to_numpy() for name in ITEM_GRAMS.names]
+    order = np.lexsort(arrays[::-1])
+    arrays = [array[order] for array in arrays]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = np.logical_or.reduce([array[1:] != array[:-1] for array in arrays])
+    return pa.table([array[first] for array in arrays], schema=ITEM_GRAMS)
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,12 @@ class ItemIndex:
         first = np.ones(len(order), bool)
         first[1:] = (item[1:] != item[:-1]) | (row[1:] != row[:-1])
         return pa.table({n: a[order[first]] for n, a in arrays.items()}).cast(TOUCHES)
+
+
+@lru_cache(maxsize=1)
+def held_items(path: str, digest: str) -> ItemIndex:
+    """The index of a file of ITEM_GRAMS, which a process keeps for its next part. digest: of the file."""
+    return ItemIndex(read_table(path))
 
 
 def _inside(occurrences: pa.Table, pieces: pa.ListArray) -> npt.NDArray[np.bool_]:
