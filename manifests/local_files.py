@@ -64,10 +64,11 @@ def map_file(path: str) -> npt.NDArray[np.uint8]:
     return np.asarray(_Map(path))
 
 
-def let_go(array: Array) -> None:
-    """Take the pages of a mapped array out of this process's memory. They come again when they are read."""
-    start = array.__array_interface__["data"][0] // mmap.PAGESIZE * mmap.PAGESIZE
-    end = array.__array_interface__["data"][0] + array.nbytes
+def let_go(first: Array, last: Array) -> None:
+    """Take the pages of a map out of this process's memory, from one array in it to another or the same. They come
+    again when they are read."""
+    start = first.__array_interface__["data"][0] // mmap.PAGESIZE * mmap.PAGESIZE
+    end = last.__array_interface__["data"][0] + last.nbytes
     _LIBC.madvise(start, end - start, mmap.MADV_DONTNEED)
 
 

@@ -126,7 +126,8 @@ class RowReader:
         steps = self._steps
         if len(steps) < runs.n_tokens:
             steps = self._steps = np.arange(runs.n_tokens, dtype=np.int32)
-        positions = steps[: runs.n_tokens] - np.repeat(bounds[:-1], np.diff(bounds))
+        positions = np.repeat(bounds[:-1], np.diff(bounds))
+        np.subtract(steps[: runs.n_tokens], positions, out=positions)
         return Segments(bounds, source, positions.reshape(-1, self._length), is_padding)
 
     def _gather(self, rows: list[int], more: int) -> Tokens:

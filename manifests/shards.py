@@ -87,9 +87,9 @@ class SplitShards:
         """Take the pages of some shards out of this process's memory; the system's cache keeps what it has room for."""
         for shard in shards:
             payload, index = self.payloads.get(shard), self.rows.get(shard)
-            for array in (payload, index.first if index else None, index.runs if index else None):
-                if isinstance(array, np.ndarray):
-                    let_go(array)
+            for first, last in ((payload, payload), (index.first, index.runs) if index else (None, None)):
+                if isinstance(first, np.ndarray) and isinstance(last, np.ndarray):
+                    let_go(first, last)
 
     def index(self, shard: int) -> RowIndex:
         """The row index of a shard: its file, or one made of its spans where the manifest is of version 1."""

@@ -14,6 +14,9 @@ import torch
 from manifests.torch.batches import ON_HOST, TorchBatch, tensors_of
 
 
+_Prepared = tuple[TorchBatch, Any]
+
+
 class Ahead:
     """A thread that brings batches to the device before they are asked for.
 
@@ -21,10 +24,13 @@ class Ahead:
 
     def __init__(self, batches: Iterator[TorchBatch], device: torch.device, ahead: int) -> None:
         self._batches, self._device = batches, device
-        # Both queues are C's own: Python's bounded one costs a batch as much as its tensors. One ticket, one batch.
-        self._prepared: queue.SimpleQueue[tuple[TorchBatch, Any] | BaseException] = queue.SimpleQueue()
+        # Both queues are C's own: Python's bounded one costs a batch as much as its tensors. One ticket, some batches:
+        # each handing over is two changes of threads, which cost a third of a batch.
+        self._prepared: queue.SimpleQueue[list[_Prepared] | BaseException] = queue.SimpleQueue()
         self._tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        for _ in range(ahead):
+        self._together = max(1, ahead // 2)
+        self._ready: list[_Prepared] = []  # the next one last
+        for _ in range(ahead // self._together):
             self._tickets.put(True)
         self._process, self._stopped = os.getpid(), False
         self._thread = threading.Thread(target=self._work, name="packed-loader", daemon=True)
@@ -37,12 +43,14 @@ class Ahead:
 
     def take(self) -> TorchBatch:
         """The next batch; what went wrong in the thread, or its end, is raised here, and again at every later call."""
-        item = self._prepared.get()
-        if isinstance(item, BaseException):
-            self._prepared.put(item)
-            raise item
-        self._tickets.put(True)
-        batch, copied = item
+        if not self._ready:
+            prepared = self._prepared.get()
+            if isinstance(prepared, BaseException):
+                self._prepared.put(prepared)
+                raise prepared
+            self._tickets.put(True)
+            self._ready = prepared[::-1]
+        batch, copied = self._ready.pop()
         if copied is not None:
             stream = torch.cuda.current_stream(self._device)
             stream.wait_event(copied)
@@ -62,9 +70,19 @@ class Ahead:
         try:
             stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
             while self._tickets.get() and not self._stopped:
-                self._prepared.put(self._moved(next(self._batches), stream))
+                self._prepare(stream)
         except BaseException as error:
             self._prepared.put(error)
+
+    def _prepare(self, stream: Any) -> None:
+        """Hand over the next batches; those before an error, or the end, come before it."""
+        prepared: list[_Prepared] = []
+        try:
+            for _ in range(self._together):
+                prepared.append(self._moved(next(self._batches), stream))
+        finally:
+            if prepared:
+                self._prepared.put(prepared)
 
     def _moved(self, batch: TorchBatch, stream: Any) -> tuple[TorchBatch, Any]:
         """The batch on the device, and the event after which its copy is done (None where there is nothing to wait)."""

@@ -14,7 +14,7 @@ from manifests.errors import InputError
 from manifests.loader import PackedLoader
 from manifests.row_reader import Segments
 
-_MOST_BUFFERS: Final = 16  # of one shape
+_MOST_BUFFERS: Final = 64  # of one shape: three of a batch, of those prepared and those that are held
 
 
 @dataclass  # not frozen: Lightning moves batches by setting their fields

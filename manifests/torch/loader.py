@@ -54,7 +54,7 @@ class TorchLoader:
 
     def __init__(self, dataset: PackedDataset, batch_rows: int, dp_rank: int | None = None, dp_size: int | None = None,
                  seed: int = 0, device: str | torch.device = "cpu", documents: bool = False, workers: int = 0,
-                 ahead: int = 4, *, mesh: Any = None, order: str = "rows", window_shards: int = 8,
+                 ahead: int = 8, *, mesh: Any = None, order: str = "rows", window_shards: int = 8,
                  passes: int | Literal["auto"] | None = "auto", max_documents: int | None = None,
                  segment_ids: bool = False) -> None:
         if workers < 0 or ahead < 0 or (workers and not ahead):

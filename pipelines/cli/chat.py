@@ -93,7 +93,7 @@ def _warn(counts: ChatCounts, config: ChatConfig, out: str) -> None:
         print(f"the tokenizer has no special token {', '.join(counts.missing_markers)}: the template's markers are "
               "text, which a dialogue can spell", file=sys.stderr)
     odd = {role: n for role, n in counts.turns.items() if role not in (*_CONTEXT_ROLES, *config.learned_roles)}
-    if odd:
+    if odd and config.task is None:  # the texts of a task are learned as language
         listed = ", ".join(f"{n:,} turns of {role!r}" for role, n in sorted(odd.items()))
         print(f"not learned, since --learn does not name their roles: {listed}", file=sys.stderr)
     for n, became in ((counts.truncated, "truncated"), (counts.split, "divided over rows")):
