@@ -26,7 +26,8 @@ from manifests.packed_folder import open_folder
 from manifests.packing import PACKINGS
 from manifests.prefetch import Prefetch
 from manifests.removals import superseded
-from manifests.row_reader import IGNORED, Empty, RowReader, Segments
+from manifests.row_facts import IGNORED, Known, RowFacts, Segments, segments_of
+from manifests.row_reader import Empty, RowReader
 from manifests.schema import PACKED_MANIFEST
 from manifests.shard import Tokens
 from manifests.shards import SplitShards, dataset_digest
@@ -214,7 +215,8 @@ class PackedDataset:
         assert segments is not None
         return tokens, targets, segments
 
-    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False, empty: Empty = np.empty
+    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False,
+             empty: Empty = np.empty, known: Known | None = None
              ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Segments | None]:
         """What `batch` gives, and what `segments` does where it is asked for: what loaders call.
 
@@ -223,9 +225,22 @@ class PackedDataset:
             documents: Whether there are segments.
             as_int64: Whether tokens are int64, as PyTorch's embeddings take them, rather than as stored.
             empty: Gives arrays of a shape and dtype, to write to.
+            known: What `describe` said of these rows.
         """
-        tokens, targets, runs = self._reader.batch(self._checked(rows), documents, as_int64, empty)
-        return tokens, targets, self._reader.segments(runs) if documents and runs is not None else None
+        return self._reader.batch(self._checked(rows), documents, as_int64, empty, known)
+
+    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts | None:
+        """What `read` needs to know of the rows of several batches, worked out at once; None where that saves nothing:
+        where it needs nothing, and where files are fetched or read for it.
+
+        Args:
+            rows: int64 [batches, n], each in [0, len).
+            documents: As `read` will be asked for them.
+        """
+        needed = documents or not PACKINGS[self.packing].is_stream
+        if not needed or self.is_remote or not self._reader.describes or rows.size * self.row_length >= 1 << 31:
+            return None
+        return self._reader.describe(self._checked(rows.ravel()), len(rows))
 
     def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
         """Document boundaries, sources and position ids of many rows, laid end to end, from the row index.
@@ -233,7 +248,7 @@ class PackedDataset:
         Args:
             rows: int64 [n], each in [0, len); else IndexError.
         """
-        return self._reader.segments(self._reader.runs(self._checked(rows)))
+        return segments_of(self._reader.runs(self._checked(rows)), np.empty((len(rows), self.row_length), np.int32))
 
     def documents(self, row: int) -> RowDocuments:
         """The documents that a row is made of, from the spans file, without scanning for separators.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import DatasetMismatchError, InputError, RecipeError
 from manifests.order import RowOrder, Skips
+from manifests.row_facts import Known, RowFacts
 from manifests.row_reader import Empty
 from manifests.shard import Tokens
 
@@ -82,6 +83,8 @@ class PackedLoader:
         self._skips = Skips()
         self._rows_handed_out = 0
         self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
+        self._facts: tuple[bool, RowFacts | None] | None = None  # of the steps ahead
+        self._read_ahead = 0  # batches of them that were read
         self._fetching = -len(dataset)  # rows handed out when what comes next was last asked for
 
     def __iter__(self) -> Iterator[Batch]:
@@ -142,7 +145,8 @@ class PackedLoader:
         """`at`, and what `PackedDataset.read` gives where it is asked for."""
         rows = self._rows_of_step(handed_out)
         if self.passes is None or rows[-1] != NO_ROW:
-            tokens, targets, segments = self.dataset.read(rows, documents, as_int64, empty)
+            known = self._known(handed_out, documents)
+            tokens, targets, segments = self.dataset.read(rows, documents, as_int64, empty, known)
             return Batch(tokens, targets, rows), segments
         tokens, targets, segments = self.dataset.read(rows[rows != NO_ROW], documents, as_int64)
         if segments is not None:
@@ -215,6 +219,18 @@ class PackedLoader:
 
     def _forget_ahead(self) -> None:
         self._ahead = (0, np.empty((0, self.batch_rows), np.int64))
+        self._facts = None
+
+    def _known(self, handed_out: int, documents: bool) -> Known | None:
+        """What is known of this rank's rows of a step, from the second step on that is read of those worked out."""
+        base, ahead = self._ahead
+        self._read_ahead += 1
+        if self._read_ahead < 2 or len(ahead) < 2 or int(ahead[-1, -1]) == NO_ROW:
+            return None
+        if self._facts is None or self._facts[0] != documents:
+            self._facts = (documents, self.dataset.describe(ahead, documents))
+        facts = self._facts[1]
+        return None if facts is None else (facts, (handed_out - base) // self.rows_per_step)
 
     def _rows_of_step(self, handed_out: int) -> npt.NDArray[np.int64]:
         """This rank's rows of a step, int64 [batch_rows]; those of the next steps are worked out along with them."""
@@ -226,6 +242,7 @@ class PackedLoader:
             firsts = handed_out + self.rank * self.batch_rows + self.rows_per_step * np.arange(steps, dtype=np.int64)
             ahead = self._rows_at((firsts[:, None] + np.arange(self.batch_rows)).ravel()).reshape(steps, -1)
             self._ahead, step = (handed_out, ahead), 0
+            self._facts, self._read_ahead = None, 0
         rows: npt.NDArray[np.int64] = ahead[step]
         return rows
 

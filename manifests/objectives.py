@@ -20,6 +20,7 @@ from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import InputError
 from manifests.hashing import uniform
 from manifests.packing import PACKINGS
+from manifests.row_facts import Known, RowFacts
 from manifests.row_reader import Empty
 from manifests.shard import Tokens
 
@@ -105,10 +106,11 @@ class ObjectiveDataset(PackedDataset):
         """Tokens [n, T] of many rows, in the stored dtype, turned as the objective says."""
         return self.batch(rows)[0]
 
-    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False, empty: Empty = np.empty
+    def read(self, rows: npt.NDArray[np.int64], documents: bool = True, as_int64: bool = False,
+             empty: Empty = np.empty, known: Known | None = None
              ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Segments | None]:
         """As `PackedDataset.read`, changed as the objective says; the bounds of documents never are."""
-        tokens, targets, segments = super().read(rows, True, as_int64, empty)
+        tokens, targets, segments = super().read(rows, True, as_int64, empty, known)
         assert segments is not None
         if self.objective.fill is not None:
             self._turn(self.objective.fill, rows, tokens, targets, segments)
@@ -119,6 +121,10 @@ class ObjectiveDataset(PackedDataset):
         if 0 in self.objective.source_weights.values():
             targets[self._source_weights(segments, tokens.shape) == 0] = IGNORED
         return tokens, targets, segments
+
+    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts | None:
+        """As `PackedDataset.describe`: documents are always needed."""
+        return super().describe(rows, True)
 
     def loss_weights(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """How much each target counts in the loss: its source's weight, times its turn's in dialogues.

@@ -8,48 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from manifests.local_files import mapped_bytes
-from manifests.rows import BatchRuns, join_runs
+from manifests.row_facts import IGNORED, Known, RowFacts, Segments, Targets, runs_of, segments_of
+from manifests.rows import BatchRuns
 from manifests.shard import Tokens
 from manifests.shards import SplitShards
 
-IGNORED: Final = -100  # the target that PyTorch's cross-entropy skips
 _MAPPED_BYTES: Final = 1 << 29  # of files in this process's memory, above which pages of large splits are let go
 _BATCHES_BETWEEN: Final = 64  # that this is looked at
 _FEW_RUNS: Final = 256  # for which a loop is faster than a mask of every token
 Empty = Callable[[tuple[int, ...], Any], npt.NDArray[Any]]
-Targets = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Documents of n rows, laid end to end, as attention over packed sequences takes them.
-
-    cu_seqlens: int32 [k + 1], 0 to n * T; every row begins a segment. source_ids: int32 [k], -1 where a segment has no
-    document. position_ids: int32 [n, T], counting from 0 in each segment. is_padding: bool [k], segments that nothing
-    is learned from: what lies behind the documents of a row, and what was removed, but for the end-of-text token before
-    a document, which is a segment of its own."""
-
-    cu_seqlens: npt.NDArray[np.int32]
-    source_ids: npt.NDArray[np.int32]
-    position_ids: npt.NDArray[np.int32]
-    is_padding: npt.NDArray[np.bool_]
-
-    def with_empty_rows(self, n: int, row_length: int) -> Segments:
-        """The same, with n more rows of padding behind."""
-        length = int(self.cu_seqlens[-1])
-        bounds = length + row_length * np.arange(1, n + 1, dtype=np.int32)
-        positions = np.broadcast_to(np.arange(row_length, dtype=np.int32), (n, row_length))
-        return Segments(np.concatenate([self.cu_seqlens, bounds]).astype(np.int32),
-                        np.append(self.source_ids, np.full(n, -1, np.int32)),
-                        np.concatenate([self.position_ids, positions]),
-                        np.append(self.is_padding, np.ones(n, np.bool_)))
 
 
 class RowReader:
@@ -69,7 +42,6 @@ class RowReader:
         self._shards, self._first_rows, self._firsts = shards, first_rows, first_rows.tolist()
         self._length, self._dtype, self._is_stream = row_length, dtype, is_stream
         self._has_gaps, self._any_gap = has_gaps, bool(has_gaps.any())
-        self._steps = np.arange(row_length, dtype=np.int32)
         self._recent: list[list[int]] = []  # rows read since pages were last let go
 
     def tokens(self, rows: list[int]) -> Tokens:
@@ -77,58 +49,50 @@ class RowReader:
         tokens: Tokens = self._gather(rows, 0).reshape(len(rows), self._length)
         return tokens
 
-    def batch(self, rows: list[int], with_runs: bool, as_int64: bool = False, empty: Empty = np.empty
-              ) -> tuple[npt.NDArray[Any], Targets, BatchRuns | None]:
-        """Tokens [n, T], targets int64 [n, T], and the rows' runs.
+    def batch(self, rows: list[int], documents: bool, as_int64: bool = False, empty: Empty = np.empty,
+              known: Known | None = None) -> tuple[npt.NDArray[Any], Targets, Segments | None]:
+        """Tokens [n, T], targets int64 [n, T], and the rows' documents.
 
         Args:
             rows: Numbers of rows that exist.
-            with_runs: Whether runs are given; else they are where they were needed.
+            documents: Whether documents are given.
             as_int64: Whether tokens are int64 rather than as stored.
             empty: Gives arrays of a shape and dtype.
+            known: What `describe` said of these rows.
         """
         dtype = np.dtype(np.int64) if as_int64 else self._dtype
         tokens, targets = (self._in_stream if self._is_stream else self._in_rows)(rows, dtype, empty)
         masked = not self._is_stream or self._gap_near(rows)
-        runs = self.runs(rows) if masked or with_runs else None
-        if masked and runs is not None:
-            self._ignore(targets, runs)
+        if known is None:
+            runs = self.runs(rows) if masked or documents else None
+            if masked and runs is not None:
+                self._ignore(targets, runs)
+            segments = segments_of(runs, self._positions(len(rows), as_int64, empty)) if (
+                documents and runs is not None) else None
+        else:
+            facts, number = known
+            if masked:
+                facts.ignore(number, targets)
+            segments = facts.segments(number, self._positions(len(rows), as_int64, empty)) if documents else None
         if masked and self._is_stream:
             targets[[not self._learns_following(row) for row in rows], -1] = IGNORED
-        return tokens, targets, runs
+        return tokens, targets, segments
+
+    def describe(self, rows: list[int], n_batches: int) -> RowFacts:
+        """What the row index says of the rows of several batches, for `batch`. They have as many rows each."""
+        return RowFacts(self.runs(rows), n_batches, self._length)
+
+    @property
+    def describes(self) -> bool:
+        """Whether looking up rows before they are read costs no more than then: indexes are mapped."""
+        return self._shards.has_mapped_rows
 
     def runs(self, rows: list[int]) -> BatchRuns:
         """The runs of some rows, from the row indexes of their shards."""
-        firsts, shards, found = self._firsts, self._shards, []
-        if shards.has_mapped_rows:
-            opened = shards.rows
-            for row in rows:
-                shard = bisect_right(firsts, row) - 1
-                index, local = opened[shard], row - firsts[shard]
-                first: Any = index.first
-                found.append(index.runs[first.item(local) : first.item(local + 1)])
-        else:
-            for row in rows:
-                shard = bisect_right(firsts, row) - 1
-                found.append(shards.index(shard).of(row - firsts[shard]))
-        return join_runs(found, self._length)
+        return runs_of(rows, self._firsts, self._shards, self._length)
 
-    def segments(self, runs: BatchRuns) -> Segments:
-        """Documents of the rows that some runs are of."""
-        start, source = runs.start, runs.source
-        if not runs.begins.all():
-            start, source = start[runs.begins], source[runs.begins]
-        bounds = np.empty(len(start) + 1, np.int32)
-        bounds[:-1], bounds[-1] = start, runs.n_tokens
-        is_padding = source < 0
-        if is_padding.any():
-            bounds, source, is_padding = self._padding(bounds, source)
-        steps = self._steps
-        if len(steps) < runs.n_tokens:
-            steps = self._steps = np.arange(runs.n_tokens, dtype=np.int32)
-        positions = np.repeat(bounds[:-1], np.diff(bounds))
-        np.subtract(steps[: runs.n_tokens], positions, out=positions)
-        return Segments(bounds, source, positions.reshape(-1, self._length), is_padding)
+    def _positions(self, n_rows: int, as_int64: bool, empty: Empty) -> npt.NDArray[Any]:
+        return empty((n_rows, self._length), np.int64 if as_int64 else np.int32)
 
     def _gather(self, rows: list[int], more: int) -> Tokens:
         """Tokens of rows, end to end, each with so many that follow it; fewer at a shard's end."""
@@ -194,18 +158,6 @@ class RowReader:
         tokens = empty(stored.shape, dtype)
         tokens[...] = stored
         return tokens, targets
-
-    def _padding(self, bounds: npt.NDArray[np.int32], source: npt.NDArray[np.int32]
-                 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """Segments without a document as padding, with the token before a document, if any, as a segment of its own."""
-        gap, before_document = source < 0, bounds[1:] % self._length != 0
-        cut = np.flatnonzero(gap & before_document & (np.diff(bounds) > 1))
-        is_padding = gap & ~before_document
-        is_padding[cut] = True
-        if len(cut):
-            bounds, source = np.insert(bounds, cut + 1, bounds[cut + 1] - 1), np.insert(source, cut + 1, -1)
-            is_padding = np.insert(is_padding, cut + 1, False)
-        return bounds, source, is_padding
 
     def _gap_near(self, rows: list[int]) -> bool:
         """Whether `curate remove` took tokens out of any shard that some rows are in."""

@@ -215,21 +215,21 @@ class BatchRuns:
     n_tokens: int
 
 
-def join_runs(of_rows: list[Runs], row_length: int) -> BatchRuns:
-    """The runs of some rows, each as `RowIndex.of` gives them, as one."""
-    runs = np.concatenate(of_rows) if of_rows else np.empty(0, _RUN)
+def join_runs(runs: Runs, counts: Int64, row_length: int) -> BatchRuns:
+    """The runs of some rows, end to end as the files have them, as one. counts: runs of each row, int64 [n].
+
+    Raises ShardError where they do not cut their rows."""
     fields: npt.NDArray[np.uint16] = runs.view(np.uint16).reshape(-1, 4)
-    counts = [len(r) for r in of_rows]
     in_row: Int64 = runs.view(np.uint32)[::2].astype(np.int64)
-    start = in_row + np.repeat(np.arange(len(of_rows), dtype=np.int64) * row_length, counts)
-    if len(start) and (0 in counts or int(in_row.max()) >= row_length or (start[1:] <= start[:-1]).any()
+    start = in_row + np.repeat(np.arange(len(counts), dtype=np.int64) * row_length, counts)
+    if len(start) and (not counts.all() or int(in_row.max()) >= row_length or (start[1:] <= start[:-1]).any()
                        or in_row[np.cumsum(counts) - counts].any()):
         raise ShardError("a row index has runs that do not cut their row", hint=(
             "run `curate verify`, then fetch or pack the dataset again"))
     source = fields[:, 2].astype(np.int32)
     source[source == NO_DOCUMENT] = -1
     return BatchRuns(start, source, (fields[:, 3] & _BEGINS).astype(np.bool_),
-                     (fields[:, 3] & _LEARNED).astype(np.bool_), len(of_rows) * row_length)
+                     (fields[:, 3] & _LEARNED).astype(np.bool_), len(counts) * row_length)
 
 
 def describe_rows(path: str, name: str) -> dict[str, Any]:

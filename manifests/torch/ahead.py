@@ -13,7 +13,6 @@ import torch
 
 from manifests.torch.batches import ON_HOST, TorchBatch, tensors_of
 
-
 _Prepared = tuple[TorchBatch, Any]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from manifests.errors import InputError
 from manifests.loader import PackedLoader
-from manifests.row_reader import Segments
+from manifests.row_facts import Segments
 
 _MOST_BUFFERS: Final = 64  # of one shape: three of a batch, of those prepared and those that are held
 
@@ -116,13 +116,11 @@ class Steps:
                           torch.from_numpy(batch.rows.copy()), **facts)
 
     def _documents(self, segments: Segments) -> dict[str, Any]:
-        lengths = np.diff(segments.cu_seqlens)
+        lengths = segments.cu_seqlens[1:] - segments.cu_seqlens[:-1]
         kept = ~segments.is_padding
         has_padding = not kept.all()
         n_tokens = int(segments.cu_seqlens[-1])
-        positions = self._buffers(segments.position_ids.shape, np.int64)
-        positions[...] = segments.position_ids
-        facts: dict[str, Any] = {"position_ids": torch.from_numpy(positions),
+        facts: dict[str, Any] = {"position_ids": torch.from_numpy(segments.position_ids),
                                  "source_tokens": torch.from_numpy(self._source_tokens(segments, lengths))}
         if self.segment_ids:
             facts |= self._ids(segments, lengths, kept)
@@ -133,9 +131,10 @@ class Steps:
                 np.arange(n_tokens))
             facts["token_order"] = torch.from_numpy(order)
         if has_padding:
-            bounds = np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int32)
+            lengths = lengths[kept]
+            bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
             sources, n_tokens = sources[kept], int(bounds[-1])
-        longest = int(np.diff(bounds).max(initial=0))
+        longest = int(lengths.max(initial=0))
         if self.max_documents is not None:
             missing = self.max_documents - len(sources)
             if missing < 0:
@@ -147,11 +146,13 @@ class Steps:
 
     def _source_tokens(self, segments: Segments, lengths: Any) -> Any:
         """Tokens of each source in each row, int64 [B, sources]."""
-        known = segments.source_ids >= 0
-        row = segments.cu_seqlens[:-1] // self.order.dataset.row_length
         n_rows, n_sources = len(segments.position_ids), self._n_sources
-        cell = row[known] * n_sources + segments.source_ids[known]
-        return np.bincount(cell, lengths[known], n_rows * n_sources).astype(np.int64).reshape(n_rows, n_sources)
+        sources = segments.source_ids
+        cell = segments.cu_seqlens[:-1] // self.order.dataset.row_length * n_sources + sources
+        if sources.min(initial=0) < 0:
+            known = sources >= 0
+            cell, lengths = cell[known], lengths[known]
+        return np.bincount(cell, lengths, n_rows * n_sources).astype(np.int64).reshape(n_rows, n_sources)
 
     def _ids(self, segments: Segments, lengths: Any, kept: Any) -> dict[str, Any]:
         shape = segments.position_ids.shape

@@ -43,7 +43,8 @@ def test_take_out_equals_the_plain_reading(lengths: list[tuple[int, int, int]], 
     assert left.to_pylist() == [r for r in spans.to_pylist() if r["doc_id"][0] not in gone]
     inside = [any(r["token_start"] <= i < r["token_start"] + r["n_tokens"] for r in left.to_pylist())
               for i in range(len(wanted))]
-    runs = join_runs([index_spans(spans_of(left), 1, len(wanted)).of(0)], len(wanted))
+    of_row = index_spans(spans_of(left), 1, len(wanted)).of(0)
+    runs = join_runs(of_row, np.array([len(of_row)]), len(wanted))
     assert np.repeat(runs.learned, np.diff(runs.start, append=len(wanted))).tolist() == inside
 
 

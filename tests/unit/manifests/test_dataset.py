@@ -68,8 +68,9 @@ def make_dataset(root: Path, sizes: list[int], packing: str = "concat", spans: l
 
 
 def span(start: int, n: int, **other: Any) -> dict[str, Any]:
-    return {"token_start": start, "n_tokens": n, "doc_id": bytes([start]) * 16, "source_id": 0, "doc_token_offset": 0,
-            "epoch": 0, "row": start // T, "truncated_left": False, "truncated_right": False} | other
+    return {"token_start": start, "n_tokens": n, "doc_id": bytes([start % 256]) * 16, "source_id": 0,
+            "doc_token_offset": 0, "epoch": 0, "row": start // T, "truncated_left": False,
+            "truncated_right": False} | other
 
 
 def test_rows_and_targets(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def read(table: pa.Table, n_rows: int) -> list[list[tuple[int, int, bool, bool]]
     index = index_spans(spans_of(table), n_rows, T)
     found = []
     for row in range(n_rows):
-        runs = join_runs([index.of(row)], T)
+        runs = join_runs(index.of(row), np.array([len(index.of(row))]), T)
         found.append(list(zip(runs.start.tolist(), runs.source.tolist(), runs.begins.tolist(), runs.learned.tolist(),
                               strict=True)))
     assert index.most_segments == max(sum(r[2] for r in runs) for runs in found)
