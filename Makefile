@@ -95,6 +95,17 @@ $(VENV_BROWSER)/.ready: pyproject.toml constraints.txt
 test-browser: $(VENV_BROWSER)/.ready ## The report in headless Chromium: no console errors, sorting, filtering; screenshots in build/screenshots
 	$(VENV_BROWSER)/bin/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
+VENV_CROISSANT := build/venv-croissant
+
+$(VENV_CROISSANT)/.ready:
+	$(PYTHON) -m venv $(VENV_CROISSANT)
+	$(VENV_CROISSANT)/bin/python -m pip install --quiet mlcroissant==1.1.1
+	@touch $@
+
+.PHONY: test-croissant
+test-croissant: $(READY) $(VENV_CROISSANT)/.ready ## The Croissant description of a dataset, validated by mlcroissant in an environment of its own
+	CURATE_MLCROISSANT=$(VENV_CROISSANT)/bin/mlcroissant $(BIN)/python -m pytest -m croissant tests/croissant $(PYTEST_ARGS)
+
 .PHONY: test-plugin
 test-plugin: $(READY) ## The wheels in fresh environments: the base install, and a run with the plug-ins of examples/plugin
 	rm -rf build/wheels build/base-venv build/plugin-venv
@@ -240,6 +251,10 @@ $(VENV_MEGATRON)/.ready: pyproject.toml
 .PHONY: bench-loader
 bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from memory maps and Megatron's GPTDataset
 	$(VENV_MEGATRON)/bin/python -W ignore -m tests.benchmarks.loader
+
+.PHONY: bench-asking
+bench-asking: $(READY) ## Look-ups, samples and counts on the made-up tables of N documents (default 1000000), in CPU seconds
+	$(BIN)/python -m tests.benchmarks.asking --documents $(or $(N),1000000)
 
 .PHONY: bench-bpe
 bench-bpe: $(READY) ## Training a BPE beside tokenizers' trainer, on MB (default 500) of the pages in DATA

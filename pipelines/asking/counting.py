@@ -6,6 +6,7 @@ Parts are read one after the other, and only sums are held; of domains, two mill
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ def domains(files: StageFiles, n: int = 20, by: str = "bytes", hosts: bool = Fal
         raise RecipeError(f"cannot order domains by {by!r}", where="--by", hint="pages, documents, bytes or tokens")
     sums: dict[str, list[int]] = {}
     for host, measures in _by_host(files):
-        name = host if hosts or host == NO_HOST else registered_domain(host)
+        name = host if hosts or host == NO_HOST else _domain(host)
         total = sums.get(name)
         if total is None:
             if len(sums) >= _MAX_NAMES:
@@ -77,6 +78,11 @@ def domains(files: StageFiles, n: int = 20, by: str = "bytes", hosts: bool = Fal
         {"domain": name, **dict(zip(("pages", *_MEASURES), total, strict=True)), "share": total[2] / all_bytes}
         for name, total in sums.items()]
     return sorted(rows, key=lambda row: (-row[by], row["domain"]))[:n]
+
+
+@lru_cache(maxsize=1 << 20)
+def _domain(host: str) -> str:
+    return registered_domain(host)
 
 
 def _by_host(files: StageFiles) -> Iterator[tuple[str, tuple[int, int, int, int]]]:

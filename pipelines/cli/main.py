@@ -21,6 +21,7 @@ from curate.late_imports import put_off_pandas
 from manifests.errors import CurateError
 from manifests.version import VERSION
 from pipelines.cli.asking import trace_command, why_command
+from pipelines.cli.card import card_command
 from pipelines.cli.classifier import app as classifier_app
 from pipelines.cli.decontaminate import DecontaminateCommand, decontaminate_command
 from pipelines.cli.dedup import dedup_command
@@ -55,6 +56,7 @@ app.add_typer(kernels_app, name="kernels")
 app.command("why")(why_command)
 app.command("trace")(trace_command)
 app.command("report")(report_command)
+app.command("card")(card_command)
 app.command("sample")(sample_command)
 app.command("domains")(domains_command)
 app.command("stats")(stats_command)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from manifests.errors import RecipeError
@@ -139,3 +140,27 @@ def test_a_report_holds_what_the_run_counted(small_demo: tuple[Path, Result], tm
     assert numbers["samples"]["kept"]
     assert {piece["kept"] for document in numbers["edited"] for piece in document["pieces"]} == {True, False}
     assert numbers["tokenizer"]["unused"] < numbers["tokenizer"]["vocab_size"]
+
+
+def test_papers_say_what_the_tables_hold(small_demo: tuple[Path, Result], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(small_demo[0], out)
+    facts = verb("card", str(out), "--licence", "odc-by", "--name", "My <corpus>", "--eu")
+    assert sorted(facts["written"]) == [f"card/{name}" for name in (
+        "README.md", "croissant.json", "datasheet.md", "domains.csv", "training-content.md")]
+    card = (out / "card/README.md").read_text()
+    meta = yaml.safe_load(card.split("---\n")[1])
+    clean = pl.DataFrame(Run(out).documents("clean", columns=["source", "host", "n_bytes"]))
+    assert meta["license"] == "odc-by"
+    assert {c["config_name"] for c in meta["configs"]} == {"default", *clean["source"]}
+    for pattern in meta["configs"][0]["data_files"][0]["path"]:
+        assert list(out.glob(pattern))
+    assert f"{len(clean):,} documents, {clean['n_bytes'].sum():,} bytes" in card
+    assert r"# My \<corpus\>" in card
+    listed = list(csv.DictReader((out / "card/domains.csv").open()))
+    assert sum(int(row["bytes"]) for row in listed) == clean.filter(pl.col("host").is_not_null())["n_bytes"].sum()
+    summary = (out / "card/training-content.md").read_text()
+    assert listed[0]["domain"] in summary
+    assert "[to be filled in: contact of the provider]" in summary
+    croissant = json.loads((out / "card/croissant.json").read_text())
+    assert {record["name"] for record in croissant["recordSet"]} == set(clean["source"])
