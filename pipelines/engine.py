@@ -19,6 +19,7 @@ from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tasks import execute
 from pipelines.queueing import Job
+from pipelines.time_limit import interrupts
 
 ONE_THREAD_EACH = {
     # A worker owns one core; a library that starts a thread per core would make them fight.
@@ -77,14 +78,15 @@ class UnexpectedError(CurateError):
 
 class InlineEngine:
     """Every task in this process, one after another. tracebacks: whether an error that no stage foresaw is raised as it
-    is, or fails its task as on Ray."""
+    is, or fails its task as on Ray. task_timeout: seconds that a task may take; None: any."""
 
     workers = 1
 
-    def __init__(self, root: str, access: S3Access, tracebacks: bool = True) -> None:
+    def __init__(self, root: str, access: S3Access, tracebacks: bool = True, task_timeout: float | None = None) -> None:
         self._root = root
         self._access = access
         self._tracebacks = tracebacks
+        self._timeout = task_timeout
         self._jobs: deque[Job] = deque()
 
     def submit(self, job: Job) -> None:
@@ -94,7 +96,9 @@ class InlineEngine:
         while self._jobs:
             job = self._jobs.popleft()
             try:
-                yield Outcome(job, attempt(self._root, self._access, job))
+                with interrupts(self._timeout, f"{job.task.stage}/{job.task.name}"):
+                    record = attempt(self._root, self._access, job)
+                yield Outcome(job, record)
             except CurateError as error:
                 if self._tracebacks and isinstance(error, UnexpectedError) and error.__cause__ is not None:
                     error.__cause__.add_note(f"in task {error.where}")

@@ -5,6 +5,8 @@ Only the small records of tasks pass through Ray: data goes through files.
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import secrets
 import sys
@@ -19,18 +21,25 @@ from manifests.records import TaskRecord
 from pipelines.engine import ONE_THREAD_EACH, Outcome, UnexpectedError, attempt
 from pipelines.local_ray import loopback_alone, session_folder
 from pipelines.queueing import Attempt, Job, JobQueue
+from pipelines.time_limit import ends_worker, timed_out
 
 _ATTEMPTS: Final = 3  # a task that fails this often is reported, not tried again
+_LOG: Final = logging.getLogger(__name__)
+_SILENCE_SECONDS: Final = 600.0  # without the end of any call, after which those at work are named
 _GATHERING: Final = 20
 """Times as long as a look at the window takes, results are gathered before the next look: 5 % of the driver's time."""
 
 
-def attempt_all(root: str, access: S3Access, jobs: Sequence[Job]) -> list[TaskRecord | CurateError]:
-    """Do tasks one after another; what became of each. One that fails takes no other with it."""
+def attempt_all(root: str, access: S3Access, jobs: Sequence[Job], timeout: float | None
+                ) -> list[TaskRecord | CurateError]:
+    """Do tasks one after another; what became of each. One that fails takes no other with it.
+
+    timeout: seconds that each may take; the process ends with one that takes longer."""
     results: list[TaskRecord | CurateError] = []
     for job in jobs:
         try:
-            results.append(attempt(root, access, job))
+            with ends_worker(timeout):
+                results.append(attempt(root, access, job))
         except CurateError as error:
             results.append(error)
     return results
@@ -41,16 +50,18 @@ class RayEngine:
 
     address: a cluster's address, `auto`, or None to start Ray on this machine; a session of Ray that this process has
     already is used, and stays. workers: tasks at a time; None takes every core. memory_bytes: what a task reserves, so
-    that Ray never packs more tasks on a node than it can hold.
+    that Ray never packs more tasks on a node than it can hold. task_timeout: seconds that a task may take; None: any.
     """
 
     def __init__(self, root: str, access: S3Access, address: str | None = None, workers: int | None = None,
-                 memory_bytes: int | None = None) -> None:
+                 memory_bytes: int | None = None, task_timeout: float | None = None) -> None:
         self._root = root
         self._access = access
         self._address = address
         self._wanted = workers
         self._memory = memory_bytes
+        self._timeout = task_timeout
+        self._since: dict[Any, float] = {}  # by call: when it was handed to Ray
         self._queue = JobQueue(workers or 1)
         self._running: dict[Any, list[Attempt]] = {}
         self._window = 1  # calls in flight
@@ -109,25 +120,35 @@ class RayEngine:
     def outcomes(self) -> Iterator[Outcome]:
         while self._queue or self._running:
             while len(self._running) < self._window and (call := self._queue.take()):
-                self._running[self._call(call)] = call
+                ref = self._call(call)
+                self._running[ref], self._since[ref] = call, time.monotonic()
             for ref in self._finished():
-                call = self._running.pop(ref)
-                yield from self._settle(call, _results(ref, call[0].job))
+                call, took = self._running.pop(ref), time.monotonic() - self._since.pop(ref)
+                results = _results(ref, call[0].job)
+                if isinstance(results, CurateError) and len(call) == 1 and took >= (self._timeout or math.inf):
+                    results = timed_out(_name(call[0].job), self._timeout or took)
+                yield from self._settle(call, results)
 
     def _call(self, call: list[Attempt]) -> Any:
         """Hand attempts to Ray. What holds several is not repeated as a whole: whoever is left is tried alone."""
         first = call[0].job.task
         more = f" and {len(call) - 1} more" if len(call) > 1 else ""
         remote = self._remote.options(name=f"{first.stage}:{first.name}{more}", **self._options,
-                                      max_retries=_ATTEMPTS if len(call) == 1 else 0)
-        return remote.remote(self._root, self._access, [attempt.job for attempt in call])
+                                      max_retries=_ATTEMPTS if len(call) == 1 and self._timeout is None else 0)
+        jobs = [attempt.job for attempt in call]
+        return remote.remote(self._root, self._access, jobs, self._timeout)
 
     def _finished(self) -> list[Any]:
         """Calls that are over, one at least. A look costs as much as the window is wide, so what ends shortly after the
         first is waited for."""
         import ray
 
-        first, others = ray.wait(list(self._running), num_returns=1)
+        first, others = ray.wait(list(self._running), num_returns=1, timeout=_SILENCE_SECONDS)
+        while not first:
+            for ref, call in self._running.items():
+                _LOG.warning("%s was handed to a worker %.0f minutes ago, and nothing has ended since",
+                             _name(call[0].job), (time.monotonic() - self._since[ref]) / 60)
+            first, others = ray.wait(list(self._running), num_returns=1, timeout=_SILENCE_SECONDS)
         if not others:
             return first
         time.sleep(min(_GATHERING * self._look_seconds, 1.0))
@@ -166,11 +187,15 @@ class RayEngine:
         self._started.close()
 
 
+def _name(job: Job) -> str:
+    return f"{job.task.stage}/{job.task.name}"
+
+
 def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateError:
     """What became of each task of a call, or why nothing did."""
     import ray
 
-    where = f"{first.task.stage}/{first.task.name}"
+    where = _name(first)
     try:
         results: list[TaskRecord | CurateError] = ray.get(ref)
         return results

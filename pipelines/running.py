@@ -26,6 +26,7 @@ from pipelines.queueing import Job
 from pipelines.ray_engine import RayEngine
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, check_stages
+from pipelines.time_limit import TaskTimeoutError
 from pipelines.work_folder import COMMAND_FILE
 
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
@@ -59,7 +60,8 @@ class Settings:
     bytes a task reserves. until: the last stage to do. fresh: delete the folder's run first. only: the stages to do; a
     name that is no stage's, such as `dedup` or `decontaminate/`, means all in that folder; the others count as done,
     with no output. guards: whether a stage that leaves too little stops the run. tracebacks: inline, whether an
-    unexpected error is raised as it is, for debugging, or fails its task alone."""
+    unexpected error is raised as it is, for debugging, or fails its task alone. task_timeout: seconds that a task may
+    take; one that takes longer stops the run, which can be continued."""
 
     engine: str = "ray"
     address: str | None = None
@@ -70,6 +72,7 @@ class Settings:
     only: tuple[str, ...] = ()
     guards: bool = True
     tracebacks: bool = True
+    task_timeout: float | None = None
 
 
 def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None,
@@ -266,8 +269,8 @@ class _Run:
     def _engine(self) -> AbstractContextManager[Engine]:
         s, access = self._settings, self._storage.access
         if s.engine == "inline":
-            return InlineEngine(self._storage.root, access, s.tracebacks)
-        return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory)
+            return InlineEngine(self._storage.root, access, s.tracebacks, s.task_timeout)
+        return RayEngine(self._storage.root, access, s.address, s.workers, s.worker_memory, s.task_timeout)
 
     def _start_ready(self, submit: Callable[[Job], None]) -> None:
         """Plan every stage that can be; a stage with nothing to do is done at once and may free others."""
@@ -292,7 +295,7 @@ class _Run:
             self._result.n_done += 1
             self._reporter.task_done(name, outcome.record)
         elif outcome.error is not None:
-            if not plan.stage.reads_source:
+            if not plan.stage.reads_source or isinstance(outcome.error, TaskTimeoutError):
                 raise outcome.error
             self._result.failed.append((f"{task.stage}/{task.name}", outcome.error))
             self._reporter.task_failed(name, task.name, outcome.error)

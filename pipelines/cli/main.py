@@ -109,6 +109,8 @@ def run(
     engine: Annotated[EngineName, typer.Option(help="inline runs every task in this process.")] = EngineName.RAY,
     workers: Annotated[int | None, typer.Option(min=1, help="Tasks at a time; all cores by default.")] = None,
     worker_memory: Annotated[int | None, typer.Option(min=1, help="Bytes that a worker reserves on its node.")] = None,
+    task_timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help=(
+        "Stop the run where a task takes longer; the same command goes on."))] = None,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is done.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done, and why.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
@@ -126,7 +128,8 @@ def run(
         return
     with _reporter() as reporter:
         result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,
-                               worker_memory=worker_memory, until=until, fresh=fresh, reporter=reporter).result
+                               worker_memory=worker_memory, task_timeout=task_timeout, until=until, fresh=fresh,
+                               reporter=reporter).result
     assert result is not None  # of a run that was just made
     facts = summary(result, out)
     emit(form, facts, lambda: print_summary(facts))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from manifests.records import read_record
 from manifests.storage import Storage
 from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.queueing import Job
+from pipelines.time_limit import TaskTimeoutError
 from tests.unit.pipelines.toy_stages import job
 
 
@@ -83,3 +85,12 @@ def test_what_is_left_of_an_abandoned_engine_is_forgotten(storage: Storage) -> N
     with inline(storage) as engine:
         engine.submit(job("add", "a"))
     assert list(engine.outcomes()) == []
+
+
+def test_a_task_that_takes_too_long_is_interrupted_and_named(storage: Storage) -> None:
+    engine = InlineEngine(storage.root, S3Access(), task_timeout=0.2)
+    done = outcomes(engine, [job("doze", "dozes"), job("add", "beside")])
+    assert isinstance(done[0].error, TaskTimeoutError)
+    assert done[0].error.where == "toy/dozes"
+    assert done[1].record is not None
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

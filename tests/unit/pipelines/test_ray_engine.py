@@ -11,12 +11,14 @@ from manifests.records import read_record
 from manifests.storage import Storage
 from pipelines.queueing import Attempt, Job
 from pipelines.ray_engine import RayEngine, attempt_all
+from pipelines.time_limit import TaskTimeoutError
 from tests.unit.pipelines.test_engine import outcomes
 from tests.unit.pipelines.toy_stages import job, task
 
 
 def test_one_that_fails_takes_no_other_of_its_call_with_it(tmp_path: Path) -> None:
-    first, failed, last = attempt_all(str(tmp_path), S3Access(), [job("add", "a"), job("refuse", "b"), job("add", "c")])
+    first, failed, last = attempt_all(str(tmp_path), S3Access(), [job("add", "a"), job("refuse", "b"), job("add", "c")],
+                                      None)
     storage = Storage(str(tmp_path))
     assert (first, last) == (read_record(storage, "toy", "a"), read_record(storage, "toy", "c"))
     assert isinstance(failed, InputError)
@@ -116,3 +118,14 @@ def test_small_tasks_share_calls(on_ray: RayEngine, root: Storage, monkeypatch: 
                              for n in range(200)])
     assert len(done) == sum(made) == 200
     assert len(made) < 60
+
+
+@pytest.mark.ray
+def test_a_task_that_hangs_is_ended_and_named_and_no_other_is(on_ray: RayEngine, root: Storage,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "_timeout", 3.0)
+    hung, beside = outcomes(on_ray, [job("hang", "hangs"), job("add", "beside-it")])[::-1]
+    assert isinstance(hung.error, TaskTimeoutError)
+    assert hung.error.where == "toy/hangs"
+    assert "3 seconds of --task-timeout" in hung.error.what
+    assert beside.record == read_record(root, "toy", "beside-it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -73,6 +74,17 @@ def die(config: Adding | None, work: Work) -> None:
     if _attempts(work) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     add(config, work)
+
+
+def hang(config: Adding | None, work: Work) -> None:
+    """Never end, in a call that keeps Python from running anything else of this process."""
+    work.output("n")
+    ctypes.PyDLL(None).sleep(600)
+
+
+def doze(config: Adding | None, work: Work) -> None:
+    """Take a minute, and write nothing."""
+    time.sleep(60)
 
 
 def run_out_of_memory(config: Adding | None, work: Work) -> None:
