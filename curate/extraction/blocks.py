@@ -117,15 +117,16 @@ def judge_blocks(page, n, tables, model, content, kinds):  # type: ignore[no-unt
         for k in range(kinds.size):
             x[i, K_BASE + k] = kinds[k]
     scores, words, judged = np.empty(n, np.float64), np.empty(n, np.float64), np.empty(n, np.float32)
-    tree_scores(model.first, x, scores)
+    rows = np.arange(n)
+    tree_scores(model.first, x, rows, scores)
     for i in range(n):
         judged[i] = 1.0 / (1.0 + np.exp(-scores[i]))
         words[i] = np.expm1(np.float64(x[i, F_WORDS]))
     put_context(page, n, judged, group, nearest, paths, x[:, N_FEATURES:])
     if content == _AUTO:
-        tree_scores(model.second, x, scores)
+        tree_scores(model.second, x, rows, scores)
     else:
-        tree_scores(model.other, x, scores)
+        tree_scores(model.other, x, rows, scores)
     for i in range(n):
         scores[i] = 1.0 / (1.0 + np.exp(-scores[i]))
     return scores, words

@@ -210,7 +210,7 @@ def probabilities(trees: Trees, x: Matrix) -> Floats:
 
 @nb.njit(nogil=True, cache=True)
 def _scores(trees, x, out):  # type: ignore[no-untyped-def]
-    tree_scores(trees, x, out)
+    tree_scores(trees, x, np.arange(out.size), out)
 
 
 @nb.njit(nogil=True, cache=True)

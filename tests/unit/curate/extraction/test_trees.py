@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.extraction.choice import page_bound
 from curate.extraction.context import CONTEXT
@@ -107,8 +110,54 @@ def on_thresholds(trees: dict[str, Any], n: int, columns: int) -> np.ndarray:
 def test_compiled_trees_follow_the_model_file(name: str) -> None:
     rows = on_thresholds(MODEL[name], 33, N_FEATURES + len(CONTEXT))
     out = np.empty(len(rows))
-    tree_scores(getattr(load_model(), name), rows, out)
+    tree_scores(getattr(load_model(), name), rows, np.arange(len(rows)), out)
     assert out.tolist() == [plain_score(MODEL[name], row) for row in rows]
+
+
+@pytest.mark.parametrize("n", [0, 1, 127, 128, 129, 300])
+def test_any_rows_of_any_number_are_judged_and_the_others_left(n: int) -> None:
+    x = on_thresholds(MODEL["first"], 310, N_FEATURES + len(CONTEXT))
+    every, some = np.empty(len(x)), np.full(len(x), np.nan)
+    tree_scores(load_model().first, x, np.arange(len(x)), every)
+    rows = np.arange(len(x))[::-1][:n].copy()
+    tree_scores(load_model().first, x, rows, some)
+    assert np.flatnonzero(~np.isnan(some)).tolist() == sorted(rows.tolist())
+    assert some[rows].tolist() == every[rows].tolist()
+
+
+def random_tree(arrays: dict[str, Any], random: Random, n_leaves: int) -> int:
+    """Add a tree of so many leaves to a model's arrays; its root."""
+    if n_leaves == 1:
+        arrays["value"].append(random.uniform(-1, 1))
+        return ~(len(arrays["value"]) - 1)
+    node = len(arrays["feature"])
+    for name, value in (("feature", random.randrange(5)), ("threshold", random.randrange(4)), ("left", 0),
+                        ("right", 0)):
+        arrays[name].append(value)
+    n_left = random.randrange(1, n_leaves)
+    arrays["left"][node] = random_tree(arrays, random, n_left)
+    arrays["right"][node] = random_tree(arrays, random, n_leaves - n_left)
+    return node
+
+
+@settings(max_examples=100)
+@given(st.lists(st.integers(1, 32), max_size=5), st.integers(0, 10**6))
+def test_trees_of_any_shape_give_the_leaf_that_a_walk_finds(sizes: list[int], seed: int) -> None:
+    random = Random(seed)
+    arrays: dict[str, Any] = {name: [] for name in ("feature", "threshold", "left", "right", "value", "root")}
+    for n_leaves in sizes:
+        arrays["root"].append(random_tree(arrays, random, n_leaves))
+    x = np.array([[random.randrange(5) for _ in range(5)] for _ in range(40)], np.float32)
+    out = np.empty(len(x))
+    tree_scores(trees_of(arrays), x, np.arange(len(x)), out)
+    assert out.tolist() == [plain_score(arrays, row) for row in x]
+
+
+def test_a_tree_of_too_many_leaves_is_refused() -> None:
+    arrays: dict[str, Any] = {name: [] for name in ("feature", "threshold", "left", "right", "value", "root")}
+    arrays["root"].append(random_tree(arrays, Random(1), 33))
+    with pytest.raises(InputError, match="33 leaves"):
+        trees_of(arrays)
 
 
 def test_kinds_of_pages_follow_the_model_file() -> None:
@@ -134,7 +183,7 @@ def test_a_converted_model_scores_as_lightgbm_does() -> None:
     labels = (rows[:, 3] + rows[:, 40] > 0.2).astype(np.float64)
     booster = lightgbm.train(FIRST_TREES, lightgbm.Dataset(rows, labels), 20)
     out = np.empty(len(rows))
-    tree_scores(trees_of(arrays_of(booster)), rows, out)
+    tree_scores(trees_of(arrays_of(booster)), rows, np.arange(len(rows)), out)
     assert out == pytest.approx(booster.predict(rows, raw_score=True), abs=1e-5)
 
 
