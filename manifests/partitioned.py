@@ -67,6 +67,12 @@ def partition_of(hashes: Hashes32, partitions: int) -> npt.NDArray[np.int64]:
     return ((hashes * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
+def partition_order(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The stable order of partitions' numbers, int64 [n]. Of 16 bits NumPy sorts it by radix, several times faster."""
+    narrow = numbers.astype(np.uint16) if len(numbers) and int(numbers.max()) < 1 << 16 else numbers
+    return np.argsort(narrow, kind="stable")
+
+
 def partition_of_value(value: int, partitions: int) -> int:
     """`partition_of` one value of a uint64 column."""
     return int(partition_of(spread(np.array([value], np.uint64)), partitions)[0])
@@ -102,7 +108,7 @@ class PartitionWriter:
     def add(self, table: pa.Table) -> None:
         """Add rows, each to its partition, in their order there."""
         numbers = partition_of(spread(table[self._by]), self._partitions)
-        order = np.argsort(numbers, kind="stable")
+        order = partition_order(numbers)
         self.add_ordered(table.take(pa.array(order)), numbers[order])
 
     def add_ordered(self, table: pa.Table, numbers: npt.NDArray[np.int64]) -> None:

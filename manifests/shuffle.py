@@ -23,7 +23,7 @@ import pyarrow as pa
 import xxhash
 
 from manifests.graph import Stage, Task, View
-from manifests.partitioned import SLOTS, SUFFIX, PartitionedFile, PartitionWriter, partition_of, spread
+from manifests.partitioned import SLOTS, SUFFIX, PartitionedFile, PartitionWriter, partition_of, partition_order, spread
 from manifests.records import OutputFile
 from manifests.tasks import MANIFEST, InputRef, Work
 
@@ -140,7 +140,7 @@ def merge_stage(config: Any, work: Work) -> None:
         for slot in range(SLOTS):
             table = pa.concat_tables([held, *(t for f in files for t in f.read(schema, slot, SLOTS))])
             numbers = partition_of(spread(table[by]), partitions)
-            order = np.argsort(numbers, kind="stable")
+            order = partition_order(numbers)
             complete = int(np.searchsorted(numbers[order], (slot + 1) * partitions // SLOTS))
             writer.add_ordered(table.take(pa.array(order[:complete])), numbers[order[:complete]])
             held = table.take(pa.array(order[complete:]))
