@@ -52,6 +52,8 @@ def _fields(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, where: 
     fields = deepcopy(dict(recipe)) if isinstance(recipe, Mapping) else parse_yaml(_read(where), where)
     if not isinstance(fields, dict):
         raise RecipeError("must be a mapping of fields", where=where, hint="see `curate recipe schema`")
+    if "run_format" in fields and isinstance(fields.get("recipe"), dict):
+        return dict(fields["recipe"])  # the lock file of a run: its resolved recipe
     return fields
 
 

@@ -20,6 +20,7 @@ from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
+from pipelines.missing import require_files
 from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.queueing import Job
@@ -196,6 +197,7 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None, fresh: bool = Fa
 
 def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
+    require_files(recipe)
     sources = tuple(scan_crawl(name, source, recipe.http, scanner) if source.commoncrawl
                     else Source(name, scanner.scan(source.files, f"sources.{name}.files", source.in_order), source)
                     for name, source in recipe.sources.items() if source.derived_from is None)

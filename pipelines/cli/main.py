@@ -34,6 +34,7 @@ from pipelines.cli.mix import mix_command
 from pipelines.cli.options import Format, FormatOption, emit
 from pipelines.cli.pack import pack_command
 from pipelines.cli.plugins import plugins_command
+from pipelines.cli.recipes import init_command, recipes_command
 from pipelines.cli.report import report_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
@@ -53,6 +54,8 @@ models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_he
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(models_app, name="models")
 app.add_typer(kernels_app, name="kernels")
+app.command("init")(init_command)
+app.command("recipes")(recipes_command)
 app.command("why")(why_command)
 app.command("trace")(trace_command)
 app.command("report")(report_command)
