@@ -26,6 +26,7 @@ from numba.core.registry import cpu_target
 
 from curate.caches import kernel_cache_folder
 from curate.carried_kernels import Carried, carried_kernels
+from curate.kernel_linking import link_late
 from curate.late_imports import after_import
 from manifests.version import VERSION
 
@@ -137,6 +138,7 @@ def set_up() -> None:
     _EVENTS.register("numba:compile", _Announcement())
     _put_off_scipy()
     _put_off_extensions()
+    link_late()
 
 
 def _put_off_scipy() -> None:
