@@ -21,7 +21,8 @@ _MOST_BUFFERS: Final = 64  # of one shape: three of a batch, of those prepared a
 class TorchBatch:
     """One rank's part of a step. tokens, targets: int64 [B, T] on the device; -100 in targets is not to be learned.
 
-    rows: int64 [B], on the host. The rest only with documents=True.
+    rows: int64 [B], on the host. sources: int64 [B], on the host, of mixtures (`TorchFeed`). The rest only with
+    documents=True.
 
     position_ids: int64 [B, T], counting from 0 in each document. cu_seqlens: int32 [k + 1], bounds of the documents in
     the tokens that are no padding, laid end to end, and max_seqlen, as flash_attn_varlen_func takes them. token_order:
@@ -45,9 +46,10 @@ class TorchBatch:
     source_tokens: torch.Tensor | None = None
     segment_ids: torch.Tensor | None = None
     document_ids: torch.Tensor | None = None
+    sources: torch.Tensor | None = None
 
 
-ON_HOST = frozenset({"rows", "source_tokens"})
+ON_HOST = frozenset({"rows", "sources", "source_tokens"})
 
 
 def tensors_of(batch: TorchBatch) -> dict[str, torch.Tensor]:
