@@ -194,7 +194,7 @@ build/trafilatura/.ready:
 .PHONY: bench-extraction
 bench-extraction: $(READY) build/trafilatura/.ready ## Extractors on pages with gold text: agreement out of fold (every page's in build/extraction/pages.tsv), and speed as ratios
 	$(BIN)/python -m scripts.extraction_model.train build/extraction $(DATA)/extraction/wcxb-dev.parquet $(DATA)/extraction/dev.parquet
-	$(BIN)/python -m tests.benchmarks.extraction --data $(DATA) --trafilatura build/trafilatura/bin/python
+	$(BIN)/python -m tests.benchmarks.extraction --data $(DATA) --trafilatura build/trafilatura/bin/python --judged build/extraction/pages.tsv
 
 build/datatrove/.ready:
 	$(PYTHON) -m venv build/datatrove

@@ -72,7 +72,7 @@ def _no_source_is_empty(view: View) -> None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 16, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
+    Stage("extract", 17, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
           reads_source=True, unicode=UNICODE_VERSION),
 )
 """From files to documents."""

@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.extraction.choice import page_bound
+from curate.extraction.choice import HOPELESS, drawn_together, page_bound
 from curate.extraction.compiled import kernel
 from curate.extraction.context import CONTEXT, put_context
 from curate.extraction.extracted import PAGE_TYPES, Content, Extracted, Format
@@ -92,11 +92,13 @@ def choose_blocks(page, tables, model, content, kinds):  # type: ignore[no-untyp
     n = scan_page(page, tables)
     if n == 0:
         return np.zeros(0, np.bool_)
-    probabilities, words = judge_blocks(page, n, tables, model, content, kinds)
-    least = share = 0.0
+    probabilities, words, paths = judge_blocks(page, n, tables, model, content, kinds)
+    least = share = alike = 0.0
     for k in range(kinds.size):
         least += kinds[k] * model.bounds[content, k, 0]
         share += kinds[k] * model.bounds[content, k, 1]
+        alike += kinds[k] * model.bounds[content, k, 2]
+    probabilities = drawn_together(probabilities, words, paths, alike)
     kept = probabilities > page_bound(probabilities, words, least, share)
     if words[kept].sum() == 0.0:  # signs without a word are no text
         kept[:] = False
@@ -105,7 +107,8 @@ def choose_blocks(page, tables, model, content, kinds):  # type: ignore[no-untyp
 
 @nb.njit(nogil=True, cache=True)
 def judge_blocks(page, n, tables, model, content, kinds):  # type: ignore[no-untyped-def]
-    """(probability that each of a scanned page's n blocks is content, words of each), float64 [n]; n is not 0.
+    """(probability that each of a scanned page's n blocks is content, words of each), float64 [n], and the paths of
+    `repeats.put_repeats`; n is not 0.
 
     content: the number of a `Content`. Fills kinds, float64 [len(PAGE_TYPES)], with probabilities of kinds of page."""
     x = np.zeros((n, N_FEATURES + len(CONTEXT)), np.float32)
@@ -119,17 +122,21 @@ def judge_blocks(page, n, tables, model, content, kinds):  # type: ignore[no-unt
     scores, words, judged = np.empty(n, np.float64), np.empty(n, np.float64), np.empty(n, np.float32)
     rows = np.arange(n)
     tree_scores(model.first, x, rows, scores)
+    asked = 0
     for i in range(n):
         judged[i] = 1.0 / (1.0 + np.exp(-scores[i]))
         words[i] = np.expm1(np.float64(x[i, F_WORDS]))
+        if judged[i] >= HOPELESS:
+            rows[asked] = i
+            asked += 1
     put_context(page, n, judged, group, nearest, paths, x[:, N_FEATURES:])
     if content == _AUTO:
-        tree_scores(model.second, x, rows, scores)
+        tree_scores(model.second, x, rows[:asked], scores)
     else:
-        tree_scores(model.other, x, rows, scores)
+        tree_scores(model.other, x, rows[:asked], scores)
     for i in range(n):
         scores[i] = 1.0 / (1.0 + np.exp(-scores[i]))
-    return scores, words
+    return scores, words, paths
 
 
 @kernel

@@ -12,7 +12,7 @@ import numba as nb
 import numpy as np
 
 from curate.extraction.compiled import kernel
-from curate.extraction.page import B_END, B_NODE, B_START, N_NODES, N_PARENT
+from curate.extraction.page import B_END, B_LINK_BYTES, B_NODE, B_START, N_NODES, N_PARENT
 
 _STEPS: Final = (-1, 1, -2, 2, -3, 3)
 _WINDOWS: Final = (4, 12)
@@ -22,7 +22,7 @@ CONTEXT: Final = (
     "judged", *(f"judged_{step:+d}" for step in _STEPS), *(f"judged_within_{w}" for w in _WINDOWS),
     *(f"judged_container_{k}" for k in range(1, _LEVELS + 1)), "judged_path",
     *(f"judged_{what}_{k}" for k in range(1, _REPEATS + 1) for what in ("item", "repeat")),
-    "judged_page", "judged_share_above", "judged_best")
+    "judged_page", "judged_share_above", "judged_best", "judged_rank", "judged_higher")
 """The names of the features that `put_context` fills."""
 
 
@@ -55,6 +55,7 @@ def put_context(page, n, judged, group, nearest, paths, out):  # type: ignore[no
         out[i, c] = alike[paths[i], 1] / alike[paths[i], 0]
         c = _put_repeats(page, i, nodes, groups, group, nearest, out, c + 1)
         out[i, c], out[i, c + 1], out[i, c + 2] = nodes[0, 1] / nodes[0, 0], before / total, best
+    _put_ranks(page, n, judged, out[:, c + 3 :])
     for k in range(len(_WINDOWS)):
         _put_window(judged, _WINDOWS[k], n, out[:, 1 + len(_STEPS) + k])
 
@@ -81,6 +82,19 @@ def _put_window(judged, w, n, out):  # type: ignore[no-untyped-def]
         if i - w - 1 >= 0:
             total -= judged[i - w - 1]
         out[i] = total / (min(n - 1, i + w) - max(0, i - w) + 1)
+
+
+@nb.njit(nogil=True, cache=True)
+def _put_ranks(page, n, judged, out):  # type: ignore[no-untyped-def]
+    """The share, and the logarithm, of the bytes outside links in blocks that are judged higher: on a page whose text
+    is of no known form all probabilities are low, and still in order."""
+    order = np.argsort(-judged, kind="mergesort")
+    total = higher = np.float32(0)
+    for i in range(n):
+        total += max(np.int64(0), page.blocks[i, B_END] - page.blocks[i, B_START] - page.blocks[i, B_LINK_BYTES])
+    for i in order:
+        out[i, 0], out[i, 1] = higher / max(np.float32(1), total), np.log(np.float32(1) + higher)
+        higher += max(np.int64(0), page.blocks[i, B_END] - page.blocks[i, B_START] - page.blocks[i, B_LINK_BYTES])
 
 
 @kernel

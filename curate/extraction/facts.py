@@ -26,7 +26,7 @@ from curate.extraction.vocabulary import CLASS_SHIFT, CLASSES, GROUPS, HINTS
 
 _ADDRESS: Final = ("address_log_bytes", "address_depth", "address_hyphens", "address_digits")
 _TEXT: Final = ("log_bytes", "log_blocks", "link_share", "mean_bytes", "sentences", "title_words", "images", "items",
-                "priced_blocks", "long_bytes")
+                "priced_blocks", "long_bytes", "log_prose", "prose_in_comments", "prose_in_messages")
 WEIGHED: Final = ("shopping_share", "posting_share", "time_share", "first_person_share", "second_person_share",
                   "consent_share", "is_question", "function_share", "upper_share", "digit_share", "title_covered")
 """Facts of blocks whose mean over the page, by bytes, is one of the page."""
@@ -35,6 +35,8 @@ PAGE_FACTS: Final = (*HINTS, *_ADDRESS, *(f"repeated_{t}" for t in REPEAT_TOTALS
                      *(f"text_of_class_{c}" for c in CLASSES), *(f"blocks_of_class_{c}" for c in CLASSES))
 """The names of a page's facts."""
 _LONG: Final = 300
+_PROSE: Final = 80  # bytes of a block of prose at least, which has a sentence and is no link
+_COMMENT, _MESSAGE = (1 << (CLASS_SHIFT + CLASSES.index(name)) for name in ("comment", "message"))
 
 
 @kernel
@@ -53,7 +55,7 @@ def put_facts(page, n, x, columns, c_currency, c_sentences, totals, out):  # typ
         c += 1
     base, weighed = c, c + len(_TEXT)
     masks = weighed + columns.size
-    size = linked = long = np.float32(0)
+    size = linked = long = prose = np.float32(0)
     for i in range(n):
         b = page.blocks[i]
         n_bytes = np.float32(b[B_END] - b[B_START])
@@ -64,11 +66,18 @@ def put_facts(page, n, x, columns, c_currency, c_sentences, totals, out):  # typ
         out[base + 6] += b[B_IMAGES]
         out[base + 7] += b[B_BULLET] != 0
         out[base + 8] += x[i, c_currency] > 0
+        if n_bytes >= _PROSE and x[i, c_sentences] > 0 and 2 * b[B_LINK_BYTES] < n_bytes:
+            prose += n_bytes
+            out[base + 11] += n_bytes if b[B_MASK] & _COMMENT else np.float32(0)
+            out[base + 12] += n_bytes if b[B_MASK] & _MESSAGE else np.float32(0)
         for k in range(columns.size):
             out[weighed + k] += n_bytes * x[i, columns[k]]
         _add_masks(b[B_MASK], n_bytes, out, masks)
     out[base], out[base + 1], out[base + 2] = np.log(size), np.log(np.float32(n)), linked / size
     out[base + 3], out[base + 5], out[base + 9] = size / n, s[N_TITLE], long / size
+    out[base + 10] = np.log(np.float32(1) + prose)
+    for k in (11, 12):
+        out[base + k] /= max(np.float32(1), prose)
     for k in (4, 6, 7, 8):
         out[base + k] /= n
     for k in range(weighed, out.size - len(CLASSES)):

@@ -62,7 +62,7 @@ _SEEN: Final = (F_BYTES, F_LINKED, F_PUNCTUATION, F_ENDS, F_BEFORE, F_SENTENCES,
 """Facts of a block that its neighbours are told."""
 _STEPS: Final = (-1, 1, -2, 2)
 _WINDOWS: Final = (3, 10)
-_AVERAGED: Final = (F_BYTES, F_LINKED, F_SENTENCES, F_ENDS)
+_AVERAGED: Final = (F_BYTES, F_LINKED, F_SENTENCES, F_ENDS, F_CONSENT, F_POSTING)
 _PAGE: Final = ("page_log_bytes", "page_log_blocks", "page_link_share", "page_mean_bytes", "page_sentences",
                 "page_paragraph_share")
 _M_BASE: Final = N_OWN

@@ -1,4 +1,5 @@
-"""What a page says of its own kind: og:type, schema.org types in microdata and JSON-LD, its address, its generator.
+"""What a page says of its own kind: og:type, schema.org types in microdata and JSON-LD, its address and
+the site's name, its generator.
 
 Each is a bit of `HINT_BITS` in the page's state; of the address there are also its length, depth, hyphens and digits.
 All of it is a hint to the trees: pages call themselves articles that are none.
@@ -25,10 +26,12 @@ from curate.extraction.page import (
 from curate.extraction.vocabulary import (
     ADDRESS_HINT,
     GENERATOR_HINT,
+    HOST_HINT,
     M_ADDRESS,
     M_CANONICAL,
     M_GENERATOR,
     M_KIND,
+    M_SITE,
     TYPE_HINT,
     find,
 )
@@ -58,6 +61,8 @@ def read_meta(page, tables):  # type: ignore[no-untyped-def]
         s[HINT_BITS] |= type_hint(page.html, tables, start, end)
     elif kind == M_GENERATOR:
         s[HINT_BITS] |= _words(page.html, tables, start, end, GENERATOR_HINT)
+    elif kind == M_SITE:
+        s[HINT_BITS] |= _words(page.html, tables, start, end, HOST_HINT)
     elif kind in (M_ADDRESS, M_CANONICAL) and s[URL_BYTES] == 0:
         _address(page, tables, start, end)
 
@@ -84,6 +89,7 @@ def _address(page, tables, start, end):  # type: ignore[no-untyped-def]
     while i < end and slashes < 3:  # the path begins after `https://host/`
         slashes += html[i] == _SLASH
         i += 1
+    s[HINT_BITS] |= _words(html, tables, start, i, HOST_HINT)
     s[URL_BYTES] = 1 + end - i
     s[HINT_BITS] |= _words(html, tables, i, end, ADDRESS_HINT)
     while i < end:

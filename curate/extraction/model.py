@@ -18,7 +18,7 @@ from curate.extraction.features import FEATURES
 from curate.extraction.trees import Trees, trees_of
 from manifests.errors import InputError
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 MODEL_FILE: Final = "model.json"
 _CONTENTS: Final = tuple(str(content) for content in Content)
 
@@ -26,7 +26,8 @@ _CONTENTS: Final = tuple(str(content) for content in Content)
 class Model(NamedTuple):
     """other: the second trees of contents other than `auto`.
 
-    bounds: float64 [contents, page types, 2]: least and share, as of `choice.page_bound`, by kind of page."""
+    bounds: float64 [contents, page types, 3]: least and share, as of `choice.page_bound`, and the share of
+    `choice.drawn_together`, by kind of page."""
 
     kinds: Trees
     first: Trees

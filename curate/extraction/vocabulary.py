@@ -52,7 +52,7 @@ MIN_AFFIX: Final = 4
 WORD_KINDS: Final = ("boilerplate", "function_words", "shopping", "posting", "time", "first_person", "second_person",
                       "consent")
 """Lists of words of a text; a word has a bit for each list that it is in."""
-_SOURCES: Final = ("type", "address", "generator")
+_SOURCES: Final = ("type", "address", "generator", "host")
 HINTS: Final = tuple(f"{source}_{kind}" for source in _SOURCES for kind in _WORDS["hints"][source])
 """What a page may say of its own kind, a bit each: `type_product`, `address_thread`, ..."""
 
@@ -102,10 +102,10 @@ class Vocabulary(NamedTuple):
 
 
 A_CLASS, A_HREF, A_HIDDEN, A_STYLE, A_ID, A_NAME, A_CONTENT, A_TYPE, A_ALT, A_DISPLAY, A_LANGUAGE = range(1, 12)
-M_KIND, M_ADDRESS, M_GENERATOR, M_CANONICAL, M_DATA, M_TEX, M_TEX_ALONE = range(1, 8)
+M_KIND, M_ADDRESS, M_GENERATOR, M_CANONICAL, M_DATA, M_TEX, M_TEX_ALONE, M_SITE = range(1, 9)
 """What the content of a meta element, the target of a link or the text of a script is."""
 (TAG_NAME, REFERENCE, ATTRIBUTE, CLASS_WORD, CLASS_SUFFIX, TEXT_WORD, META_NAME, TYPE_HINT, ADDRESS_HINT,
- GENERATOR_HINT) = (np.uint64((i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) for i in range(1, 11))
+ GENERATOR_HINT, HOST_HINT) = (np.uint64((i * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF) for i in range(1, 12))
 
 
 def name_hash(name: str) -> int:
@@ -173,12 +173,12 @@ def load_vocabulary() -> Vocabulary:
                   "type": A_TYPE, "itemtype": A_TYPE, "alt": A_ALT, "alttext": A_ALT, "display": A_DISPLAY,
                   "data-lang": A_LANGUAGE, "data-language": A_LANGUAGE}
     metas = {"og:type": M_KIND, "og:url": M_ADDRESS, "generator": M_GENERATOR, "canonical": M_CANONICAL,
-             "application/ld+json": M_DATA, "math/tex": M_TEX, "math/tex; mode=display": M_TEX_ALONE,
-             "math/tex;mode=display": M_TEX_ALONE}
+             "og:site_name": M_SITE, "application/ld+json": M_DATA, "math/tex": M_TEX,
+             "math/tex; mode=display": M_TEX_ALONE, "math/tex;mode=display": M_TEX_ALONE}
     words = [(word, 1 << i) for i, name in enumerate(WORD_KINDS) for word in _WORDS[name].split()]
     keys, values = _table({
         TAG_NAME: ((n, i) for n, i in TAG.items() if n), REFERENCE: _references(), ATTRIBUTE: attributes.items(),
         CLASS_WORD: _class_items(), CLASS_SUFFIX: ((w[::-1], bit) for w, bit in _class_items()),
         TEXT_WORD: words, META_NAME: metas.items(), TYPE_HINT: _hints("type"), ADDRESS_HINT: _hints("address"),
-        GENERATOR_HINT: _hints("generator")})
+        GENERATOR_HINT: _hints("generator"), HOST_HINT: _hints("host")})
     return Vocabulary(keys, values, _traits())

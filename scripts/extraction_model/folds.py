@@ -21,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from curate.extraction.choice import HOPELESS
 from curate.extraction.context import CONTEXT, put_context
 from curate.extraction.extracted import PAGE_TYPES, Content
 from curate.extraction.features import F_POLICY, K_BASE
 from curate.extraction.trees import Trees, class_scores, tree_scores, trees_of
 from scripts.extraction_model.arrays import arrays_of
 from scripts.extraction_model.gold import N_SEEN, POLICY_OF_SET, GoldPage, View
+from scripts.extraction_model.variants import VARIANTS
 
 N_FOLDS: Final = 5
 _SHARED: Final[dict[str, Any]] = {
@@ -41,9 +43,15 @@ FIRST_TREES: Final[dict[str, Any]] = {
 SECOND_TREES: Final[dict[str, Any]] = {
     **_SHARED, "objective": "cross_entropy", "learning_rate": 0.1, "num_leaves": 28, "max_depth": 7,
     "min_data_in_leaf": 60, "lambda_l2": 2.0}
+WEIGHTS: Final[Mapping[str, float]] = MappingProxyType({
+    "forum": 1.7, "listing": 2.2, "collection": 2.4, "product": 2.0, "service": 1.5, "documentation": 1.5})
+"""How much a page of a kind weighs beside an article: of most kinds there are few."""
 WEIGHTS_OF_OTHERS: Final = {"wcxb": 0.15}
 N_KIND_ROUNDS, N_FIRST, N_SECOND = 50, 50, 120
 _MAX_BLOCKS: Final = 160  # of a page that are learnt from; the others are as many more of the same kind
+_USUAL, _LEAST, _EVENLY = 530.0, 20.0, 0.5
+"""What the blocks of a usual page weigh, what those of a page count for at least, and how far all pages weigh alike: 0
+is by their blocks alone, 1 is each as much as any other."""
 _COPIES: Final = ("cyrillic", "ideographs")
 """Disguises, in one of which one page of three is seen as well, while training."""
 
@@ -97,8 +105,9 @@ class FoldModels:
     def _kind_trees(self, without: Folds) -> Arrays:
         """Trees for the kinds of pages, of the pages whose set says what kind they are."""
         chosen = [p for p, f in zip(self.pages, self.folds, strict=True) if f not in without and p.kind]
-        x = np.vstack([p.views[""].facts for p in chosen])
-        y = [PAGE_TYPES.index(str(p.kind)) for p in chosen]
+        seen = [(p.views[name].facts, p.kind) for p in chosen for name in ("", *VARIANTS) if name in p.views]
+        x = np.vstack([facts for facts, _ in seen])
+        y = [PAGE_TYPES.index(kind) for _, kind in seen if kind]
         return arrays_of(lightgbm.train(KIND_TREES, lightgbm.Dataset(x, y), N_KIND_ROUNDS))
 
     def _first_trees(self, without: Folds) -> Arrays:
@@ -128,7 +137,9 @@ class FoldModels:
             return np.zeros(0)
         x = self._in_context(i, name, without, content)
         policy = content or POLICY_OF_SET[self.pages[i].dataset]
-        return probabilities(self._trees("second" if policy == Content.AUTO else "other", without), x)
+        second = probabilities(self._trees("second" if policy == Content.AUTO else "other", without), x)
+        first = self._judged[i, f"{name}/{content}", without]
+        return np.where(first.astype(np.float32) < HOPELESS, first, second)
 
     def trees(self, which: str, without: Folds) -> Arrays:
         """The trees of kinds, or the first, second or other, without these folds, as the model file has them."""
@@ -155,6 +166,7 @@ class FoldModels:
             h = xxhash.xxh3_64_intdigest(page.page_id.encode())
             if (copy := _COPIES[h // N_SEEN % len(_COPIES)]) in page.views:
                 seen.append((i, copy, None))
+            seen += [(i, name, None) for name in VARIANTS if name in page.views]
             if page.dataset == "dragnet":
                 seen.append((i, "", Content.AUTO))
             elif page.kind == "article" and h % N_SEEN == 1:
@@ -176,15 +188,18 @@ class FoldModels:
 
     def _fit(self, rows: Sequence[tuple[int, str, Matrix]], parameters: dict[str, Any], n: int,
              weight_of: Mapping[str, float] = MappingProxyType({})) -> Arrays:
-        """Trees on blocks; a block weighs the square root of its words, times what is given for its set, or 1."""
+        """Trees on blocks; a block weighs the square root of its words, times what is given for its page's kind and
+        set, or 1; those of a long page less, since pages are judged one by one."""
         parts, labels, weights = [], [], []
         for i, name, x in rows:
             page = self.pages[i]
             chosen = _sample(f"{page.page_id}/{name}", len(x))
-            share = weight_of.get(page.dataset, 1.0) * len(x) / len(chosen)
+            share = weight_of.get(page.dataset, 1.0) * WEIGHTS.get(page.kind or "", 1.0) * len(x) / len(chosen)
             parts.append(x[chosen])
             labels.append(page.labels[chosen])
-            weights.append(share * np.sqrt(1 + np.array([len(page.words[k]) for k in chosen])))
+            sizes = np.sqrt(1 + np.array([len(page.words[k]) for k in range(len(x))]))
+            share *= (_USUAL / max(_LEAST, float(sizes.sum()))) ** _EVENLY
+            weights.append(share * sizes[chosen] * page.learnt[chosen])
         data = lightgbm.Dataset(np.vstack(parts), np.concatenate(labels), weight=np.concatenate(weights))
         return arrays_of(lightgbm.train(parameters, data, n))
 

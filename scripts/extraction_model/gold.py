@@ -26,6 +26,7 @@ from curate.extraction.vocabulary import Vocabulary, load_vocabulary
 from scripts.extraction_model.alignment import matched_words
 from scripts.extraction_model.disguises import DISGUISES, disguised
 from scripts.extraction_model.score import GRAM_WORDS, words_of
+from scripts.extraction_model.variants import learnt_blocks, variants_of
 
 _LINK: Final = re.compile(
     rb"""<link[^>]{0,200}?rel=["']?canonical["']?[^>]{0,200}?href=["']?(https?://[^"'\s>]+)"""
@@ -50,7 +51,7 @@ POLICY_OF_SET: Final = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page as the trees see it: as it is, or in a disguise."""
+    """A page as the trees see it: as it is, in a disguise, or with other class names."""
 
     page: Page  # without its HTML and its text
     x: npt.NDArray[np.float32]  # [blocks, N_FEATURES]
@@ -70,7 +71,8 @@ class GoldPage:
     words: list[list[str]]  # [blocks]
     gold: list[str]
     labels: npt.NDArray[np.float64]  # [blocks]: share of a block's words that are in the gold text
-    views: dict[str, View]  # "": the page as it is; and its disguises that keep its blocks
+    learnt: npt.NDArray[np.bool_]  # [blocks]: whether trees learn from a block
+    views: dict[str, View]  # "": the page as it is; its disguises that keep its blocks, and its variants
 
 
 def read_gold(path: Path, disguises: Sequence[str] = tuple(DISGUISES)) -> list[GoldPage]:
@@ -84,20 +86,26 @@ def read_gold(path: Path, disguises: Sequence[str] = tuple(DISGUISES)) -> list[G
             html = decode(row["html"])
             page, n = scan(html.encode("utf-8", "replace"), tables)
             words = [words_of(page.text[b[B_START] : b[B_END]].tobytes().decode()) for b in page.blocks[:n]]
-            views = {"": _view(page, n, tables)}
+            views = {"": view_of(page, n, tables)}
             seen = xxhash.xxh3_64_intdigest(row["id"].encode()) % N_SEEN == 0
             for name in disguises if seen else ():
                 other, found = scan(disguised(html, name).encode("utf-8", "replace"), tables)
                 if found == n:
-                    views[name] = _view(other, n, tables)
+                    views[name] = view_of(other, n, tables)
+            kind, gold, labels = row.get("page_type"), words_of(row["gold"]), aligned_labels(words, row["gold"])
+            learnt = np.ones(n, np.bool_)
+            if n:
+                views |= variants_of(views[""], kind)
+            if n and kind == "forum":
+                learnt = learnt_blocks(views[""], words, labels, len(gold))
             pages.append(GoldPage(
-                row["id"], row.get("dataset", "wcxb").split("-")[0], row.get("page_type"), row["url"] or "",
-                site_of(row["url"], row["html"], row["id"]), words, words_of(row["gold"]),
-                aligned_labels(words, row["gold"]), views))
+                row["id"], row.get("dataset", "wcxb").split("-")[0], kind, row["url"] or "",
+                site_of(row["url"], row["html"], row["id"]), words, gold, labels, learnt, views))
     return pages
 
 
-def _view(page: Page, n: int, tables: Vocabulary) -> View:
+def view_of(page: Page, n: int, tables: Vocabulary) -> View:
+    """What the trees see of a scanned page of n blocks."""
     x, facts = np.zeros((n, N_FEATURES), np.float32), np.zeros(len(PAGE_FACTS), np.float32)
     alike = fill_features(page, n, tables, x, facts) if n else _NO_BLOCKS
     nothing = page.html[:0]

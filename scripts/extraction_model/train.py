@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from curate.extraction.choice import page_bound
+from curate.extraction.choice import drawn_together, page_bound
 from curate.extraction.context import CONTEXT
 from curate.extraction.extracted import PAGE_TYPES, Content
 from curate.extraction.facts import PAGE_FACTS
@@ -27,10 +27,10 @@ from scripts.extraction_model.folds import N_FOLDS, Floats, FoldModels
 from scripts.extraction_model.gold import POLICY_OF_SET, GoldPage, read_gold
 from scripts.extraction_model.score import GRAM_WORDS, Agreement, agreement, mean_agreement
 
-Bound = tuple[float, float]
-_BOUNDS: Final = tuple((least, share) for least in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
-                       for share in (0.25, 0.5, 0.75, 1.0))
-"""(least, share) of `choice.page_bound` that are tried."""
+Bound = tuple[float, float, float]
+_BOUNDS: Final = tuple((least, share, alike) for least in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
+                       for share in (0.25, 0.5, 0.75, 1.0) for alike in (0.0, 0.3))
+"""(least, share) of `choice.page_bound` and the share of `choice.drawn_together` that are tried."""
 _PAGES_OF_ALL: Final = 60.0
 """How many pages the mean over all pages counts for, in choosing a bound for one kind."""
 _WHOLE: Final[frozenset[int]] = frozenset()
@@ -40,7 +40,9 @@ def judge(page: GoldPage, scores: Floats, bound: Bound, name: str = "") -> Agree
     """How the blocks that a bound keeps agree with the page's gold text: by words for WCXB, as its authors measure, by
     4-grams for the others."""
     words = np.expm1(page.views[name].x[:, F_WORDS].astype(np.float64))
-    least = page_bound(scores, words, *bound)
+    if page.words:
+        scores = drawn_together(scores, words, page.views[name].alike[2], bound[2])
+    least = page_bound(scores, words, *bound[:2])
     kept = [w for words, score in zip(page.words, scores, strict=True) if score > least for w in words]
     return agreement(kept, page.gold, 1 if page.kind else GRAM_WORDS)
 
@@ -73,7 +75,7 @@ class Judged:
         chosen = {(c, f): np.array(self.best_bounds(c, f)) for c in Content for f in range(N_FOLDS)}
         mixed = [kinds @ chosen[POLICY_OF_SET[p.dataset], f]
                  for p, f, kinds in zip(self.pages, self.models.folds, self.kinds, strict=True)]
-        return [(float(least), float(share)) for least, share in mixed]
+        return [(float(least), float(share), float(alike)) for least, share, alike in mixed]
 
     def agreements(self) -> list[Agreement]:
         """Of every page, out of fold."""

@@ -1,28 +1,36 @@
-"""Extractors side by side on pages with human gold text: agreement, and time against trafilatura.
+"""Extractors side by side on pages with human gold text: agreement by kind of page, and time against Trafilatura.
 
-    python -m tests.benchmarks.extraction --data ../shared/data --trafilatura PYTHON [--pages 757] [--rounds 3]
+    python -m tests.benchmarks.extraction --data ../shared/data --trafilatura PYTHON
+        [--every 5] [--rounds 1] [--judged build/extraction/pages.tsv]
 
 PYTHON is an interpreter with trafilatura 2 installed (a virtual environment of its own). Each extractor is one
 process that reads the same bytes; processes take turns, batch by batch, so that all see the same machine. Times are
-CPU seconds of the extraction alone. The shipped model saw these pages, so for `blocks` the honest agreement is the one
-out of fold, which `python -m scripts.extraction_model.train` prints.
+CPU seconds of the extraction alone. The shipped model saw these pages, so the agreement of `blocks` is read from what
+`python -m scripts.extraction_model.train` left (`--judged`): that of every page out of fold.
+
+WCXB's pages are judged by words and its peers keep comments, as its authors do; the others by word 4-grams, without.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from scripts.extraction_model.score import Agreement, agreement, mean_agreement, words_of
+from curate.extraction.extracted import PAGE_TYPES
+from scripts.extraction_model.score import GRAM_WORDS, agreement, words_of
 
-BATCH = 32
-WORKER = Path(__file__).with_name("extraction_worker.py")
+BATCH: Final = 32
+WORKER: Final = Path(__file__).with_name("extraction_worker.py")
+OWN: Final = "blocks"
+Judged = Mapping[tuple[str, str], float]
 
 
 class Worker:
@@ -47,7 +55,7 @@ class Worker:
         self._process.communicate()
 
 
-def run(rows: list[dict[str, Any]], workers: list[Worker], rounds: int) -> None:
+def run(rows: Sequence[Mapping[str, Any]], workers: Sequence[Worker], rounds: int) -> None:
     """Give every batch to every extractor in turn; the texts of the last round are kept."""
     for worker in workers:
         worker.ask([rows[0]["html"]])  # imports and compiled kernels are not timed
@@ -62,34 +70,63 @@ def run(rows: list[dict[str, Any]], workers: list[Worker], rounds: int) -> None:
                 worker.texts += answer["texts"]
 
 
-def agreements(rows: list[dict[str, Any]], worker: Worker) -> Agreement:
-    """Mean agreement of an extractor's texts with the gold."""
-    pairs = zip(worker.texts, rows, strict=True)
-    return mean_agreement([agreement(words_of(text), words_of(row["gold"])) for text, row in pairs])
+def scores(rows: Sequence[Mapping[str, Any]], worker: Worker, judged: Judged) -> list[float]:
+    """The F1 of every page."""
+    if worker.name == OWN and judged:
+        return [judged[set_of(row), row["id"]] for row in rows]
+    size = 1 if "page_type" in rows[0] else GRAM_WORDS
+    return [agreement(words_of(text), words_of(row["gold"]), size).f1
+            for text, row in zip(worker.texts, rows, strict=True)]
+
+
+def set_of(row: Mapping[str, Any]) -> str:
+    """The set that a page is from, as training names it."""
+    return str(row.get("dataset", "wcxb")).split("-")[0]
+
+
+def read_judged(path: Path | None) -> dict[tuple[str, str], float]:
+    """The F1 of every page out of fold, by set and id; nothing without a file."""
+    if path is None:
+        return {}
+    with path.open(encoding="utf-8") as file:
+        return {(row["set"], row["id"]): float(row["f1"]) for row in csv.DictReader(file, delimiter="\t")}
+
+
+def table(name: str, rows: Sequence[Mapping[str, Any]], workers: Sequence[Worker], judged: Judged, rounds: int) -> str:
+    """What extractors made of a set."""
+    kinds = [k for k in PAGE_TYPES if any(row.get("page_type") == k for row in rows)]
+    lines = [f"{name}: {len(rows)} pages, {rounds} rounds, CPU seconds, extractors in turn by batches of {BATCH}",
+             f"{'extractor':<22}{'F1':>7}{'pages/s':>9}{'ratio':>7}" + "".join(f"{k[:10]:>12}" for k in kinds)]
+    slowest = max(worker.seconds for worker in workers)
+    for worker in workers:
+        found = scores(rows, worker, judged)
+        by_kind = [[f for f, row in zip(found, rows, strict=True) if row.get("page_type") == k] for k in kinds]
+        lines.append(f"{worker.name:<22}{sum(found) / len(found):>7.3f}{len(rows) * rounds / worker.seconds:>9.0f}"
+                     f"{slowest / worker.seconds:>7.1f}" + "".join(f"{sum(f) / len(f):>12.3f}" for f in by_kind))
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run and print the table."""
+    """Run and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--trafilatura", required=True)
-    parser.add_argument("--pages", type=int, default=757)
+    parser.add_argument("--every", type=int, default=5, help="every so many-th page")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--judged", type=Path, help="pages.tsv of the training")
     arguments = parser.parse_args()
-    rows = pq.read_table(arguments.data / "extraction/dev.parquet").to_pylist()
-    rows = rows[:: max(1, len(rows) // arguments.pages)]
-    workers = [Worker("blocks", sys.executable), Worker("resiliparse", sys.executable),
-               Worker("trafilatura", arguments.trafilatura), Worker("trafilatura-fast", arguments.trafilatura)]
-    run(rows, workers, arguments.rounds)
-    slowest = workers[2].seconds
-    print(f"{len(rows)} pages, {arguments.rounds} rounds, CPU seconds, extractors in turn by batches of {BATCH}")
-    print(f"{'extractor':<18}{'F1':>8}{'P':>8}{'R':>8}{'pages/s':>10}{'x trafilatura':>15}")
-    for worker in workers:
-        mean = agreements(rows, worker)
-        print(f"{worker.name:<18}{mean.f1:>8.3f}{mean.precision:>8.3f}{mean.recall:>8.3f}"
-              f"{len(rows) * arguments.rounds / worker.seconds:>10.0f}{slowest / worker.seconds:>15.1f}")
-        worker.close()
-    print("blocks was trained on these pages: see its agreement out of fold")
+    judged = read_judged(arguments.judged)
+    for name, file, suffix in (("WCXB, words", "wcxb-dev.parquet", "-comments"),
+                               ("dragnet and CleanEval, 4-grams", "dev.parquet", "")):
+        rows = pq.read_table(arguments.data / "extraction" / file).to_pylist()[:: arguments.every]
+        workers = [Worker(OWN, sys.executable), Worker(f"resiliparse{suffix}", sys.executable),
+                   Worker(f"trafilatura{suffix}", arguments.trafilatura),
+                   Worker("trafilatura-fast", arguments.trafilatura)]
+        run(rows, workers, arguments.rounds)
+        print(table(name, rows, workers, judged, arguments.rounds), flush=True)
+        for worker in workers:
+            worker.close()
+    print(f"{OWN}: out of fold, by site" if judged else f"{OWN} was trained on these pages: its agreement here is none")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,14 @@ def extractor(name: str) -> Callable[[bytes], str]:
     if name.startswith("trafilatura"):
         from trafilatura import extract
 
-        fast = name.endswith("fast")
-        return lambda html: extract(html, include_comments=False, fast=fast) or ""
+        fast, comments = name.endswith("fast"), name.endswith("comments")
+        return lambda html: extract(html, include_comments=comments, fast=fast) or ""
+    if name == "resiliparse-comments":
+        from resiliparse.extract.html2text import extract_plain_text
+
+        from curate.extraction.html import decode
+
+        return lambda html: extract_plain_text(decode(html), main_content=True, alt_texts=False, comments=True)
     from curate.extraction.extractors import extractor as own
 
     function = own(name)

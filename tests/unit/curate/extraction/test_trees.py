@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.extraction.choice import page_bound
-from curate.extraction.context import CONTEXT
+from curate.extraction.choice import drawn_together, page_bound
+from curate.extraction.context import CONTEXT, put_context
 from curate.extraction.extracted import PAGE_TYPES
 from curate.extraction.facts import PAGE_FACTS
-from curate.extraction.features import FEATURES, N_FEATURES, block_features
+from curate.extraction.features import FEATURES, N_FEATURES, block_features, fill_features
 from curate.extraction.model import load_model, model_of
 from curate.extraction.scan import scan
 from curate.extraction.trees import class_scores, tree_scores, trees_of
@@ -89,6 +89,41 @@ def test_passages_that_a_page_holds_twice_are_known_to_both_blocks() -> None:
     assert after.tolist() == [1, 0, pytest.approx(6 / 14), 0]
 
 
+def test_a_page_says_its_kind_by_its_host_and_the_name_of_its_site() -> None:
+    def hints(head: str) -> dict[str, float]:
+        page, n = scan(f"<head>{head}</head><p>One text of a few words.</p>".encode())
+        return dict(zip(PAGE_FACTS, block_features(page, n, load_vocabulary())[1].tolist(), strict=True))
+
+    assert hints('<link rel=canonical href="https://forum.example.org/a/1">')["host_thread"] == 1
+    assert hints('<meta property="og:site_name" content="The Example Community">')["host_thread"] == 1
+    assert hints('<link rel=canonical href="https://docs.example.org/forum/1">')["host_manual"] == 1
+    assert hints('<link rel=canonical href="https://docs.example.org/forum/1">')["host_thread"] == 0
+    assert hints('<link rel=canonical href="https://docs.example.org/forum/1">')["address_thread"] == 1
+    assert hints('<link rel=canonical href="https://forumula.example.org/">')["host_thread"] == 0
+
+
+def test_prose_in_comments_and_elsewhere_is_measured() -> None:
+    long = "The ferry left the harbour at noon with carts of barley, and nobody had counted the wet sacks. "
+    page, n = scan(f"<p>{long}</p><div class=comments><p>{long * 3}</p><p>Short.</p></div>".encode())
+    facts = dict(zip(PAGE_FACTS, block_features(page, n, load_vocabulary())[1].tolist(), strict=True))
+    size = len(long) - 1
+    assert facts["log_prose"] == pytest.approx(np.log(1 + size + 3 * len(long) - 1))
+    assert facts["prose_in_comments"] == pytest.approx((3 * len(long) - 1) / (size + 3 * len(long) - 1))
+    assert facts["prose_in_messages"] == 0
+
+
+def test_blocks_are_ranked_by_what_was_judged_higher() -> None:
+    page, n = scan(b"<p>four<p>eight888<p>two <a href=x>linked</a><p>last")
+    _, facts = block_features(page, n, load_vocabulary())
+    x = np.zeros((n, N_FEATURES), np.float32)
+    group, nearest, paths = fill_features(page, n, load_vocabulary(), x, np.zeros_like(facts))
+    context = np.zeros((n, len(CONTEXT)), np.float32)
+    put_context(page, n, np.array([0.5, 0.9, 0.7, 0.1], np.float32), group, nearest, paths, context)
+    higher = [12, 0, 8, 16]  # bytes outside links in blocks judged higher: 4, 8, 4 and 4 in all
+    assert context[:, CONTEXT.index("judged_rank")] == pytest.approx(np.array(higher) / 20)
+    assert context[:, CONTEXT.index("judged_higher")] == pytest.approx(np.log1p(higher))
+
+
 def plain_score(trees: dict[str, Any], row: np.ndarray, every: int = 1, first: int = 0) -> float:
     total = 0.0
     for k in trees["root"][first::every]:
@@ -112,6 +147,10 @@ def test_compiled_trees_follow_the_model_file(name: str) -> None:
     out = np.empty(len(rows))
     tree_scores(getattr(load_model(), name), rows, np.arange(len(rows)), out)
     assert out.tolist() == [plain_score(MODEL[name], row) for row in rows]
+    some = np.full(len(rows), np.nan)
+    tree_scores(getattr(load_model(), name), rows, np.array([30, 2, 3, 4, 19, 7]), some)
+    assert np.flatnonzero(~np.isnan(some)).tolist() == [2, 3, 4, 7, 19, 30]
+    assert some[[2, 3, 4, 7, 19, 30]].tolist() == out[[2, 3, 4, 7, 19, 30]].tolist()
 
 
 @pytest.mark.parametrize("n", [0, 1, 127, 128, 129, 300])
@@ -204,3 +243,12 @@ def test_a_pages_own_bound_keeps_the_blocks_with_the_best_expected_f1() -> None:
         assert page_bound(p, words, 0.4, 0.5) == pytest.approx((best / 2 + 0.4) / 2)
     assert page_bound(np.zeros(0), np.zeros(0), 0.4, 0.5) == 0.2
     assert page_bound(np.ones(2), np.zeros(2), 0.4, 0.5) == 0.2
+
+
+def test_blocks_of_one_path_are_drawn_together_by_their_words() -> None:
+    p, words, paths = np.array([0.2, 0.8, 0.5, 0.6]), np.array([0.0, 2.0, 7.0, 0.0]), np.array([0, 0, 1, 0])
+    mean = (1 * 0.2 + 3 * 0.8 + 1 * 0.6) / 5
+    assert drawn_together(p, words, paths, 0.0) == pytest.approx(p)
+    assert drawn_together(p, words, paths, 1.0) == pytest.approx([mean, mean, 0.5, mean])
+    assert drawn_together(p, words, paths, 0.25) == pytest.approx(0.75 * p + 0.25 * np.array([mean, mean, 0.5, mean]))
+    assert drawn_together(p[:0], words[:0], paths[:0], 0.5).size == 0

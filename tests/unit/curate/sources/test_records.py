@@ -54,3 +54,18 @@ def test_a_damaged_dictionary_is_named_where_it_lies(tmp_path: Path) -> None:
     assert isinstance(found[0], Damage)
     assert (found[0].offset, "dictionary" in found[0].what) == (0, True)
     assert found[-1].offset == ranges[5][0]
+
+
+def test_archives_that_were_joined_have_each_their_dictionary(tmp_path: Path) -> None:
+    one, _ = dictionary_archive(compressed=False)
+    two, _ = dictionary_archive(compressed=True, n=50)
+    path = tmp_path / "a.warc.zst"
+    path.write_bytes(one + two)
+    whole, ranges = records_of(path)
+    assert len(whole) == 90
+    blocks = {e.offset: e.block for e in whole}
+    found = list(read_records(str(path), ranges[35:45], HttpConfig(), WANTED, 1 << 20))
+    read = [e for e in found if isinstance(e, WarcEntry)]
+    assert [e.offset for e in read][:5] == [offset for offset, _ in ranges[35:40]]
+    assert all(e.block == blocks[e.offset] for e in read)  # a record is right, or it is named as damage
+    assert len(read) + len({e.offset for e in found if isinstance(e, Damage)}) >= 10
