@@ -28,6 +28,7 @@ from pipelines.cli.dedup import dedup_command
 from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
 from pipelines.cli.filter import filter_command
+from pipelines.cli.help import GroupedHelp
 from pipelines.cli.kernels import app as kernels_app
 from pipelines.cli.looking import diff_command, domains_command, sample_command, stats_command
 from pipelines.cli.mix import mix_command
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 keep_kernels()
 
 app = typer.Typer(name="curate", help="From web archives to packed token shards.", no_args_is_help=True,
-                  add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+                  add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None, cls=GroupedHelp,
+                  context_settings={"help_option_names": ["-h", "--help"]})
 recipe_app = typer.Typer(help="Check recipes, and describe their fields.", no_args_is_help=True)
 models_app = typer.Typer(help="Fetch models that others publish.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
@@ -87,7 +89,7 @@ def _print_version(wanted: bool) -> None:
 def _options(version: Annotated[bool, typer.Option(
         "--version", is_eager=True, callback=_print_version, help="Print the version and exit.")] = False) -> None:
     """From web archives to packed token shards."""
-    if "--help" not in sys.argv:
+    if not {"-h", "--help"} & set(sys.argv):
         put_off_pandas()
 
 
