@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from curate.caches import writable_cache_folder
 
@@ -64,16 +64,34 @@ def sweep(base: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def loopback_alone() -> Iterator[None]:
-    """Have Ray, when it is started in this block, take 127.0.0.1 for this machine's address, so that its servers listen
-    there alone. Ray replaces that address wherever it is given, except where it believes that no cluster is possible,
-    as on a desktop's system."""
-    from ray._private import ray_constants
+def ended_processes() -> list[str]:
+    """Which processes of a session that was started here are gone, such as `raylet` and `gcs_server`.
+    Ray itself notices after a minute, and then ends this process."""
+    from ray._private import worker
 
-    before = ray_constants.ENABLE_RAY_CLUSTER
+    node: Any = worker._global_node
+    return sorted({str(kind) for kind, _ in node.dead_processes()}) if node is not None else []
+
+
+@contextmanager
+def for_this_process_alone() -> Iterator[None]:
+    """How Ray is started in this block: its servers listen on 127.0.0.1 alone, and what its processes log is not
+    printed here.
+
+    Ray replaces that address wherever it is given, except where it believes that no cluster is possible, as on a
+    desktop's system. Whatever a task fails of comes with the task; when a process of Ray dies, `ended_processes` says
+    so, where Ray would print its log.
+    """
+    from ray._private import ray_constants, worker
+
+    before = ray_constants.ENABLE_RAY_CLUSTER, worker.listen_error_messages
     ray_constants.ENABLE_RAY_CLUSTER = False
+    worker.listen_error_messages = _ignore
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+        ray_constants.ENABLE_RAY_CLUSTER, worker.listen_error_messages = before
+
+
+def _ignore(worker: Any, threads_stopped: Any) -> None:
+    """Hear of nothing."""

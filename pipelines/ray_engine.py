@@ -15,16 +15,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Final, Self
 
-from manifests.errors import CurateError
+from manifests.errors import CurateError, StageError
 from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from pipelines.engine import ONE_THREAD_EACH, Outcome, UnexpectedError, attempt
-from pipelines.local_ray import loopback_alone, session_folder
+from pipelines.local_ray import ended_processes, for_this_process_alone, session_folder
 from pipelines.queueing import Attempt, Job, JobQueue
 from pipelines.time_limit import ends_worker, timed_out
 
 _ATTEMPTS: Final = 3  # a task that fails this often is reported, not tried again
 _LOG: Final = logging.getLogger(__name__)
+_LOOK_SECONDS: Final = 5.0  # between looks at whether Ray is there yet
 _SILENCE_SECONDS: Final = 600.0  # without the end of any call, after which those at work are named
 _GATHERING: Final = 20
 """Times as long as a look at the window takes, results are gathered before the next look: 5 % of the driver's time."""
@@ -67,6 +68,7 @@ class RayEngine:
         self._window = 1  # calls in flight
         self._look_seconds = 0.0
         self._joined = False  # a session that was there before
+        self._ended = False  # whether Ray, started here, is gone before its time
         self._started = ExitStack()  # what goes when Ray, started here, has ended
         self.workers = workers or 1
 
@@ -110,7 +112,7 @@ class RayEngine:
         else:
             cores = self._wanted or os.cpu_count() or 1
             folder = self._started.enter_context(session_folder())
-            with loopback_alone():
+            with for_this_process_alone():
                 ray.init(address="local", num_cpus=cores, include_dashboard=False, object_store_memory=128 << 20,
                          _temp_dir=folder, **common)
 
@@ -143,12 +145,17 @@ class RayEngine:
         first is waited for."""
         import ray
 
-        first, others = ray.wait(list(self._running), num_returns=1, timeout=_SILENCE_SECONDS)
-        while not first:
-            for ref, call in self._running.items():
-                _LOG.warning("%s was handed to a worker %.0f minutes ago, and nothing has ended since",
-                             _name(call[0].job), (time.monotonic() - self._since[ref]) / 60)
-            first, others = ray.wait(list(self._running), num_returns=1, timeout=_SILENCE_SECONDS)
+        asked = told = time.monotonic()
+        while True:
+            first, others = ray.wait(list(self._running), num_returns=1, timeout=_LOOK_SECONDS)
+            self._check_session()
+            if first:
+                break
+            if time.monotonic() - told >= _SILENCE_SECONDS:
+                told = time.monotonic()
+                for ref, call in self._running.items():
+                    _LOG.warning("%s was handed to a worker %.0f minutes ago, and nothing has ended for %.0f",
+                                 _name(call[0].job), (told - self._since[ref]) / 60, (told - asked) / 60)
         if not others:
             return first
         time.sleep(min(_GATHERING * self._look_seconds, 1.0))
@@ -156,6 +163,13 @@ class RayEngine:
         more, _ = ray.wait(others, num_returns=len(others), timeout=0)
         self._look_seconds = time.monotonic() - started
         return [*first, *more]
+
+    def _check_session(self) -> None:
+        """Raise StageError where Ray was started here and is no more: no task would ever end."""
+        if not self._address and not self._joined and (ended := ended_processes()):
+            self._ended = True
+            raise StageError(f"Ray has ended on this machine: {', '.join(ended)} is gone", where="Ray",
+                             hint="the same command goes on from here; the system's log may say who ended it")
 
     def _settle(self, call: list[Attempt], results: list[TaskRecord | CurateError] | CurateError) -> Iterator[Outcome]:
         """Outcomes of a call's attempts; those that are worth another go back into the queue."""
@@ -179,7 +193,7 @@ class RayEngine:
     def __exit__(self, *_: object) -> None:
         import ray
 
-        for ref in self._running:
+        for ref in self._running if not self._ended else ():
             ray.cancel(ref, force=True)
         self._running.clear()
         if not self._joined:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from manifests.storage import Storage
 from pipelines.queueing import Attempt, Job
 from pipelines.ray_engine import RayEngine, attempt_all
 from pipelines.time_limit import TaskTimeoutError
+from tests.paths import ROOT
 from tests.unit.pipelines.test_engine import outcomes
 from tests.unit.pipelines.toy_stages import job, task
 
@@ -129,3 +132,29 @@ def test_a_task_that_hangs_is_ended_and_named_and_no_other_is(on_ray: RayEngine,
     assert hung.error.where == "toy/hangs"
     assert "3 seconds of --task-timeout" in hung.error.what
     assert beside.record == read_record(root, "toy", "beside-it")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_session_that_dies_is_one_line(tmp_path: Path, name: str) -> None:
+    program = f"""
+import psutil, threading, time
+from manifests.object_stores import S3Access
+from pipelines.ray_engine import RayEngine
+from tests.unit.pipelines.test_engine import outcomes
+from tests.unit.pipelines.toy_stages import job
+
+def kill():
+    time.sleep(2)
+    [p.kill() for p in psutil.Process().children(recursive=True) if p.name() == {name!r}]
+
+with RayEngine({str(tmp_path)!r}, S3Access(), workers=1) as engine:
+    threading.Thread(target=kill).start()
+    outcomes(engine, [job("doze", "dozes")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        f"manifests.errors.StageError: Ray: Ray has ended on this machine: {name} is gone")
+    assert "state-dump" not in done.stdout + done.stderr
