@@ -7,7 +7,7 @@ one file of P partitions. So a shuffle opens N files to write, N to merge, and P
 bytes twice. A file's group is decided by a hash of its task's name, so a task that is added costs its own group alone.
 
 The way back, from P partitions to N parts, is the same shuffle with the roles exchanged: facts about the documents of a
-part are partitioned by the part's key.
+part are partitioned by the part's key. There are few of them, so groups may be larger: a part reads 16 files at most.
 """
 
 from __future__ import annotations
@@ -102,15 +102,15 @@ def _groups(view: View, shuffle: Shuffle, partitions: int) -> dict[int, list[Out
     few = len(files) <= SLOTS if shuffle.routed else partitions <= SLOTS
     if few or not files:
         return {}
-    return grouped(files, partitions)
+    return grouped(files, partitions, SLOTS if shuffle.routed else len(files))
 
 
-def grouped(files: Sequence[tuple[str, Member]], n_readers: int) -> dict[int, list[Member]]:
+def grouped(files: Sequence[tuple[str, Member]], n_readers: int, most: int) -> dict[int, list[Member]]:
     """Files in groups of about the square root of their number or their readers', whichever is less.
 
-    files: each with a name, which decides on its group. Returns the groups by number, ascending, in the files' order.
-    """
-    n_groups = 1 << (len(files) // isqrt(min(len(files), n_readers))).bit_length() - 1
+    files: each with a name, which decides on its group. most: groups there may be, a power of two or more than files.
+    Returns the groups by number, ascending, in the files' order."""
+    n_groups = min(most, 1 << (len(files) // isqrt(min(len(files), n_readers))).bit_length() - 1)
     groups: dict[int, list[Member]] = {}
     for name, file in files:
         groups.setdefault((xxhash.xxh3_64_intdigest(name.encode()) * n_groups) >> 64, []).append(file)
