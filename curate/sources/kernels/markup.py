@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 import numba as nb
 import numpy as np
 
+from curate.text.search import next_byte
+
 _SLOTS: Final = 4096  # open elements are counted by their name's hash
 # Elements that never nest by themselves: void ones, and those whose end tag HTML lets writers leave out.
 _FLAT: Final = (
@@ -81,19 +83,17 @@ def _in(keys, key):  # type: ignore[no-untyped-def]
 def _attributes(data, p):  # type: ignore[no-untyped-def]
     """(number of attributes, offset after the `>`) of the tag whose name ends at p."""
     n, count = data.size, 0
-    quote = np.int64(0)
     inside, value = False, False  # within a name or a bare value; after an equals sign
     while p < n:
-        c = np.int64(data[p])
+        c = data[p]
         p += 1
-        if quote:
-            if c == quote:
-                quote, inside, value = np.int64(0), False, False
-            continue
         if c == 62:
             break
         if value and (c == 34 or c == 39):
-            quote = c
+            while p < n and data[p] != c:
+                p += 1
+            p = min(p + 1, n)
+            inside, value = False, False
         elif c == 61:
             value, inside = True, False
         elif _is_space(c) or (c == 47 and not value):
@@ -109,10 +109,11 @@ def _attributes(data, p):  # type: ignore[no-untyped-def]
 def _after_raw(data, p, key):  # type: ignore[no-untyped-def]
     """Offset of the end tag that closes a raw text element whose content begins at p, or the end of the page."""
     n = data.size
+    p = next_byte(data, p, 60)
     while p + 1 < n:
-        if data[p] == 60 and data[p + 1] == 47 and _name(data, p + 2)[0] == key:
+        if data[p + 1] == 47 and _name(data, p + 2)[0] == key:
             return p
-        p += 1
+        p = next_byte(data, p + 1, 60)
     return n
 
 
@@ -121,15 +122,13 @@ def _after_comment(data, p):  # type: ignore[no-untyped-def]
     """Offset after the comment, doctype or instruction whose `<!` or `<?` ends before p."""
     n = data.size
     if p + 1 < n and data[p] == 45 and data[p + 1] == 45:
-        q = p + 2
-        while q + 2 < n:
-            if data[q] == 45 and data[q + 1] == 45 and data[q + 2] == 62:
-                return q + 3
-            q += 1
+        q = next_byte(data, p + 4, 62)
+        while q < n:
+            if data[q - 2] == 45 and data[q - 1] == 45:
+                return q + 1
+            q = next_byte(data, q + 1, 62)
         return n
-    while p < n and data[p] != 62:
-        p += 1
-    return p + 1
+    return next_byte(data, p, 62) + 1
 
 
 @nb.njit(nogil=True, cache=True)

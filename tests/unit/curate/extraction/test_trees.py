@@ -179,7 +179,7 @@ def random_tree(arrays: dict[str, Any], random: Random, n_leaves: int) -> int:
     return node
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 32), max_size=5), st.integers(0, 10**6))
 def test_trees_of_any_shape_give_the_leaf_that_a_walk_finds(sizes: list[int], seed: int) -> None:
     random = Random(seed)
