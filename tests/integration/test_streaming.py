@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -11,9 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("s3fs", reason="needs the extra s3")
 pytest.importorskip("moto.server", reason="needs moto")
@@ -23,6 +26,7 @@ import s3fs  # type: ignore[import-untyped]
 from manifests import InputError, PackedDataset, PackedLoader, ShardError
 from manifests.object_stores import S3Access, StoreUrl
 from manifests.verify import verify
+from pipelines.cli.main import app
 from tests.integration.streaming_server import StoreServer
 from tests.paths import ROOT
 from tests.unit.manifests.test_dataset import make_dataset, span
@@ -120,6 +124,22 @@ def test_the_server_goes_away(server: StoreServer, local: Path, tmp_path: Path, 
     same(data, local)
     back.join()
     data.close()
+
+
+def test_trace_walks_a_run_in_a_bucket(server: StoreServer, small_demo: tuple[Path, Any]) -> None:
+    """The same document, archive and offset as on a disk, by the run and by its packed folder alone."""
+    run = small_demo[0]
+    fs = s3fs.S3FileSystem(endpoint_url=server.url, skip_instance_cache=True)
+    for path in run.rglob("*"):
+        if path.is_file():
+            fs.pipe_file(f"data/demo/{path.relative_to(run)}", path.read_bytes())
+    for folder in ("", "/packed"):
+        words = ["train/000000", "1", "7", "--format", "json"]
+        here, there = (CliRunner().invoke(app, ["trace", f"{where}{folder}", *words])
+                       for where in (run, "s3://data/demo"))
+        assert here.exit_code == there.exit_code == 0, there.output
+        assert json.loads(there.stdout) == json.loads(here.stdout)
+    assert json.loads(here.stdout)
 
 
 def test_a_cache_of_half_the_data(server: StoreServer, local: Path, tmp_path: Path) -> None:
