@@ -186,20 +186,3 @@ def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:
         "stage": name, "tasks": len(own), "done": storage.exists(f"{folder}/{MANIFEST}"),
         "n_bytes": sum(o.n_bytes for r in own for o in r.outputs), "seconds": round(sum(r.seconds for r in own), 1),
         "damaged": sum(r.counters.get("damaged", 0) for r in own)} for name, folder, own in stages]
-
-
-def print_status(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the status of a run for a person."""
-    terminal = console()
-    for run in rows:
-        terminal.print(f"{run['run']}: recipe {run['recipe']}")
-        if run["other_version"]:
-            terminal.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
-                           "it, `curate run --fresh` makes it anew", soft_wrap=True)
-        table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
-        for row in run["stages"]:
-            if row["done"] and not row["tasks"]:
-                continue  # the recipe asks nothing of this stage
-            table.add_row(row["stage"], str(row["tasks"]), "yes" if row["done"] else "no",
-                          f"{row['n_bytes'] / 1e6:,.1f}", f"{row['seconds']:,.1f}", str(row["damaged"] or ""))
-        terminal.print(table)

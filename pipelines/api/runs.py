@@ -67,6 +67,12 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.path!r}, recipe {self.recipe['name']!r})"
 
+    @property
+    def n_files(self) -> int:
+        """Input files of its sources."""
+        inputs = self._lock.get("inputs") or {}
+        return sum(len(inputs.get(name) or ()) for name in self.recipe.get("sources", {}))
+
     def describe(self) -> dict[str, Any]:
         """JSON-ready: what `curate status --format json` prints of the run."""
         return {"run": self.path, "recipe": self.recipe["name"], "other_version": self.other_version,

@@ -142,13 +142,22 @@ def run(
 
 
 @app.command()
-def status(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
-    """How far a run is, stage by stage: curate status runs/gpt3"""
+def status(
+    run: RunFolder,
+    watching: Annotated[bool, typer.Option("--watch", help="Again and again, until the run is finished.")] = False,
+    every: Annotated[bool, typer.Option("--stages", help="A line for each stage, not for each group.")] = False,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """How far a run is: curate status runs/gpt3; curate status runs/gpt3 --watch"""
     from pipelines import Run
-    from pipelines.summary import print_status
+    from pipelines.status import print_status, watch
 
-    rows = [Run(run).describe()]
-    emit(form, rows, lambda: print_status(rows))
+    opened = Run(run)
+    if watching:
+        watch(opened.describe, run, opened.n_files)
+        return
+    rows = [opened.describe()]
+    emit(form, rows, lambda: print_status(rows, every))
 
 
 @app.command()

@@ -26,7 +26,7 @@ from pipelines import Run
 from pipelines.demo.check import check
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, dry_run, run
-from pipelines.summary import print_status
+from pipelines.status import print_status
 from tests.integration.conftest import tree
 from tokenizer.encoding.encode import load
 
@@ -151,8 +151,10 @@ def test_status_shows_the_stages_that_the_recipe_uses(small_demo: Demo, capsys: 
     by_name = {row["stage"]: row for row in rows[0]["stages"]}
     assert all(row["done"] for row in by_name.values())
     assert by_name["dedup/substrings"]["tasks"] == 0
-    print_status(rows)
-    shown = {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]}
+    print_status(rows, every=True)
+    *lines, last = capsys.readouterr().out.splitlines()[2:]
+    assert last.startswith("Finished: all ")
+    shown = {line.split()[0] for line in lines}
     assert shown == {name for name, row in by_name.items() if row["tasks"]}
 
 

@@ -26,7 +26,7 @@ from pipelines.locking import LOCK_FILE, RUN_FORMAT
 from pipelines.recipe import Recipe
 from pipelines.removal import remove
 from pipelines.running import Settings, dry_run, run
-from pipelines.summary import print_status
+from pipelines.status import print_status
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tokenizer.encoding.encode import load

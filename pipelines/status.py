@@ -1,0 +1,121 @@
+"""What `curate status` prints: the stages that the recipe uses, in groups, and one sentence on where the run stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.table import Table
+
+from manifests.records import TaskRecord, read_records
+from manifests.storage import Storage
+from pipelines.terminal import console
+
+_GROUPS: Final = {"extract": "documents", "classifier": "classifier", "signals": "selection", "select": "selection",
+                  "dedup": "deduplication", "decontaminate": "decontamination", "clean": "clean corpus",
+                  "tokenizer": "tokenizer", "tokens": "tokens", "mix": "mixture and packing",
+                  "pack": "mixture and packing", "packed": "mixture and packing"}
+_WATCH_SECONDS: Final = 2.0
+_RECENT: Final = 20
+
+Stages = Sequence[Mapping[str, Any]]
+
+
+def used(stages: Stages) -> list[Mapping[str, Any]]:
+    """Stages that the recipe asks something of: a stage that is done without a task is asked nothing."""
+    return [row for row in stages if row["tasks"] or not row["done"]]
+
+
+def sentence(stages: Stages) -> str:
+    """Where a run stands."""
+    asked = used(stages)
+    left = [row["stage"] for row in asked if not row["done"]]
+    hours = sum(row["seconds"] for row in asked) / 3600
+    size = sum(row["n_bytes"] for row in asked) / 1e6
+    damaged = sum(row["damaged"] for row in asked)
+    odd = f"; {damaged:,} parts of the input were damaged" if damaged else ""
+    if not left:
+        return f"Finished: all {len(asked)} stages are done, {size:,.1f} MB in {hours:,.2f} core-hours{odd}."
+    begun = [row["stage"] for row in asked if not row["done"] and row["tasks"]]
+    at = f"at work or stopped in {begun[0]}" if begun else f"next is {left[0]}"
+    return f"Not finished: {len(asked) - len(left)} of {len(asked)} stages are done, {at}; `curate run` goes on{odd}."
+
+
+def print_status(rows: Sequence[Mapping[str, Any]], every: bool = False) -> None:
+    """Print the status of runs for a person. every: a line for each stage, not for each group of them."""
+    terminal = console()
+    for run in rows:
+        terminal.print(f"{run['run']}: recipe {run['recipe']}")
+        if run["other_version"]:
+            terminal.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
+                           "it, `curate run --fresh` makes it anew", soft_wrap=True)
+        terminal.print(_table(used(run["stages"]), every or bool(run["other_version"])))
+        terminal.print(sentence(run["stages"]), soft_wrap=True)
+
+
+def _table(stages: Stages, every: bool) -> Table:
+    table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in stages:
+        first = row["stage"].split("/")[0]
+        groups.setdefault(row["stage"] if every else _GROUPS.get(first, first), []).append(row)
+    for name, own in groups.items():
+        done = sum(bool(row["done"]) for row in own)
+        table.add_row(
+            name, str(sum(row["tasks"] for row in own)),
+            "yes" if done == len(own) else "no" if len(own) == 1 else f"{done} of {len(own)} stages",
+            f"{sum(row['n_bytes'] for row in own) / 1e6:,.1f}", f"{sum(row['seconds'] for row in own):,.1f}",
+            str(sum(row["damaged"] for row in own) or ""))
+    return table
+
+
+def remaining(records: Sequence[TaskRecord], stages: Stages, n_parts: int, now: datetime) -> str | None:
+    """How long the stage that is at work will take, by the pace of its last tasks; None where nothing tells.
+
+    Args:
+        records: Of the run.
+        stages: Its status.
+        n_parts: Input files: what most stages have a task for.
+        now: In UTC.
+    """
+    for row in used(stages):
+        if row["done"] or not 1 < row["tasks"] < n_parts:
+            continue
+        times = sorted(datetime.fromisoformat(r.finished_at) for r in records
+                       if r.identity.stage == row["stage"] and r.finished_at)[-_RECENT:]
+        if len(times) < 2:
+            continue
+        pace = (max(now, times[-1]) - times[0]).total_seconds() / (len(times) - 1)
+        seconds = pace * (n_parts - row["tasks"])
+        return f"{row['stage']}: {row['tasks']} of about {n_parts} tasks, {_duration(seconds)} left for it"
+    return None
+
+
+def watch(describe: Any, run: str, n_parts: int) -> None:
+    """Print a run's status again and again, until it is finished or the person has seen enough.
+
+    Args:
+        describe: Gives the facts of the run, as `Run.describe` does.
+        run: Its folder or URL.
+        n_parts: Its input files.
+    """
+    terminal = console()
+    while True:
+        facts = describe()
+        if terminal.is_terminal:
+            terminal.clear()
+        print_status([facts])
+        left = remaining(read_records(Storage(run)), facts["stages"], n_parts, datetime.now(UTC))
+        if left is not None:
+            terminal.print(left)
+        if all(row["done"] for row in used(facts["stages"])):
+            return
+        time.sleep(_WATCH_SECONDS)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
