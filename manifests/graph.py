@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import xxhash
 
 from manifests.errors import StageError
 from manifests.part_paths import part_name
+from manifests.record_tables import StageRecords
 from manifests.records import Identity, OutputFile, TaskRecord
 from manifests.storage import Storage
 from manifests.tasks import MANIFEST, InputRef, StageFunction, StageTask, execute, write_manifest
@@ -77,7 +78,8 @@ class Stage:
     cannot serve the next ones. reads_source: a task that fails is set aside, since it is the user's input that is
     broken; elsewhere a failure ends the run, for a missing partition would be a wrong answer. writes_manifest: whether
     `FOLDER/manifest.parquet` lists the stage's files. tasks_of: how its tasks' names begin, where it shares its folder.
-    unicode: version of the tables of characters that its function reads; its records name it.
+    unicode: version of the tables of characters that its function reads; its records name it. remembered: whether the
+    plan depends on nothing but the view, so that it need not be made where what it looked at is as it was.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Stage:
     folder: str = ""
     tasks_of: tuple[str, ...] = ()
     unicode: str | None = None
+    remembered: bool = True
 
     @property
     def path(self) -> str:
@@ -113,6 +116,9 @@ def resolve(function: str) -> StageFunction:
                          hint="workers need the package that the stage comes from") from error
 
 
+_NONE: Final = StageRecords.of(())
+
+
 class View:
     """What a plan may see, read-only: the recipe's sections, the inputs, and the records of the stages that are done.
 
@@ -122,19 +128,42 @@ class View:
     def __init__(self, seed: int, recipe_sha256: str, sections: Mapping[str, Any], sources: Sequence[Source],
                  files: Mapping[str, Sequence[InputFile]]) -> None:
         self.seed = seed
-        self.recipe_sha256 = recipe_sha256
-        self.sources = tuple(sources)
-        self.files = files
+        self._recipe_sha256 = recipe_sha256
+        self._sources = tuple(sources)
+        self._files = files
         self._sections = sections
-        self._records: dict[str, dict[str, TaskRecord]] = {}
+        self._records: dict[str, StageRecords] = {}
+        self._tasks: dict[str, list[TaskRecord]] = {}
+        self._seen: set[tuple[str, str]] = set()
+
+    @property
+    def recipe_sha256(self) -> str:
+        self._seen.add(("recipe", ""))
+        return self._recipe_sha256
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        self._seen.add(("sources", ""))
+        return self._sources
+
+    @property
+    def files(self) -> Mapping[str, Sequence[InputFile]]:
+        self._seen.add(("files", ""))
+        return self._files
 
     def section(self, name: str | None) -> Any:
         """What the recipe says under a section's name; None where it says nothing."""
+        self._seen.add(("section", name or ""))
         return self._sections[name] if name is not None else None
 
     def is_done(self, stage: str) -> bool:
         """Whether every task of a stage is done; so it is where there are none."""
         return stage in self._records
+
+    def records(self, stage: str) -> StageRecords:
+        """Records of a stage that is done, as columns; empty where it has no task, or is not part of the run."""
+        self._seen.add(("stage", stage))
+        return self._records.get(stage, _NONE)
 
     def done_stages(self) -> list[str]:
         """Names of the stages that are done, in the order in which they were finished."""
@@ -143,30 +172,27 @@ class View:
     def tasks(self, stage: str) -> list[TaskRecord]:
         """Records of a stage that is done, by the tasks' names; none where it has no task, or is not part of the run.
         """
-        return [record for _, record in sorted(self._records.get(stage, {}).items())]
+        if stage not in self._tasks:
+            self._tasks[stage] = [record for _, record in sorted(self.records(stage).items())]
+        self._seen.add(("stage", stage))
+        return self._tasks[stage]
 
     def output(self, stage: str, task: str, role: str) -> InputRef:
         """One file of one task as an input."""
-        return file_ref(self._records[stage][task].output(role))
+        return file_ref(self.records(stage)[task].output(role))
 
     def every(self, stage: str, role: str) -> InputRef:
         """Every file of a role of a stage as one input, through the stage's manifest."""
-        digests = [o.digest for r in self.tasks(stage) for o in r.outputs if o.role == role]
-        digest = xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())
+        digest = xxhash.xxh3_128_hexdigest(json.dumps(self.records(stage).digests(role)).encode())
         return InputRef((f"{stage}/{MANIFEST}",), digest, role)
 
     def outputs(self, stage: str, role: str) -> list[OutputFile]:
         """Every file of a role of a stage, by name."""
-        return sorted((o for r in self.tasks(stage) for o in r.outputs if o.role == role),
-                      key=lambda o: part_name(o.path))
+        return sorted(self.records(stage).outputs(role), key=lambda o: part_name(o.path))
 
     def counters(self, stage: str) -> dict[str, int]:
         """Counters of a stage, summed over its tasks."""
-        total: dict[str, int] = {}
-        for record in self.tasks(stage):
-            for name, value in record.counters.items():
-                total[name] = total.get(name, 0) + value
-        return total
+        return self.records(stage).counters()
 
     def removals(self) -> dict[str, InputRef]:
         """The list of documents that were taken out of this run, for the stages that would bring them back."""
@@ -175,20 +201,46 @@ class View:
 
 
 class OpenView(View):
-    """A view to which stages are added as they are done."""
+    """A view to which stages are added as they are done. digests: of what plans looked at, by (kind, name)."""
 
-    def finish(self, stage: str, records: dict[str, TaskRecord]) -> None:
+    def __init__(self, seed: int, recipe_sha256: str, sections: Mapping[str, Any], sources: Sequence[Source],
+                 files: Mapping[str, Sequence[InputFile]]) -> None:
+        super().__init__(seed, recipe_sha256, sections, sources, files)
+        self.digests: dict[tuple[str, str], str] = {}
+
+    def plugins(self) -> Any:
+        """JSON-ready facts of the plug-ins that sections hold; none here."""
+        return {}
+
+    def finish(self, stage: str, records: Mapping[str, TaskRecord]) -> None:
         """Take a stage as done. records: of all its tasks, by name."""
-        self._records[stage] = records
+        self._records[stage] = records if isinstance(records, StageRecords) else StageRecords.of(records.values())
+        self._tasks.pop(stage, None)
+
+    def noted(self, plan: Callable[[View], Iterable[Task]]) -> tuple[list[Task], list[tuple[str, str]]]:
+        """The tasks of a plan, and what of this view it looked at: (kind, name), sorted."""
+        self._seen = set()
+        tasks, seen = list(plan(self)), sorted(self._seen)
+        for records in self._records.values():
+            records.forget()
+        self._tasks.clear()
+        return tasks, seen
 
 
 def bind(stage: Stage, view: View, task: Task) -> StageTask:
     """A planned task with the configuration that its record will name."""
+    return next(bind_all(stage, view, (task,)))
+
+
+def bind_all(stage: Stage, view: View, tasks: Iterable[Task]) -> Iterator[StageTask]:
+    """Planned tasks with the configuration that their records will name."""
     config = view.section(stage.section)
     fields = config.model_dump(mode="json") if config is not None else {}
     if stage.unicode is not None:
         fields["unicode"] = stage.unicode
-    return StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables, task.settings)
+    for task in tasks:
+        yield StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables,
+                        task.settings)
 
 
 def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> None:
@@ -202,7 +254,7 @@ def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> N
         StageError: A stage cannot go on, or its check says that it cannot serve the next ones.
     """
     for stage in stages:
-        bound = [bind(stage, view, task) for task in stage.plan(view)]
+        bound = list(bind_all(stage, view, stage.plan(view)))
         records = {task.name: execute(storage, task, resolve(stage.function)) for task in bound}
         view.finish(stage.name, records)
         if stage.writes_manifest:

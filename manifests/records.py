@@ -53,7 +53,8 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """xxh3-128 of the canonical JSON of every field, 32 hex digits."""
-        return _fingerprint(asdict(self))
+        return _fingerprint({"stage": self.stage, "version": self.version, "task": self.task, "config": self.config,
+                             "inputs": self.inputs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ class TaskRecord:
         Those of 0.1.0, whose identities call the task a shard, are read as well."""
         try:
             fields = json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+        return TaskRecord.from_fields(fields)
+
+    @staticmethod
+    def from_fields(fields: Any) -> TaskRecord | None:
+        """The record of fields as JSON has them, or None where they are not a complete record."""
+        try:
             stored = fields.pop("identity")
             identity = Identity(**{"task" if name == "shard" else name: value for name, value in stored.items()})
             outputs = tuple(OutputFile(**o) for o in fields.pop("outputs"))
@@ -133,17 +142,6 @@ def read_record(storage: Storage, stage: str, task: str) -> TaskRecord | None:
     if record is None or any(storage.size(o.path) != o.n_bytes for o in record.outputs):
         return None
     return record
-
-
-def record_names(storage: Storage) -> list[str]:
-    """Names of every record of a run, complete or not, sorted; not of those that are staged."""
-    return [n for n in storage.list("") if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
-
-
-def read_records(storage: Storage) -> list[TaskRecord]:
-    """Every complete record of a run, by name."""
-    records = (TaskRecord.from_json(storage.read_bytes(name) or b"") for name in record_names(storage))
-    return [record for record in records if record is not None]
 
 
 def staleness(record: TaskRecord | None, wanted: Identity) -> str | None:

@@ -14,7 +14,8 @@ from functools import cached_property
 import xxhash
 
 from manifests.confined import confined
-from manifests.records import TaskRecord, read_records
+from manifests.record_tables import read_records
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST

@@ -7,11 +7,12 @@ renamed; on an object store it is written to a local temporary file and put in o
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import xxhash
@@ -206,6 +207,36 @@ class Storage:
         with store_errors(base):
             return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
 
+    def sizes(self, folders: Sequence[str]) -> tuple[Sequence[str], Sequence[int]]:
+        """Names and sizes of the files that lie in some folders, not below them.
+
+        Args:
+            folders: Names; one that is not there is empty. On an object store all below the folder that they share is
+                listed, in few requests.
+        Returns:
+            The names, and the size of each in bytes.
+        """
+        paths: list[str] = []
+        n_bytes: list[int] = []
+        if self.local:
+            for folder in folders:
+                with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path(folder)) as entries:
+                    for entry in entries:
+                        if entry.is_file():
+                            paths.append(f"{folder}/{entry.name}")
+                            n_bytes.append(entry.stat().st_size)
+        elif folders:
+            root = str(self._fs._strip_protocol(self.root))
+            wanted = set(folders)
+            with store_errors(self.root):
+                found = self._fs.find(self.path(posixpath.commonpath(folders)), detail=True)
+            for path, facts in found.items():
+                name = str(path)[len(root) :].lstrip("/")
+                if name.rpartition("/")[0] in wanted:
+                    paths.append(name)
+                    n_bytes.append(int(facts["size"]))
+        return paths, n_bytes
+
     def remove(self, name: str) -> None:
         """Remove a file, where there is one."""
         try:
@@ -216,6 +247,15 @@ class Storage:
                 self._fs.rm_file(self.path(name))
         except FileNotFoundError:
             return
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove files that are there; in few requests where they are on an object store."""
+        if self.local:
+            for name in names:
+                self.remove(name)
+        elif names:
+            with store_errors(self.root):
+                self._fs.rm([self.path(name) for name in names])
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish a small file in one step; it replaces what had the name."""

@@ -17,7 +17,7 @@ import xxhash
 from manifests.errors import CurateError, InputError
 from manifests.manifest import read_manifest
 from manifests.packing import PACKINGS
-from manifests.records import TaskRecord, record_names
+from manifests.record_tables import every_record
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.rows import index_spans, open_rows
 from manifests.shard import MANIFEST_VERSION, open_shard
@@ -54,14 +54,13 @@ def verify(run: str) -> Iterator[Finding]:
     if storage.exists(MANIFEST) and storage.exists("sources.parquet"):
         yield from verify_packed(storage, "")
         return
-    names = record_names(storage)
-    if not names:
+    records = list(every_record(storage))
+    if not records:
         storage.must_exist()
         raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)
-    for name in names:
-        record = TaskRecord.from_json(storage.read_bytes(name) or b"")
+    for name, record in records:
         if record is None:
-            yield Finding(name, "record", "is not a complete record of a task")
+            yield Finding(name, "record", "is not a complete record of a task, or table of them")
             continue
         for output in record.outputs:
             yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))

@@ -1,15 +1,32 @@
-"""Which tasks of a stage are up to date, which must be done, and why."""
+"""Which tasks of a stage are up to date, which must be done, and why.
+
+A plan is remembered: the table of a stage's records (`manifests.record_tables`) names what the plan looked at of its
+view, each with a digest. Where all of that is as it was, the stage's tasks are those of the table, and they are up to
+date where their files are there: no task is made to find it out.
+"""
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-from manifests.graph import InputFile, OpenView, Source, Stage, View, bind
-from manifests.records import TaskRecord, read_record, staleness
+import xxhash
+from pydantic import BaseModel
+
+from manifests.graph import InputFile, OpenView, Source, Stage, View, bind_all
+from manifests.record_tables import StageRecords, read_stage_records, small_records, table_name, write_records
+from manifests.records import TaskRecord, read_record, record_name, staleness
 from manifests.storage import Storage
 from manifests.tasks import StageTask
 from pipelines.recipe import Recipe
+
+_PROJECT: Final = Path(__file__).parent.parent
+_PACKAGES: Final = ("curate", "manifests", "pipelines", "tokenizer")
 
 
 class Progress(OpenView):
@@ -19,36 +36,166 @@ class Progress(OpenView):
         super().__init__(recipe.seed, recipe.digest, recipe.sections(), sources, files)
         self.recipe = recipe
 
+    def plugins(self) -> Any:
+        """As of `OpenView`."""
+        return self.recipe.plugins()
+
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """A stage's tasks: those that are up to date, with their records, and those to do, with the reason."""
+    """A stage's tasks: those that are up to date, with their records, and those to do, with the reason.
+
+    looked_at: what the plan depended on, by name, with digests. remembered: the stage's table says that nothing of it
+    changed. done: records of tasks that were to do, as they come."""
 
     stage: Stage
-    up_to_date: dict[str, TaskRecord]
+    up_to_date: Mapping[str, TaskRecord]
     stale: list[tuple[StageTask, str]]
+    looked_at: Mapping[str, str] = field(default_factory=dict)
+    remembered: bool = False
+    done: dict[str, TaskRecord] = field(default_factory=dict)
 
-    @property
-    def names(self) -> set[str]:
-        """Every task the stage has, done or not."""
-        return {*self.up_to_date, *(task.name for task, _ in self.stale)}
+    def records(self) -> StageRecords:
+        """Those of every task that is done."""
+        if isinstance(self.up_to_date, StageRecords) and not self.done:
+            return self.up_to_date
+        return StageRecords.of([*self.up_to_date.values(), *self.done.values()])
 
 
-def plan_stage(stage: Stage, view: View, storage: Storage, fresh: bool = False) -> StagePlan:
+def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = False) -> StagePlan:
     """Compare every task that the stage should have with the record on disk. fresh: as if there were none."""
+    name = table_name(stage.path, stage.name)
+    stored = None if fresh else read_stage_records(storage, name)
+    if stored is not None and stored[1] is not None and _is_same(stage, view, stored[1]):
+        small = small_records(storage, stored[0].small_folders(stage.path))
+        if not small and stored[0].present(storage).all():
+            return StagePlan(stage, stored[0], [], stored[1], remembered=True)
+    planned, seen = view.noted(stage.plan)
+    found = _Found(stage, storage, stored[0] if stored is not None else None, fresh)
     up_to_date: dict[str, TaskRecord] = {}
     stale: list[tuple[StageTask, str]] = []
-    for planned in stage.plan(view):
-        task = bind(stage, view, planned)
-        record = None if fresh else read_record(storage, task.stage, task.name)
+    for task in bind_all(stage, view, planned):
+        record = found.record(task.name)
         reason = staleness(record, task.identity)
         if reason is None and record is not None:
             up_to_date[task.name] = record
         else:
             stale.append((task, reason or "never done"))
-    return StagePlan(stage, up_to_date, stale)
+    looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
+    return StagePlan(stage, up_to_date, stale, looked_at)
+
+
+class _Found:
+    """The records that a stage has left, as tables or alone; of tasks whose files are there."""
+
+    def __init__(self, stage: Stage, storage: Storage, stored: StageRecords | None, fresh: bool) -> None:
+        self._stage, self._storage, self._stored, self._fresh = stage, storage, stored, fresh
+        self._there = set[str]()
+        self._small = set[str]()
+        if stored is not None:
+            there = stored.present(storage)
+            self._there = {task for task, present in zip(stored.tasks, there, strict=True) if present}
+            self._small = set(small_records(storage, stored.small_folders(stage.path)))
+
+    def record(self, task: str) -> TaskRecord | None:
+        """The record of a task; a small one is newer than that of the table."""
+        if self._fresh:
+            return None
+        if self._stored is not None and task in self._there and record_name(self._stage.path, task) not in self._small:
+            return self._stored[task]
+        return read_record(self._storage, self._stage.path, task)
+
+
+def keep_up_to_date(plan: StagePlan, storage: Storage) -> None:
+    """Take out of a stage's table what will be done again, before any of it is: the table then says nothing of files
+    that are about to change."""
+    name = table_name(plan.stage.path, plan.stage.name)
+    if not storage.exists(name):
+        return
+    if plan.up_to_date:
+        write_records(storage, name, StageRecords.of(plan.up_to_date.values()), None)
+    else:
+        storage.remove(name)
+
+
+def put_together(plan: StagePlan, records: StageRecords, storage: Storage) -> StageRecords:
+    """Make one table of the records of a stage that is done, then remove them one by one; what the table holds. Whoever
+    is killed in between leaves records twice, which say the same."""
+    stored = write_records(storage, table_name(plan.stage.path, plan.stage.name), records, plan.looked_at)
+    own = {record_name(plan.stage.path, task) for task in records}
+    there = small_records(storage, records.small_folders(plan.stage.path))
+    storage.remove_all([name for name in there if name in own])
+    return stored
 
 
 def can_plan(stage: Stage, view: View) -> bool:
     """Whether everything the stage needs is done."""
     return all(view.is_done(name) for name in stage.needs)
+
+
+def _is_same(stage: Stage, view: OpenView, looked_at: Mapping[str, str]) -> bool:
+    """Whether what a plan looked at is as it was, and what made it too."""
+    made_by = _made_by(stage, view)
+    if not _is_remembered(stage) or any(looked_at.get(key) != digest for key, digest in made_by.items()):
+        return False
+    pairs = ((key.partition(":"), digest) for key, digest in looked_at.items() if key not in made_by)
+    return all(_digest_of(view, kind, name) == digest for (kind, _, name), digest in pairs)
+
+
+def _made_by(stage: Stage, view: OpenView) -> dict[str, str]:
+    """What a stage's tasks depend on beside the view: its own declaration, its configuration, and the program."""
+    own = [stage.path, stage.version, stage.section, stage.unicode, view.seed]
+    return {"itself": _digest(own), "program": _program(),
+            "configuration": _digest_of(view, "section", stage.section or ""),
+            "plug-ins": _digest_of(view, "plug-ins", "")}
+
+
+def _is_remembered(stage: Stage) -> bool:
+    """Whether a plan is known to depend on what it looks at and on the project's own sources alone."""
+    source = Path(inspect.getsourcefile(stage.plan) or "")
+    return stage.remembered and any(source.is_relative_to(_PROJECT / name) for name in _PACKAGES)
+
+
+@cache
+def _program() -> str:
+    """Digest of the project's sources."""
+    state = xxhash.xxh3_128()
+    for path in sorted(path for name in _PACKAGES for path in (_PROJECT / name).rglob("*.py")):
+        state.update(str(path.relative_to(_PROJECT)).encode())
+        state.update(path.read_bytes())
+    return state.hexdigest()
+
+
+def _digest_of(view: OpenView, kind: str, name: str) -> str:
+    """32 hex digits of one of the things that a plan may depend on."""
+    if kind == "stage":
+        return view.records(name).content
+    if (kind, name) not in view.digests:
+        view.digests[kind, name] = _digest(_value(view, kind, name))
+    return view.digests[kind, name]
+
+
+def _value(view: OpenView, kind: str, name: str) -> Any:
+    if kind == "section":
+        return view.section(name or None)
+    if kind == "files":
+        return {field: [[f.relative, f.digest] for f in files] for field, files in view.files.items()}
+    if kind == "sources":
+        return [[s.name, s.config, s.selection, [[f.relative, f.digest] for f in s.files]] for s in view.sources]
+    return view.plugins() if kind == "plug-ins" else view.recipe_sha256
+
+
+def _digest(value: Any) -> str:
+    """In the order that mappings have: that of sources matters."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(value, default=_plain).encode())
+
+
+def _plain(value: Any) -> Any:
+    """JSON of what a section may be: models, and tables of them."""
+    if isinstance(value, BaseModel):
+        return [type(value).__qualname__, value.model_dump(mode="json")]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    return repr(value)

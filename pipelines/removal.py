@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError
-from manifests.records import Identity, OutputFile, TaskRecord, read_records, record_name
+from manifests.record_tables import read_records
+from manifests.records import Identity, OutputFile, TaskRecord, record_name
 from manifests.removals import CHANGES, DOCUMENTS, PENDING, SUCCESSION
 from manifests.schema import REMOVAL_CHANGES, REMOVALS
 from manifests.schema import SUCCESSION as SUCCESSION_SCHEMA

@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
-from manifests.records import RECORDS_FOLDER, Damage, record_name
+from manifests.record_tables import table_name
+from manifests.records import RECORDS_FOLDER, Damage
 from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
 from manifests.removals import FOLDER as REMOVALS_FOLDER
 from manifests.storage import Storage
@@ -21,7 +25,7 @@ from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
 from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
 from pipelines.missing import require_files
-from pipelines.planning import Progress, StagePlan, can_plan, plan_stage
+from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
 from pipelines.progress import Reporter, SilentReporter
 from pipelines.queueing import Job
 from pipelines.ray_engine import RayEngine
@@ -30,6 +34,7 @@ from pipelines.stages import STAGES, check_stages
 from pipelines.time_limit import TaskTimeoutError
 from pipelines.work_folder import COMMAND_FILE
 
+_SWEPT = f"{RECORDS_FOLDER}/swept"  # what the run held when nothing was left that nobody asks for
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 
 
@@ -50,7 +55,7 @@ class Result:
     @property
     def damage(self) -> list[Damage]:
         """Every part of the input that was skipped, in the order of stages and tasks."""
-        return [d for stage in self.view.done_stages() for r in self.view.tasks(stage) for d in r.damage]
+        return [d for stage in self.view.done_stages() for r in self.view.records(stage).damaged() for d in r.damage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,7 @@ def dry_run(recipe: Recipe, out: str, until: str | None = None, fresh: bool = Fa
     for stage in _until(until, graph):
         plan = plan_stage(stage, progress, storage, fresh) if can_plan(stage, progress) else None
         if plan is not None and not plan.stale:
-            progress.finish(stage.name, plan.up_to_date)
+            progress.finish(stage.name, plan.records())
         plans.append((stage, plan))
     return plans
 
@@ -230,8 +235,10 @@ def _until(name: str | None, graph: Sequence[Stage]) -> Sequence[Stage]:
 def _check_space(storage: Storage, progress: Progress) -> None:
     wanted = _SPACE_FACTOR * sum(f.n_bytes for s in progress.sources for f in s.files if f.n_bytes > 0)
     free = storage.free_bytes()
+    if free is None or free >= wanted:
+        return
     used = sum(storage.size(n) or 0 for n in storage.list("")) if storage.local else 0
-    if free is not None and free + used < wanted:
+    if free + used < wanted:
         raise StageError(f"{free / 1e9:.1f} GB are free where about {wanted / 1e9:.1f} GB will be needed",
                          where=storage.root, hint="free some space or choose another --out")
 
@@ -282,6 +289,8 @@ class _Run:
                 plan = plan_stage(stage, self._progress, self._storage)
                 self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
                 self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
+                if plan.stale:
+                    keep_up_to_date(plan, self._storage)
                 # The longest first, so that none of them begins when all others are done.
                 for task, _ in sorted(plan.stale, key=lambda stale: (-stale[0].n_bytes, stale[0].name)):
                     submit(Job(task, stage.function, stage.name))
@@ -293,7 +302,7 @@ class _Run:
         plan, left = self._active[name]
         left.discard(task.name)
         if outcome.record is not None:
-            plan.up_to_date[task.name] = outcome.record
+            plan.done[task.name] = outcome.record
             self._result.n_done += 1
             self._reporter.task_done(name, outcome.record)
         elif outcome.error is not None:
@@ -308,9 +317,13 @@ class _Run:
         if left:
             return False
         del self._active[stage.name]
-        self._progress.finish(stage.name, plan.up_to_date)
-        if stage.writes_manifest:
-            write_manifest(self._storage, stage.path, self._progress.tasks(stage.name))
+        records = plan.records()
+        if not plan.remembered:
+            if stage.writes_manifest:
+                write_manifest(self._storage, stage.path, list(records.values()))
+            if len(plan.done) == len(plan.stale):
+                records = put_together(plan, records, self._storage)
+        self._progress.finish(stage.name, records)
         if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
@@ -319,16 +332,20 @@ class _Run:
     def _remove_orphans(self) -> None:
         """Remove outputs of finished stages that the recipe no longer asks for, so that a run resumed after a file
         went away, or with other partitions, holds what a fresh one would."""
-        keep: set[str] = {LOCK_FILE, SUCCESSION}
-        for stage in self._every:
-            keep.add(f"{stage.path}/{MANIFEST}")
-            for record in self._progress.tasks(stage.name):
-                keep.add(record_name(stage.path, record.identity.task))
-                keep.update(o.path for o in record.outputs)
         if not self._complete:
             return
-        for name in self._storage.list(""):
+        records = {stage.name: self._progress.records(stage.name) for stage in self._every}
+        state = "".join(f"{name} {own.content}\n" for name, own in sorted(records.items())).encode()
+        if self._storage.read_bytes(_SWEPT) == state:
+            return
+        keep = [LOCK_FILE, SUCCESSION]
+        for stage in self._every:
+            keep += [f"{stage.path}/{MANIFEST}", table_name(stage.path, stage.name)]
+        there = pa.array(self._storage.list(""), pa.large_string())
+        wanted = pa.concat_arrays([pa.array(keep, pa.large_string()), *(own.paths() for own in records.values())])
+        for name in there.filter(pc.invert(pc.is_in(there, value_set=wanted))).to_pylist():
             kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", "_index/", "card/", "audit/", ".tmp/",
                             REMOVALS_FOLDER)
-            if name not in keep and not name.startswith(kept_folders):
+            if not name.startswith(kept_folders):
                 self._storage.remove(name)
+        self._storage.write_bytes(_SWEPT, state)

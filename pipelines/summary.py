@@ -10,7 +10,7 @@ from rich.table import Table
 
 from manifests.dataset import dataset_digest
 from manifests.graph import Stage
-from manifests.records import read_records
+from manifests.record_tables import read_records
 from manifests.stage_files import StageFiles
 from manifests.storage import Storage
 from manifests.tables import read_table
@@ -41,9 +41,8 @@ def summary(result: Result, out: str) -> dict[str, Any]:
         "pages": view.counters("extract").get("html_pages", 0),
         "failed": [{"task": task, "error": str(error)} for task, error in result.failed],
         "damage": [{"where": d.where, "what": d.what} for d in result.damage],
-        "funnel": [funnel_row(stage, view.counters(stage)) for stage in FUNNEL if view.tasks(stage)],
-        "peak_memory_bytes": max((r.peak_memory_bytes for s in view.done_stages() for r in view.tasks(s)),
-                                 default=0),
+        "funnel": [funnel_row(stage, view.counters(stage)) for stage in FUNNEL if view.records(stage)],
+        "peak_memory_bytes": max((view.records(s).peak_memory_bytes() for s in view.done_stages()), default=0),
     }
     storage = Storage(out)
     if result.n_done:

@@ -65,14 +65,13 @@ def _extract(view: View) -> Iterator[Task]:
 
 def _no_source_is_empty(view: View) -> None:
     for source in _read(view):
-        records = [r for r in view.tasks("extract") if r.identity.task.startswith(f"{source.name}/")]
-        if not sum(record.output("documents").n_rows for record in records):
+        if not view.records("extract").n_rows("documents", f"{source.name}/"):
             raise StageError("has no document", where=f"source {source.name!r}",
                              hint="see the exclusions under extract/, or take the source out of the recipe")
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("extract", 17, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
-          reads_source=True, unicode=UNICODE_VERSION),
+          reads_source=True, unicode=UNICODE_VERSION, remembered=False),  # it looks for the language model
 )
 """From files to documents."""

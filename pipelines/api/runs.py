@@ -15,7 +15,8 @@ from manifests.dataset import PackedDataset
 from manifests.errors import InputError, RecipeError
 from manifests.hashing import id_words, keyed_hash
 from manifests.part_paths import part_name
-from manifests.records import TaskRecord, read_records
+from manifests.record_tables import read_records
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.trace import Origin, trace

@@ -22,6 +22,7 @@ from manifests.graph import (
     resolve,
     source_ref,
 )
+from manifests.record_tables import StageRecords
 from manifests.records import Identity, OutputFile, TaskRecord
 from manifests.tasks import InputRef, Work
 from tests.paths import ROOT
@@ -35,7 +36,7 @@ class Known(View):
     def __init__(self, records: Mapping[str, Sequence[TaskRecord]], **files: Sequence[InputFile]) -> None:
         super().__init__(5, "ab" * 32, {"dedup": SimpleNamespace(ngram=5)}, [Source("crawl", (A, B))], files)
         for stage, tasks in records.items():
-            self._records[stage] = {r.identity.task: r for r in tasks}
+            self._records[stage] = StageRecords.of(tasks)
 
 
 def do_nothing(config: object, work: Work) -> None:

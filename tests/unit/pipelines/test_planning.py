@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from manifests.graph import InputFile, Source, Stage, Task, View, bind, source_ref
+from manifests.graph import InputFile, OpenView, Source, Stage, Task, View, bind, source_ref
 from manifests.storage import Storage
 from manifests.tasks import Work, execute
 from pipelines.planning import Progress, can_plan, plan_stage
@@ -16,8 +16,8 @@ from tests.unit.pipelines.toy_stages import FIRST, NUMBERS, SECOND, Adding, reci
 FILE = InputFile("/data/a.jsonl", "a.jsonl", 3, "da")
 
 
-def view(adding: Adding | None = None, files: tuple[InputFile, ...] = (FILE,)) -> View:
-    return View(1, "ab" * 32, {"adding": adding or Adding()}, [Source("pages", files)], {})
+def view(adding: Adding | None = None, files: tuple[InputFile, ...] = (FILE,)) -> OpenView:
+    return OpenView(1, "ab" * 32, {"adding": adding or Adding()}, [Source("pages", files)], {})
 
 
 def plan(view: View) -> Iterator[Task]:
@@ -39,12 +39,12 @@ def write_nothing(config: Adding, work: Work) -> None:
     work.write("numbers", NUMBERS, [])
 
 
-def do(stage: Stage, seen: View, storage: Storage) -> None:
+def do(stage: Stage, seen: OpenView, storage: Storage) -> None:
     for task, _ in plan_stage(stage, seen, storage).stale:
         execute(storage, task, write_nothing)
 
 
-def reasons(stage: Stage, seen: View, storage: Storage) -> list[str]:
+def reasons(stage: Stage, seen: OpenView, storage: Storage) -> list[str]:
     return [reason for _, reason in plan_stage(stage, seen, storage).stale]
 
 
@@ -52,7 +52,7 @@ def test_what_was_never_done_is_to_be_done(storage: Storage) -> None:
     found = plan_stage(STAGE, view(), storage)
     ((task, reason),) = found.stale
     assert (found.up_to_date, reason) == ({}, "never done")
-    assert found.names == {task.name} == {f"pages/{FILE.part}"}
+    assert task.name == f"pages/{FILE.part}"
 
 
 def test_a_task_carries_the_section_that_its_stage_names() -> None:
@@ -81,7 +81,7 @@ def test_what_is_done_is_up_to_date(storage: Storage) -> None:
     (STAGE, view(files=(replace(FILE, digest="db"),)), "input source changed"),
     (STAGE, view(files=(replace(FILE, relative="b.jsonl"),)), "never done"),
 ])
-def test_what_changed_makes_a_task_stale(storage: Storage, stage: Stage, seen: View, reason: str) -> None:
+def test_what_changed_makes_a_task_stale(storage: Storage, stage: Stage, seen: OpenView, reason: str) -> None:
     do(STAGE, view(), storage)
     assert reasons(stage, seen, storage) == [reason]
 
