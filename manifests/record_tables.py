@@ -37,6 +37,7 @@ RECORDS: Final = pa.schema([
     pa.field("record", pa.large_string(), nullable=False)])
 """record: JSON of whatever of a record the other columns do not hold."""
 
+_SUFFIX: Final = ".records"
 _PLAN: Final = b"curate.plan"
 _CONTENT: Final = b"curate.content"
 _READ: Final = ("task", "fingerprint", "outputs", "counters", "peak_memory_bytes")  # enough to plan
@@ -48,8 +49,10 @@ _FEW: Final = 20_000
 
 
 def table_name(folder: str, stage: str) -> str:
-    """Where the records of a stage lie as one: `clean/_records/clean.parquet`. folder: of the stage."""
-    return f"{folder}/{RECORDS_FOLDER}/{stage.replace('/', '.')}.parquet"
+    """Where the records of a stage lie as one: `clean/_records/clean.records`. folder: of the stage.
+
+    It is Parquet, and not called so, since patterns over the stage's folder mean its outputs."""
+    return f"{folder}/{RECORDS_FOLDER}/{stage.replace('/', '.')}{_SUFFIX}"
 
 
 class StageRecords(Mapping[str, TaskRecord]):
@@ -263,7 +266,7 @@ def every_record(storage: Storage) -> Iterator[tuple[str, TaskRecord | None]]:
     names = storage.list("")
     small = [n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
     found = {name: TaskRecord.from_json(storage.read_bytes(name) or b"") for name in small}
-    for table in (n for n in names if n.rpartition("/")[0].endswith(f"/{RECORDS_FOLDER}") and n.endswith(".parquet")):
+    for table in (n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(_SUFFIX) and n[0] != "."):
         stored = read_stage_records(storage, table)
         if stored is None:
             found[table] = None

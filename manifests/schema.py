@@ -281,6 +281,14 @@ STAGE_MANIFEST = pa.schema([
 ])
 """STAGE/manifest.parquet: every file of a stage that is done, by task."""
 
+INPUT_FILES = pa.schema([
+    _field("field", pa.string(), "source, or field of the recipe, that names the file"),
+    _field("relative", pa.string(), "path below its root"),
+    _field("n_bytes", pa.int64(), "its size; -1 where a server does not say"),
+    _field("digest", pa.string(), "xxh3-128 of its bytes, or of its size and version where it is behind a URL"),
+])
+"""_records/inputs.parquet: every input file of the run, in the order in which it is read."""
+
 REMOVALS = pa.schema([
     _field("doc_id", ID, "extracted document, or page that extraction had excluded"),
     _field("source", pa.string(), "name of the recipe's source it was extracted from"),

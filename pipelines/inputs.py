@@ -7,9 +7,9 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from curate.sources.http_file import is_http
 from manifests.errors import RecipeError
 from manifests.graph import InputFile
 from manifests.object_stores import S3Access, filesystem, reached, store_errors
+from manifests.schema import INPUT_FILES
 from manifests.storage import Storage, digest_file, is_local, local_path
 from manifests.tables import read_table, write_table
 
@@ -60,7 +61,7 @@ class InputScanner:
                 n_bytes, digest = self.fingerprint(path)
                 by_path[path] = InputFile(path, relative, n_bytes, digest)
         files = list(by_path.values())
-        name, n = Counter(f.relative for f in files).most_common(1)[0] if files else ("", 0)
+        name, n = max(Counter(f.relative for f in files).items(), key=lambda item: item[1], default=("", 0))
         if in_order:
             return tuple(_below_common_folder(files) if n > 1 else files)
         if n > 1:
@@ -168,6 +169,15 @@ def part_names(paths: Sequence[str]) -> list[str]:
             for stem, path in zip(stems, paths, strict=True)]
 
 
-def describe(files: Sequence[InputFile]) -> list[dict[str, Any]]:
-    """What the lock file says of input files: never where they lie, only what they are."""
-    return [{k: v for k, v in asdict(f).items() if k != "path"} for f in files]
+def describe(files: Sequence[InputFile]) -> dict[str, Any]:
+    """What the lock file says of input files; `input_table` lists them."""
+    digest = xxhash.xxh3_128_hexdigest(json.dumps([[f.relative, f.n_bytes, f.digest] for f in files]).encode())
+    return {"files": len(files), "n_bytes": sum(f.n_bytes for f in files), "digest": digest}
+
+
+def input_table(files: Mapping[str, Sequence[InputFile]]) -> pa.Table:
+    """INPUT_FILES by field: never where files lie, only what they are."""
+    each = [(field, f) for field, found in files.items() for f in found]
+    columns = [[field for field, _ in each], [f.relative for _, f in each], [f.n_bytes for _, f in each],
+               [f.digest for _, f in each]]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, INPUT_FILES, strict=True)], schema=INPUT_FILES)

@@ -16,17 +16,20 @@ import yaml
 
 from manifests.confined import below
 from manifests.errors import OwnershipError, RecipeError
-from manifests.graph import Stage
+from manifests.graph import InputFile, Stage
 from manifests.removals import DOCUMENTS, FOLDER
+from manifests.schema import INPUT_FILES
 from manifests.storage import Storage
+from manifests.tables import write_table
 from manifests.version import VERSION
-from pipelines.inputs import describe
+from pipelines.inputs import describe, input_table
 from pipelines.planning import Progress
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, added
 from pipelines.yaml_text import parse_yaml
 
 LOCK_FILE = "recipe.lock.yaml"
+INPUTS_FILE = "_records/inputs.parquet"
 RUN_FORMAT = 2
 """How folders, tables and records of a run are named. Version 0.1.0 wrote 1, which its lock files do not record."""
 _PROCESS_LOCK = "_records/run.lock"
@@ -167,10 +170,25 @@ def lock_text(progress: Progress, stages: Sequence[Stage] = STAGES) -> bytes:
         **({"plugins": plugins} if (plugins := progress.recipe.plugins()) else {}),
         "stages": [stage.name for stage in stages],
         **({"added_stages": own} if own else {}),
-        "inputs": {**{s.name: describe(s.files) for s in progress.sources},
-                   **{name: describe(files) for name, files in progress.files.items()}},
+        "inputs": {name: describe(files) for name, files in inputs_of(progress).items()},
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode()
+
+
+def inputs_of(progress: Progress) -> dict[str, Sequence[InputFile]]:
+    """Every input file, by source or field."""
+    return {**{s.name: s.files for s in progress.sources}, **progress.files}
+
+
+def write_lock(storage: Storage, progress: Progress, stages: Sequence[Stage] = STAGES) -> None:
+    """Publish the list of input files and recipe.lock.yaml, where they differ from what is there."""
+    lock = lock_text(progress, stages)
+    if storage.read_bytes(LOCK_FILE) == lock and storage.exists(INPUTS_FILE):
+        return
+    with storage.staging() as folder:
+        write_table(f"{folder}/inputs", INPUT_FILES, [input_table(inputs_of(progress))])
+        storage.publish(f"{folder}/inputs", INPUTS_FILE)
+    storage.write_bytes(LOCK_FILE, lock)
 
 
 def _version(name: str) -> str:

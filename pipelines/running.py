@@ -23,7 +23,7 @@ from pipelines.earlier import scan_earlier
 from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
-from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, lock_text
+from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, write_lock
 from pipelines.missing import require_files
 from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
 from pipelines.progress import Reporter, SilentReporter
@@ -118,9 +118,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
             empty(storage)
         _check_space(storage, progress)
         scanner.save()
-        lock = lock_text(progress, graph)
-        if storage.read_bytes(LOCK_FILE) != lock:
-            storage.write_bytes(LOCK_FILE, lock)
+        write_lock(storage, progress, graph)
         return run_stages(storage, progress, chosen, settings, reporter, graph)
 
 

@@ -96,7 +96,7 @@ def test_a_plan_of_somebody_else_is_refused(hostile: Path, small_web: Path, plan
 
 
 def _first_record(run: Path) -> Path:
-    return next(path for path in sorted(run.glob("**/_records/**/*.json")) if path.name != "inputs.json")
+    return next(path for path in sorted(run.glob("*/**/_records/*.records")))
 
 
 def _swap(path: Path, make: Callable[[Path], None]) -> None:
@@ -165,12 +165,15 @@ def mutated(data: bytes, random_of: random.Random) -> bytes:
     return b""
 
 
+KINDS = (".json", ".yaml", ".parquet", ".records")
+
+
 def mutate(run: Path, web: Path, seed: int) -> None:
     """Change one file of a run at random; every command must end by itself, without an error that was not foreseen."""
     random_of = random.Random(seed)
-    files = sorted(p for p in run.rglob("*") if p.suffix in (".json", ".yaml", ".parquet") and p.is_file())
-    by_kind = {suffix: [p for p in files if p.suffix == suffix] for suffix in (".json", ".yaml", ".parquet")}
-    path = random_of.choice(by_kind[random_of.choice([".json", ".json", ".yaml", ".parquet", ".parquet"])])
+    files = sorted(p for p in run.rglob("*") if p.suffix in KINDS and p.is_file())
+    by_kind = {suffix: [p for p in files if p.suffix == suffix] for suffix in KINDS}
+    path = random_of.choice(by_kind[random_of.choice([".json", *KINDS, ".parquet"])])
     kept = path.read_bytes()
     path.write_bytes(mutated(kept, random_of))
     try:

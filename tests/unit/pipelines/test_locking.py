@@ -11,6 +11,7 @@ import yaml
 from manifests.errors import OwnershipError
 from manifests.graph import InputFile, Source
 from manifests.storage import Storage
+from pipelines.inputs import describe, input_table
 from pipelines.locking import (
     LOCK_FILE,
     RUN_FORMAT,
@@ -18,6 +19,7 @@ from pipelines.locking import (
     check_owner,
     empty,
     exclusive,
+    inputs_of,
     lock_text,
     other_version,
     read_lock,
@@ -136,6 +138,9 @@ def test_the_lock_file_holds_recipe_versions_and_inputs() -> None:
     assert lock["recipe"]["name"] == "toy"
     assert {"python", "machine", "numpy", "pyarrow"} <= set(lock["versions"])
     assert set(lock["inputs"]) == {"pages", "links.files"}
-    assert "a.jsonl" in str(lock["inputs"]["pages"])
-    assert "/data" not in str(lock["inputs"])
+    assert lock["inputs"]["pages"] == describe(files)
+    assert (lock["inputs"]["pages"]["files"], lock["inputs"]["pages"]["n_bytes"]) == (1, 3)
+    table = input_table(inputs_of(progress)).to_pylist()
+    assert table[0] == {"field": "pages", "relative": "a.jsonl", "n_bytes": 3, "digest": "da"}
+    assert [row["field"] for row in table] == ["pages", "links.files"]
     assert lock_text(progress) == lock_text(Progress(recipe(), (Source("pages", files),), {"links.files": files}))

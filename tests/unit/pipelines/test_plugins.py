@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 import curate
 from manifests.errors import RecipeError, StageError
+from manifests.record_tables import read_records
+from manifests.storage import Storage
 from manifests.tables import read_table
 from pipelines.cli.main import app
 from pipelines.loading import validate
@@ -84,9 +86,9 @@ def test_a_signal_has_another_name_and_parameters_that_are_files(site: Path) -> 
     (table,) = (read_table(f"{site.parent}/run/{o.path}") for o in result.view.outputs("signals", "signal")
                 if "/part-a-" in o.path)
     assert table["signal_double"].to_pylist() == [2 * len(text) + 3 for text in TEXTS]
-    records = list((site.parent / "run/signals").rglob("_records/**/*.json"))
+    records = [r for r in read_records(Storage(f"{site.parent}/run")) if r.identity.stage == "signals"]
     assert len(records) == 2
-    assert not any("offset.txt" in record.read_text() for record in records)
+    assert not any(b"offset.txt" in record.to_json() for record in records)
 
 
 def test_adding_a_signal_extracts_nothing_again(site: Path) -> None:
