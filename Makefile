@@ -149,6 +149,10 @@ test-trainers: $(TRAINERS:%=build/venv-%/.ready) ## The data set in torchdata, t
 	for peer in $(TRAINERS); do \
 	  build/venv-$$peer/bin/python -m pytest -m trainers tests/trainers/test_$$peer.py $(PYTEST_ARGS) || exit 1; done
 
+.PHONY: bench-planning
+bench-planning: $(READY) ## Planning where nothing is to do, over N archives (4000) and the whole graph; DELAY=20 for an object store
+	$(BIN)/python -m tests.benchmarks.planning --parts $(or $(N),4000) --delay $(or $(DELAY),0)
+
 .PHONY: bench-gpt3
 bench-gpt3: $(READY) ## The gpt3 recipe on the pages in DATA: pages a second, and CPU ms a page by stage, marginal and fixed
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)

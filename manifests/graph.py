@@ -12,9 +12,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import PurePosixPath
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import xxhash
 
@@ -116,7 +117,9 @@ def resolve(function: str) -> StageFunction:
                          hint="workers need the package that the stage comes from") from error
 
 
-_NONE: Final = StageRecords.of(())
+@cache
+def _no_records() -> StageRecords:
+    return StageRecords.of(())
 
 
 class View:
@@ -163,7 +166,8 @@ class View:
     def records(self, stage: str) -> StageRecords:
         """Records of a stage that is done, as columns; empty where it has no task, or is not part of the run."""
         self._seen.add(("stage", stage))
-        return self._records.get(stage, _NONE)
+        found = self._records.get(stage)
+        return found if found is not None else _no_records()
 
     def done_stages(self) -> list[str]:
         """Names of the stages that are done, in the order in which they were finished."""

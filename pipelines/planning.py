@@ -45,8 +45,8 @@ class Progress(OpenView):
 class StagePlan:
     """A stage's tasks: those that are up to date, with their records, and those to do, with the reason.
 
-    looked_at: what the plan depended on, by name, with digests. remembered: the stage's table says that nothing of it
-    changed. done: records of tasks that were to do, as they come."""
+    looked_at: what the plan depended on, by name, with digests. remembered: the stage's table holds all of this
+    already. done: records of tasks that were to do, as they come."""
 
     stage: Stage
     up_to_date: Mapping[str, TaskRecord]
@@ -66,11 +66,15 @@ def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = Fal
     """Compare every task that the stage should have with the record on disk. fresh: as if there were none."""
     name = table_name(stage.path, stage.name)
     stored = None if fresh else read_stage_records(storage, name)
-    if stored is not None and stored[1] is not None and _is_same(stage, view, stored[1]):
-        small = small_records(storage, stored[0].small_folders(stage.path))
-        if not small and stored[0].present(storage).all():
-            return StagePlan(stage, stored[0], [], stored[1], remembered=True)
+    complete = stored is not None and stored[1] is not None and stored[0].present(storage).all() and not small_records(
+        storage, stored[0].small_folders(stage.path))
+    if complete and stored is not None and _is_same(stage, view, stored[1] or {}):
+        return StagePlan(stage, stored[0], [], remembered=True)
     planned, seen = view.noted(stage.plan)
+    looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
+    if complete and stored is not None and stored[0].fingerprints == {
+            task.name: task.identity.fingerprint for task in bind_all(stage, view, planned)}:
+        return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage))
     found = _Found(stage, storage, stored[0] if stored is not None else None, fresh)
     up_to_date: dict[str, TaskRecord] = {}
     stale: list[tuple[StageTask, str]] = []
@@ -81,7 +85,6 @@ def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = Fal
             up_to_date[task.name] = record
         else:
             stale.append((task, reason or "never done"))
-    looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
     return StagePlan(stage, up_to_date, stale, looked_at)
 
 
