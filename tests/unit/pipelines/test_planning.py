@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from manifests.graph import InputFile, OpenView, Source, Stage, Task, View, bind, source_ref
+from manifests.record_tables import StageRecords, read_stage_records, table_name
+from manifests.records import Identity, OutputFile, TaskRecord, record_name
 from manifests.storage import Storage
 from manifests.tasks import Work, execute
-from pipelines.planning import Progress, can_plan, plan_stage
+from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
+from pipelines.stages import STAGES
 from tests.unit.pipelines.toy_stages import FIRST, NUMBERS, SECOND, Adding, recipe
 
 FILE = InputFile("/data/a.jsonl", "a.jsonl", 3, "da")
@@ -123,3 +126,87 @@ def test_progress_shows_the_sections_of_its_recipe() -> None:
     progress: Any = Progress(loaded, (), {})
     assert progress.section("pack") == loaded.pack
     assert (progress.seed, progress.recipe_sha256) == (loaded.seed, loaded.digest)
+
+
+def _parts(n_rows: int = 3) -> StageRecords:
+    """Records of two extracted parts."""
+    identities = [Identity("extract", 1, f"pages/part-{name}-1a2b3c4d", {}, {}) for name in ("x", "y")]
+    outputs = [OutputFile("documents", f"extract/{i.task}", 1, f"{n_rows}{i.task}", n_rows) for i in identities]
+    return StageRecords.of(TaskRecord(i, (o,), {"documents": n_rows}) for i, o in zip(identities, outputs, strict=True))
+
+
+SIGNATURES = next(stage for stage in STAGES if stage.name == "dedup/signatures")
+
+
+def _progress(storage: Storage, **dedup: Any) -> Progress:
+    loaded = recipe()
+    progress = Progress(loaded.model_copy(update={"dedup": loaded.dedup.model_copy(update=dedup)}), (), {})
+    selected = [replace(r, outputs=(replace(r.outputs[0], role="decisions"),)) for r in _parts().values()]
+    progress.finish("extract", _parts())
+    progress.finish("select", StageRecords.of(selected))
+    return progress
+
+
+def _put_together(storage: Storage) -> StagePlan:
+    plan = plan_stage(SIGNATURES, _progress(storage), storage)
+    for task, _ in plan.stale:
+        plan.done[task.name] = execute(storage, task, write_nothing)
+    put_together(plan, plan.records(), storage)
+    return plan
+
+
+def test_a_remembered_plan_is_not_made_again(storage: Storage) -> None:
+    plan = _put_together(storage)
+    assert len(plan.stale) == 2
+    assert [n for n in storage.list("dedup") if n.endswith(".json")] == []
+
+    def never(view: View) -> Iterator[Task]:
+        raise AssertionError
+        yield
+
+    never.__code__ = never.__code__.replace(co_filename=SIGNATURES.plan.__code__.co_filename)
+    found = plan_stage(replace(SIGNATURES, plan=never), _progress(storage), storage)
+    assert found.remembered
+    assert dict(found.up_to_date) == plan.done
+    other = _progress(storage)
+    other.finish("extract", _parts(n_rows=4))
+    with pytest.raises(AssertionError):
+        plan_stage(replace(SIGNATURES, plan=never), other, storage)
+
+
+@pytest.mark.parametrize(("change", "n_stale"), [("section", 2), ("input", 2), ("gone", 1), ("table", 2), ("none", 0)])
+def test_what_changed_is_found_beside_a_table(storage: Storage, change: str, n_stale: int) -> None:
+    done = _put_together(storage).done
+    progress = _progress(storage, **({"ngram": 6} if change == "section" else {}))
+    if change == "input":
+        progress.finish("select", StageRecords.of(replace(r, outputs=(replace(
+            r.outputs[0], digest="other"),)) for r in progress.tasks("select")))
+    elif change == "gone":
+        storage.remove(next(iter(done.values())).outputs[0].path)
+    elif change == "table":
+        Path(storage.path(table_name(SIGNATURES.path, SIGNATURES.name))).write_bytes(b"PAR1")
+    assert len(plan_stage(SIGNATURES, progress, storage).stale) == n_stale
+
+
+def test_a_table_says_nothing_of_what_is_done_again(storage: Storage) -> None:
+    done = _put_together(storage).done
+    first, second = sorted(done)
+    storage.remove(done[first].outputs[0].path)
+    plan = plan_stage(SIGNATURES, _progress(storage), storage)
+    keep_up_to_date(plan, storage)
+    found = read_stage_records(storage, table_name(SIGNATURES.path, SIGNATURES.name))
+    assert found is not None
+    assert (list(found[0]), found[1]) == ([second], None)
+    plan.done[first] = execute(storage, plan.stale[0][0], write_nothing)
+    put_together(plan, plan.records(), storage)
+    assert plan_stage(SIGNATURES, _progress(storage), storage).remembered
+
+
+def test_a_small_record_beside_a_table_is_read(storage: Storage) -> None:
+    done = _put_together(storage).done
+    record = next(iter(done.values()))
+    storage.write_bytes(record_name(SIGNATURES.path, record.identity.task), record.to_json())
+    found = plan_stage(SIGNATURES, _progress(storage), storage)
+    assert (found.stale, found.remembered) == ([], False)
+    put_together(found, found.records(), storage)
+    assert plan_stage(SIGNATURES, _progress(storage), storage).remembered
