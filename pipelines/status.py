@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from manifests.records import TaskRecord, read_records
+from manifests.record_tables import read_records
+from manifests.records import TaskRecord
 from manifests.storage import Storage
 from pipelines.terminal import console
 

@@ -72,7 +72,10 @@ class Run:
     def n_files(self) -> int:
         """Input files of its sources."""
         inputs = self._lock.get("inputs") or {}
-        return sum(len(inputs.get(name) or ()) for name in self.recipe.get("sources", {}))
+        found = (inputs.get(name) or {} for name in self.recipe.get("sources", {}))
+        # Run format 1 lists them there.
+        return sum(int(files["files"]) if isinstance(files, dict) and "files" in files else len(files)
+                   for files in found)
 
     def describe(self) -> dict[str, Any]:
         """JSON-ready: what `curate status --format json` prints of the run."""
