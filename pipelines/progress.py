@@ -73,6 +73,15 @@ class LineReporter:
         print(f"[{self._last - self._started:7.1f}s] {printable(text)}", file=sys.stderr, flush=True)
 
 
+class TaskReporter(LineReporter):
+    """A line for each task, too: how long it took, and the most memory that its worker held."""
+
+    def task_done(self, stage: str, record: TaskRecord) -> None:
+        self._done[stage] += 1
+        self._say(f"{stage}: {record.identity.task} done in {record.seconds:.1f} s, "
+                  f"{record.peak_memory_bytes / 1e6:,.0f} MB ({self._done[stage]} of {self._size[stage][1]})")
+
+
 class BarReporter:
     """One bar for each stage at work, and a line for each that is done. Use as a context manager."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -134,7 +135,9 @@ class SourceConfig(BaseModel):
         if dump is not None:
             known = set(dump.options.model_fields)
             if unknown := sorted(set(self.options) - known):
-                raise ValueError(f"options: {self.kind} has no option {unknown[0]!r}; they are "
+                close = get_close_matches(unknown[0], known, n=1)
+                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                raise ValueError(f"options: {self.kind} has no option {unknown[0]!r}{meant}; they are "
                                  f"{', '.join(sorted(known)) or 'none'}")
             dump.options(**self.options)
         return self

@@ -119,6 +119,9 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is done.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done, and why.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing unless something failed.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line for each task.")] = False,
+    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Bars, on a terminal.")] = True,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --out runs/gpt3"""
@@ -131,13 +134,14 @@ def run(
         rows = pipelines.plan(resolved, out, until=until, fresh=fresh).to_pylist()
         emit(form, rows, lambda: print_plan(rows))
         return
-    with _reporter() as reporter:
+    with _reporter(quiet, verbose, progress) as reporter:
         result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,
                                worker_memory=worker_memory, task_timeout=task_timeout, until=until, fresh=fresh,
                                reporter=reporter).result
     assert result is not None  # of a run that was just made
     facts = summary(result, out)
-    emit(form, facts, lambda: print_summary(facts))
+    if not quiet or form is Format.JSON or result.exit_code:
+        emit(form, facts, lambda: print_summary(facts))
     raise typer.Exit(result.exit_code)
 
 
@@ -239,13 +243,18 @@ def models_fetch() -> None:
     print(fetch_lid_model())
 
 
-def _reporter() -> AbstractContextManager[Reporter]:
+def _reporter(quiet: bool, verbose: bool, progress: bool) -> AbstractContextManager[Reporter]:
+    """What a person sees of a run: nothing, a line for each task, bars on a terminal, or a line now and then."""
     from contextlib import nullcontext
 
-    from pipelines.progress import BarReporter, LineReporter
+    from pipelines.progress import BarReporter, LineReporter, SilentReporter, TaskReporter
 
+    if quiet:
+        return nullcontext(SilentReporter())
+    if verbose:
+        return nullcontext(TaskReporter())
     stderr = console(to_stderr=True)
-    return BarReporter(stderr) if stderr.is_terminal else nullcontext(LineReporter())
+    return BarReporter(stderr) if stderr.is_terminal and progress else nullcontext(LineReporter())
 
 
 class _Interrupt(BaseException):

@@ -94,3 +94,22 @@ mixture: {{weights: {{texts: 1}}}}
     assert again == loaded
     assert again.digest == loaded.digest
     assert run(again, str(tmp_path / "run"), Settings(engine="inline")).n_done == 0
+
+
+@pytest.mark.parametrize(("flag", "says"), [("-q", ()), ("-v", ("extract: texts/part-texts-", "done in")),
+                                            ("--no-progress", ("extract: 1 tasks done",))])
+def test_a_run_says_as_much_as_is_asked_for(flag: str, says: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"id": "a", "text": "One sentence of a few words. " * 5}))
+    (tmp_path / "mine.yaml").write_text(start("texts", "mine", f"{tmp_path}/texts.jsonl"))
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "run"), "--engine",
+                                    "inline", "--until", "extract", flag])
+    assert done.exit_code == 0, done.output
+    assert all(words in done.output for words in says)
+    assert bool(done.output) == bool(says)
+
+
+def test_a_misspelt_option_of_a_source_is_guessed() -> None:
+    with pytest.raises(RecipeError, match=r"did you mean .namespaces"):
+        load_recipe({"name": "x", "sources": {"wiki": {"files": "x", "kind": "mediawiki",
+                                                       "options": {"namespces": [0]}}},
+                     "classifier": None, "mixture": {"weights": {"wiki": 1}}})
