@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from manifests.hashing import ids_array
 from manifests.records import Identity, OutputFile, TaskRecord, record_name
-from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, SELECT_DECISIONS, TOKENS
+from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_DECISIONS, TOKENS
 from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import write_manifest
@@ -85,7 +85,9 @@ def _part(random: np.random.Generator, number: int, urls: list[str]) -> Iterator
            for one, two in zip(unique.tolist(), keep.tolist(), strict=True)]
     yield "dedup/decisions", "decisions", DEDUP_DECISIONS, _table(DEDUP_DECISIONS, {
         "doc_id": ids, "keep": unique, "reason": pa.array(why, pa.string())}, n)
-    clean = documents.filter(pa.array(unique)).append_column("parent_id", pa.nulls(int(unique.sum()), pa.binary(16)))
+    kept = int(unique.sum())
+    clean = documents.filter(pa.array(unique)).append_column("parent_id", pa.nulls(kept, pa.binary(16)))
+    clean = clean.append_column("edits", pa.array([[]] * kept, EDITS))
     yield "clean", "documents", clean.schema, clean
     yield "tokens", "index", TOKENS, _table(TOKENS, {
         "doc_id": clean["doc_id"].combine_chunks(), "token_start": list(range(len(clean))),
@@ -119,7 +121,7 @@ def main() -> None:
         print(f"why, which makes the index: {first:.2f} CPU seconds")
         for words in (["why", str(run), urls[-1].replace("https://www.", "")], ["why", str(run), "page-0-77"],
                       ["sample", str(run)], ["sample", str(run), "--reason", "pareto"], ["domains", str(run)],
-                      ["stats", str(run)]):
+                      ["stats", str(run)], ["report", str(run)]):
             shown = [word for word in words if word != str(run)]
             print(f"{' '.join(shown)}: {cpu_seconds(words):.2f} CPU seconds")
 
