@@ -78,10 +78,11 @@ def read_file(path: str, most: int = MAX_READ_BYTES) -> bytes:
         FileNotFoundError: There is none.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise InputError("is no regular file", where=path, hint="remove it")
     with open(descriptor, "rb") as stream:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise InputError("is no regular file", where=path, hint="remove it")
         if state.st_size > most:
             raise InputError(f"has {state.st_size:,} bytes, more than the {most:,} that such a file may have",
                              where=path, hint="remove it")

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from manifests.confined import check_regular
 from manifests.errors import ShardError
 from manifests.hashing import Int64
 from manifests.local_files import ReadArray, ReadFile, map_file
@@ -148,6 +149,7 @@ def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, mapped
     Raises:
         ShardError: It cannot be read, or is not the index of that shard.
     """
+    check_regular(path)
     try:
         with open(path, "rb") as file:
             n_runs, digest, most = _unpack(file.read(_HEADER_BYTES), path, n_rows, row_length)

@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from manifests.confined import check_regular
 from manifests.errors import ShardError
 from manifests.local_files import map_file
 from manifests.packing import PACKINGS
@@ -176,7 +177,9 @@ def read_header(path: str) -> Header:
         path: A local file.
     Raises:
         ShardError: It cannot be read, is not a packed shard, or its size or header crc32 is wrong.
+        InputError: It is a pipe or a device.
     """
+    check_regular(path)
     try:
         with open(path, "rb") as file:
             header = Header.unpack(file.read(HEADER_BYTES), path)

@@ -75,7 +75,7 @@ class TableFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
 def _damage(where: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: of a number that nothing could have
+    except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"is damaged: {reason}", where=where, hint="make or fetch it again") from error
 

@@ -14,12 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
-from manifests.errors import InputError
 from manifests.part_paths import part_path
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
@@ -27,7 +25,6 @@ from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 
 MANIFEST = "manifest.parquet"
-_CHECKED_WITHIN = (".parquet", ".shuffle")  # by page, and by partition
 _MAX_DAMAGE = 1000  # entries listed in a record; all are counted
 
 
@@ -95,21 +92,14 @@ class Work:
 
     def inputs(self, name: str, role: str | None = None) -> list[str]:
         """Full paths of every file of an input, in the order of the task or the stage's manifest; none if absent.
-        role: which outputs of a stage manifest, where the task does not say.
-
-        A file of the run without checksums within is compared with its record; InputError names one that changed."""
+        role: which outputs of a stage manifest, where the task does not say."""
         ref = self.task.inputs.get(name)
         if ref is None:
             return []
-        files: list[tuple[str, str | None]] = []
+        paths: list[str] = []
         for path in ref.paths:
-            own = ref.digest if ref.role is not None and len(ref.paths) == 1 else None
-            files += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [(path, own)]
-        paths = [self.storage.path(path) for path, _ in files]
-        for path, (_, digest) in zip(paths, files, strict=True):
-            if digest is not None and self.storage.local and not path.endswith(_CHECKED_WITHIN):
-                _check_content(path, digest)
-        return paths
+            paths += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [path]
+        return [self.storage.path(p) for p in paths]
 
     def input(self, name: str) -> str:
         """Full path of an input that is exactly one file."""
@@ -157,36 +147,26 @@ class Work:
         return tuple(done)
 
 
-def _expand(storage: Storage, manifest: str, role: str | None) -> list[tuple[str, str | None]]:
-    """(path, digest) of the files that a stage's manifest lists."""
-    table = read_table(storage.path(manifest), ["path", "role", "xxh3"])
-    rows = zip(*(table[name].to_pylist() for name in ("path", "role", "xxh3")), strict=True)
-    return [(path, digest) for path, r, digest in rows if role is None or r == role]
-
-
-def _check_content(path: str, digest: str) -> None:
-    """Raise InputError where a file is not what its record says."""
-    state = os.stat(path)
-    if _digest_now(path, state.st_size, state.st_mtime_ns) != digest:
-        raise InputError("is damaged: its bytes are not those that its record names", where=path,
-                         hint="remove it: the same command makes it again")
-
-
-@lru_cache(maxsize=256)
-def _digest_now(path: str, n_bytes: int, changed_ns: int) -> str:
-    """A model or a tokenizer is read by every task of a process, and by most of them as it was."""
-    return digest_file(path)
+def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
+    table = read_table(storage.path(manifest), ["path", "role"])
+    rows = zip(table["path"].to_pylist(), table["role"].to_pylist(), strict=True)
+    return [path for path, r in rows if role is None or r == role]
 
 
 def write_manifest(storage: Storage, folder: str, records: Sequence[TaskRecord]) -> None:
     """`FOLDER/manifest.parquet` of a stage that is done: every file of its tasks, by task and path."""
+    with storage.staging() as staging:
+        staged = f"{staging}/{MANIFEST}"
+        write_manifest_file(staged, records)
+        storage.publish(staged, f"{folder}/{MANIFEST}")
+
+
+def write_manifest_file(path: str, records: Sequence[TaskRecord]) -> None:
+    """What `write_manifest` publishes, at a local path: the same bytes for the same records."""
     rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
              "xxh3": o.digest} for r in records for o in r.outputs]
     rows.sort(key=lambda row: (row["task"], row["path"]))
-    with storage.staging() as staging:
-        staged = f"{staging}/{MANIFEST}"
-        write_table(staged, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
-        storage.publish(staged, f"{folder}/{MANIFEST}")
+    write_table(path, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
 
 
 def peak_memory_bytes() -> int:

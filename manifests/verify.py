@@ -164,7 +164,11 @@ def _verify_tokenizer(storage: Storage, folder: str, manifest: pa.Table) -> Iter
     """The tokenizer that travels with a dataset of manifest version 2."""
     recorded: set[Any] = set(manifest["tokenizer_sha256"].to_pylist())
     if int(pc.max(manifest["format_version"]).as_py() or 0) >= MANIFEST_VERSION:
-        data = storage.read_bytes(folder + TOKENIZER)
+        try:
+            data = storage.read_bytes(folder + TOKENIZER)
+        except (CurateError, OSError) as error:
+            yield Finding(folder + TOKENIZER, "digest", str(error))
+            return
         problem = "is missing" if data is None else None if {hashlib.sha256(data).hexdigest()} == recorded else (
             "is another tokenizer than the manifest names")
         yield Finding(folder + TOKENIZER, "digest", problem)
@@ -204,7 +208,10 @@ def _content_problem(storage: Storage, path: str, n_bytes: int, digest: str) -> 
         return "is missing"
     if size != n_bytes:
         return f"has {size} bytes where its record says {n_bytes}"
-    return _differs(digest_file(storage.path(path)), digest)
+    try:
+        return _differs(digest_file(storage.path(path)), digest)
+    except (CurateError, OSError) as error:
+        return str(error)
 
 
 def _differs(digest: str, recorded: object) -> str | None:

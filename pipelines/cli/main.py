@@ -167,9 +167,9 @@ def status(
 @app.command()
 def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
     """Read every file of a run, or of a packed folder alone, and check it against its record and manifest."""
-    from manifests.verify import verify as check
+    from pipelines.verification import verify_run
 
-    findings = list(check(run))
+    findings = list(verify_run(run))
     bad = [f for f in findings if f.problem]
     rows = [{"path": f.path, "check": f.check, "problem": f.problem} for f in bad]
 
