@@ -20,6 +20,7 @@ from manifests.storage import Storage
 from manifests.tasks import MANIFEST, write_manifest
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
+from pipelines.ending import ending_noted
 from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
@@ -119,7 +120,8 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
         _check_space(storage, progress)
         scanner.save()
         write_lock(storage, progress, graph)
-        return run_stages(storage, progress, chosen, settings, reporter, graph)
+        with ending_noted(storage):
+            return run_stages(storage, progress, chosen, settings, reporter, graph)
 
 
 def _graph(stages: Sequence[Stage] | None, recipe: Recipe) -> Sequence[Stage]:

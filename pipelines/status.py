@@ -29,8 +29,8 @@ def used(stages: Stages) -> list[Mapping[str, Any]]:
     return [row for row in stages if row["tasks"] or not row["done"]]
 
 
-def sentence(stages: Stages) -> str:
-    """Where a run stands."""
+def sentence(stages: Stages, stopped: str | None = None) -> str:
+    """Where a run stands. stopped: why its last call did not come to its end, where that is known."""
     asked = used(stages)
     left = [row["stage"] for row in asked if not row["done"]]
     hours = sum(row["seconds"] for row in asked) / 3600
@@ -41,6 +41,8 @@ def sentence(stages: Stages) -> str:
         return f"Finished: all {len(asked)} stages are done, {size:,.1f} MB in {hours:,.2f} core-hours{odd}."
     begun = [row["stage"] for row in asked if not row["done"] and row["tasks"]]
     at = f"at work or stopped in {begun[0]}" if begun else f"next is {left[0]}"
+    if stopped is not None:
+        at = f"it stopped: {stopped}"
     return f"Not finished: {len(asked) - len(left)} of {len(asked)} stages are done, {at}; `curate run` goes on{odd}."
 
 
@@ -53,7 +55,7 @@ def print_status(rows: Sequence[Mapping[str, Any]], every: bool = False) -> None
             terminal.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
                            "it, `curate run --fresh` makes it anew", soft_wrap=True)
         terminal.print(_table(used(run["stages"]), every or bool(run["other_version"])))
-        terminal.print(sentence(run["stages"]), soft_wrap=True)
+        terminal.print(sentence(run["stages"], run.get("stopped")), soft_wrap=True)
 
 
 def _table(stages: Stages, every: bool) -> Table:

@@ -21,6 +21,7 @@ from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.trace import Origin, trace
 from pipelines.asking.telling import with_draws
+from pipelines.ending import why_stopped
 from pipelines.locking import other_version, read_lock
 from pipelines.running import Result
 from pipelines.summary import FUNNEL, funnel_row, stage_rows
@@ -80,7 +81,7 @@ class Run:
     def describe(self) -> dict[str, Any]:
         """JSON-ready: what `curate status --format json` prints of the run."""
         return {"run": self.path, "recipe": self.recipe["name"], "other_version": self.other_version,
-                "stages": self.status().to_pylist()}
+                "stopped": why_stopped(self._storage), "stages": self.status().to_pylist()}
 
     def status(self) -> pa.Table:
         """How far the run is: a row for each stage, with its tasks that are done, whether all are, bytes of its

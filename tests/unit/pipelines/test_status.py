@@ -30,6 +30,7 @@ def test_one_sentence_says_where_it_stands() -> None:
     assert sentence(HALF) == ("Not finished: 1 of 3 stages are done, at work or stopped in dedup/bands; "
                               "`curate run` goes on.")
     assert "next is extract" in sentence([stage("extract", 0, False)])
+    assert "1 of 3 stages are done, it stopped: a: is full; `curate run` goes on" in sentence(HALF, "a: is full")
 
 
 def test_groups_add_up(capsys: pytest.CaptureFixture[str]) -> None:
