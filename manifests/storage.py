@@ -80,7 +80,7 @@ class RangeReader:
         """So many bytes from an offset on; fewer where the file ends before."""
         if self._file is None:
             with store_errors(self._path):
-                return bytes(self._fs.cat_file(self._name, offset, offset + n_bytes)) if n_bytes else b""
+                return bytes(self._fs.cat_file(self._name, start=offset, end=offset + n_bytes)) if n_bytes else b""
         descriptor = self._file.fileno()
         try:
             data = os.pread(descriptor, n_bytes, offset)

@@ -272,6 +272,7 @@ class _Run:
         if not self._result.failed:
             self._remove_orphans()
         self._storage.clear_staging()
+        self._result.failed.sort(key=lambda failure: failure[0])  # not in the order in which they ended
         self._result.seconds = time.monotonic() - started
         return self._result
 

@@ -197,10 +197,15 @@ class _Failures(SilentReporter):
     """Keeps the errors of files that could not be read."""
 
     def __init__(self) -> None:
-        self.errors: list[CurateError] = []
+        self._errors: dict[str, CurateError] = {}
+
+    @property
+    def errors(self) -> list[CurateError]:
+        """By task, whatever the order in which they ended."""
+        return [error for _, error in sorted(self._errors.items())]
 
     def task_failed(self, stage: str, task: str, error: CurateError) -> None:
-        self.errors.append(error)
+        self._errors[task] = error
 
     def raise_if_all(self, n_files: int, work: str) -> None:
         """One InputError for all of them, where no file is left: the work folder then holds nothing worth going on

@@ -55,5 +55,5 @@ def test_from_a_bucket_into_a_bucket(bucket: Any, tmp_path: Path) -> None:
         there = {name.removeprefix(f"packed/out/{form}/"): bucket.cat_file(name)
                  for name in bucket.find(f"packed/out/{form}")}
         assert there == local
-    with pytest.raises(InputError, match="holds no packed dataset"):
+    with pytest.raises(InputError, match="there is no such folder"):
         export_dataset("s3://packed/nothing", "hf", str(tmp_path / "x"))

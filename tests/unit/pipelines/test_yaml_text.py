@@ -31,7 +31,7 @@ def test_what_is_no_yaml_is_named(tmp_path: Path, data: bytes) -> None:
 def test_what_is_yaml_is_read(tmp_path: Path) -> None:
     assert parse_yaml("a: [1, é]", "") == parse_yaml("a: [1, é]".encode(), "") == {"a": [1, "é"]}
     assert parse_yaml("", "") is None
-    for path, what in ((tmp_path / "absent", "there is no such file"), (tmp_path, "cannot be read")):
+    for path, what in ((tmp_path / "absent", "there is no such file"), (tmp_path, "is no regular file")):
         with pytest.raises(RecipeError, match=what):
             read_yaml(str(path), "")
 

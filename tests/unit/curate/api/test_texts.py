@@ -21,6 +21,7 @@ from curate.sources.archives import read_archive
 from curate.sources.responses import HttpPage, decode_http
 from curate.sources.warc import Damage
 from manifests.errors import InputError, RecipeError
+from manifests.part_paths import part_name
 from manifests.schema import SIGNAL_PREFIX
 from tests.plugin_distribution import ENTRY_POINTS, SAMPLE, on_path, write_distribution
 from tests.unit.curate.api.conftest import Ran
@@ -103,8 +104,9 @@ def test_scores_are_those_of_the_stage(ran: Ran, documents: pa.Table, tmp_path: 
     run = run_recipe(tmp_path / "run", {
         "sources": {"crawl": {"files": ran.archives}}, "extract": {"languages": None}, "classifier": None,
         "classifiers": {"taste": {"path": model}}}, ["extract", "classifier/scores"])
-    stage = [value for output in run.view.outputs("classifier/scores", "scores")
-             for value in run.table("classifier/scores", output.path[18:-8], "scores")["quality_taste"].to_pylist()]
+    parts = [part_name(output.path[18:-8]) for output in run.view.outputs("classifier/scores", "scores")]
+    stage = [value for part in parts
+             for value in run.table("classifier/scores", part, "scores")["quality_taste"].to_pylist()]
     assert curate.score(documents["text"], model).to_pylist() == stage
     assert len(set(stage)) > 50
     short = curate.score(documents["text"], model, max_bytes=100)

@@ -64,7 +64,8 @@ def test_version_of_the_module() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_command_with_its_code_and_one_line(number: signal.Signals, code: int) -> None:
-    program = ("import time; from pipelines.cli import main as cli\n"
+    program = ("import signal, time; from pipelines.cli import main as cli\n"
+               "[signal.signal(n, signal.SIG_DFL) for n in (signal.SIGTERM, signal.SIGHUP)]\n"  # nohup ignores one
                "cli.app = lambda: (print('ready', flush=True), time.sleep(60))\ncli.main()")
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
                           ) as process:
