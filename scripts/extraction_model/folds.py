@@ -47,7 +47,7 @@ WEIGHTS: Final[Mapping[str, float]] = MappingProxyType({
     "forum": 1.7, "listing": 2.2, "collection": 2.4, "product": 2.0, "service": 1.5, "documentation": 1.5})
 """How much a page of a kind weighs beside an article: of most kinds there are few."""
 WEIGHTS_OF_OTHERS: Final = {"wcxb": 0.15}
-N_KIND_ROUNDS, N_FIRST, N_SECOND = 50, 50, 120
+N_KIND_ROUNDS, N_FIRST, N_SECOND = 50, 50, 160
 _MAX_BLOCKS: Final = 160  # of a page that are learnt from; the others are as many more of the same kind
 _USUAL, _LEAST, _EVENLY = 530.0, 20.0, 0.5
 """What the blocks of a usual page weigh, what those of a page count for at least, and how far all pages weigh alike: 0
