@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from manifests.confined import confined
 from manifests.errors import CurateError, InputError
 from manifests.records import RECORDS_FOLDER, OutputFile, TaskRecord, record_name
 from manifests.storage import Storage
-from manifests.tables import open_table, read_table, write_table
+from manifests.tables import TableFile, write_table
 
 _OUTPUT: Final = pa.struct([
     pa.field("role", pa.string(), nullable=False), pa.field("path", pa.large_string(), nullable=False),
@@ -38,6 +39,7 @@ RECORDS: Final = pa.schema([
 """record: JSON of whatever of a record the other columns do not hold."""
 
 _SUFFIX: Final = ".records"
+_DIGEST_BYTES: Final = 16
 _PLAN: Final = b"curate.plan"
 _CONTENT: Final = b"curate.content"
 _READ: Final = ("task", "fingerprint", "outputs", "counters", "peak_memory_bytes")  # enough to plan
@@ -51,7 +53,8 @@ _FEW: Final = 20_000
 def table_name(folder: str, stage: str) -> str:
     """Where the records of a stage lie as one: `clean/_records/clean.records`. folder: of the stage.
 
-    It is Parquet, and not called so, since patterns over the stage's folder mean its outputs."""
+    It is Parquet with the xxh3-128 of that behind it, and not called Parquet, since patterns over the stage's folder
+    mean its outputs."""
     return f"{folder}/{RECORDS_FOLDER}/{stage.replace('/', '.')}{_SUFFIX}"
 
 
@@ -226,9 +229,23 @@ def write_records(storage: Storage, name: str, records: StageRecords, plan: Mapp
     with storage.staging() as staging:
         staged = os.path.join(staging, "records")
         write_table(staged, RECORDS.with_metadata(metadata), groups)
+        digest = xxhash.xxh3_128_digest(Path(staged).read_bytes())
+        with open(staged, "ab") as file:
+            file.write(digest)
         storage.publish(staged, name)
-    path = storage.path(name)
-    return StageRecords(records.table.select(list(_READ)), lambda: read_table(path))
+    return StageRecords(records.table.select(list(_READ)), lambda: _read(storage, name)[0])
+
+
+def _read(storage: Storage, name: str, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict[bytes, bytes]]:
+    """(columns of a table of records, its metadata). InputError where its bytes are not those of its digest."""
+    path, data = storage.path(name), storage.read_bytes(name) or b""
+    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    if xxhash.xxh3_128_digest(body) != digest:
+        raise InputError("its bytes are not those of its digest", where=path,
+                         hint="remove it: what it describes is done again")
+    with TableFile(pa.BufferReader(body), path) as file:
+        table = file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+        return table, dict(file.schema_arrow.metadata or {})
 
 
 def read_stage_records(storage: Storage, name: str) -> tuple[StageRecords, dict[str, str] | None] | None:
@@ -236,12 +253,10 @@ def read_stage_records(storage: Storage, name: str) -> tuple[StageRecords, dict[
     project wrote. The plan is None where the table does not hold every task."""
     if not storage.exists(name):
         return None
-    path = storage.path(name)
     try:
-        with open_table(path) as file:
-            metadata = dict(file.schema_arrow.metadata or {})
-        table = read_table(path, _READ)
-        checked = StageRecords(table.cast(pa.schema([RECORDS.field(n) for n in _READ])), lambda: read_table(path))
+        table, metadata = _read(storage, name, _READ)
+        checked = StageRecords(table.cast(pa.schema([RECORDS.field(n) for n in _READ])),
+                               lambda: _read(storage, name)[0])
         _check(checked, metadata)
         plan = json.loads(metadata[_PLAN]) if _PLAN in metadata else None
     except (CurateError, pa.ArrowException, ValueError, KeyError):

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from manifests.record_tables import (
     RECORDS,
@@ -123,7 +124,9 @@ def test_a_table_that_is_none_is_not_believed(storage: Storage, harm: str) -> No
     elif harm == "content":
         metadata = {b"curate.content": b"0" * 32}
     os.makedirs(os.path.dirname(storage.path(NAME)))
-    pq.write_table(table.replace_schema_metadata(metadata), storage.path(NAME), write_page_checksum=True)
+    path = Path(storage.path(NAME))
+    pq.write_table(table.replace_schema_metadata(metadata), path, write_page_checksum=True)
+    path.write_bytes(path.read_bytes() + xxhash.xxh3_128_digest(path.read_bytes()))  # as whoever means harm would
     found = read_stage_records(storage, NAME)
     assert (found is not None) == (harm == "none")
     assert [name for name, one in every_record(storage) if one is None] == ([] if harm == "none" else [NAME])
@@ -137,6 +140,6 @@ def test_no_flipped_bit_is_believed(storage: Storage) -> None:
     for at in range(0, len(data), 23):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1:])
         found = list(every_record(storage))
-        refused += found == [(NAME, None)]
-        assert found in ([(NAME, None)], wanted)  # else the bit says nothing that is read
+        assert found == [(NAME, None)] != wanted
+        refused += 1
     assert refused > 50
