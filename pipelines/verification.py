@@ -65,7 +65,7 @@ def _lock(storage: Storage) -> Iterator[Finding]:
         if read_lock(storage) is None:
             problem = f"is missing: put it back, or {_AGAIN} with --fresh"
     except CurateError as error:
-        problem = str(error)
+        problem = f"{error}; put it back, or {_AGAIN} with --fresh"
     yield Finding(LOCK_FILE, "lock file", problem)
 
 
@@ -93,7 +93,7 @@ def _manifests(storage: Storage, records: list[TaskRecord]) -> Iterator[Finding]
         is_done = storage.exists(table_name(stage.path, stage.name))
         if not stage.writes_manifest or not (storage.exists(name) or (is_done and own)):
             continue
-        if not own and not is_done and _lists_files(storage, name):
+        if not own and _lists_files(storage, name):
             table = table_name(stage.path, stage.name)
             yield Finding(table, "records", f"are missing, though {name} lists files; {_AGAIN}")
             continue

@@ -26,7 +26,7 @@ def curate(*words: str) -> None:
 
 
 def texts(folder: Path) -> Counter[tuple[str, str]]:
-    return Counter(pl.read_parquet(f"{folder}/*.parquet").select("url", "text").rows())
+    return Counter(pl.read_parquet(f"{folder}/**/*.parquet").select("url", "text").rows())
 
 
 def test_the_chain_keeps_what_a_recipe_keeps(tmp_path: Path) -> None:
