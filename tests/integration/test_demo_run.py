@@ -81,7 +81,7 @@ def test_nothing_is_left_behind(demo: Demo) -> None:
     assert not (demo[0] / ".tmp").exists()
 
 
-def test_every_token_of_a_row_leads_to_its_page(demo: Demo) -> None:
+def test_every_token_of_a_row_leads_to_its_page(demo: Demo, web: Path) -> None:
     out = demo[0]
     tokenizer = load(str(out / "tokenizer/tokenizer.json"))
     for row in range(0, 400, 40):
@@ -91,15 +91,14 @@ def test_every_token_of_a_row_leads_to_its_page(demo: Demo) -> None:
             decoded = tokenizer.decode(origin.tokens[origin.tokens != tokenizer.eot_id])
             assert decoded.strip("�") in origin.document["text"]
             if origin.document["source"] != "reference":
-                assert _page(out, origin.document) == origin.document["url"]
+                assert _page(web, origin.document) == origin.document["url"]
 
 
-def _page(out: Path, document: dict[str, object]) -> str | None:
+def _page(web: Path, document: dict[str, object]) -> str | None:
     """The URL of the record at a document's offset in its archive, by FastWARC."""
     from fastwarc.warc import ArchiveIterator
 
-    archive = next(Path(out.parents[1]).rglob(f"crawl/{document['origin_path']}"))
-    with open(archive, "rb") as stream:
+    with open(web / f"crawl/{document['origin_path']}", "rb") as stream:
         stream.seek(int(str(document["origin_offset"])))
         return str(next(iter(ArchiveIterator(stream, parse_http=False))).headers["WARC-Target-URI"])
 
