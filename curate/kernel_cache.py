@@ -27,6 +27,7 @@ from numba.core.registry import cpu_target
 from curate.caches import kernel_cache_folder
 from curate.carried_kernels import Carried, carried_kernels
 from curate.kernel_linking import link_late
+from curate.kernel_typing import remember_types
 from curate.late_imports import after_import
 from manifests.version import VERSION
 
@@ -139,6 +140,7 @@ def set_up() -> None:
     _put_off_scipy()
     _put_off_extensions()
     link_late()
+    remember_types()
 
 
 def _put_off_scipy() -> None:

@@ -16,6 +16,8 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from curate.extraction.ranking import falling_order
+
 HOPELESS: Final = 0.02
 """First judgement below which a block keeps it: the second trees are not asked. Out of fold none of such blocks was
 ever kept, and they are two of five."""
@@ -25,7 +27,7 @@ ever kept, and they are two of five."""
 def page_bound(probabilities, words, least, share):  # type: ignore[no-untyped-def]
     """The probability above which a block is kept. probabilities: float64 [n]. words: float64 [n], how much each block
     weighs. least: the bound of all pages. share: how much of the bound is the page's own, from 0 to 1."""
-    order = np.argsort(-probabilities, kind="mergesort")
+    order = falling_order(probabilities)
     wanted = 0.0
     for i in range(probabilities.size):
         wanted += probabilities[i] * words[i]

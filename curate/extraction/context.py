@@ -13,6 +13,7 @@ import numpy as np
 
 from curate.extraction.compiled import kernel
 from curate.extraction.page import B_END, B_LINK_BYTES, B_NODE, B_START, N_NODES, N_PARENT
+from curate.extraction.ranking import falling_order
 
 _STEPS: Final = (-1, 1, -2, 2, -3, 3)
 _WINDOWS: Final = (4, 12)
@@ -88,7 +89,7 @@ def _put_window(judged, w, n, out):  # type: ignore[no-untyped-def]
 def _put_ranks(page, n, judged, out):  # type: ignore[no-untyped-def]
     """The share, and the logarithm, of the bytes outside links in blocks that are judged higher: on a page whose text
     is of no known form all probabilities are low, and still in order."""
-    order = np.argsort(-judged, kind="mergesort")
+    order = falling_order(judged)
     total = higher = np.float32(0)
     for i in range(n):
         total += max(np.int64(0), page.blocks[i, B_END] - page.blocks[i, B_START] - page.blocks[i, B_LINK_BYTES])
