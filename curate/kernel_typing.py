@@ -37,13 +37,13 @@ def _hash_of_options(self: Any) -> int:
     return hash(type(self))
 
 
-def _are_equal_options(self: Any, other: Any) -> bool:
+def _are_equal_options(self: Any, other: Any) -> Any:
     """As numba's own, without asking for some twenty values one by one where none was set differently."""
     if self is other:
         return True
     if not isinstance(other, _OPTIONS):
         return NotImplemented
-    return bool(self._values == other._values or self.values() == other.values())
+    return self._values == other._values or self.values() == other.values()
 
 
 def _remembering(ask: Any) -> Any:
