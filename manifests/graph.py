@@ -31,18 +31,31 @@ REMOVALS_INPUT = "removals"
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One input file. relative: its path below its source's root, which is what identities are made of."""
+    """One input file. relative: its path below its source's root, which is what identities are made of. n_parts: how
+    many parts are made from it: several of a large archive."""
 
     path: str
     relative: str
     n_bytes: int
     digest: str
+    n_parts: int = 1
 
     @property
     def part(self) -> str:
         """The name of the part made from this file: stem and 8 hex digits of its relative path."""
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(self.relative).name.split(".")[0]) or "file"
         return f"part-{stem}-{xxhash.xxh3_64_hexdigest(self.relative.encode())[:8]}"
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of all parts made from this file, in its order: numbered where they are several."""
+        return [self.part] if self.n_parts == 1 else [f"{self.part}-{i:05d}" for i in range(self.n_parts)]
+
+    @property
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """(offset, offset of the next) of the bytes of each part; the last goes to the file's end."""
+        starts = [i * self.n_bytes // self.n_parts for i in range(self.n_parts)]
+        return list(zip(starts, [*starts[1:], None], strict=True))
 
 
 @dataclass(frozen=True, slots=True)

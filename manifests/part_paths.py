@@ -1,8 +1,9 @@
 """Where a task's files lie: parts are spread over folders, so that none of them grows with the number of parts.
 
 A part is called by a name that people read, such as `crawl/part-x-1a2b3c4d`, and lies at `crawl/1a/part-x-1a2b3c4d`:
-256 folders a source, by the first two digits of the hash that its name ends in. Tasks with other names, as those of
-partitions, are few, and lie flat. A source of a million files has 3,906 in a folder.
+256 folders a source, by the first two digits of the hash that its name ends in. A number may follow the hash, where a
+large archive became several parts: `part-x-1a2b3c4d-00003`. Tasks with other names, as those of partitions, are few,
+and lie flat. A source of a million files has 3,906 in a folder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 from typing import Final
 
-_PART: Final = re.compile(r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?=\.|$)")
+_PART: Final = re.compile(r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?:-[0-9]{5})?(?=\.|$)")
 _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
 
 

@@ -46,7 +46,7 @@ _READ: Final = ("task", "fingerprint", "outputs", "counters", "peak_memory_bytes
 _GROUP_ROWS: Final = 1 << 14
 _SUSPECT: Final = r"(^|/)\.{0,2}(/|$)|://|\x00"
 _MAX_NAME: Final = 4096
-_SPREAD: Final = r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}$"  # as of part_paths
+_SPREAD: Final = r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?:-[0-9]{5})?$"  # as of part_paths
 _FEW: Final = 20_000
 
 

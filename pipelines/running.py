@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.sources.config import SourceConfig
 from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.record_tables import table_name
@@ -31,6 +32,7 @@ from pipelines.progress import Reporter, SilentReporter
 from pipelines.queueing import Job
 from pipelines.ray_engine import RayEngine
 from pipelines.recipe import Recipe
+from pipelines.splitting import split_archives
 from pipelines.stages import STAGES, check_stages
 from pipelines.time_limit import TaskTimeoutError
 from pipelines.work_folder import COMMAND_FILE
@@ -204,13 +206,18 @@ def scan(recipe: Recipe, scanner: InputScanner) -> Progress:
     """Find and fingerprint every input file of a recipe."""
     require_files(recipe)
     sources = tuple(scan_crawl(name, source, recipe.http, scanner) if source.commoncrawl
-                    else Source(name, scanner.scan(source.files, f"sources.{name}.files", source.in_order), source)
+                    else _scan_files(name, source, recipe, scanner)
                     for name, source in recipe.sources.items() if source.derived_from is None)
     others = {name: scanner.scan(patterns, name) for name, patterns in recipe.other_files().items()}
     others |= scan_earlier(recipe, scanner)
     if (removals := scanner.own_file(DOCUMENTS)) is not None:
         others[REMOVALS_INPUT] = (removals,)
     return Progress(recipe, sources, others)
+
+
+def _scan_files(name: str, source: SourceConfig, recipe: Recipe, scanner: InputScanner) -> Source:
+    files = scanner.scan(source.files, f"sources.{name}.files", source.in_order)
+    return Source(name, split_archives(files, source, recipe.http, scanner), source)
 
 
 def _until(name: str | None, graph: Sequence[Stage]) -> Sequence[Stage]:

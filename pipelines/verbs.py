@@ -77,11 +77,11 @@ class VerbRun:
 
 
 def files_source(paths: Sequence[str], **config: Any) -> dict[str, Any]:
-    """A source of a verb's recipe: files as they are, no patterns, in this order.
+    """A source of a verb's recipe: files as they are, no patterns, in this order, each a part.
 
     config: fields of the source beside them; `kind` among them where the files are no tables."""
     files = [glob.escape(p) if is_local(p) else p for p in paths]
-    return {"files": files, "in_order": True, "kind": TABLE, **config}
+    return {"files": files, "in_order": True, "kind": TABLE, "split_bytes": None, **config}
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _ordering(view: View) -> dict[str, dict[str, Any]]:
         n_rows = {r.identity.task: r.output("documents").n_rows for r in view.tasks("extract")}
         first = 0
         for source in view.sources:
-            for part in (f"{source.name}/{file.part}" for file in source.files):
+            for part in (f"{source.name}/{part}" for file in source.files for part in file.parts):
                 if part in variables:
                     variables[part]["first_position"] = first
                 first += n_rows.get(part, 0)

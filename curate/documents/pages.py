@@ -72,10 +72,10 @@ def extractor_of_plugin(plugin: Loaded) -> Extract:
 
 
 def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, file: SourceFile,
-               ) -> Iterator[pa.Table]:
+               is_whole: bool = True) -> Iterator[pa.Table]:
     """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
 
-    Raises InputError where the file holds no record at all."""
+    Raises InputError where the file holds no record at all; of one that is not read whole that is not known."""
     wanted = KINDS[file.kind].records
     batch: list[WarcEntry] = []
     n_records = n_bytes = 0
@@ -98,7 +98,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
             batch, n_bytes = [], 0
     if batch:
         yield _page_rows(batch, config, work, file, extract)
-    if n_records == 0:
+    if n_records == 0 and is_whole:
         raise InputError(f"holds no archive record that can be read{first_loss}", where=file.path,
                          hint="is it a WARC, ARC or WACZ file, and was it fetched completely?")
 

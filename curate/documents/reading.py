@@ -12,6 +12,7 @@ from curate.documents.config import ExtractConfig
 from curate.documents.dumps import read_dump
 from curate.documents.pages import read_pages
 from curate.documents.stages import parameters_field
+from curate.sources.archives import read_range, record_range
 from curate.sources.cc_index import read_ranges
 from curate.sources.columns import ColumnNames, SourceFile, TextRows
 from curate.sources.http_config import HttpConfig
@@ -31,7 +32,8 @@ from manifests.tasks import Work
 def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator[pa.Table]:
     """Tables of `ROWS` in file order; damage is reported to the task and records that are no pages are counted.
 
-    An input `records` of the task names the records to read, where it is not the whole file (`cc_index.RECORDS`).
+    An input `records` of the task names the records to read, where it is not the whole file (`cc_index.RECORDS`); a
+    variable `range` says between which offsets those lie that are read of an archive that is split.
     Raises InputError where the file is missing, empty, or not of its kind."""
     http = HttpConfig(**work.settings.get("http", {}))
     if "plugin" in work.variables:
@@ -54,7 +56,10 @@ def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator
         yield from read_pages(partial(read_records, file.path, ranges, http), config, work, file)
     else:
         with closing(open_nonempty(file.path, http)) as stream:
-            yield from read_pages(stream, config, work, file)
+            if "range" not in work.variables:
+                yield from read_pages(stream, config, work, file)
+            elif (found := record_range(stream, *work.variables["range"])) is not None:
+                yield from read_pages(partial(read_range, stream, found), config, work, file, found.is_whole)
 
 
 def _text_rows(read: ReadRows, config: ExtractConfig, work: Work, file: SourceFile,

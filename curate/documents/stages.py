@@ -1,8 +1,9 @@
-"""Extraction in the stage graph: one task for each input file."""
+"""Extraction in the stage graph: one task for each input file, or several for a large archive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from curate.language.download import lid_model_path
@@ -59,8 +60,13 @@ def _extract(view: View) -> Iterator[Task]:
             inputs = {"source": source_ref([file]), **model, **given, **prior, **view.removals()}
             if source.selection is not None:
                 inputs["records"] = InputRef((source.selection,), file.digest)
-            yield Task(f"{source.name}/{file.part}", inputs, {**facts, "origin_path": file.relative},
-                        {} if is_local(file.path) else http)
+            variables = {**facts, "origin_path": file.relative}
+            settings = {} if is_local(file.path) else http
+            for part, span in zip(file.parts, file.ranges, strict=True):
+                of_part = {"range": list(span)} if file.n_parts > 1 else {}
+                n_bytes = inputs["source"].n_bytes // file.n_parts
+                own = {**inputs, "source": replace(inputs["source"], n_bytes=n_bytes)}
+                yield Task(f"{source.name}/{part}", own, {**variables, **of_part}, settings)
 
 
 def _no_source_is_empty(view: View) -> None:
@@ -71,7 +77,7 @@ def _no_source_is_empty(view: View) -> None:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("extract", 17, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
+    Stage("extract", 18, "curate.documents.stage:extract", "extract", (), _extract, _no_source_is_empty,
           reads_source=True, unicode=UNICODE_VERSION, remembered=False),  # it looks for the language model
 )
 """From files to documents."""

@@ -6,15 +6,17 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Final, cast
 
 from curate.sources.framing import ARC, ARC_START, WARC, Framing
-from curate.sources.members import read_chunks
+from curate.sources.members import compression_of, find_record_member, read_chunks
 from curate.sources.warc import Damage, WarcEntry, read_warc
 
 ZIP_START: Final = b"PK\x03\x04"
 _LOCAL_HEADER_BYTES: Final = 30
 _ARCHIVE_NAMES: Final = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
+_SPLIT: Final = ("gzip", "zstd")
 
 
 def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
@@ -35,6 +37,63 @@ def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int
         return
     stream.seek(0)
     yield from read_warc(stream, wanted, max_block_bytes, _framing(stream))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRange:
+    """Records of a compressed archive, from the member at `start` to before the one at `end`; None: to the file's end.
+    """
+
+    framing: Framing
+    start: int
+    end: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are all of the file's."""
+        return self.start == 0 and self.end is None
+
+
+def can_be_split(stream: IO[bytes]) -> bool:
+    """Whether a file is an archive of which ranges can be read: WARC or ARC of gzip members or zstd frames.
+
+    Where else a record may begin cannot be told without reading all before it."""
+    compression = compression_of(stream.read(10))
+    stream.seek(0)
+    head = next(read_chunks(stream, b""), None) if compression in _SPLIT else None
+    return head is not None and head.data.startswith((*WARC.openings, ARC_START))
+
+
+def record_range(stream: IO[bytes], first: int, last: int | None) -> RecordRange | None:
+    """What of an archive belongs to the bytes from one offset to before another: the records from the first member on
+    that surely opens with one (`find_record_member`), to the first such member of what follows.
+
+    Ranges of adjacent offsets hold every record of the file once, as reading the whole file gives it, since every
+    reader comes to the same members.
+
+    Args:
+        stream: A file that `can_be_split`.
+        first: Offset; 0 means the file's beginning, whatever is there.
+        last: The offset of the next range; None of the last.
+    Returns:
+        The range, or None where no member begins in it.
+    """
+    framing = _framing(stream)
+
+    def find(offset: int) -> int | None:
+        return find_record_member(stream, offset, framing.openings, framing.start, framing.longest_start)
+
+    start = find(first) if first else 0
+    if start is None or (last is not None and start >= last):
+        return None
+    return RecordRange(framing, start, None if last is None else find(last))
+
+
+def read_range(stream: IO[bytes], records: RecordRange, wanted: frozenset[str], max_block_bytes: int,
+               ) -> Iterator[WarcEntry | Damage]:
+    """As `read_archive`, the records of a range: with the offsets that they have in the file."""
+    stream.seek(0)
+    yield from read_warc(stream, wanted, max_block_bytes, records.framing, records.start, records.end)
 
 
 def _framing(stream: IO[bytes]) -> Framing:

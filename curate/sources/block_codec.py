@@ -13,6 +13,7 @@ class BlockCodec:
 
     checked = True
     step = 1 << 16
+    longest_block = 1 << 20  # of bzip2 it holds 900 kB (xz gives what it has)
 
     def inflate(self, decoder: Any, data: bytes | memoryview) -> tuple[bytes, int]:
         """(output of at most a chunk, bytes of data that were used). The decoder keeps what it has no room to put out:

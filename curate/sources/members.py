@@ -8,6 +8,7 @@ that opens with a WARC record.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Generator, Iterator
@@ -36,6 +37,9 @@ _MAX_DICTIONARY_BYTES: Final = 1 << 26
 SKIPPABLE_HEAD_BYTES: Final = 8
 """Of a skippable zstd frame: what it is and how long the rest is."""
 _PROBE_BYTES: Final = 1 << 12
+_SURE_BYTES: Final = 1 << 17
+"""More stored bytes than a member can hold unchanged: of deflate 64 KiB stand together in a block without compression
+(RFC 1951, 3.2.4), of zstd 128 KiB (RFC 8878, 3.1.1.2.4)."""
 
 
 @dataclass(slots=True)
@@ -72,11 +76,11 @@ def dictionary_frame_bytes(head: bytes) -> int:
     return SKIPPABLE_HEAD_BYTES + size if kind == _ZSTD_DICTIONARY and size <= _MAX_DICTIONARY_BYTES else 0
 
 
-def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterator[Chunk]:
+def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...], start: int = 0) -> Iterator[Chunk]:
     """The decompressed bytes of a seekable file, in chunks of about a mebibyte; of gzip 4, lz4 5, zstd 64 at most.
 
     opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
-    any.
+    any. start: offset of the first member that is read, of a compressed file.
     Never raises for damage: a chunk with `broken` names it."""
     window = _Window(stream)
     compression = compression_of(bytes(window.peek(10)))
@@ -84,6 +88,8 @@ def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         yield from _plain(window)
         return
     codec = _CODECS[compression]()
+    if start:
+        _go_to(window, codec, start)
     last = -1  # offset of the last complete member
     while True:
         if isinstance(codec, _Zstd) and (broken_at := codec.skip_frames(window)) is not None:
@@ -107,6 +113,59 @@ def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...]) -> Iterat
         window.seek(start)
         if not _find_member(window, codec, opening):
             return
+
+
+def find_record_member(stream: IO[bytes], at: int, opening: tuple[bytes, ...], record: re.Pattern[bytes],
+                       longest: int) -> int | None:
+    """Where the first member at or after an offset begins that opens with a record, beyond doubt.
+
+    A page may be an archive itself, whose members stand in one of the file's as they are. So a member counts if sound
+    members follow it, without a byte between, for more bytes than any member holds unchanged, or to the file's end.
+
+    Args:
+        stream: A file of gzip members or zstd frames, seekable.
+        at: Where to begin to look.
+        opening: What a record may begin with.
+        record: Matches the beginning of a record.
+        longest: Bytes that `record` may need to see.
+    Returns:
+        The offset, or None where there is none: it depends on the file and on `at` alone.
+    """
+    stream.seek(0)
+    window = _Window(stream)
+    codec = _CODECS[compression_of(bytes(window.peek(10)))]()
+    _go_to(window, codec, at)
+    while _find_member(window, codec, opening):
+        found = window.offset
+        if record.match(_first_text(window, codec, longest)) and _is_sound(window, codec, found):
+            return found
+        window.seek(found + 1)
+    return None
+
+
+def _first_text(window: _Window, codec: _Codec, longest: int) -> bytes:
+    """So many bytes at least of the text of the member that begins here, which is left behind; none if it is broken."""
+    text = b""
+    for chunk in _member(window, codec):
+        if chunk.broken is not None:
+            return b""
+        text += chunk.data if len(text) < longest else b""
+    return text
+
+
+def _is_sound(window: _Window, codec: _Codec, start: int) -> bool:
+    """Whether members follow up to the file's end, or to where what began at `start` can be inside no other."""
+    while window.offset - start <= _SURE_BYTES and (head := bytes(window.peek(4))):
+        if not codec.starts(head) or any(chunk.broken is not None for chunk in _member(window, codec)):
+            return False
+    return True
+
+
+def _go_to(window: _Window, codec: _Codec, start: int) -> None:
+    """Move from a file's first byte to a member; of zstd with the dictionary that stands before all."""
+    if isinstance(codec, _Zstd):
+        codec.skip_frames(window)
+    window.seek(start)
 
 
 def _plain(window: _Window) -> Iterator[Chunk]:
@@ -146,6 +205,7 @@ class _Gzip:
     errors: tuple[type[Exception], ...] = (zlib.error,)
     checked = True
     step = _GZIP_STEP
+    longest_block = _PROBE_BYTES  # its blocks come as they are read
 
     def starts(self, head: bytes) -> bool:
         return head.startswith(self.magic)
@@ -178,6 +238,7 @@ class _Zstd:
     magic = _ZSTD
     checked = False
     step = _ZSTD_STEP
+    longest_block = (1 << 17) + _PROBE_BYTES
 
     def __init__(self) -> None:
         import zstandard  # as lz4 below: for a file that is compressed so
@@ -227,6 +288,7 @@ class _Lz4:
     errors: tuple[type[Exception], ...] = (RuntimeError,)
     checked = False
     step = _LZ4_STEP
+    longest_block = (1 << 22) + _PROBE_BYTES
 
     def starts(self, head: bytes) -> bool:
         return head.startswith(self.magic)
@@ -317,10 +379,21 @@ def _find_member(window: _Window, codec: _Codec, opening: bytes | tuple[bytes, .
             window.advance(len(data) - len(codec.magic) + 1)
             continue
         window.advance(start)
-        try:
-            text, _ = codec.inflate(codec.open(), bytes(window.peek(_PROBE_BYTES))[:_PROBE_BYTES])
-        except codec.errors:
-            text = b""
-        if text.startswith(opening):
+        if _probe(window, codec).startswith(opening):
             return True
         window.advance(1)
+
+
+def _probe(window: _Window, codec: _Codec) -> bytes:
+    """How the text of what may be a member begins; nothing of what is none. Most codecs give a block when it is whole.
+    """
+    decoder, at = codec.open(), 0
+    while at < codec.longest_block:
+        try:
+            text, used = codec.inflate(decoder, window.peek(at + _PROBE_BYTES)[at : at + _PROBE_BYTES])
+        except codec.errors:
+            return b""
+        if text or decoder.eof or not used:
+            return text
+        at += used
+    return b""

@@ -67,8 +67,8 @@ class Damage:
     what: str
 
 
-def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
-              framing: Framing = WARC) -> Iterator[WarcEntry | Damage]:
+def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int, framing: Framing = WARC,
+              start: int = 0, end: int | None = None) -> Iterator[WarcEntry | Damage]:
     """The records of a gzip, zstd or plain WARC (or ARC) in file order, and what could not be read between them.
 
     A record is given out only once the bytes after it are known to be intact, so the last record of a broken member is
@@ -80,17 +80,23 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int,
         wanted: Record types whose content is read, lower case.
         max_block_bytes: Longer contents are skipped; memory is bounded by twice that.
         framing: How records begin and end.
+        start: Of a compressed file: the member at which reading begins.
+        end: Of a compressed file: the member, which opens with a record, at whose first record reading ends; the
+            members after it are looked at as far as that tells how the records before it end.
     Yields:
         Records, and the parts of the file that give none.
     """
-    window = _Window(read_chunks(stream, framing.openings), framing)
+    window = _Window(read_chunks(stream, framing.openings, start), framing)
     while True:
         while window.skip_line_ends():
+            if end is not None and window.offset() >= end:
+                yield from window.take_damage(end)
+                return
             entry = _read_entry(window, wanted, max_block_bytes)
             if entry is not None:
                 yield entry
-            yield from window.take_damage()
-        yield from window.take_damage()
+            yield from window.take_damage(end)
+        yield from window.take_damage(end)
         if not window.pass_break():
             return
 
@@ -102,6 +108,7 @@ class _Window:
         self.framing = framing
         self.buffer = bytearray()
         self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
+        self._break_start = 0  # offset of its last chunk in the decompressed bytes
         self._chunks = chunks
         self._start = 0  # offset of buffer[0] in the decompressed bytes
         self._over = False
@@ -119,13 +126,19 @@ class _Window:
                 break
             if not self._members or self._members[-1][1] != chunk.member:
                 self._members.append((self._start + len(self.buffer), chunk.member))
+            at = self._start + len(self.buffer)
             self.buffer += chunk.data
             if chunk.end is not None:
                 self._ends[chunk.member] = chunk.end
             if chunk.broken is not None and chunk.member is not None:
-                self.broken = chunk.member
+                self.broken, self._break_start = chunk.member, at
                 self._damage.append(Damage(chunk.member, chunk.broken))
         return len(self.buffer) >= n
+
+    def breaks_before(self, index: int) -> bool:
+        """Whether a chunk that holds a byte before buffer[index] ends in a break. That one was seen further on does not
+        count: readers who began at different members have looked ahead differently far."""
+        return self.broken is not None and self._break_start < self._start + index
 
     def drop(self, n: int) -> None:
         """Remove n bytes that are in the buffer."""
@@ -170,13 +183,12 @@ class _Window:
             self._records.pop(member, None)
         return next(offset for start, offset in reversed(self._members) if start <= self._start + index)
 
-    def next_member(self, end: int) -> int | None:
-        """Where in the buffer the next member begins, if it does so before buffer[end]."""
+    def next_opening(self, first: int, end: int) -> int | None:
+        """Where in buffer[first:end], after its first byte, a member begins that opens with a record."""
         self.member_at(0)
-        for start, _ in self._members:
-            if start > self._start:
-                return start - self._start if start < self._start + end else None
-        return None
+        indices = (start - self._start for start, _ in self._members)
+        return next((index for index in indices if max(first, 1) <= index < end
+                     and self.framing.start.match(self.buffer, index)), None)
 
     def offset(self) -> int:
         """Where in the file one must start to read buffer[0]."""
@@ -207,10 +219,10 @@ class _Window:
     def lose(self, offset: int, what: str) -> None:
         self._damage.append(Damage(offset, what))
 
-    def take_damage(self) -> list[Damage]:
-        """The damage found since the last call."""
+    def take_damage(self, end: int | None) -> list[Damage]:
+        """The damage found since the last call. end: what lies there or beyond is not this reader's to name."""
         damage, self._damage = self._damage, []
-        return damage
+        return [found for found in damage if end is None or found.offset < end]
 
 
 def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -> WarcEntry | None:
@@ -238,7 +250,7 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
         return entry
     window.drop(header_bytes)
     if not window.skip_block(n_block_bytes):
-        if window.broken is None:
+        if window.broken is None or window.buffer:  # by its member's break, which is named, or by another record
             window.lose(offset, f"record is cut short of its {n_block_bytes} bytes")
         return None
     window.ensure(_LINE_ENDS)  # so that the end of its member is known
@@ -255,8 +267,7 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
     complete = window.ensure(end)
     window.ensure(end + framing.longest_start)
     after = bytes(window.buffer[end : end + framing.longest_start]).lstrip(b"\r\n")
-    index = window.next_member(end)
-    if index is not None and index >= header_bytes and framing.start.match(window.buffer, index):
+    if (index := window.next_opening(header_bytes, end)) is not None:
         return _cut_at_next(window, entry, header_bytes, index)  # its member ended before it did
     ends_well = after.startswith(framing.openings) if after else _terminator_length(window, end) > 0
     if not complete or not ends_well:
@@ -271,7 +282,7 @@ def _read_block(window: _Window, entry: WarcEntry, header_bytes: int) -> bool:
             window.lose(entry.offset, f"record is cut short of its {entry.n_block_bytes} bytes")
         window.drop(len(window.buffer))
         return False
-    if (window.broken is not None and not after.startswith(framing.openings)
+    if (window.breaks_before(end + framing.longest_start) and not after.startswith(framing.openings)
             and window.member_at(end - 1) == window.broken):
         window.drop(len(window.buffer))
         return False
@@ -304,8 +315,7 @@ def _next_start(window: _Window, header_bytes: int) -> int | None:
     if not window.framing.nests:
         record = window.framing.start.search(window.buffer, 1, header_bytes)
         return record.start() if record else None
-    index = window.next_member(header_bytes)
-    return index if index is not None and window.framing.start.match(window.buffer, index) else None
+    return window.next_opening(1, header_bytes)
 
 
 def _ends_a_record(framing: Framing, content: bytes | bytearray) -> bool:

@@ -12,6 +12,9 @@ from manifests.part_paths import files_in, part_name, part_path
     ("crawl/part-x-1a2b3c4d", "crawl/1a/part-x-1a2b3c4d"),
     ("histograms/crawl/part-x-1a2b3c4d.parquet", "histograms/crawl/1a/part-x-1a2b3c4d.parquet"),
     ("part-CC-MAIN-00017-ff00ff00.urls.parquet", "ff/part-CC-MAIN-00017-ff00ff00.urls.parquet"),
+    ("crawl/part-x-1a2b3c4d-00003", "crawl/1a/part-x-1a2b3c4d-00003"),
+    ("crawl/part-x-1a2b3c4d-00003.parquet", "crawl/1a/part-x-1a2b3c4d-00003.parquet"),
+    ("crawl/part-x-1a2b3c4d-003", "crawl/part-x-1a2b3c4d-003"),
     ("1a/part-x-1a2b3c4d", "1a/1a/part-x-1a2b3c4d"),  # a source of that name
     ("part-00012", "part-00012"), ("train/000000", "train/000000"), ("crawl/part-0", "crawl/part-0"),
     ("crawl/part-x-1a2b3c4d5", "crawl/part-x-1a2b3c4d5"), ("part-x-1A2B3C4D", "part-x-1A2B3C4D"),
@@ -44,3 +47,14 @@ def test_a_folder_is_read_with_those_that_its_parts_are_spread_over(tmp_path: Pa
         (tmp_path / name).touch()
     found = [str(Path(path).relative_to(tmp_path)) for path in files_in(str(tmp_path))]
     assert found == ["ff/part-a-ff2b3c4d.parquet", "1a/part-b-1a2b3c4d.parquet", "part-c-00000000.parquet"]
+
+
+def test_parts_of_one_file_are_numbered_and_lie_together() -> None:
+    file = InputFile("a/x.warc.gz", "x.warc.gz", 10, "", 3)
+    assert file.parts == [f"{file.part}-00000", f"{file.part}-00001", f"{file.part}-00002"]
+    assert file.ranges == [(0, 3), (3, 6), (6, None)]
+    assert len({part_path(name).rpartition("/")[0] for name in (file.part, *file.parts)}) == 1
+    assert [part_name(part_path(f"crawl/{name}.parquet")) for name in file.parts] == [
+        f"crawl/{name}.parquet" for name in file.parts]
+    whole = InputFile("a/x.warc.gz", "x.warc.gz", 10, "")
+    assert (whole.parts, whole.ranges) == ([file.part], [(0, None)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import brotli
@@ -73,6 +76,19 @@ def test_a_cut_file_loses_its_last_record_alone(cut: int, pack: type[bytes]) -> 
     entries, (damage,) = read(b"".join(members)[:-cut])
     assert numbers(entries) == [0, 1, 2]
     assert damage.offset == sum(map(len, members[:3]))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lz4.frame.compress, bz2.compress, lzma.compress],
+                         ids=["gzip", "zstd", "lz4", "bzip2", "xz"])
+@pytest.mark.parametrize("n_words", [100, 5_000, 60_000])
+def test_a_broken_member_of_any_size_costs_itself_alone(pack: Callable[[bytes], bytes], n_words: int) -> None:
+    texts = [b" ".join(b"%d" % (i * 7_919 * (n + 3) % 99_991) for i in range(n_words)) for n in range(5)]
+    members = [pack(b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://example.org/%d\r\n"
+                    b"Content-Length: %d\r\n\r\n%b\r\n\r\n" % (n, len(text), text)) for n, text in enumerate(texts)]
+    members[2] = members[2][:40] + members[2][60:]
+    entries, damages = read(b"".join(members), 1 << 24)
+    assert numbers(entries) == [0, 1, 3, 4]
+    assert damages
 
 
 def test_every_flipped_byte_costs_one_record_at_most() -> None:
