@@ -21,8 +21,8 @@ import xxhash
 
 from manifests.errors import StageError
 from manifests.part_paths import part_name
-from manifests.record_tables import StageRecords
-from manifests.records import Identity, OutputFile, TaskRecord
+from manifests.records import Identity, OutputFile, TaskRecord, fingerprints
+from manifests.stage_records import DoneTask, StageRecords, StageTasks
 from manifests.storage import Storage
 from manifests.tasks import MANIFEST, InputRef, StageFunction, StageTask, execute, write_manifest
 
@@ -149,7 +149,6 @@ class View:
         self._files = files
         self._sections = sections
         self._records: dict[str, StageRecords] = {}
-        self._tasks: dict[str, list[TaskRecord]] = {}
         self._seen: set[tuple[str, str]] = set()
 
     @property
@@ -186,17 +185,13 @@ class View:
         """Names of the stages that are done, in the order in which they were finished."""
         return list(self._records)
 
-    def tasks(self, stage: str) -> list[TaskRecord]:
-        """Records of a stage that is done, by the tasks' names; none where it has no task, or is not part of the run.
-        """
-        if stage not in self._tasks:
-            self._tasks[stage] = [record for _, record in sorted(self.records(stage).items())]
-        self._seen.add(("stage", stage))
-        return self._tasks[stage]
+    def tasks(self, stage: str) -> Sequence[DoneTask]:
+        """Tasks of a stage that is done, by name; none where it has no task, or is not part of the run."""
+        return StageTasks(self.records(stage))
 
     def output(self, stage: str, task: str, role: str) -> InputRef:
         """One file of one task as an input."""
-        return file_ref(self.records(stage)[task].output(role))
+        return file_ref(self.records(stage).output(task, role))
 
     def every(self, stage: str, role: str) -> InputRef:
         """Every file of a role of a stage as one input, through the stage's manifest."""
@@ -232,15 +227,14 @@ class OpenView(View):
     def finish(self, stage: str, records: Mapping[str, TaskRecord]) -> None:
         """Take a stage as done. records: of all its tasks, by name."""
         self._records[stage] = records if isinstance(records, StageRecords) else StageRecords.of(records.values())
-        self._tasks.pop(stage, None)
 
     def noted(self, plan: Callable[[View], Iterable[Task]]) -> tuple[list[Task], list[tuple[str, str]]]:
         """The tasks of a plan, and what of this view it looked at: (kind, name), sorted."""
         self._seen = set()
         tasks, seen = list(plan(self)), sorted(self._seen)
-        for records in self._records.values():
-            records.forget()
-        self._tasks.clear()
+        for kind, name in seen:
+            if kind == "stage":
+                self.records(name).forget()
         return tasks, seen
 
 
@@ -251,13 +245,26 @@ def bind(stage: Stage, view: View, task: Task) -> StageTask:
 
 def bind_all(stage: Stage, view: View, tasks: Iterable[Task]) -> Iterator[StageTask]:
     """Planned tasks with the configuration that their records will name."""
-    config = view.section(stage.section)
-    fields = config.model_dump(mode="json") if config is not None else {}
-    if stage.unicode is not None:
-        fields["unicode"] = stage.unicode
+    config, fields = _configuration(stage, view)
     for task in tasks:
         yield StageTask(stage.path, stage.version, task.name, config, fields, task.inputs, task.variables,
                         task.settings)
+
+
+def planned_fingerprints(stage: Stage, view: View, tasks: Iterable[Task]) -> list[str]:
+    """Fingerprints of the identities that `bind_all` gives, in their order."""
+    fingerprint = fingerprints(stage.path, stage.version, _configuration(stage, view)[1])
+    return [fingerprint(task.name, task.variables, {name: ref.digest for name, ref in task.inputs.items()})
+            for task in tasks]
+
+
+def _configuration(stage: Stage, view: View) -> tuple[Any, dict[str, Any]]:
+    """(what the recipe says of the stage, the fields that identities of its tasks name)."""
+    config = view.section(stage.section)
+    fields: dict[str, Any] = config.model_dump(mode="json") if config is not None else {}
+    if stage.unicode is not None:
+        fields["unicode"] = stage.unicode
+    return config, fields
 
 
 def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> None:
@@ -275,7 +282,7 @@ def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> N
         records = {task.name: execute(storage, task, resolve(stage.function)) for task in bound}
         view.finish(stage.name, records)
         if stage.writes_manifest:
-            write_manifest(storage, stage.path, view.tasks(stage.name))
+            write_manifest(storage, stage.path, view.records(stage.name))
         if stage.check is not None:
             stage.check(view)
 
@@ -300,14 +307,17 @@ def files_under(files: Mapping[str, Sequence[InputFile]], field: str) -> dict[st
 def part_of(path: str, folder: str) -> str:
     """The task name in an output's path: `clean/crawl/1a/part-x-1a2b3c4d.parquet` in `clean` is
     `crawl/part-x-1a2b3c4d`."""
-    return part_name(str(PurePosixPath(path).relative_to(folder).with_suffix("")))
+    if not path.startswith(f"{folder}/"):
+        raise ValueError(f"{path!r} does not lie in {folder!r}")
+    parent, slash, last = path[len(folder) + 1 :].rpartition("/")
+    return part_name(f"{parent}{slash}{last.rpartition('.')[0] or last}")
 
 
 def documents_and(view: View, stage: str, role: str, name: str) -> Iterator[tuple[str, dict[str, InputRef]]]:
     """(task, its documents and its output of a stage) for every extracted part."""
-    for record in view.tasks(stage):
-        part = record.identity.task
-        yield part, {"documents": view.output("extract", part, "documents"), name: file_ref(record.output(role))}
+    documents = view.records("extract").by_task("documents")
+    for task in view.tasks(stage):
+        yield task.task, {"documents": file_ref(documents[task.task]), name: file_ref(task.output(role))}
 
 
 def partitions(inputs: Mapping[str, InputRef], n: int, **variables: Any) -> Iterator[Task]:

@@ -7,7 +7,7 @@ digests of what was written. Resuming is comparing fingerprints; staleness is na
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -55,6 +55,35 @@ class Identity:
         """xxh3-128 of the canonical JSON of every field, 32 hex digits."""
         return _fingerprint({"stage": self.stage, "version": self.version, "task": self.task, "config": self.config,
                              "inputs": self.inputs})
+
+
+def fingerprints(stage: str, version: int, fields: Mapping[str, Any]
+                 ) -> Callable[[str, Mapping[str, Any], Mapping[str, str]], str]:
+    """`Identity.fingerprint` for the tasks of one stage, which share all but a little of what is hashed.
+
+    Args:
+        stage: Its folder.
+        version: Its version.
+        fields: Its configuration, whatever it calls `task` gives way to variables.
+    Returns:
+        A function of a task's name, its variables and its inputs' digests. Where there are variables, the identity's
+        configuration holds them as `task`.
+    """
+    before, after = (json.dumps({key: value for key, value in fields.items()
+                                 if key != "task" and (key < "task") == early}, sort_keys=True)[1:-1]
+                     for early in (True, False))
+    start = f"{before}, " if before else ""
+    end = f", {after}" if after else ""
+    plain = json.dumps(dict(fields), sort_keys=True)
+    tail = f', "stage": {json.dumps(stage)}, "task": '
+    encode = json.JSONEncoder(sort_keys=True).encode
+
+    def fingerprint(task: str, variables: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+        config = f'{{{start}"task": {encode(dict(variables))}{end}}}' if variables else plain
+        text = f'{{"config": {config}, "inputs": {encode(inputs)}{tail}{encode(task)}, "version": {version}}}'
+        return xxhash.xxh3_128_hexdigest(text.encode())
+
+    return fingerprint
 
 
 @dataclass(frozen=True, slots=True)

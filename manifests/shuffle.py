@@ -86,8 +86,8 @@ def shuffled(view: View, merged: str, shuffle: Shuffle) -> InputRef | None:
     """The files of a shuffle as one input, merged where they were; None where no stage wrote any.
 
     merged: name of the stage that merges them."""
-    stages = [merged] if view.outputs(merged, shuffle.role) else [
-        s for s in shuffle.stages if view.outputs(s, shuffle.role)]
+    stages = [merged] if view.records(merged).has(shuffle.role) else [
+        s for s in shuffle.stages if view.records(s).has(shuffle.role)]
     refs = [view.every(stage, shuffle.role) for stage in stages]
     if not refs:
         return None
@@ -97,8 +97,8 @@ def shuffled(view: View, merged: str, shuffle: Shuffle) -> InputRef | None:
 
 def _groups(view: View, shuffle: Shuffle, partitions: int) -> dict[int, list[OutputFile]]:
     """The files of each group; none where they are read as they are."""
-    files = [(f"{stage}/{record.identity.task}", output) for stage in shuffle.stages for record in view.tasks(stage)
-             for output in record.outputs if output.role == shuffle.role]
+    files = [(f"{stage}/{task}", output) for stage in shuffle.stages
+             for task, output in view.records(stage).with_tasks(shuffle.role)]
     few = len(files) <= SLOTS if shuffle.routed else partitions <= SLOTS
     if few or not files:
         return {}

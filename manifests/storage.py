@@ -23,6 +23,7 @@ from manifests.object_stores import S3Access, filesystem, open_remote, reached, 
 
 _CHUNK = 1 << 20
 _TMP = ".tmp"
+_READ_TOGETHER = 1000  # small files of an object store, a few kilobytes each
 _FULL_BYTES = 1 << 20  # with less left, whatever goes wrong is taken for the disk's fault
 
 
@@ -197,12 +198,30 @@ class Storage:
         except FileNotFoundError:
             return None
 
+    def read_all(self, names: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of small files that are there, in their order; those of an object store are asked for together.
+
+        One that went meanwhile is empty."""
+        if self.local:
+            yield from (self.read_bytes(name) or b"" for name in names)
+            return
+        for start in range(0, len(names), _READ_TOGETHER):
+            paths = [self.path(name) for name in names[start : start + _READ_TOGETHER]]
+            with store_errors(self.root):
+                found = self._fs.cat(paths, on_error="return")
+            for path in paths:
+                data = found.get(path, found.get(self._fs._strip_protocol(path)))
+                if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
+                    with store_errors(path):
+                        raise data
+                yield bytes(data) if isinstance(data, bytes) else b""
+
     def list(self, folder: str) -> list[str]:
         """Names of all files below a folder, sorted; an absent folder is empty."""
         base = self.path(folder)
         if self.local:
-            paths = [os.path.join(d, f) for d, _, files in os.walk(base) for f in files]
-            return sorted(os.path.relpath(p, self.root) for p in paths)
+            below_root = len(self.root.rstrip("/")) + 1
+            return sorted(f"{d}/{f}"[below_root:] for d, _, files in os.walk(base.rstrip("/") or "/") for f in files)
         root = self._fs._strip_protocol(self.root)
         with store_errors(base):
             return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))

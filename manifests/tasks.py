@@ -11,16 +11,18 @@ import resource
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.part_paths import part_path
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 
@@ -153,7 +155,7 @@ def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
     return [path for path, r in rows if role is None or r == role]
 
 
-def write_manifest(storage: Storage, folder: str, records: Sequence[TaskRecord]) -> None:
+def write_manifest(storage: Storage, folder: str, records: StageRecords) -> None:
     """`FOLDER/manifest.parquet` of a stage that is done: every file of its tasks, by task and path."""
     with storage.staging() as staging:
         staged = f"{staging}/{MANIFEST}"
@@ -161,12 +163,12 @@ def write_manifest(storage: Storage, folder: str, records: Sequence[TaskRecord])
         storage.publish(staged, f"{folder}/{MANIFEST}")
 
 
-def write_manifest_file(path: str, records: Sequence[TaskRecord]) -> None:
+def write_manifest_file(path: str, records: StageRecords) -> None:
     """What `write_manifest` publishes, at a local path: the same bytes for the same records."""
-    rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-             "xxh3": o.digest} for r in records for o in r.outputs]
-    rows.sort(key=lambda row: (row["task"], row["path"]))
-    write_table(path, STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
+    files = records.files()
+    files = files.rename_columns(["xxh3" if name == "digest" else name for name in files.column_names])
+    files = files.take(pc.sort_indices(files, [("task", "ascending"), ("path", "ascending")]))
+    write_table(path, STAGE_MANIFEST, [files.select(STAGE_MANIFEST.names).cast(STAGE_MANIFEST).combine_chunks()])
 
 
 def peak_memory_bytes() -> int:

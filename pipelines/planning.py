@@ -15,12 +15,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
 import xxhash
 from pydantic import BaseModel
 
-from manifests.graph import InputFile, OpenView, Source, Stage, View, bind_all
-from manifests.record_tables import StageRecords, read_stage_records, small_records, table_name, write_records
-from manifests.records import TaskRecord, read_record, record_name, staleness
+from manifests.graph import InputFile, OpenView, Source, Stage, Task, View, bind_all, planned_fingerprints
+from manifests.record_tables import read_stage_records, small_records, table_name, write_records
+from manifests.records import TaskRecord, record_name, staleness
+from manifests.stage_records import StageRecords, record_folders
 from manifests.storage import Storage
 from manifests.tasks import StageTask
 from pipelines.recipe import Recipe
@@ -49,7 +52,7 @@ class StagePlan:
     already. done: records of tasks that were to do, as they come."""
 
     stage: Stage
-    up_to_date: Mapping[str, TaskRecord]
+    up_to_date: StageRecords
     stale: list[tuple[StageTask, str]]
     looked_at: Mapping[str, str] = field(default_factory=dict)
     remembered: bool = False
@@ -57,56 +60,50 @@ class StagePlan:
 
     def records(self) -> StageRecords:
         """Those of every task that is done."""
-        if isinstance(self.up_to_date, StageRecords) and not self.done:
-            return self.up_to_date
-        return StageRecords.of([*self.up_to_date.values(), *self.done.values()])
+        return StageRecords.joined([self.up_to_date, StageRecords.of(self.done.values())])
 
 
 def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = False) -> StagePlan:
     """Compare every task that the stage should have with the record on disk. fresh: as if there were none."""
-    name = table_name(stage.path, stage.name)
-    stored = None if fresh else read_stage_records(storage, name)
-    complete = stored is not None and stored[1] is not None and stored[0].present(storage).all() and not small_records(
-        storage, stored[0].small_folders(stage.path))
+    stored = None if fresh else read_stage_records(storage, table_name(stage.path, stage.name))
+    there = stored[0].present(storage) if stored is not None else None
+    complete = stored is not None and there is not None and stored[1] is not None and there.all() and not (
+        small_records(storage, stored[0].small_folders(stage.path)))
     if complete and stored is not None and _is_same(stage, view, stored[1] or {}):
+        stored[0].forget()
         return StagePlan(stage, stored[0], [], remembered=True)
     planned, seen = view.noted(stage.plan)
     looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
-    if complete and stored is not None and stored[0].fingerprints == {
-            task.name: task.identity.fingerprint for task in bind_all(stage, view, planned)}:
+    wanted = dict(zip((task.name for task in planned), planned_fingerprints(stage, view, planned), strict=True))
+    if complete and stored is not None and stored[0].fingerprints == wanted:
+        stored[0].forget()
         return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage))
-    found = _Found(stage, storage, stored[0] if stored is not None else None, fresh)
-    up_to_date: dict[str, TaskRecord] = {}
-    stale: list[tuple[StageTask, str]] = []
-    for task in bind_all(stage, view, planned):
-        record = found.record(task.name)
-        reason = staleness(record, task.identity)
-        if reason is None and record is not None:
-            up_to_date[task.name] = record
-        else:
-            stale.append((task, reason or "never done"))
+    found = StageRecords.of(()) if fresh else _found(
+        stage, storage, planned, stored[0].only(there) if stored is not None and there is not None else None)
+    is_same = [wanted.get(task) == fingerprint for task, fingerprint in found.fingerprints.items()]
+    up_to_date = found.only(np.array(is_same, bool))
+    other = found.only(~np.array(is_same, bool))
+    todo = [task for task in planned if task.name not in up_to_date.fingerprints]
+    stale = [(task, staleness(other.get(task.name), task.identity) or "never done")
+             for task in bind_all(stage, view, todo)]
+    up_to_date.forget()
     return StagePlan(stage, up_to_date, stale, looked_at)
 
 
-class _Found:
-    """The records that a stage has left, as tables or alone; of tasks whose files are there."""
-
-    def __init__(self, stage: Stage, storage: Storage, stored: StageRecords | None, fresh: bool) -> None:
-        self._stage, self._storage, self._stored, self._fresh = stage, storage, stored, fresh
-        self._there = set[str]()
-        self._small = set[str]()
-        if stored is not None:
-            there = stored.present(storage)
-            self._there = {task for task, present in zip(stored.tasks, there, strict=True) if present}
-            self._small = set(small_records(storage, stored.small_folders(stage.path)))
-
-    def record(self, task: str) -> TaskRecord | None:
-        """The record of a task; a small one is newer than that of the table."""
-        if self._fresh:
-            return None
-        if self._stored is not None and task in self._there and record_name(self._stage.path, task) not in self._small:
-            return self._stored[task]
-        return read_record(self._storage, self._stage.path, task)
+def _found(stage: Stage, storage: Storage, planned: Sequence[Task], stored: StageRecords | None) -> StageRecords:
+    """The records that a stage has left of planned tasks whose files are there; a small one is newer than that of the
+    table. Folders are listed and small records read together, not one after another."""
+    tasks = {record_name(stage.path, task.name): task.name for task in planned}
+    folders = record_folders(stage.path, pa.array(list(tasks.values()), pa.large_string()))
+    names = [name for name in small_records(storage, folders) if name in tasks]
+    read = (TaskRecord.from_json(data) for data in storage.read_all(names))
+    small = StageRecords.of(record for name, record in zip(names, read, strict=True)
+                            if record is not None and record.identity.task == tasks[name])
+    small = small.only(small.present(storage))
+    if stored is None:
+        return small
+    newer = {tasks[name] for name in names}
+    return StageRecords.joined([stored.only(np.array([task not in newer for task in stored.tasks], bool)), small])
 
 
 def keep_up_to_date(plan: StagePlan, storage: Storage) -> None:
@@ -116,7 +113,7 @@ def keep_up_to_date(plan: StagePlan, storage: Storage) -> None:
     if not storage.exists(name):
         return
     if plan.up_to_date:
-        write_records(storage, name, StageRecords.of(plan.up_to_date.values()), None)
+        write_records(storage, name, plan.up_to_date, None)
     else:
         storage.remove(name)
 

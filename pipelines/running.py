@@ -328,13 +328,14 @@ class _Run:
         records = plan.records()
         if not plan.remembered:
             if stage.writes_manifest:
-                write_manifest(self._storage, stage.path, list(records.values()))
+                write_manifest(self._storage, stage.path, records)
             if len(plan.done) == len(plan.stale):
                 records = put_together(plan, records, self._storage)
         self._progress.finish(stage.name, records)
         if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
+        records.forget()
         return True
 
     def _remove_orphans(self) -> None:

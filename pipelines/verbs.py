@@ -66,7 +66,7 @@ class VerbRun:
 
     def outputs(self, stage: str, role: str) -> Iterator[tuple[VerbFile, str]]:
         """(file, full path of its output) for every file of which there is one, in the order given."""
-        paths = {record.identity.task: record.output(role).path for record in self.view.tasks(stage)}
+        paths = {record.task: record.output(role).path for record in self.view.tasks(stage)}
         for file in self.files:
             if file.task in paths:
                 yield file, self.storage.path(paths[file.task])
@@ -175,7 +175,7 @@ def _files(view: View, paths: Sequence[str]) -> list[VerbFile]:
     if not paths:
         return []
     source = view.sources[0]
-    done = {record.identity.task for record in view.tasks("extract")}
+    done = {record.task for record in view.tasks("extract")}
     tasks = [f"{source.name}/{file.part}" for file in source.files]
     return [VerbFile(path, part, task if task in done else None)
             for path, part, task in zip(paths, part_names(paths), tasks, strict=True)]
@@ -185,7 +185,7 @@ def _name_damage(tables: VerbRun) -> None:
     """Say on stderr what of the files had to be skipped, and how much of each."""
     paths = {f"{source.name}/{file.part}": file.path for source in tables.view.sources for file in source.files}
     for record in tables.view.tasks("extract"):
-        path = paths[record.identity.task]
+        path = paths[record.task]
         for damage in record.damage:
             print(f"{path}: at {damage.where.rpartition('@')[2]}: {damage.what}", file=sys.stderr)
         if n := record.counters.get("damaged", 0):  # the first of them are named

@@ -14,6 +14,7 @@ from manifests.record_tables import read_records, table_name
 from manifests.records import RECORDS_FOLDER, TaskRecord
 from manifests.removals import FOLDER as REMOVALS
 from manifests.removals import PENDING_FOLDER, SUCCESSION
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file
 from manifests.tables import open_table
 from manifests.tasks import MANIFEST, write_manifest_file
@@ -112,7 +113,7 @@ def _manifest_problem(storage: Storage, name: str, records: list[TaskRecord]) ->
     if not storage.exists(name):
         return f"is missing; {_AGAIN}"
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        write_manifest_file(f"{folder}/{MANIFEST}", records)
+        write_manifest_file(f"{folder}/{MANIFEST}", StageRecords.of(records))
         wanted = digest_file(f"{folder}/{MANIFEST}")
     try:
         same = digest_file(storage.path(name)) == wanted

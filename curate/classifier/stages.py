@@ -34,7 +34,7 @@ def _labels(view: View) -> Iterator[Task]:
     linked = {role: view.output("classifier/link_index", "links", role) for role in ("urls", "hosts")} \
         if view.tasks("classifier/link_index") else {}
     for record in view.tasks("extract"):
-        part = record.identity.task
+        part = record.task
         source = part.split("/")[0]
         derived = [{"source": name, "labels": list(config.labels), "page_types": list(config.page_types),
                     "min_page_type_score": config.min_page_type_score}
@@ -49,7 +49,7 @@ def _samples(view: View) -> Iterator[Task]:
         return
     shares = _sample_shares(view, view.section("classifier").max_documents)
     for record in view.tasks("classifier/labels"):
-        part = record.identity.task
+        part = record.task
         curated = view.section("sources")[part.split("/")[0]].curated
         inputs = {"documents": view.output("extract", part, "documents"), "labels": file_ref(record.output("labels"))}
         yield Task(part, inputs, {"seed": view.seed, "negative": not curated, "halvings": shares})
@@ -63,7 +63,7 @@ def _sample_shares(view: View, max_documents: int) -> dict[str, int]:
         linked = counters.get("label_url", 0) + counters.get("label_host", 0)
         total["linked"] += linked
         total["curated"] += counters.get("label_curated", 0)
-        if not view.section("sources")[record.identity.task.split("/")[0]].curated:
+        if not view.section("sources")[record.task.split("/")[0]].curated:
             total["negative"] += counters.get("documents", 0) - linked
     return {name: halvings(n, max_documents) for name, n in total.items()}
 
@@ -99,7 +99,7 @@ def _scores(view: View) -> Iterator[Task]:
         return
     labelled = bool(view.tasks("classifier/labels"))
     for record in view.tasks("extract"):
-        part = record.identity.task
+        part = record.task
         labels = {"labels": view.output("classifier/labels", part, "labels")} if labelled else {}
         yield Task(part, {"documents": file_ref(record.output("documents")), **labels, **models})
 

@@ -43,7 +43,7 @@ def _partitions(view: View, wanted: int | str) -> int:
     if not isinstance(wanted, str):
         return wanted
     roles = (("select", "decisions"), ("dedup/against", "signatures"))
-    n_rows = sum(max(0, r.output(role).n_rows) for stage, role in roles for r in view.tasks(stage))
+    n_rows = sum(view.records(stage).n_rows(role) for stage, role in roles)
     return automatic_partitions(n_parts(view), n_rows)
 
 

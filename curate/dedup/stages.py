@@ -71,9 +71,9 @@ def _ordering(view: View) -> dict[str, dict[str, Any]]:
 
     first_position: rows before the part, by sources in order of trust and files as they are given."""
     rank = view.section("sources").rank()
-    variables: dict[str, dict[str, Any]] = {r.identity.task: {"source_rank": rank} for r in view.tasks("select")}
+    variables: dict[str, dict[str, Any]] = {r.task: {"source_rank": rank} for r in view.tasks("select")}
     if "position" in _recipe(view).survivor_order:
-        n_rows = {r.identity.task: r.output("documents").n_rows for r in view.tasks("extract")}
+        n_rows = {r.task: r.output("documents").n_rows for r in view.tasks("extract")}
         first = 0
         for source in view.sources:
             for part in (f"{source.name}/{part}" for file in source.files for part in file.parts):
@@ -107,10 +107,10 @@ def _exact(view: View) -> Iterator[Task]:
 
 def _bands(view: View) -> Iterator[Task]:
     dropped = from_shuffle(view, "dedup/exact", "dropped")
-    signed = [r for r in view.tasks("dedup/signatures") if _is_of(_recipe(view).near_sources, r.identity.task)]
+    signed = [r for r in view.tasks("dedup/signatures") if _is_of(_recipe(view).near_sources, r.task)]
     signed += view.tasks("dedup/against") if signed else []
     for record in signed if _recipe(view).near else ():
-        yield Task(record.identity.task, {"signatures": file_ref(record.output("signatures")), **dropped})
+        yield Task(record.task, {"signatures": file_ref(record.output("signatures")), **dropped})
 
 
 def _candidates(view: View) -> Iterator[Task]:
@@ -127,7 +127,7 @@ def _buckets(view: View) -> Iterator[Task]:
     role = "component_keys"
     by_part = {part_of(o.path, f"dedup/components/{role}"): file_ref(o) for o in view.outputs("dedup/components", role)}
     for record in view.tasks("dedup/candidates"):
-        part = record.identity.task
+        part = record.task
         yield Task(part, {"buckets": file_ref(record.output("buckets")), role: by_part[part]})
 
 
@@ -216,7 +216,7 @@ def _bloom(view: View) -> Iterator[Task]:
     if rule is None:
         return
     rank, ordering = view.section("sources").rank(), _ordering(view)
-    n_words = {r.identity.task: r.counters.get("words_signed", 0) for r in view.tasks("dedup/signatures")}
+    n_words = {r.task: r.counters.get("words_signed", 0) for r in view.tasks("dedup/signatures")}
     parts = sorted(_cut(view), key=lambda part: (
         ordering[part[0]].get("first_position", 0), rank[part[0].split("/")[0]], part[0]))
     earlier = from_shuffle(view, "dedup/removed_spans", "removed_spans")

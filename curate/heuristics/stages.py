@@ -29,7 +29,7 @@ def _signals(view: View) -> Iterator[Task]:
         facts = {"signal": name, "plugin": plugin.facts()}
         files = files_under(view.files, f"signals.{name}.parameters")
         for record in view.tasks("extract"):
-            yield Task(signal_task(name, record.identity.task),
+            yield Task(signal_task(name, record.task),
                        {"documents": file_ref(record.output("documents")), **files}, facts)
 
 
@@ -44,7 +44,7 @@ def _from_files(view: View) -> Iterator[Task]:
     reading = view.section("perplexity")
     facts = {"perplexity": reading.model_dump(mode="json")} if reading is not None else {}
     for record in view.tasks("extract") if inputs else ():
-        yield Task(record.identity.task, {"documents": file_ref(record.output("documents")), **inputs}, facts)
+        yield Task(record.task, {"documents": file_ref(record.output("documents")), **inputs}, facts)
 
 
 def _perplexity_cutoffs(view: View) -> Iterator[Task]:

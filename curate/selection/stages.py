@@ -25,12 +25,12 @@ def _cutoffs(view: View) -> Iterator[Task]:
 def _select(view: View) -> Iterator[Task]:
     cut = {"cutoffs": view.output("select/cutoffs", "cutoffs", "cutoffs")} if view.tasks("select/cutoffs") else {}
     labelled = bool(view.tasks("classifier/labels"))
-    signals = {record.identity.task: record for record in view.tasks("signals")}
+    signals = {record.task: record for record in view.tasks("signals")}
     asked = sorted(view.section("select").signals() & set(view.section("signals")))
     edits = view.section("edits")
     fields = [f"{EDITS_INPUT}.{number}.parameters" for number in range(len(edits))]
     for record in view.tasks("extract"):
-        part = record.identity.task
+        part = record.task
         inputs = {"documents": file_ref(record.output("documents"))}
         if labelled:
             inputs["labels"] = view.output("classifier/labels", part, "labels")

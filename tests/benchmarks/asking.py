@@ -26,6 +26,7 @@ import pyarrow as pa
 from manifests.hashing import ids_array
 from manifests.records import Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_DECISIONS, TOKENS
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import write_manifest
@@ -53,7 +54,7 @@ def made_up(folder: Path, n_documents: int) -> list[str]:
                                 len(table))
             records.setdefault(stage, []).append(TaskRecord(Identity(stage, 1, task, {}, {}), (output,), {}))
     for stage, own in records.items():
-        write_manifest(storage, stage, own)
+        write_manifest(storage, stage, StageRecords.of(own))
         for record in own:
             storage.write_bytes(record_name(stage, record.identity.task), record.to_json())
     return urls

@@ -107,7 +107,7 @@ def make(folder: Path, parts: int) -> None:
     scanner.save()
     write_lock(storage, progress)
     for stage in STAGES:
-        _fabricate(stage, progress, storage, template.tasks(stage.name))
+        _fabricate(stage, progress, storage, list(template.records(stage.name).values()))
     run(recipe, str(folder / "run"), Settings("inline", guards=False))  # as a run ends
 
 
@@ -116,7 +116,7 @@ def _fabricate(stage: Stage, progress: Progress, storage: Storage, like: Sequenc
     for task, _ in plan.stale:
         source = task.name.split("/")[0]
         alike = next((r for r in like if r.identity.task.split("/")[0] == source), like[0] if like else None)
-        plan.done[task.name] = _record(task, alike, [r.identity.task for r in progress.tasks("dedup/candidates")])
+        plan.done[task.name] = _record(task, alike, progress.records("dedup/candidates").tasks)
     for record in plan.done.values():
         for output in record.outputs:
             path = storage.path(output.path)
@@ -125,7 +125,7 @@ def _fabricate(stage: Stage, progress: Progress, storage: Storage, like: Sequenc
                 pass
     records = plan.records()
     if stage.writes_manifest:
-        write_manifest(storage, stage.path, list(records.values()))
+        write_manifest(storage, stage.path, records)
     progress.finish(stage.name, put_together(plan, records, storage))
 
 

@@ -111,7 +111,7 @@ def measure(n_parts: int, partitions: int | str, n: int, parent: str | None) -> 
             progress.finish(stage, records)
         storage = Storage(folder)
         for stage in made:
-            write_manifest(storage, stage, progress.tasks(stage))
+            write_manifest(storage, stage, progress.records(stage))
         total, opens, n_partitions = 0.0, 0, 0
         print(f"{n_parts:,} parts of {n} documents")
         print(f"{'stage':<26}{'tasks':>7}{'CPU s':>8}{'ms a part':>11}{'opens':>10}")
@@ -127,7 +127,7 @@ def measure(n_parts: int, partitions: int | str, n: int, parent: str | None) -> 
             function = resolve(step.function)
             progress.finish(step.name, {task.name: execute(storage, task, function) for task in tasks})
             if tasks:
-                write_manifest(storage, step.path, progress.tasks(step.name))
+                write_manifest(storage, step.path, progress.records(step.name))
                 seconds = time.process_time() - started
                 total, opens = total + seconds, opens + _OPENS["files"]
                 print(f"{step.name:<26}{len(tasks):>7}{seconds:>8.2f}{1e3 * seconds / n_parts:>11.2f}"

@@ -19,10 +19,11 @@ def corpus_parts(view: View) -> Iterator[tuple[str, str, InputRef]]:
     """(part, source, documents) of every part of the clean corpus that the mixture uses and that has a row; of what was
     extracted, where no stage of the run cleans."""
     stage = "clean" if view.tasks("clean") else "extract"
+    sources = view.section("mixture").sources()
     for output in view.outputs(stage, "documents"):
         part = part_of(output.path, stage)
         source = part.split("/")[0]
-        if output.n_rows and view.section("mixture").sources().get(source):
+        if output.n_rows and sources.get(source):
             yield part, source, file_ref(output)
 
 

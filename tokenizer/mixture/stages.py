@@ -16,7 +16,7 @@ _KIND: Final = "tokens"
 def token_parts(view: View) -> Iterator[tuple[str, dict[str, InputRef]]]:
     """(SOURCE/PART, its tokens and index) of every part that was encoded, and of every source of token files."""
     for record in view.tasks("tokens"):
-        yield record.identity.task, {role: file_ref(record.output(role)) for role in ("tokens", "index")}
+        yield record.task, {role: file_ref(record.output(role)) for role in ("tokens", "index")}
     for source in view.sources:
         if source.config.kind == _KIND:
             files = {file.relative: file for file in source.files}

@@ -25,7 +25,7 @@ def _merged(view: View) -> Iterator[Task]:
                  // view.section("pack").shard_tokens)
     if len(parts) <= SLOTS or n_shards <= SLOTS:
         return
-    for number, records in grouped([(r.identity.task, r) for r in parts], n_shards, len(parts)).items():
+    for number, records in grouped([(r.task, r) for r in parts], n_shards, len(parts)).items():
         # A file each: what one of them is called is told of no other.
         files = {f"{role}-{index:05d}": file_ref(record.output(role)) for index, record in enumerate(records)
                  for role in ("tokens", "index")}

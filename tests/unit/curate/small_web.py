@@ -53,8 +53,8 @@ def run_web(root: Path, files: Path, only: Sequence[str] = TO_SELECT, **fields: 
 
 def part_of(web: GraphRun, file: str) -> str:
     """The task of one of the web's files: `one`, `two` or `books`."""
-    return next(record.identity.task for record in web.view.tasks("extract")
-                if record.identity.task.split("/")[1].startswith(f"part-{file}-"))
+    return next(record.task for record in web.view.tasks("extract")
+                if record.task.split("/")[1].startswith(f"part-{file}-"))
 
 
 def frame_of(web: GraphRun, stage: str, task: str, role: str = "decisions") -> pl.DataFrame:

@@ -11,8 +11,6 @@ import pytest
 import xxhash
 
 from manifests.record_tables import (
-    RECORDS,
-    StageRecords,
     every_record,
     read_records,
     read_stage_records,
@@ -21,6 +19,7 @@ from manifests.record_tables import (
     write_records,
 )
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
+from manifests.stage_records import RECORDS, StageRecords
 from manifests.storage import Storage
 
 NAME = table_name("first", "first")

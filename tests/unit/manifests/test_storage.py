@@ -27,6 +27,8 @@ def test_what_is_written_is_read_and_listed(storage: Storage) -> None:
     assert storage.list("absent") == []
     assert storage.read_bytes("a/one") == b"1"
     assert storage.size("b/two") == 2
+    assert list(storage.read_all(["b/two", "a/one"])) == [b"22", b"1"]
+    assert list(storage.read_all(["a/one", "a/gone", "b/two"])) == [b"1", b"", b"22"]
     storage.remove("a/one")
     storage.remove("a/one")
     assert storage.read_bytes("a/one") is None

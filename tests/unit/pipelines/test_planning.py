@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from manifests.graph import InputFile, OpenView, Source, Stage, Task, View, bind, source_ref
-from manifests.record_tables import StageRecords, read_stage_records, table_name
+from manifests.record_tables import read_stage_records, table_name
 from manifests.records import Identity, OutputFile, TaskRecord, record_name
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tasks import Work, execute
 from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
@@ -54,7 +55,7 @@ def reasons(stage: Stage, seen: OpenView, storage: Storage) -> list[str]:
 def test_what_was_never_done_is_to_be_done(storage: Storage) -> None:
     found = plan_stage(STAGE, view(), storage)
     ((task, reason),) = found.stale
-    assert (found.up_to_date, reason) == ({}, "never done")
+    assert (dict(found.up_to_date), reason) == ({}, "never done")
     assert task.name == f"pages/{FILE.part}"
 
 
@@ -180,7 +181,7 @@ def test_what_changed_is_found_beside_a_table(storage: Storage, change: str, n_s
     progress = _progress(storage, **({"ngram": 6} if change == "section" else {}))
     if change == "input":
         progress.finish("select", StageRecords.of(replace(r, outputs=(replace(
-            r.outputs[0], digest="other"),)) for r in progress.tasks("select")))
+            r.outputs[0], digest="other"),)) for r in progress.records("select").values()))
     elif change == "gone":
         storage.remove(next(iter(done.values())).outputs[0].path)
     elif change == "table":

@@ -114,7 +114,7 @@ class SmallRun:
             "tokenizer": TaskRecord(Identity("tokenizer", 1, "tokenizer", {}, {}), (made,), {})})
         packing = [s for s in STAGES if s.name.startswith(("mix/", "pack"))]
         run_stages(self.storage, progress, packing, Settings("inline"))
-        self.records |= {(s.path, r.identity.task): r for s in packing for r in progress.tasks(s.name)}
+        self.records |= {(s.path, r.identity.task): r for s in packing for r in progress.records(s.name).values()}
 
     def plan(self) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(Path(self.output("mix/plan", "plan")).read_text())

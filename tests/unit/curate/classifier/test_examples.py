@@ -34,8 +34,7 @@ def test_parts_keep_less_and_the_examples_are_the_same(web_folder: Path, run: Ru
     chosen = web.view.output("classifier/examples", "examples", "examples").paths[0]
     assert web.view.counters("classifier/examples") == {"linked": 20, "curated": 20, "negative": 20}
     sampled = []
-    for record in web.view.tasks("classifier/samples"):
-        task = record.identity.task
+    for task in web.view.records("classifier/samples").tasks:
         inputs = {"documents": web.view.output("extract", task, "documents").paths[0],
                   "labels": web.view.output("classifier/labels", task, "labels").paths[0]}
         all_of_it = run("all/samples", task, samples, ClassifierConfig(max_documents=20), inputs,
