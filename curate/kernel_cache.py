@@ -27,6 +27,7 @@ from numba.core.registry import cpu_target
 from curate.caches import kernel_cache_folder
 from curate.carried_kernels import Carried, carried_kernels
 from curate.kernel_linking import link_late
+from curate.kernel_locks import compile_once
 from curate.kernel_typing import remember_types
 from curate.late_imports import after_import
 from manifests.version import VERSION
@@ -119,9 +120,12 @@ def _content_digest(path: Path) -> bytes:
 class _Announcement(event.Listener):
     """Says once that kernels are being compiled."""
 
+    said = False
+
     def on_start(self, _: Any) -> None:
-        _EVENTS.unregister("numba:compile", self)
-        print("curate: compiling kernels, once for this version", file=sys.stderr, flush=True)
+        if not self.said:
+            self.said = True  # and still listens: one that left in the middle would have numba pass over the next
+            print("curate: compiling kernels, once for this version", file=sys.stderr, flush=True)
 
     def on_end(self, _: Any) -> None:
         pass
@@ -141,6 +145,7 @@ def set_up() -> None:
     _put_off_extensions()
     link_late()
     remember_types()
+    compile_once()
 
 
 def _put_off_scipy() -> None:
