@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -35,6 +36,9 @@ from manifests.tables import one_array
 SLOTS: Final = 16
 """Partitions of a file whose readers are not known yet."""
 
+GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+"""2**64 over the golden ratio (Knuth 1973, 6.4), by which values are spread."""
+
 SUFFIX: Final = ".shuffle"
 _MAGIC: Final = b"CURSHUF\x00"
 _VERSION: Final = 1
@@ -43,7 +47,6 @@ _BLOCK: Final = struct.Struct("<QQQ")
 _ENTRY: Final = np.dtype([("offset", "<u8"), ("n_bytes", "<u8"), ("n_rows", "<u8"), ("xxh3", "<u8")])
 _FIRST_READ: Final = _HEADER.size + SLOTS * _ENTRY.itemsize
 _CHUNK: Final = 16 << 20
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth 1973, 6.4)
 
 Hashes32 = npt.NDArray[np.uint64]
 
@@ -59,7 +62,7 @@ def spread(values: pa.Array | pa.ChunkedArray | npt.NDArray[np.uint64]) -> Hashe
             values = words[array.offset : array.offset + len(array), 1]
         else:
             values = array.to_numpy(zero_copy_only=False).astype(np.uint64, copy=False)
-    return np.asarray((values * _GOLDEN) >> np.uint64(32))
+    return np.asarray((values * GOLDEN) >> np.uint64(32))
 
 
 def partition_of(hashes: Hashes32, partitions: int) -> npt.NDArray[np.int64]:
@@ -81,8 +84,8 @@ def partition_of_value(value: int, partitions: int) -> int:
 class PartitionWriter:
     """A partitioned file in the making, at a local path. Used in a `with` block, at whose end it is complete.
 
-    by: name of the column that partitions are of, uint64 or 16-byte ids. Memory: one table, compressed, and 56 bytes a
-    partition."""
+    by: name of the column that partitions are of, uint64 or 16-byte ids. Memory: one table, compressed, 56 bytes a
+    partition and 32 a block."""
 
     def __init__(self, path: str, schema: pa.Schema, by: str, partitions: int = SLOTS) -> None:
         self.n_rows = 0
@@ -91,7 +94,7 @@ class PartitionWriter:
         self._seed = _seed(self._schema, partitions)
         self._start = _HEADER.size + partitions * _ENTRY.itemsize + len(self._encoded)
         self._codec = pa.Codec("zstd", 1)
-        self._blocks: list[tuple[int, int, int, int]] = []  # partition, offset, bytes, rows
+        self._blocks = array("q")  # partition, offset, bytes and rows of each
         self._end = self._start
         self._file = open(path, "wb")  # noqa: SIM115 (closed in __exit__)
         self._file.seek(self._start)
@@ -123,12 +126,12 @@ class PartitionWriter:
             self._file.write(_BLOCK.pack(end - first, len(data), len(packed)))
             self._file.write(packed)
             n_bytes = _BLOCK.size + len(packed)
-            self._blocks.append((int(numbers[first]), self._end, n_bytes, end - first))
+            self._blocks.extend((int(numbers[first]), self._end, n_bytes, end - first))
             self._end += n_bytes
         self.n_rows += len(table)
 
     def _finish(self) -> None:
-        blocks = np.array(self._blocks, np.int64).reshape(-1, 4)
+        blocks = np.array(self._blocks).reshape(-1, 4)
         order = np.argsort(blocks[:, 0], kind="stable")
         if (order[1:] < order[:-1]).any():
             self._reorder(blocks[order])

@@ -12,24 +12,24 @@ part are partitioned by the part's key. There are few of them, so groups may be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import xxhash
 
 from manifests.graph import Stage, Task, View
-from manifests.partitioned import SLOTS, SUFFIX, PartitionedFile, PartitionWriter, partition_of, partition_order, spread
+from manifests.partitioned import SLOTS, SUFFIX, PartitionedFile, PartitionWriter
 from manifests.records import OutputFile
 from manifests.tasks import MANIFEST, InputRef, Work
 
 Member = TypeVar("Member")
 
 MAX_PARTITIONS: Final = 4096
+HELD_BYTES: Final = 1 << 26
 _MAX_ROUTES: Final = 1 << 17
 _PARTS_A_PARTITION: Final = 32
 _ROWS_A_PARTITION: Final = 1 << 16
@@ -79,7 +79,7 @@ def merging(name: str, needs: Sequence[str], *shuffles: Shuffle) -> Stage:
                 yield Task(f"{shuffle.role}/{group:05d}", {"files": InputRef(tuple(f.path for f in files), digest)},
                            {"role": shuffle.role, "partitions": partitions})
 
-    return Stage(name, 1, "manifests.shuffle:merge_stage", None, tuple(needs), plan)
+    return Stage(name, 2, "manifests.shuffle:merge_stage", None, tuple(needs), plan)
 
 
 def shuffled(view: View, merged: str, shuffle: Shuffle) -> InputRef | None:
@@ -126,8 +126,8 @@ def merge_stage(config: Any, work: Work) -> None:
     """A group of partitioned files as one. Inputs: files, of one schema and partitioned by one column. Variables: role,
     partitions.
 
-    Within a partition rows come by range of the files, then by file, then as they stood. Memory: the rows of a
-    sixteenth of the group, and of one partition."""
+    Within a partition rows come by range of the files, then by file, then as they stood. Memory: HELD_BYTES of rows
+    three times, or as much of one block."""
     partitions = int(work.variables["partitions"])
     path = work.output(work.variables["role"], SUFFIX)
     with ExitStack() as stack:
@@ -136,14 +136,23 @@ def merge_stage(config: Any, work: Work) -> None:
         for file in files[1:]:
             file.facts()
         writer = stack.enter_context(PartitionWriter(path, schema, by, partitions))
-        held = schema.empty_table()
         for slot in range(SLOTS):
-            table = pa.concat_tables([held, *(t for f in files for t in f.read(schema, slot, SLOTS))])
-            numbers = partition_of(spread(table[by]), partitions)
-            order = partition_order(numbers)
-            complete = int(np.searchsorted(numbers[order], (slot + 1) * partitions // SLOTS))
-            writer.add_ordered(table.take(pa.array(order[:complete])), numbers[order[:complete]])
-            held = table.take(pa.array(order[complete:]))
+            for table in together(t for f in files for t in f.read(schema, slot, SLOTS)):
+                writer.add(table)
         work.count("rows", writer.n_rows)
+
+
+def together(tables: Iterable[pa.Table], held_bytes: int = HELD_BYTES) -> Iterator[pa.Table]:
+    """The rows of some tables in fewer, of at least `held_bytes` each but the last."""
+    held: list[pa.Table] = []
+    n_bytes = 0
+    for table in tables:
+        held.append(table)
+        n_bytes += table.nbytes
+        if n_bytes >= held_bytes:
+            yield pa.concat_tables(held)
+            held, n_bytes = [], 0
+    if held:
+        yield pa.concat_tables(held)
 
 

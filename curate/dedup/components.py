@@ -4,109 +4,119 @@ partition. Components delete nothing: they only say where documents are compared
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from contextlib import ExitStack
 
 import numpy as np
 import pyarrow as pa
 
 from curate.dedup.config import DedupConfig
-from curate.dedup.kernels.components import Nodes
-from curate.dedup.layout import BANDS, BUCKETS, COMPONENT_KEYS, EXTENTS, MEMBERS, column, distinct, write_keyed
+from curate.dedup.kernels.components import Components
+from curate.dedup.layout import (
+    BUCKETS,
+    EXTENTS,
+    LINKS,
+    MEMBERS,
+    changes,
+    column,
+    part_at,
+    place,
+    write_routed,
+)
 from manifests.hashing import Int64, UInt64, ids_array, keyed_hash
-from manifests.partitioned import SUFFIX, partition_of, spread, write_partitions
+from manifests.partitioned import PartitionedFile
+from manifests.shuffle import together
 from manifests.tables import read_row_groups, read_table
 from manifests.tasks import Work
 
 
-def components_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/components, once. Inputs: buckets and extents (manifest of dedup/candidates). Variables: routes.
+def links_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/links, a partition of the parts. Input: buckets (of dedup/candidates). Variables: partition, partitions,
+    and routes, those of the buckets' files.
 
-    Union-find over all buckets, which stream past it three times. Outputs: `members`, routed: each document that shares
-    a bucket and its component, named by the first document of that; `component_keys`, for each partition of
-    dedup/candidates the component's key of every row of its buckets.
-    Memory: 1.1 bits a document of the corpus, 4 bytes a document that has a candidate, 100 MB of buffers."""
-    paths = work.inputs("buckets", role="buckets")
+    Outputs: `links`: one from each document that has a candidate to the first of all its buckets, where that is
+    another, and one to that from the first of each other bucket; the same link once a part, so that there are few a
+    document and not one a band. `extents`: how many rows each part of those documents has at least. Memory: 200 bytes a
+    bucket row of the parts of one route."""
+    routes, partitions = int(work.variables["routes"]), int(work.variables["partitions"])
+    first = int(work.variables["partition"]) * routes // partitions
+    extents = [EXTENTS.empty_table()]
+
+    def links() -> Iterator[pa.Table]:
+        with ExitStack() as stack:
+            files = [stack.enter_context(PartitionedFile(path)) for path in work.inputs("buckets")]
+            for route in range(first, first + routes // partitions):
+                rows = pa.concat_tables([BUCKETS.empty_table(), *(t for f in files for t in f.read(
+                    BUCKETS, route, routes))])
+                n_rows = rows.group_by("part", use_threads=False).aggregate([("row", "max")]).sort_by("part")
+                extents.append(pa.table([n_rows["part"], column(n_rows, "row_max") + 1], schema=EXTENTS))
+                yield _links(work, rows)
+
+    work.count("links", work.write("links", LINKS, together(links()), dictionary=False))
+    work.write("extents", EXTENTS, [pa.concat_tables(extents)], name=f"extents/{work.task.name}.parquet")
+
+
+def _links(work: Work, rows: pa.Table) -> pa.Table:
+    """LINKS of the documents of some parts."""
+    own = np.stack([place(column(rows, "part")), column(rows, "row").astype(np.uint64)], axis=1)
+    firsts = np.stack([place(column(rows, "first_part")), column(rows, "first_row").astype(np.uint64)], axis=1)
+    order = np.lexsort((firsts[:, 1], firsts[:, 0], own[:, 1], own[:, 0]))
+    own, firsts = own[order], firsts[order]
+    fresh = changes(own[:, 0], own[:, 1]) if len(own) else np.empty(0, np.bool_)
+    work.count("documents", int(fresh.sum()))
+    least = firsts[fresh][np.cumsum(fresh) - 1]
+    high = np.where(fresh[:, None], own, firsts)  # the others hang on the first of the first bucket
+    different = (high != least).any(axis=1) & (fresh | (firsts != own).any(axis=1))
+    links = np.concatenate([high[different], least[different]], axis=1)
+    links = links[np.lexsort(links.T[::-1])]
+    links = links[changes(*links.T)] if len(links) else links
+    return pa.table([part_at(links[:, 0]), links[:, 1].astype(np.int64), part_at(links[:, 2]),
+                     links[:, 3].astype(np.int64)], schema=LINKS)
+
+
+def components_stage(config: DedupConfig, work: Work) -> None:
+    """dedup/components, once. Inputs: links and extents (manifest of dedup/links). Variables: routes.
+
+    Output: `members`, routed: each document that shares a bucket and its component, named by the first document of
+    that. Memory: 24 bytes a part, and some 250 MB, whatever the number of documents (`kernels.components`)."""
     sequence = _Sequence(work.inputs("extents", role="extents"))
-    nodes = Nodes(sequence.length)
-    for path in paths:
-        for table in read_row_groups(path, ["part", "row"]):
-            nodes.add(sequence.indices(table))
-    work.count("documents", nodes.number())
-    for path in paths:
-        _unite(nodes, sequence, path)
-    components, largest = nodes.sizes()
-    work.count("components", components)
-    work.count("largest_component", largest)
-    routes = int(work.variables["routes"])
-    write_partitions(work.output("members", SUFFIX), MEMBERS, _members(nodes, sequence, routes), "part", routes)
-    for path in paths:
-        of_rows = (pa.table([_component_key(nodes.roots(sequence.indices(table)))], schema=COMPONENT_KEYS)
-                   for table in read_row_groups(path, ["part", "row"]))
-        work.write("component_keys", COMPONENT_KEYS, of_rows, name=f"component_keys/{PurePosixPath(path).name}",
-                   dictionary=False)
+    components = Components(work.scratch("components"), sequence.length)
+    for path in work.inputs("links", role="links"):
+        for table in read_row_groups(path, LINKS.names):
+            components.add(sequence.indices(table, "part", "row"), sequence.indices(table, "first_part", "first_row"))
+    work.count("documents", write_routed(work, "members", MEMBERS, (
+        _members(sequence, nodes, roots) for nodes, roots in components.rooted())))
+    work.count("components", components.n_components)
+    work.count("largest_component", components.largest)
 
 
 class _Sequence:
-    """All documents in one sequence, part after part in the order of their keys."""
+    """All documents in one sequence, part after part in the order of their places."""
 
     def __init__(self, paths: list[str]) -> None:
-        self.parts: UInt64 = np.empty(0, np.uint64)
-        n_rows: Int64 = np.empty(0, np.int64)
-        for path in paths:
-            table = read_table(path, EXTENTS.names)
-            parts = distinct(np.concatenate([self.parts, column(table, "part")]))
-            longest = np.zeros(len(parts), np.int64)
-            longest[np.searchsorted(parts, self.parts)] = n_rows
-            np.maximum.at(longest, np.searchsorted(parts, column(table, "part")), column(table, "n_rows"))
-            self.parts, n_rows = parts, longest
+        extents = pa.concat_tables([EXTENTS.empty_table(), *(read_table(path, EXTENTS.names) for path in paths)])
+        places = place(column(extents, "part"))
+        order = np.argsort(places)
+        self.places: UInt64 = places[order]
+        n_rows = column(extents, "n_rows")[order]
         self.starts: Int64 = np.concatenate([[0], np.cumsum(n_rows)]).astype(np.int64)
 
     @property
     def length(self) -> int:
         return int(self.starts[-1])
 
-    def indices(self, table: pa.Table) -> Int64:
-        """Index in the sequence of the document of each row."""
-        part = np.searchsorted(self.parts, column(table, "part"))
-        return np.asarray(self.starts[part] + column(table, "row"))
+    def indices(self, table: pa.Table, part: str, row: str) -> Int64:
+        """Index in the sequence of the document that each row names."""
+        return np.asarray(self.starts[np.searchsorted(self.places, place(column(table, part)))] + column(table, row))
 
-    def ids(self, indices: Int64) -> pa.FixedSizeBinaryArray:
-        """An id of the document at each index: the key of its part and its row, whatever other parts there are."""
-        part = np.searchsorted(self.starts, indices, "right") - 1
-        return ids_array(np.stack([self.parts[part], (indices - self.starts[part]).astype(np.uint64)], axis=1))
-
-
-def _unite(nodes: Nodes, sequence: _Sequence, path: str) -> None:
-    last = (np.empty(0, np.uint64), np.empty(0, np.int64))  # of the row group before: a bucket may go on
-    for table in read_row_groups(path, BANDS.names):
-        keys = np.concatenate([last[0], column(table, "key")])
-        indices = np.concatenate([last[1], sequence.indices(table)])
-        nodes.unite(keys, indices)
-        last = keys[-1:], indices[-1:]
+    def documents(self, indices: Int64) -> tuple[UInt64, Int64]:
+        """(part, row) of the document at each index."""
+        number = np.searchsorted(self.starts, indices, "right") - 1
+        return part_at(self.places[number]), indices - self.starts[number]
 
 
-def _component_key(roots: Int64) -> UInt64:
-    # A hash of the component's root, so that large and small components spread alike.
-    words = np.stack([roots.astype(np.uint64), np.zeros(len(roots), np.uint64)], axis=1)
-    return keyed_hash(0, "component", words)
-
-
-def _members(nodes: Nodes, sequence: _Sequence, routes: int) -> Iterator[pa.Table]:
-    """MEMBERS, a table a part, in the order of the parts' partitions."""
-    for index in np.argsort(partition_of(spread(sequence.parts), routes), kind="stable"):
-        first, end = int(sequence.starts[index]), int(sequence.starts[index + 1])
-        indices = nodes.between(first, end)
-        roots = nodes.roots(indices)
-        yield pa.table([
-            np.full(len(indices), sequence.parts[index], np.uint64), indices - first, _component_key(roots),
-            sequence.ids(nodes.indices(roots))], schema=MEMBERS)
-
-
-def buckets_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/buckets, a partition of the keys. Inputs: buckets and component_keys (of that partition).
-
-    Output: `buckets`, BUCKETS, by partition of their component. Memory: a row group."""
-    keys = read_row_groups(work.input("component_keys"))
-    tables = (pa.table([*rows.columns, key["component_key"]], schema=BUCKETS)
-              for rows, key in zip(read_row_groups(work.input("buckets")), keys, strict=True))
-    work.count("rows", write_keyed(work, "buckets", BUCKETS, tables, "component_key"))
+def _members(sequence: _Sequence, nodes: Int64, roots: Int64) -> pa.Table:
+    """MEMBERS: the key of a component is a hash of its first document, so that large and small ones spread alike, and
+    its name that document's part and row, whatever other parts there are."""
+    part, row = sequence.documents(nodes)
+    first = np.stack(sequence.documents(roots), axis=1).astype(np.uint64)
+    return pa.table([part, row, keyed_hash(0, "component", first), ids_array(first)], schema=MEMBERS)

@@ -18,11 +18,11 @@ import xxhash
 
 from manifests.errors import InputError
 from manifests.hashing import Int64, UInt64, id_words
-from manifests.partitioned import SLOTS, SUFFIX, read_partition, read_value, write_partitions
+from manifests.partitioned import GOLDEN, SLOTS, SUFFIX, read_partition, read_value, write_partitions
 from manifests.tables import one_array, open_table
 from manifests.tasks import Work
 
-_ROW_BITS: Final = 40
+_INVERSE: Final = np.uint64(pow(int(GOLDEN), -1, 1 << 64))
 
 _PART = pa.field("part", pa.uint64(), nullable=False)
 _ROW = pa.field("row", pa.int64(), nullable=False)
@@ -43,13 +43,16 @@ URL_KEYS: Final = pa.schema([
 DROPPED: Final = pa.schema([_PART, _ROW])
 COPIES: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN])
 BANDS: Final = pa.schema([pa.field("key", _U64, nullable=False), _PART, _ROW])
+_FIRST: Final = (pa.field("first_part", _U64, nullable=False), pa.field("first_row", pa.int64(), nullable=False))
+BUCKETS: Final = pa.schema([*BANDS, *_FIRST])  # the first document of the bucket, by `place`
+LINKS: Final = pa.schema([_PART, _ROW, *_FIRST])
 EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
-COMPONENT_KEYS: Final = pa.schema([pa.field("component_key", _U64, nullable=False)])  # hash of its first document
-BUCKETS: Final = pa.schema([*BANDS, *COMPONENT_KEYS])
-MEMBERS: Final = pa.schema([_PART, _ROW, *COMPONENT_KEYS, pa.field("component", pa.binary(16), nullable=False)])
+_COMPONENT_KEY: Final = pa.field("component_key", _U64, nullable=False)  # hash of its first document
+MEMBERS: Final = pa.schema([_PART, _ROW, _COMPONENT_KEY, pa.field("component", pa.binary(16), nullable=False)])
+_WORDS: Final = pa.large_list(pa.field("item", _U64, nullable=False))
 SHINGLES: Final = pa.schema([
-    _PART, _ROW, *COMPONENT_KEYS, _ORDER, _ORDER_LOW, _ID,
-    pa.field("shingles", pa.large_list(pa.field("item", _U64, nullable=False)), nullable=False)])
+    _PART, _ROW, _COMPONENT_KEY, _ORDER, _ORDER_LOW, _ID, pa.field("keys", _WORDS, nullable=False),
+    pa.field("shingles", _WORDS, nullable=False)])
 REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, _SIMILARITY])
 DUPLICATES: Final = pa.schema([
     _PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, pa.field("similarity", pa.float32()),
@@ -77,6 +80,17 @@ def signatures_schema(n_bands: int, n_minima: int = 0) -> pa.Schema:
 def part_key(name: str) -> int:
     """`part` of a part's name, such as `crawl/part-00017-1a2b3c4d`."""
     return xxhash.xxh3_64_intdigest(name.encode())
+
+
+def place(parts: UInt64) -> UInt64:
+    """Where each part stands among all, uint64 [n]: its own alone, and in the order of the partitions that parts are
+    routed to, however many there are (`partitioned.spread` is its upper half)."""
+    return np.asarray(parts * GOLDEN)
+
+
+def part_at(places: UInt64) -> UInt64:
+    """The part that stands at each place, uint64 [n]: the inverse of `place`."""
+    return np.asarray(places * _INVERSE)
 
 
 def filter_of(part: str, filters: int) -> int:
@@ -140,27 +154,17 @@ def groups_with(path: str, rows: Int64, names: Sequence[str]) -> Iterator[tuple[
             start = end
 
 
-def distinct(values: UInt64) -> UInt64:
-    """The values, ascending, each once. By sorting: NumPy's own `unique` hashes, which is slower where few repeat."""
-    ordered = np.sort(values)
-    return ordered[changes(ordered)]
-
-
-def encode_keys(parts: UInt64, part: UInt64, row: Int64) -> UInt64:
-    """One uint64 a document from its part and row. parts: every part there is, ascending."""
-    return (np.searchsorted(parts, part).astype(np.uint64) << np.uint64(_ROW_BITS)) | row.astype(np.uint64)
-
-
 def write_keyed(work: Work, role: str, schema: pa.Schema, tables: pa.Table | Iterable[pa.Table], by: str) -> int:
     """Write an output by partition of a key, for readers that are partitions; returns its number of rows."""
     path = work.output(role, name=f"{role}/{work.task.name}{SUFFIX}")
     return write_partitions(path, schema, tables, by, SLOTS)
 
 
-def write_routed(work: Work, role: str, schema: pa.Schema, table: pa.Table) -> None:
-    """Write an output by `part`, for readers that are parts. Variables: routes, its number of partitions."""
+def write_routed(work: Work, role: str, schema: pa.Schema, tables: pa.Table | Iterable[pa.Table]) -> int:
+    """Write an output by `part`, for readers that are parts; returns its number of rows. Variables: routes, its number
+    of partitions."""
     path = work.output(role, name=f"{role}/{work.task.name}{SUFFIX}")
-    write_partitions(path, schema, table, "part", work.variables["routes"])
+    return write_partitions(path, schema, tables, "part", work.variables["routes"])
 
 
 def gather(work: Work, name: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

@@ -12,12 +12,9 @@ import pyarrow as pa
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.kernels.candidates import ROUND_BYTES, Sets, resolve
 from curate.dedup.layout import (
-    BUCKETS,
     REMOVALS,
     SHINGLES,
     column,
-    encode_keys,
-    gather,
     id_order,
     write_keyed,
     write_routed,
@@ -25,14 +22,15 @@ from curate.dedup.layout import (
 from curate.dedup.order import is_from_earlier_run, run_of
 from manifests.hashing import Int64, UInt64
 from manifests.partitioned import PartitionedFile
+from manifests.tables import one_array
 from manifests.tasks import Work
 
 _FACTS = [name for name in SHINGLES.names if name != "shingles"]
 
 
 def resolve_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/resolve, a partition of components. Inputs: buckets (of dedup/buckets), shingles (of dedup/shingles).
-    Variables: as of `gather` and `write_routed`; old_documents, whether there are documents of earlier runs.
+    """dedup/resolve, a partition of components. Input: shingles (of dedup/shingles). Variables:
+    as of `gather` and `write_routed`; old_documents, whether there are documents of earlier runs.
 
     What documents are compared by lies in a file of the task's own, mapped, and is let go of in rounds, so a component
     of any size passes through bounded memory. Outputs: `removals`, routed, and `removals_by_id`, the same by partition
@@ -40,7 +38,7 @@ def resolve_stage(config: DedupConfig, work: Work) -> None:
     table, starts, path = _spool(work)
     ids = id_order(table["doc_id"])
     in_order = np.lexsort((ids[:, 1], ids[:, 0], column(table, "order_low"), column(table, "order")))
-    keys, nodes = _entries(work, table, in_order)
+    keys, nodes = _entries(table, in_order)
     by_minima = config.verify is Verification.SIGNATURES
     n_minima = config.n_permutations if by_minima or work.variables.get("old_documents") else 0
     from_earlier_run = is_from_earlier_run(column(table, "order")[in_order])
@@ -102,14 +100,9 @@ def _mapped(path: str) -> Iterator[tuple[UInt64, Callable[[], None] | None]]:
         yield np.frombuffer(pages, np.uint64), release
 
 
-def _entries(work: Work, table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
+def _entries(table: pa.Table, in_order: Int64) -> tuple[UInt64, Int64]:
     """(key, index of the document in survivor order) of every bucket row of the partition."""
-    rows = gather(work, "buckets", BUCKETS)
-    part = column(table, "part")
-    parts = np.unique(part)
-    codes = encode_keys(parts, part, column(table, "row"))
     index = np.empty(len(table), np.int64)
     index[in_order] = np.arange(len(table))
-    by_code = np.argsort(codes)
-    wanted = encode_keys(parts, column(rows, "part"), column(rows, "row"))
-    return column(rows, "key"), index[by_code[np.searchsorted(codes, wanted, sorter=by_code)]]
+    keys = one_array(table["keys"])
+    return keys.flatten().to_numpy(), np.repeat(index, keys.value_lengths().to_numpy())

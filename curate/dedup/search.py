@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig
 from curate.dedup.layout import (
     BANDS,
+    BUCKETS,
     DROPPED,
-    EXTENTS,
+    changes,
     column,
-    gather,
     gather_part,
+    part_at,
     part_key,
+    place,
     rows_of,
     signatures_schema,
     write_keyed,
+    write_routed,
 )
-from manifests.hashing import UInt64
+from curate.dedup.spool import Spool
+from manifests.hashing import Int64, UInt64
+from manifests.partitioned import PartitionedFile
+from manifests.shuffle import together
 from manifests.tables import read_table
 from manifests.tasks import Work
 
-ROWS_A_GROUP = 1 << 20  # 24 MB
+_RANGE_BITS: Final = 6  # of keys: few rows at a time are sorted faster
+_NO_ROW: Final = 2**64 - 1
 
 
 def bands_stage(config: DedupConfig, work: Work) -> None:
@@ -48,29 +57,74 @@ def bands_stage(config: DedupConfig, work: Work) -> None:
 
 
 def candidates_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/candidates, a partition. Input: bands (of dedup/bands). Variables: as of `gather`.
+    """dedup/candidates, a partition. Input: bands (of dedup/bands). Variables: as of `gather` and `write_routed`.
 
-    Outputs: `buckets`, the rows of keys of this partition that two documents share, ascending by key, never as pairs:
-    a bucket of n documents is n rows; `extents`, how many rows each part of those documents has at least. Memory: 80
-    bytes a band of the partition."""
-    table = gather(work, "bands", BANDS)
-    work.count("bands", len(table))
-    keys = column(table, "key")
-    order = np.argsort(keys, kind="stable")
-    sizes = _bucket_sizes(keys[order])
-    shared = np.repeat(sizes > 1, sizes)
-    table = table.take(pa.array(order[shared]))
-    work.count("buckets", int((sizes > 1).sum()))
-    work.count("oversize_buckets", int((sizes > config.bucket_pivots + 1).sum()))
-    groups = (table.slice(i, ROWS_A_GROUP) for i in range(0, len(table), ROWS_A_GROUP))
-    work.write("buckets", BANDS, groups, dictionary=False)
-    extents = table.group_by("part", use_threads=False).aggregate([("row", "max")]).sort_by("part")
-    n_rows = pa.array(column(extents, "row_max") + 1, pa.int64())
-    work.write("extents", EXTENTS, [pa.table([extents["part"], n_rows], schema=EXTENTS)],
-               name=f"extents/{work.task.name}.parquet")
+    Output: `buckets`, routed: the rows of keys of this partition that two documents share, each with the first document
+    of its bucket, never as pairs: a bucket of n documents is n rows. Memory: the rows of a sixty-fourth of the keys, or
+    as many rows as `spool` holds."""
+    rows = Spool(work.scratch("rows"), 3)
+    for path in work.inputs("bands"):
+        with PartitionedFile(path) as file:
+            for table in file.read(BANDS, work.variables["partition"], work.variables["partitions"]):
+                keys = column(table, "key")
+                work.count("bands", len(keys))
+                own = np.stack([keys, place(column(table, "part")), column(table, "row").astype(np.uint64)], axis=1)
+                rows.add((keys >> np.uint64(64 - _RANGE_BITS)).astype(np.int64), own)
+    write_routed(work, "buckets", BUCKETS, together(
+        table for number in range(1 << _RANGE_BITS) for table in _buckets(config, work, rows, number)))
 
 
-def _bucket_sizes(keys: UInt64) -> npt.NDArray[np.int64]:
-    """int64, documents of each bucket. keys: ascending."""
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.empty(0, np.int64)
-    return np.diff(np.append(starts, len(keys)))
+def _buckets(config: DedupConfig, work: Work, rows: Spool, number: int) -> Iterator[pa.Table]:
+    """BUCKETS of a range of keys."""
+    buckets = Buckets()
+    for records in rows.read(number):
+        buckets.add(records)
+    buckets = buckets.of_several()
+    work.count("buckets", len(buckets.keys))
+    work.count("oversize_buckets", int((buckets.sizes > config.bucket_pivots + 1).sum()))
+    for records in rows.read(number):
+        records = records[np.argsort(records[:, 0], kind="stable")]
+        bucket = buckets.index(records[:, 0])
+        records, bucket = records[bucket >= 0], bucket[bucket >= 0]
+        yield pa.table([records[:, 0], part_at(records[:, 1]), records[:, 2].astype(np.int64),
+                        part_at(buckets.first[bucket, 0]), buckets.first[bucket, 1].astype(np.int64)], schema=BUCKETS)
+    rows.drop(number)
+
+
+class Buckets:
+    """What is known of the buckets of some rows: their keys, ascending, their sizes, and the first document of each, as
+    place of its part and row."""
+
+    def __init__(self) -> None:
+        self.keys: UInt64 = np.empty(0, np.uint64)
+        self.sizes: Int64 = np.empty(0, np.int64)
+        self.first: UInt64 = np.empty((0, 2), np.uint64)
+
+    def add(self, records: UInt64) -> None:
+        """Add rows of key, place and row, uint64 [n, 3]."""
+        keys = np.concatenate([self.keys, records[:, 0]])
+        sizes = np.concatenate([self.sizes, np.ones(len(records), np.int64)])
+        documents = np.concatenate([self.first, records[:, 1:]])
+        order = np.argsort(keys, kind="stable")
+        keys, sizes, documents = keys[order], sizes[order], documents[order]
+        starts = np.flatnonzero(changes(keys)) if len(keys) else np.empty(0, np.int64)
+        lengths = np.diff(starts, append=len(keys))
+        places = np.minimum.reduceat(documents[:, 0], starts) if len(keys) else documents[:, 0]
+        there = documents[:, 0] == np.repeat(places, lengths)
+        rows = np.where(there, documents[:, 1], np.uint64(_NO_ROW))
+        rows = np.minimum.reduceat(rows, starts) if len(keys) else rows
+        self.keys, self.first = keys[starts], np.stack([places, rows], axis=1)
+        self.sizes = np.add.reduceat(sizes, starts) if len(keys) else sizes
+
+    def of_several(self) -> Buckets:
+        """Those of at least two documents."""
+        found, chosen = Buckets(), self.sizes > 1
+        found.keys, found.sizes, found.first = self.keys[chosen], self.sizes[chosen], self.first[chosen]
+        return found
+
+    def index(self, keys: UInt64) -> Int64:
+        """Index of each key's bucket, int64 [n]; -1 where there is none."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[index] == keys, index, -1)

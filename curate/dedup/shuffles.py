@@ -75,7 +75,7 @@ SHUFFLES: Final[dict[str, tuple[Shuffle, ...]]] = {
     "dedup/signatures": (_keyed("text_hashes", "dedup/signatures", "dedup/against"),),
     "dedup/exact": (_routed("dropped", "dedup/exact"), _keyed("copies", "dedup/exact")),
     "dedup/bands": (_keyed("bands", "dedup/bands"),),
-    "dedup/buckets": (_keyed("buckets", "dedup/buckets"),),
+    "dedup/candidates": (_routed("buckets", "dedup/candidates"),),
     "dedup/shingles": (_keyed("shingles", "dedup/shingles"),),
     "dedup/resolve": (_routed("removals", "dedup/resolve"), _keyed("removals_by_id", "dedup/resolve")),
     "dedup/copies": (_routed("duplicates", "dedup/copies"), _keyed("duplicates_by_id", "dedup/copies")),

@@ -23,7 +23,7 @@ from curate.dedup.shuffles import (
 from curate.dedup.shuffles import recipe_of as _recipe
 from curate.text.versions import UNICODE_VERSION
 from manifests.errors import StageError
-from manifests.graph import Stage, Task, View, documents_and, file_ref, part_of, partitions, source_ref
+from manifests.graph import Stage, Task, View, documents_and, file_ref, partitions, source_ref
 from manifests.part_paths import part_name
 from manifests.tasks import InputRef
 
@@ -118,17 +118,16 @@ def _candidates(view: View) -> Iterator[Task]:
         yield from _over_keys(view, from_shuffle(view, "dedup/bands", "bands"))
 
 
-def _components(view: View) -> Iterator[Task]:
+def _links(view: View) -> Iterator[Task]:
     if view.tasks("dedup/candidates"):
-        yield Task("components", _every(view, "dedup/candidates", "buckets", "extents"), {"routes": n_routes(view)})
+        n = 1 << (min(n_partitions(view), n_routes(view)).bit_length() - 1)  # so that each has as many routes
+        yield from partitions(from_shuffle(view, "dedup/candidates", "buckets"), n, partitions=n,
+                              routes=n_routes(view))
 
 
-def _buckets(view: View) -> Iterator[Task]:
-    role = "component_keys"
-    by_part = {part_of(o.path, f"dedup/components/{role}"): file_ref(o) for o in view.outputs("dedup/components", role)}
-    for record in view.tasks("dedup/candidates"):
-        part = record.task
-        yield Task(part, {"buckets": file_ref(record.output("buckets")), role: by_part[part]})
+def _components(view: View) -> Iterator[Task]:
+    if view.tasks("dedup/links"):
+        yield Task("components", _every(view, "dedup/links", "links", "extents"), {"routes": n_routes(view)})
 
 
 def _members(view: View) -> dict[str, InputRef]:
@@ -138,7 +137,7 @@ def _members(view: View) -> dict[str, InputRef]:
 
 
 def _shingles(view: View) -> Iterator[Task]:
-    members = _members(view)
+    members = {**_members(view), **from_shuffle(view, "dedup/candidates", "buckets")}
     if not members:
         return
     for part, inputs in documents_and(view, "dedup/signatures", "signatures", "signatures"):
@@ -151,9 +150,7 @@ def _shingles(view: View) -> Iterator[Task]:
 
 def _resolve(view: View) -> Iterator[Task]:
     if view.tasks("dedup/shingles"):
-        inputs = {**from_shuffle(view, "dedup/buckets", "buckets"),
-                  **from_shuffle(view, "dedup/shingles", "shingles")}
-        yield from _over_keys(view, inputs, **_old_documents(view))
+        yield from _over_keys(view, from_shuffle(view, "dedup/shingles", "shingles"), **_old_documents(view))
 
 
 def _copies(view: View) -> Iterator[Task]:
@@ -322,16 +319,14 @@ STAGES: tuple[Stage, ...] = with_merges((
           ("dedup/urls", "select"), _signatures, unicode=UNICODE_VERSION),
     Stage("dedup/exact", 5, "curate.dedup.exact:exact_stage", "dedup.documents", ("dedup/signatures",), _exact),
     Stage("dedup/bands", 4, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
-    Stage("dedup/candidates", 4, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
+    Stage("dedup/candidates", 5, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
           _candidates),
-    Stage("dedup/components", 5, "curate.dedup.components:components_stage", "dedup.documents", ("dedup/candidates",),
+    Stage("dedup/links", 1, "curate.dedup.components:links_stage", "dedup.documents", ("dedup/candidates",), _links),
+    Stage("dedup/components", 6, "curate.dedup.components:components_stage", "dedup.documents", ("dedup/links",),
           _components),
-    Stage("dedup/buckets", 3, "curate.dedup.components:buckets_stage", "dedup.documents", ("dedup/components",),
-          _buckets),
-    Stage("dedup/shingles", 6, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
+    Stage("dedup/shingles", 7, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
           _shingles, unicode=UNICODE_VERSION),
-    Stage("dedup/resolve", 4, "curate.dedup.resolve:resolve_stage", "dedup.documents",
-          ("dedup/buckets", "dedup/shingles"), _resolve),
+    Stage("dedup/resolve", 5, "curate.dedup.resolve:resolve_stage", "dedup.documents", ("dedup/shingles",), _resolve),
     Stage("dedup/copies", 5, "curate.dedup.exact:copies_stage", "dedup.documents", ("dedup/resolve",), _copies),
     Stage("dedup/url_copies", 3, "curate.dedup.urls:url_copies_stage", "dedup.documents", ("dedup/copies",),
           _url_copies),

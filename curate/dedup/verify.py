@@ -10,7 +10,17 @@ import pyarrow as pa
 
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.kernels.minhash import shingle_sets
-from curate.dedup.layout import MEMBERS, SHINGLES, column, gather_part, groups_with, part_key, rows_of, write_keyed
+from curate.dedup.layout import (
+    BUCKETS,
+    MEMBERS,
+    SHINGLES,
+    column,
+    gather_part,
+    groups_with,
+    part_key,
+    rows_of,
+    write_keyed,
+)
 from curate.dedup.signing import units
 from curate.edits.texts import EditedTexts
 from manifests.tables import read_table
@@ -18,14 +28,14 @@ from manifests.tasks import Work
 
 
 def shingles_stage(config: DedupConfig, work: Work) -> None:
-    """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), members (of
-    dedup/components); of a part of an earlier run index instead of documents and decisions. Variables: old_documents,
-    whether there are such parts.
+    """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), buckets (of
+    dedup/candidates), members (of dedup/components); of a part of an earlier run index instead of documents and
+    decisions. Variables: old_documents, whether there are such parts.
 
-    Output: `shingles`, by partition of the component: what each document that has a candidate is compared by: its
-    sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a document; or, where pairs are
-    verified by signatures, its minima, and then no text is read. Where there are documents of earlier runs, the minima
-    come before the shingle hashes, and of those documents alone."""
+    Output: `shingles`, by partition of the component: of each document that has a candidate the keys of its buckets and
+    what it is compared by: its sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a
+    document; or, where pairs are verified by signatures, its minima, and then no text is read. Where there are
+    documents of earlier runs, the minima come before the shingle hashes, and of those documents alone."""
     members = gather_part(work, "members", MEMBERS)
     by_minima = config.verify is Verification.SIGNATURES
     minima = ["minima"] if not work.inputs("index") and (by_minima or work.variables.get("old_documents")) else []
@@ -33,6 +43,7 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     facts = read_table(work.input("signatures"), names).select(names)
     index = np.searchsorted(column(facts, "row"), column(members, "row"))
     facts = facts.take(pa.array(index)).append_column("component_key", members["component_key"])
+    facts = facts.append_column("keys", _keys(work, column(members, "row")))
     work.count("documents", len(facts))
     if work.inputs("index"):
         tables = _compared(config, work, facts, work.input("index"), "minima")
@@ -41,6 +52,15 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     else:
         tables = _compared(config, work, facts, work.input("documents"), "text")
     write_keyed(work, "shingles", SHINGLES, tables, "component_key")
+
+
+def _keys(work: Work, rows: npt.NDArray[np.int64]) -> pa.LargeListArray:
+    """The keys of the buckets of each document, ascending. rows: of the documents, ascending."""
+    buckets = gather_part(work, "buckets", BUCKETS)
+    key, row = column(buckets, "key"), column(buckets, "row")
+    order = np.lexsort((key, row))
+    ends = np.append(np.searchsorted(row[order], rows), len(row))
+    return pa.LargeListArray.from_arrays(pa.array(ends), pa.array(key[order]), type=SHINGLES.field("keys").type)
 
 
 def _signed(work: Work, facts: pa.Table) -> Iterator[pa.Table]:

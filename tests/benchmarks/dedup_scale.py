@@ -83,8 +83,8 @@ def tables_of(rows: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64]) -> d
 
 
 ROLES: Final = {"dedup/signatures": "signatures", "select": "decisions", "extract": "documents"}
-STEPS: Final = ("dedup/bands", "dedup/bands_merged", "dedup/candidates", "dedup/components", "dedup/buckets",
-                "dedup/buckets_merged", "dedup/shingles", "dedup/shingles_merged", "dedup/resolve",
+STEPS: Final = ("dedup/bands", "dedup/bands_merged", "dedup/candidates", "dedup/candidates_merged", "dedup/links",
+                "dedup/components", "dedup/shingles", "dedup/shingles_merged", "dedup/resolve",
                 "dedup/resolve_merged", "dedup/decisions", "dedup/summary")
 
 

@@ -116,7 +116,7 @@ def _fabricate(stage: Stage, progress: Progress, storage: Storage, like: Sequenc
     for task, _ in plan.stale:
         source = task.name.split("/")[0]
         alike = next((r for r in like if r.identity.task.split("/")[0] == source), like[0] if like else None)
-        plan.done[task.name] = _record(task, alike, progress.records("dedup/candidates").tasks)
+        plan.done[task.name] = _record(task, alike)
     for record in plan.done.values():
         for output in record.outputs:
             path = storage.path(output.path)
@@ -129,15 +129,11 @@ def _fabricate(stage: Stage, progress: Progress, storage: Storage, like: Sequenc
     progress.finish(stage.name, put_together(plan, records, storage))
 
 
-def _record(task: StageTask, like: TaskRecord | None, candidates: Sequence[str]) -> TaskRecord:
+def _record(task: StageTask, like: TaskRecord | None) -> TaskRecord:
     if like is None:
         return TaskRecord(task.identity, (), {}, fingerprint=task.identity.fingerprint)
     outputs: list[OutputFile] = []
     for output in like.outputs:
-        if output.role == "component_keys":  # one for each task of another stage
-            outputs += [replace(output, n_bytes=0, path=f"dedup/components/component_keys/{name}.parquet")
-                        for name in candidates] if not any(o.role == output.role for o in outputs) else []
-            continue
         path = part_path(part_name(output.path).replace(like.identity.task, task.name))
         outputs.append(OutputFile(output.role, path, 0, xxhash.xxh3_128_hexdigest(path.encode()), output.n_rows))
     return replace(like, identity=task.identity, outputs=tuple(outputs), fingerprint=task.identity.fingerprint)

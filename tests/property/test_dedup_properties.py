@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 
 from curate.dedup.config import DedupConfig, SurvivorKey
 from curate.dedup.kernels.candidates import Sets, resolve
-from curate.dedup.kernels.components import Nodes
+from curate.dedup.kernels.components import Components
 from curate.dedup.layout import repeated
 from curate.dedup.order import survivor_order
+from curate.dedup.search import Buckets
 from curate.dedup.signing import signatures
+from curate.dedup.spool import Spool
 from manifests.errors import StageError
 
 SETS = st.lists(st.frozensets(st.integers(0, 9), max_size=8), min_size=1, max_size=10)
@@ -86,28 +90,76 @@ def test_a_long_chain_and_a_star() -> None:
     assert star.pairs_checked == 1000
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 1200), min_size=2, max_size=4), max_size=25),
-       st.sampled_from([0, 1, 300, 9999]))
-def test_components_are_the_connected_ones(buckets: list[list[int]], beyond: int) -> None:
-    nodes = Nodes(1201 + beyond)
-    keys = np.repeat(np.arange(len(buckets)), [len(b) for b in buckets]).astype(np.uint64)
-    indices = np.array([p for b in buckets for p in b], np.int64)
-    nodes.add(indices)
-    added = sorted(set(indices.tolist()))
-    assert nodes.number() == len(added)
-    assert nodes.between(0, 1201).tolist() == added
-    assert nodes.between(64, 700).tolist() == [p for p in added if 64 <= p < 700]
-    nodes.unite(keys, indices)
-    label = {p: i for i, p in enumerate(added)}
-    for _ in added:
-        for bucket in buckets:
-            least = min(label[p] for p in bucket)
-            label.update(dict.fromkeys(bucket, least))
-    wanted = [label[p] for p in added]
-    assert nodes.roots(np.array(added, np.int64)).tolist() == wanted
-    assert nodes.indices(np.arange(len(added))).tolist() == added
-    assert nodes.sizes() == (len(set(wanted)), max((wanted.count(r) for r in wanted), default=0))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=90), st.sampled_from([1, 2, 7, 16, 1000]),
+       st.sampled_from([1, 100, 1 << 20]))
+def test_components_are_the_connected_ones(links: list[tuple[int, int]], size: int, held_bytes: int) -> None:
+    """Whatever number of nodes is taken together, and whatever is held in memory."""
+    pairs = [(max(link), min(link)) for link in links if link[0] != link[1]]
+    with TemporaryDirectory() as folder:
+        components = Components(f"{folder}/c", 61, size, held_bytes)
+        for some in (pairs[::2], pairs[1::2]):
+            components.add(np.array([a for a, _ in some], np.int64), np.array([b for _, b in some], np.int64))
+        found = list(components.rooted())
+        assert not [file for file in Path(folder).iterdir() if file.stat().st_size]
+    nodes, roots = (np.concatenate([f[i] for f in found]) for i in (0, 1))
+    label = {node: node for pair in pairs for node in pair}
+    for a, b in pairs:  # plain union: one label takes the place of another everywhere
+        old, new = max(label[a], label[b]), min(label[a], label[b])
+        label = {node: new if of == old else of for node, of in label.items()}
+    assert nodes.tolist() == sorted(label)
+    assert roots.tolist() == [label[node] for node in sorted(label)]
+    assert components.n_components == len(set(roots.tolist()))
+    assert components.largest == max((roots.tolist().count(r) for r in roots.tolist()), default=0)
+
+
+def test_components_of_a_chain_a_star_and_many_pairs() -> None:
+    """What takes label propagation as many rounds as it is long, and what one node has all links of."""
+    chance = np.random.default_rng(5)
+    names = chance.permutation(90_000)
+    chain, star, pairs = names[:30_000], names[30_000:60_000], names[60_000:].reshape(-1, 2)
+    centre = np.full(29_999, star[0])
+    ends = np.concatenate([np.stack([chain[1:], chain[:-1]], 1), np.stack([star[1:], centre], 1), pairs])
+    with TemporaryDirectory() as folder:
+        components = Components(f"{folder}/c", 90_000, 1000)
+        components.add(ends.max(axis=1), ends.min(axis=1))
+        nodes, roots = (np.concatenate(some) for some in zip(*components.rooted(), strict=True))
+    assert nodes.tolist() == list(range(90_000))
+    assert set(roots[chain].tolist()) == {chain.min()}
+    assert set(roots[star].tolist()) == {star.min()}
+    assert (roots[pairs] == pairs.min(axis=1)[:, None]).all()
+    assert (components.n_components, components.largest) == (15_002, 30_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), max_size=60), st.sampled_from([1, 60, 1 << 20]))
+def test_a_spool_keeps_the_order_within_a_range(records: list[tuple[int, int]], held_bytes: int) -> None:
+    with TemporaryDirectory() as folder:
+        spool = Spool(f"{folder}/s", 2, held_bytes)
+        for some in (records[:7], records[7:30], records[30:]):
+            spool.add(np.array([r[0] for r in some], np.int64), np.array(some, np.uint64).reshape(-1, 2))
+        for number in (1, 0):
+            for _ in range(2):
+                read = [tuple(r) for chunk in spool.read(number) for r in chunk.tolist()]
+                assert read == [r for r in records if r[0] == number]
+            spool.drop(number)
+            assert not list(spool.read(number))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 3)), max_size=40), st.integers(0, 40))
+def test_buckets_are_those_of_several_documents(rows: list[tuple[int, int, int]], cut: int) -> None:
+    buckets = Buckets()
+    for some in (rows[:cut], rows[cut:]):
+        buckets.add(np.array(some, np.uint64).reshape(-1, 3))
+    several = buckets.of_several()
+    wanted = {key: sorted(r[1:] for r in rows if r[0] == key) for key in sorted({r[0] for r in rows})}
+    wanted = {key: documents for key, documents in wanted.items() if len(documents) > 1}
+    assert several.keys.tolist() == list(wanted)
+    assert several.sizes.tolist() == [len(d) for d in wanted.values()]
+    assert [tuple(f) for f in several.first.tolist()] == [d[0] for d in wanted.values()]
+    assert several.index(np.arange(7, dtype=np.uint64)).tolist() == [
+        list(wanted).index(key) if key in wanted else -1 for key in range(7)]
 
 
 Fact = tuple[int, float, int, int, int, bytes]  # source, quality, length, date, position, id

@@ -1,177 +1,182 @@
-"""Connected components over many documents in little memory: a bit for each document, 4 bytes for each that has a
-candidate.
+"""Connected components of any number of nodes in memory that does not grow with them.
 
-Documents are numbered part after part, in one sequence. A bitmap says which of them are nodes; the number of a node
-is the number of set bits before its own, found by one table entry for 512 bits and a few population counts. So a
-union-find needs neither keys nor a table from documents to nodes.
+Nodes are numbers; a link joins a node with a smaller one. They are taken in ranges of RANGE numbers, the highest first
+(node reduction: Sibeyn 1997, *External connected components*; Dementiev, Sanders, Schultes and Sibeyn 2004, section 2).
+A range's inner links are united in memory. Each component so found may still be linked with nodes below the range: with
+the least of them, its *way down*, and with others, which are linked with that least one instead, in ranges that are yet
+to come. Then nothing below needs the range any more, so one range is in memory at a time, and a link is replaced by at
+most one. The ways down are followed from the lowest range upwards: a range that knows its roots answers those that
+lead to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from curate.text.words import Hashes
-from manifests.hashing import Int64
+from curate.dedup.spool import HELD_BYTES, Spool
+from manifests.hashing import Int64, UInt64
 
-Forest = npt.NDArray[Any]  # int32 or int64 [n]: the parent of a node, or minus the size of the tree it is the root of
+RANGE: Final = 1 << 21
+_NOWHERE: Final = np.int64(2**63 - 1)
 
-_WORDS_AN_ENTRY: Final = 8
-_SMALL: Final = 2**31 - 1
-
-
-@nb.njit(nogil=True, cache=True)
-def _ones(x):  # type: ignore[no-untyped-def]
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@nb.njit(nogil=True, cache=True)
-def _add(bits, indices):  # type: ignore[no-untyped-def]
-    for index in indices:
-        bits[index >> 6] |= np.uint64(1) << np.uint64(index & 63)
-
-
-@nb.njit(nogil=True, cache=True)
-def _directory(bits, entries):  # type: ignore[no-untyped-def]
-    total = np.int64(0)
-    for word in range(bits.size):
-        if word % 8 == 0:
-            entries[word // 8] = total
-        total += np.int64(_ones(bits[word]))
-    return total
-
-
-@nb.njit(nogil=True, cache=True)
-def _rank(bits, entries, index):  # type: ignore[no-untyped-def]
-    word = index >> 6
-    rank = entries[word // 8]
-    for before in range(word // 8 * 8, word):
-        rank += np.int64(_ones(bits[before]))
-    below = (np.uint64(1) << np.uint64(index & 63)) - np.uint64(1)
-    return rank + np.int64(_ones(bits[word] & below))
+Marks = npt.NDArray[np.bool_]
+Forest = npt.NDArray[np.int32]  # the parent of each node of a range; a root is its own, and the least of its tree
 
 
 @nb.njit(nogil=True, cache=True)
 def _root(parent, i):  # type: ignore[no-untyped-def]
-    while parent[i] >= 0:
-        up = parent[i]
-        if parent[up] >= 0:
-            parent[i] = parent[up]
-        i = up
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
     return i
 
 
 @nb.njit(nogil=True, cache=True)
-def _unite(bits, entries, parent, keys, indices):  # type: ignore[no-untyped-def]
-    for i in range(1, keys.size):
-        if keys[i] != keys[i - 1]:
-            continue
-        x = _root(parent, _rank(bits, entries, indices[i - 1]))
-        y = _root(parent, _rank(bits, entries, indices[i]))
-        if x != y:
-            x, y = min(x, y), max(x, y)
-            parent[x] += parent[y]
-            parent[y] = x
+def _unite(parent, is_node, links, first):  # type: ignore[no-untyped-def]
+    """Join what links within the range join, and mark the nodes of the range."""
+    for i in range(links.shape[0]):
+        high = np.int64(links[i, 0]) - first
+        is_node[high] = True
+        low = np.int64(links[i, 1]) - first
+        if low >= 0:
+            is_node[low] = True
+            x, y = _root(parent, high), _root(parent, low)
+            parent[max(x, y)] = min(x, y)
 
 
 @nb.njit(nogil=True, cache=True)
-def _roots(bits, entries, parent, indices, out):  # type: ignore[no-untyped-def]
-    for i in range(indices.size):
-        out[i] = _root(parent, _rank(bits, entries, indices[i]))
+def _least(parent, least, links, first):  # type: ignore[no-untyped-def]
+    """The least node below the range that each component is linked with."""
+    for i in range(links.shape[0]):
+        low = np.int64(links[i, 1])
+        if low < first:
+            root = _root(parent, np.int64(links[i, 0]) - first)
+            least[root] = min(least[root], low)
 
 
 @nb.njit(nogil=True, cache=True)
-def _index(bits, entries, number):  # type: ignore[no-untyped-def]
-    low, high = 0, (bits.size + 7) // 8  # the last entry that is not above the number
-    while high - low > 1:
-        middle = (low + high) // 2
-        if entries[middle] <= number:
-            low = middle
-        else:
-            high = middle
-    left = number - entries[low]
-    word = low * 8
-    while left >= np.int64(_ones(bits[word])):
-        left -= np.int64(_ones(bits[word]))
-        word += 1
-    rest = bits[word]
-    for _ in range(left):
-        rest &= rest - np.uint64(1)  # without its lowest bit
-    return word * 64 + np.int64(_ones((rest & (~rest + np.uint64(1))) - np.uint64(1)))
-
-
-@nb.njit(nogil=True, cache=True)
-def _indices(bits, entries, numbers, out):  # type: ignore[no-untyped-def]
-    for i in range(numbers.size):
-        out[i] = _index(bits, entries, numbers[i])
-
-
-@nb.njit(nogil=True, cache=True)
-def _set_indices(bits, first, end, out):  # type: ignore[no-untyped-def]
+def _others(parent, least, links, first, out):  # type: ignore[no-untyped-def]
+    """(node below the range, its component's way down) of links with other nodes; returns how many."""
     n = 0
-    for index in range(first, end):
-        if bits[index >> 6] >> np.uint64(index & 63) & np.uint64(1):
-            out[n] = index
-            n += 1
+    for i in range(links.shape[0]):
+        low = np.int64(links[i, 1])
+        if low < first:
+            way = least[_root(parent, np.int64(links[i, 0]) - first)]
+            if low != way:
+                out[n, 0], out[n, 1] = low, way
+                n += 1
     return n
 
 
 @nb.njit(nogil=True, cache=True)
-def _sizes(parent):  # type: ignore[no-untyped-def]
-    components = largest = 0
-    for size in parent:
-        if size < 0:
-            components += 1
-            largest = max(largest, -size)
-    return components, largest
+def _roots(parent, nodes, out):  # type: ignore[no-untyped-def]
+    for i in range(nodes.size):
+        out[i] = _root(parent, nodes[i])
 
 
-class Nodes:
-    """The documents that have a candidate: first all are added, then they are numbered."""
+def _roots_of(parent: Forest, nodes: Int64) -> Int64:
+    out = np.empty(len(nodes), np.int64)
+    _roots(parent, nodes, out)
+    return out
 
-    def __init__(self, n_documents: int) -> None:
-        self._bits: Hashes = np.zeros((n_documents >> 6) + 1, np.uint64)
-        self._entries: Int64 = np.zeros(len(self._bits) // _WORDS_AN_ENTRY + 1, np.int64)
-        self._parent: Forest = np.empty(0, np.int32)
 
-    def add(self, indices: Int64) -> None:
-        """Make these documents nodes. indices: of documents, int64, below n_documents."""
-        _add(self._bits, indices)
+class Components:
+    """Links are added; then `rooted` says of every node that a link names which component it is of.
 
-    def number(self) -> int:
-        """Number the nodes, each a component of its own; returns how many there are."""
-        n = int(_directory(self._bits, self._entries))
-        self._parent = np.full(n, -1, np.int32 if n <= _SMALL else np.int64)
-        return n
+    Args:
+        path: What the names of its files begin with.
+        n: Nodes are below it.
+        size: Nodes that are taken together. Memory: 29 bytes each.
+        held_bytes: Of each of four spools, beside it.
+    """
 
-    def unite(self, keys: Hashes, indices: Int64) -> None:
-        """Join the components of nodes that are neighbours in `indices` and have equal keys."""
-        _unite(self._bits, self._entries, self._parent, keys, indices)
+    def __init__(self, path: str, n: int, size: int = RANGE, held_bytes: int = HELD_BYTES) -> None:
+        self._size, self._n = max(1, min(size, n)), n
+        self._links, self._asked, self._answers, self._sizes = (
+            Spool(f"{path}-{name}", 2, held_bytes) for name in ("links", "asked", "answers", "sizes"))
+        self.n_components = self.largest = 0
 
-    def roots(self, indices: Int64) -> Int64:
-        """The smallest node of the component of each node, whatever the order of the pairs."""
-        out = np.empty(len(indices), np.int64)
-        _roots(self._bits, self._entries, self._parent, indices, out)
-        return out
+    def add(self, high: Int64, low: Int64) -> None:
+        """Link nodes with smaller ones."""
+        links = np.stack([high, low], axis=1).astype(np.uint64)
+        self._links.add(self._range(links[:, 0]), links)
 
-    def indices(self, numbers: Int64) -> Int64:
-        """Int64 of documents, by their numbers as nodes."""
-        out = np.empty(len(numbers), np.int64)
-        _indices(self._bits, self._entries, numbers, out)
-        return out
+    def _range(self, nodes: UInt64) -> Int64:
+        return (nodes // np.uint64(self._size)).astype(np.int64)
 
-    def between(self, first: int, end: int) -> Int64:
-        """Int64 of the nodes in first..end, ascending."""
-        out = np.empty(end - first, np.int64)
-        return out[: _set_indices(self._bits, first, end, out)]
+    def rooted(self) -> Iterator[tuple[Int64, Int64]]:
+        """(nodes, the least node of the component of each) of range after range, both ascending by node.
 
-    def sizes(self) -> tuple[int, int]:
-        """(components, documents in the largest)."""
-        components, largest = _sizes(self._parent)
-        return int(components), int(largest)
+        Then `n_components` and `largest`, its number of nodes, are known."""
+        ranges = range(-(-self._n // self._size))
+        for number in reversed(ranges):
+            self._contract(number)
+        for number in ranges:
+            yield self._resolved(number)
+        for number in ranges:
+            self._measure(number)
+
+    def _joined(self, number: int) -> tuple[Forest, Marks, Int64]:
+        """(forest, nodes, way down of each root) of a range."""
+        first = number * self._size
+        parent, is_node = np.arange(self._size, dtype=np.int32), np.zeros(self._size, np.bool_)
+        for links in self._links.read(number):
+            _unite(parent, is_node, links, first)
+        least = np.full(self._size, _NOWHERE)
+        for links in self._links.read(number):
+            _least(parent, least, links, first)
+        return parent, is_node, least
+
+    def _contract(self, number: int) -> None:
+        first = number * self._size
+        parent, _, least = self._joined(number)
+        for links in self._links.read(number):
+            out: Any = np.empty((len(links), 2), np.uint64)
+            others = distinct_pairs(out[: _others(parent, least, links, first, out)])
+            self._links.add(self._range(others[:, 0]), others)
+        askers = np.flatnonzero(least != _NOWHERE)
+        asked = np.stack([least[askers], askers + first], axis=1).astype(np.uint64)
+        self._asked.add(self._range(asked[:, 0]), asked)
+
+    def _resolved(self, number: int) -> tuple[Int64, Int64]:
+        first = number * self._size
+        parent, is_node, least = self._joined(number)
+        self._links.drop(number)
+        root = np.where(least == _NOWHERE, np.arange(first, first + self._size), _NOWHERE)
+        for answers in self._answers.read(number):
+            root[answers[:, 0].astype(np.int64) - first] = answers[:, 1].astype(np.int64)
+        self._answers.drop(number)
+        for asked in self._asked.read(number):
+            nodes = asked[:, 0].astype(np.int64) - first
+            is_node[nodes] = True
+            answer = np.stack([asked[:, 1], root[_roots_of(parent, nodes)].astype(np.uint64)], axis=1)
+            self._answers.add(self._range(answer[:, 0]), answer)
+        self._asked.drop(number)
+        nodes = np.flatnonzero(is_node)
+        roots = root[_roots_of(parent, nodes)]
+        ordered = np.sort(roots)
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        sizes = np.stack([ordered[starts], np.diff(starts, append=len(ordered))], axis=1).astype(np.uint64)
+        self._sizes.add(self._range(sizes[:, 0]), sizes)
+        return nodes + first, roots
+
+    def _measure(self, number: int) -> None:
+        total = np.zeros(self._size, np.int64)
+        for sizes in self._sizes.read(number):
+            np.add.at(total, sizes[:, 0].astype(np.int64) - number * self._size, sizes[:, 1].astype(np.int64))
+        self._sizes.drop(number)
+        self.n_components += int(np.count_nonzero(total))
+        self.largest = max(self.largest, int(total.max(initial=0)))
+
+
+def distinct_pairs(pairs: UInt64) -> UInt64:
+    """The rows of uint64 [n, 2], ascending, each once."""
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    fresh = np.ones(len(pairs), np.bool_)
+    fresh[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return pairs[fresh]

@@ -21,8 +21,9 @@ OFF = {"exact": False, "near": False}
 ROLES = {
     "dedup/url_keys": ["url_keys"], "dedup/urls": ["dropped", "copies"],
     "dedup/signatures": ["signatures", "text_hashes"], "dedup/exact": ["dropped", "copies"],
-    "dedup/bands": ["bands"], "dedup/candidates": ["buckets", "extents"],
-    "dedup/buckets": ["buckets"], "dedup/shingles": ["shingles"], "dedup/resolve": ["removals", "removals_by_id"],
+    "dedup/bands": ["bands"], "dedup/candidates": ["buckets"],
+    "dedup/links": ["links", "extents"], "dedup/components": ["members"],
+    "dedup/shingles": ["shingles"], "dedup/resolve": ["removals", "removals_by_id"],
     "dedup/copies": ["duplicates", "duplicates_by_id"], "dedup/url_copies": ["duplicates"],
     "dedup/decisions": ["decisions", "counts"], "dedup/summary": ["summary"],
     "dedup/passages": ["paragraphs", "sentences"], "dedup/removed_spans": ["removed_spans", "boilerplate"],
@@ -47,12 +48,6 @@ def plans(dedup: dict[str, Any], parts: tuple[str, ...] = ("a/p", "b/p"), withou
         planned[stage.name] = [] if stage.name in without else list(stage.plan(view))
         roles = ROLES.get(stage.name, [])
         records = {task.name: finished(stage.name, task.name, roles) for task in planned[stage.name]}
-        if stage.name == "dedup/components":
-            role = "component_keys"
-            files = [OutputFile(role, f"{stage.name}/{role}/{task.name}.parquet", 1, "x", 1)
-                     for task in planned["dedup/candidates"]]
-            members = OutputFile("members", f"{stage.name}/members.parquet", 1, "x", 1)
-            records = {name: TaskRecord(record.identity, (members, *files), {}) for name, record in records.items()}
         view.finish(stage.name, records)
     return view, planned
 
@@ -72,7 +67,7 @@ def test_nothing_is_planned_where_nothing_is_asked_for() -> None:
 
 
 BASE = {"signatures", "decisions", "summary"}
-NEAR = {"bands", "candidates", "components", "buckets", "shingles", "resolve"}
+NEAR = {"bands", "candidates", "links", "components", "shingles", "resolve"}
 
 
 @pytest.mark.parametrize(("dedup", "stages", "last"), [
