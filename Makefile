@@ -25,7 +25,7 @@ setup: $(READY) ## Make the environment in .venv and fetch the language model
 .PHONY: demo
 demo: $(READY) ## Render a small web with known truth, run the whole pipeline on it, and compare
 	$(BIN)/python -m pipelines.demo.web runs/demo-web
-	$(BIN)/curate run demo --out runs/demo
+	$(BIN)/curate run demo --output runs/demo
 	$(BIN)/python -m pipelines.demo.check runs/demo runs/demo-web
 
 .PHONY: lint

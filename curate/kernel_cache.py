@@ -117,18 +117,26 @@ def _content_digest(path: Path) -> bytes:
     return xxhash.xxh3_64_digest(path.read_bytes())
 
 
-class _Announcement(event.Listener):
-    """Says once that kernels are being compiled."""
+class Compiling(event.Listener):
+    """Says once that kernels are being compiled. depth: compilations under way, one inside the other; 0 where none
+    is."""
 
-    said = False
+    def __init__(self) -> None:
+        self.depth = 0
+        self._said = False
 
     def on_start(self, _: Any) -> None:
-        if not self.said:
-            self.said = True  # and still listens: one that left in the middle would have numba pass over the next
+        self.depth += 1
+        if not self._said:
+            self._said = True  # and still listens: one that left in the middle would have numba pass over the next
             print("curate: compiling kernels, once for this version", file=sys.stderr, flush=True)
 
     def on_end(self, _: Any) -> None:
-        pass
+        self.depth = max(0, self.depth - 1)
+
+
+COMPILING: Final = Compiling()
+"""What this process compiles at the moment."""
 
 
 def set_up() -> None:
@@ -140,7 +148,7 @@ def set_up() -> None:
         options.CACHE_LOCATOR_CLASSES = f"{__name__}.{KernelLocator.__name__}"
     elif not options.CACHE_DIR:  # of a numba that finds places by itself alone
         options.CACHE_DIR = str(kernel_cache_folder() / VERSION)
-    _EVENTS.register("numba:compile", _Announcement())
+    _EVENTS.register("numba:compile", COMPILING)
     _put_off_scipy()
     _put_off_extensions()
     link_late()

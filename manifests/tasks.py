@@ -12,6 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -180,13 +181,16 @@ def peak_memory_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def execute(storage: Storage, task: StageTask, function: StageFunction) -> TaskRecord:
+def execute(storage: Storage, task: StageTask, function: StageFunction,
+            watched: Callable[[Storage, Work], AbstractContextManager[None]] | None = None) -> TaskRecord:
     """Run one task and commit it: outputs first, its record last. The old record goes before the first new byte,
-    so that there is never a record beside files that it does not describe."""
+    so that there is never a record beside files that it does not describe. watched: what looks at the task while it is
+    at work."""
     started = time.monotonic()
     with storage.staging() as staging:
         work = Work(storage, task, staging)
-        function(task.config, work)
+        with nullcontext() if watched is None else watched(storage, work):
+            function(task.config, work)
         storage.remove(record_name(task.stage, task.name))
         outputs = work.publish()
     record = TaskRecord(

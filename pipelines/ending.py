@@ -9,6 +9,7 @@ from typing import Final
 
 from manifests.errors import CurateError
 from manifests.storage import Storage
+from pipelines.stopping import FinishedWhatRan
 
 _NAME: Final = "_records/ending.json"
 _MOST: Final = 2000  # characters of a reason
@@ -22,6 +23,7 @@ def ending_noted(storage: Storage) -> Iterator[None]:
         yield
     except BaseException as error:
         reason = str(error) if isinstance(error, CurateError) else (
+            "it was asked to, and finished what ran" if isinstance(error, FinishedWhatRan) else
             "it was interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}")
         storage.write_bytes(_NAME, json.dumps({"stopped": reason[:_MOST]}).encode())
         raise

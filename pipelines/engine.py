@@ -18,6 +18,7 @@ from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from manifests.storage import Storage
 from manifests.tasks import execute
+from pipelines.pulse import pulsing
 from pipelines.queueing import Job
 from pipelines.time_limit import interrupts
 
@@ -38,13 +39,16 @@ class Outcome:
 
 
 class Engine(Protocol):
-    """submit() queues a job; outcomes() yields until none is left, and jobs may be added meanwhile."""
+    """submit() queues a job; outcomes() yields until none is left, and jobs may be added meanwhile. drain() forgets
+    those that have not begun; it may be called from a signal handler."""
 
     workers: int
 
     def submit(self, job: Job) -> None: ...
 
     def outcomes(self) -> Iterator[Outcome]: ...
+
+    def drain(self) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -59,7 +63,7 @@ def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
     put_off_pandas()
     pa.set_cpu_count(1)
     try:
-        return execute(Storage(root, access), job.task, resolve(job.function))
+        return execute(Storage(root, access), job.task, resolve(job.function), pulsing)
     except AbsentError as error:  # it was there when the run began
         raise InputError(error.what, where=error.where, hint=error.hint) from error
     except CurateError:
@@ -104,6 +108,9 @@ class InlineEngine:
                     error.__cause__.add_note(f"in task {error.where}")
                     raise error.__cause__ from None
                 yield Outcome(job, None, error)
+
+    def drain(self) -> None:
+        self._jobs.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -43,10 +43,10 @@ def build_kernels(out: str) -> int:
 def _run_everything(work: Path, folder: Path) -> None:
     web, run = work / "web", work / "run"
     _call(folder, "pipelines.demo.web", str(web), "--pages", str(_PAGES))
-    _call(folder, "curate", "run", "demo", "--set", f"web={web}", "--out", str(run), "--engine", "inline")
+    _call(folder, "curate", "run", "demo", "--set", f"web={web}", "--output", str(run), "--engine", "inline")
     texts = str(web / "text" / "reference.jsonl.gz")
     for preset in _PRESETS:
-        _call(folder, "curate", "filter", texts, "--preset", preset, "--out", str(work / preset))
+        _call(folder, "curate", "filter", texts, "--preset", preset, "--output", str(work / preset))
 
 
 def _call(folder: Path, *words: str) -> None:

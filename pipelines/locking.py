@@ -80,17 +80,17 @@ def check_owner(storage: Storage, recipe: Recipe, fresh: bool, stages: Sequence[
         # A run killed before it wrote its lock file has left nothing but records and staged files.
         if any(not name.startswith(("_records/", ".tmp/", "logs/", FOLDER)) for name in storage.list("")):
             raise OwnershipError("the folder holds files but no recipe.lock.yaml: it is not a run", where=storage.root,
-                                 hint="choose another --out")
+                                 hint="choose another --output")
         return
     owner = lock.get("recipe", {}).get("name")
     if owner != recipe.name:
         raise OwnershipError(f"the folder belongs to a run of recipe {owner!r}", where=storage.root,
-                             hint="choose another --out, or --fresh to delete that run")
+                             hint="choose another --output, or --fresh to delete that run")
     check_format(storage, lock)
     if missing := sorted(set(added_stages(lock)) - {stage.name for stage in stages}):
         raise OwnershipError(f"holds a run with stages that are not the pipeline's own: {', '.join(missing)}",
                              where=storage.root, hint="go on from the program that adds them (`pipelines.run(..., "
-                             "stages=...)`), choose another --out, or --fresh to delete that run")
+                             "stages=...)`), choose another --output, or --fresh to delete that run")
 
 
 def added_stages(lock: dict[str, Any] | None) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def check_format(storage: Storage, lock: dict[str, Any] | None) -> None:
     """Raise OwnershipError where a run is of another format, which is read but never written to."""
     if lock is not None and (version := other_version(lock)) is not None:
         raise OwnershipError(f"holds a run of version {version}, which this version reads but does not go on with",
-                             where=storage.root, hint="choose another --out, or --fresh to delete that run")
+                             where=storage.root, hint="choose another --output, or --fresh to delete that run")
 
 
 def empty(storage: Storage) -> None:

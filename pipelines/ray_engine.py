@@ -68,6 +68,7 @@ class RayEngine:
         self._window = 1  # calls in flight
         self._look_seconds = 0.0
         self._joined = False  # a session that was there before
+        self._draining = False  # whether nothing more is handed out
         self._ended = False  # whether Ray, started here, is gone before its time
         self._started = ExitStack()  # what goes when Ray, started here, has ended
         self.workers = workers or 1
@@ -119,9 +120,12 @@ class RayEngine:
     def submit(self, job: Job) -> None:
         self._queue.add(Attempt(job))
 
+    def drain(self) -> None:
+        self._draining = True
+
     def outcomes(self) -> Iterator[Outcome]:
-        while self._queue or self._running:
-            while len(self._running) < self._window and (call := self._queue.take()):
+        while (self._queue and not self._draining) or self._running:
+            while not self._draining and len(self._running) < self._window and (call := self._queue.take()):
                 ref = self._call(call)
                 self._running[ref], self._since[ref] = call, time.monotonic()
             for ref in self._finished():

@@ -34,6 +34,7 @@ from pipelines.ray_engine import RayEngine
 from pipelines.recipe import Recipe
 from pipelines.splitting import split_archives
 from pipelines.stages import STAGES, check_stages
+from pipelines.stopping import FinishedWhatRan, Stop, stoppable
 from pipelines.time_limit import TaskTimeoutError
 from pipelines.work_folder import COMMAND_FILE
 
@@ -107,7 +108,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     graph = _graph(stages, recipe)
     if not settings.only and storage.exists(COMMAND_FILE):
         raise OwnershipError("is the folder that a command works in, and goes when that is done", where=out,
-                             hint="choose another --out")
+                             hint="choose another --output")
     chosen = [s for s in _until(settings.until, graph) if not settings.only or _is_among(s, settings.only, graph)]
     check_owner(storage, recipe, settings.fresh, graph)
     if storage.exists(PENDING):
@@ -247,7 +248,7 @@ def _check_space(storage: Storage, progress: Progress) -> None:
     used = sum(storage.size(n) or 0 for n in storage.list("")) if storage.local else 0
     if free + used < wanted:
         raise StageError(f"{free / 1e9:.1f} GB are free where about {wanted / 1e9:.1f} GB will be needed",
-                         where=storage.root, hint="free some space or choose another --out")
+                         where=storage.root, hint="free some space or choose another --output")
 
 
 class _Run:
@@ -267,21 +268,32 @@ class _Run:
 
     def execute(self) -> Result:
         started = time.monotonic()
+        self._reporter.run_started(self._storage.root, [stage.name for stage in self._waiting])
         queue: list[Job] = []
-        self._start_ready(queue.append)
-        with self._engine() if queue else nullcontext() as engine:
-            if engine is not None:
-                for job in queue:
-                    engine.submit(job)
-                for outcome in engine.outcomes():
-                    if self._settle(outcome):
-                        self._start_ready(engine.submit)
+        with stoppable(self._reporter.stopping) as stop:
+            self._start_ready(queue.append)
+            with self._engine() if queue else nullcontext() as engine:
+                if engine is not None:
+                    self._work_off(engine, queue, stop)
+            if stop.requested and (self._active or self._waiting):
+                self._storage.clear_staging()
+                raise FinishedWhatRan
         if not self._result.failed:
             self._remove_orphans()
         self._storage.clear_staging()
         self._result.failed.sort(key=lambda failure: failure[0])  # not in the order in which they ended
         self._result.seconds = time.monotonic() - started
         return self._result
+
+    def _work_off(self, engine: Engine, queue: list[Job], stop: Stop) -> None:
+        """Do jobs, and what they make ready, until none is left or somebody asks to stop."""
+        for job in queue:
+            engine.submit(job)
+        for outcome in engine.outcomes():
+            if self._settle(outcome) and not stop.requested:
+                self._start_ready(engine.submit)
+            if stop.requested:
+                engine.drain()
 
     def _engine(self) -> AbstractContextManager[Engine]:
         s, access = self._settings, self._storage.access
@@ -296,6 +308,7 @@ class _Run:
                 self._waiting.remove(stage)
                 plan = plan_stage(stage, self._progress, self._storage)
                 self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
+                self._reporter.stage_sized(stage.name, {task.name: task.n_bytes for task, _ in plan.stale})
                 self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
                 if plan.stale:
                     keep_up_to_date(plan, self._storage)

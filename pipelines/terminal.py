@@ -22,6 +22,8 @@ _CONTROLS: Final = re.compile(
 """C0 but for tabs and line ends, DEL, C1; what turns the direction of writing; line and paragraph separators,
 annotations, tags; halves of surrogates, which no terminal can be sent."""
 
+_RESET: Final = "\x1b[0m"  # what colorama, which Ray loads, writes when a process ends
+
 
 def printable(text: str) -> str:
     """A text with its control characters written out, such as `\\x1b` and `\\u202e`; tabs and line ends stay."""
@@ -54,7 +56,8 @@ class ProtectedStream:
             reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        self.unprotected.write(printable(text))
+        if text != _RESET:
+            self.unprotected.write(printable(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:

@@ -32,7 +32,7 @@ def target(out: str) -> str:
     """
     path = os.path.abspath(out).rstrip("/")
     if not out or not path:
-        raise RecipeError("names no folder", where=f"--out {out!r}", hint="give --out a folder of its own")
+        raise RecipeError("names no folder", where=f"--output {out!r}", hint="give --output a folder of its own")
     return path
 
 
@@ -49,7 +49,7 @@ def check_free(out: str, expected: Sequence[str]) -> None:
     others = [name for name in there if name not in expected and not name.startswith(".")]
     if others:
         raise OwnershipError(f"holds {others[0]!r}, which this command does not make", where=out,
-                             hint="give --out a folder of its own, or delete that one")
+                             hint="give --output a folder of its own, or delete that one")
 
 
 class VerbFiles:

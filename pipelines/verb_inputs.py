@@ -25,8 +25,8 @@ def refuse_decisions(verb: str, paths: Sequence[str], out: str) -> None:
             continue
         folder, words = os.path.dirname(path), f"curate {COMMANDS.get(verb, verb)}"
         documents = folder.removesuffix(DECISIONS)
-        meant = (f"{words} {documents} --out {out}" if documents != folder and os.path.isdir(documents)
-                 else f"{words} DOCUMENTS --decisions {folder or '.'} --out {out}")
+        meant = (f"{words} {documents} --output {out}" if documents != folder and os.path.isdir(documents)
+                 else f"{words} DOCUMENTS --decisions {folder or '.'} --output {out}")
         raise RecipeError(f"holds decisions of `curate {COMMANDS.get(command, command)}` and no documents", where=path,
                           hint=f"what was meant is `{meant}`")
 
@@ -47,7 +47,7 @@ def refuse_replaced(paths: Sequence[str], out: str) -> None:
         real = os.path.realpath(local_path(path))
         if real in ours or os.path.dirname(real) in ours:
             raise RecipeError("is what the command reads, and its output would take that place",
-                              where=f"--out {out}: {path}", hint="give --out a folder of its own")
+                              where=f"--output {out}: {path}", hint="give --output a folder of its own")
 
 
 def decisions_of(path: str) -> str | None:

@@ -13,7 +13,7 @@ class VerbOptions:
     apply: whether it writes the documents that are kept, or its decisions alone. decisions: folders of earlier
     decisions about the same rows. ignore_keep: whether rows are read whose `keep` is false. engine: inline or ray; None
     for what the other options ask for. address: of a Ray cluster. workers: tasks at a time. keep_work: whether the work
-    folder stays."""
+    folder stays. quiet, verbose, progress: what a person sees meanwhile, as of `showing.shown`."""
 
     apply: bool = True
     decisions: tuple[str, ...] = ()
@@ -22,6 +22,9 @@ class VerbOptions:
     address: str | None = None
     workers: int | None = None
     keep_work: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    progress: bool = True
 
     @property
     def runs_on(self) -> str:

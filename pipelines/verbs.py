@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from curate.sources.kinds import TABLE
-from manifests.errors import CurateError, InputError, OwnershipError, RecipeError, StageError, no_input
+from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import View
 from manifests.storage import Storage, is_local
 from pipelines import work_folder
 from pipelines.inputs import part_names
 from pipelines.loading import validate
-from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.running import Settings, run
+from pipelines.showing import shown
+from pipelines.verb_failures import Failures
 from pipelines.verb_files import DECISIONS, INDEX, REPORT, REPORTS, VerbFiles, check_free, target
 from pipelines.verb_inputs import refuse_decisions, refuse_replaced
 from pipelines.verb_options import VerbOptions
@@ -99,7 +100,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         fields: The recipe, but for its name. Unless they say otherwise, the files are the source `pages`, of which all
             is mixed; languages are not identified, signals not computed, duplicates stay, no classifier is trained.
         only: Stages, or folders of stages, as of `Settings.only`.
-        options: How to run, and which rows to read.
+        options: How to run, which rows to read, and what is shown meanwhile; nothing is where there are none.
         guards: Whether a stage that leaves too little stops the run.
         needs_one: Whether it is an error that none of the files can be read.
         source: Fields of the source `pages`, as of `files_source`.
@@ -112,7 +113,7 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         InputError: None of the files can be read.
         OwnershipError: `OUT.work` is not this verb's or in use, or OUT holds what this verb does not make.
     """
-    options = options or VerbOptions()
+    options = options or VerbOptions(quiet=True)
     given, out = out, _output(out, folders is not None)
     refuse_decisions(name, paths, given)
     refuse_replaced([*paths, *options.decisions], out)
@@ -122,9 +123,12 @@ def verb_run(name: str, out: str, paths: Sequence[str], fields: Mapping[str, Any
         "classifier": None, "mixture": {"weights": {SOURCE: 1}},
         "extract": {"identify_language": False, "signals": False}, "dedup": {"exact": False, "near": False}, **fields},
         f"curate {name}")
-    work, failed = work_folder.claim(out, name), _Failures()
-    view = _run_graph(recipe, work, Settings(options.runs_on, options.address, options.workers, only=tuple(only),
-                                             guards=guards, tracebacks=False), failed, len(paths))
+    work = work_folder.claim(out, name)
+    with shown(options.quiet, options.verbose, options.progress, of_stages=False) as reporter:
+        failed = Failures(reporter)
+        settings = Settings(options.runs_on, options.address, options.workers, only=tuple(only), guards=guards,
+                            tracebacks=False)
+        view = _run_graph(recipe, work, settings, failed, len(paths))
     if needs_one:
         failed.raise_if_all(len(paths), work)
     done = VerbRun(name, Storage(work), view, _files(view, paths), VerbFiles(work, out), options, failed.errors)
@@ -139,10 +143,11 @@ def _output(out: str, is_folder: bool) -> str:
     """The full path of a verb's output. Raises RecipeError where it is no local path, or a file where a folder is
     meant."""
     if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}", hint="`curate run` writes to object stores")
+        raise RecipeError("must be a local folder", where=f"--output {out}",
+                          hint="`curate run` writes to object stores")
     path = target(out)
     if is_folder and os.path.lexists(path) and not os.path.isdir(path):
-        raise RecipeError("is a file, and a folder is meant", where=f"--out {out}")
+        raise RecipeError("is a file, and a folder is meant", where=f"--output {out}")
     return path
 
 
@@ -155,7 +160,7 @@ def _expected(out: str, paths: Sequence[str], folders: Sequence[str]) -> list[st
     return parts
 
 
-def _run_graph(recipe: Recipe, work: str, settings: Settings, failed: _Failures, n_files: int) -> View:
+def _run_graph(recipe: Recipe, work: str, settings: Settings, failed: Failures, n_files: int) -> View:
     """Run a verb's stages in its work folder, which goes where nothing was begun or no file could be read."""
     try:
         return run(recipe, work, settings, failed).view
@@ -163,7 +168,7 @@ def _run_graph(recipe: Recipe, work: str, settings: Settings, failed: _Failures,
         if isinstance(error.__cause__, BlockingIOError):  # in use: the hint is to wait, not to delete it
             raise
         raise OwnershipError(error.what, where=error.where, hint=(
-            "repeat the command that began it, delete that folder, or choose another --out")) from error
+            "repeat the command that began it, delete that folder, or choose another --output")) from error
     except StageError:
         failed.raise_if_all(n_files, work)
         raise
@@ -192,24 +197,3 @@ def _name_damage(tables: VerbRun) -> None:
             print(f"{path}: {n:,} {'part' if n == 1 else 'parts'} cannot be read and {'is' if n == 1 else 'are'} "
                   "left out", file=sys.stderr)
 
-
-class _Failures(SilentReporter):
-    """Keeps the errors of files that could not be read."""
-
-    def __init__(self) -> None:
-        self._errors: dict[str, CurateError] = {}
-
-    @property
-    def errors(self) -> list[CurateError]:
-        """By task, whatever the order in which they ended."""
-        return [error for _, error in sorted(self._errors.items())]
-
-    def task_failed(self, stage: str, task: str, error: CurateError) -> None:
-        self._errors[task] = error
-
-    def raise_if_all(self, n_files: int, work: str) -> None:
-        """One InputError for all of them, where no file is left: the work folder then holds nothing worth going on
-        with, and goes."""
-        if self.errors and len(self.errors) >= n_files:
-            work_folder.remove(work)
-            raise no_input([InputError(e.what, where=e.where, hint=e.hint) for e in self.errors])

@@ -47,7 +47,7 @@ def claim(out: str, command: str) -> str:
     if owner != text:
         whose = f"is the work folder of `{owner.strip()}`" if owner else "is there already, and no command made it"
         raise OwnershipError(f"{whose}; `curate {command}` works in a folder of that name", where=work,
-                             hint="choose another --out, or move or delete that folder")
+                             hint="choose another --output, or move or delete that folder")
     return work
 
 

@@ -72,7 +72,7 @@ def index_folder(root: str, where: str) -> str:
     """The folder of the index that later runs can be deduplicated against.
 
     Args:
-        root: A run, or what `curate dedup --keep-index` was told as --out.
+        root: A run, or what `curate dedup --keep-index` was told as --output.
         where: What errors call it.
     Raises:
         RecipeError: It keeps none, or an incomplete one.

@@ -1,9 +1,9 @@
 """Train a GPT on a packed dataset, in plain PyTorch: one file to read, run and take apart.
 
-    python -m manifests.examples.train_gpt runs/gpt3 --out model                         one device
-    torchrun --nproc-per-node 8 -m manifests.examples.train_gpt runs/gpt3 --out model    DDP, or --fsdp
+    python -m manifests.examples.train_gpt runs/gpt3 --output model                         one device
+    torchrun --nproc-per-node 8 -m manifests.examples.train_gpt runs/gpt3 --output model    DDP, or --fsdp
 
-The same command goes on from the checkpoint in --out, with any number of processes: the next batch is the one that
+The same command goes on from the checkpoint in --output, with any number of processes: the next batch is the one that
 would have come. On GPUs it computes in bf16 and compiles the model; on a CPU it runs at toy size.
 """
 
@@ -168,7 +168,7 @@ def generate(model: nn.Module, tokens: list[int], n: int, vocab_size: int, devic
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", help="a finished run or its packed folder, here or behind a URL")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint.pt, log.jsonl and sample.txt")
+    parser.add_argument("--output", type=Path, required=True, help="folder of checkpoint.pt, log.jsonl and sample.txt")
     parser.add_argument("--peak", type=float, default=6e-4, help="highest learning rate (default GPT-3 Small's, 6e-4)")
     for name, value, text in (("layers", 12, "blocks"), ("heads", 12, "attention heads"), ("width", 768, "model width"),
                               ("batch-rows", 8, "rows of a step, over all processes"), ("warm-up", 100, "steps"),
@@ -185,7 +185,7 @@ def arguments() -> argparse.Namespace:
 
 
 class Training:
-    """Everything that a step needs, made of the arguments or read from the checkpoint in --out."""
+    """Everything that a step needs, made of the arguments or read from the checkpoint in --output."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.world, cuda = args, int(os.environ.get("WORLD_SIZE", 1)), torch.cuda.is_available()

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli.options import before_result
 from pipelines.terminal import json_text
 
 
@@ -37,6 +38,7 @@ def answer(form: AnswerFormat, facts: Any, rows: Callable[[], Sequence[Mapping[s
         rows: Gives the rows of a table, with the same keys.
         lines: Gives the lines for a person.
     """
+    before_result()
     if form is AnswerFormat.JSON:
         print(json_text(facts))
     elif form is AnswerFormat.CSV:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import Format, FormatOption, emit
+from pipelines.cli.options import Format, FormatOption, emit, shows
 
 
+@shows("reading {run}")
 def card_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")],
     name: Annotated[str | None, typer.Option(help="Of the dataset; the recipe's by default.")] = None,

@@ -11,7 +11,7 @@ import typer
 from manifests.errors import InputError, RecipeError
 from manifests.packing import ROW_PACKINGS
 from manifests.storage import is_local
-from pipelines.cli.options import Format, FormatOption, checked, emit
+from pipelines.cli.options import OUTPUT, Format, FormatOption, checked, emit, shows
 
 if TYPE_CHECKING:
     from tokenizer.chat.chat import ChatConfig, ChatCounts
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 _CONTEXT_ROLES = ("system", "developer", "user", "tool", "function", "ipython", "text")  # nobody expects these learned
 
 
+@shows("packing dialogues into {out}")
 def chat_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="JSONL files, plain, gzip or zstd; patterns too.")],
     tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help="A tokenizer: file or folder.")],
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the packed dataset.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder of the packed dataset.")],
     row_length: Annotated[int, typer.Option(help="Tokens of a row; dialogues of as many or more are too long.")] = 2048,
     shard_tokens: Annotated[int, typer.Option(help="Tokens that are packed together and held in memory.")] = 1 << 24,
     packing: Annotated[str, typer.Option(help=f"How dialogues fill rows: {', '.join(ROW_PACKINGS)}.")] = "best_fit",
@@ -47,7 +48,7 @@ def chat_command(
     id_column: Annotated[str, typer.Option(help="Key of the ids; `doc_id` where it is absent.")] = "id",
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Pack dialogues with loss on the answers: curate tokenizer chat sft.jsonl --tokenizer tokenizer.json --out sft
+    """Pack dialogues with loss on the answers: curate tokenizer chat sft.jsonl --tokenizer tokenizer.json --output sft
 
     A line is {"messages": [...]}, ShareGPT's {"conversations"}, Alpaca's {"instruction", "input", "output"}, {"prompt",
     "completion"}, with a "label" KTO's, {"prompt", "chosen", "rejected"}, {"prompt", "completions": [best, ...]},
@@ -58,7 +59,7 @@ def chat_command(
     from tokenizer.chat.chat_dataset import pack_dialogues
 
     if not is_local(out):
-        raise RecipeError("must be a local folder", where=f"--out {out}")
+        raise RecipeError("must be a local folder", where=f"--output {out}")
     fields: dict[str, Any] = {
         "row_length": row_length, "shard_tokens": shard_tokens, "packing": packing, "template": template,
         "template_variables": _variables(template_variable), "learned_roles": tuple(learn), "learn_eot": learn_eot,

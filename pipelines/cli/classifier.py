@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -15,7 +14,20 @@ import typer
 
 from manifests.errors import InputError, RecipeError
 from manifests.storage import replacing
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, TextFiles, checked, emit
+from pipelines.cli.options import (
+    OUTPUT,
+    RUNS,
+    Format,
+    FormatOption,
+    IdColumn,
+    TextColumn,
+    TextFiles,
+    checked,
+    emit,
+    shows,
+    with_verb_options,
+)
+from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +55,9 @@ _TRAINING = ("extract", "classifier/links", "classifier/link_index", "classifier
 
 
 @app.command()
+@with_verb_options(RUNS)
 def train(
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for the model, its card and scores.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder for the model, its card and scores.")],
     positives: Positives = [],  # noqa: B006 (typer copies it)
     negatives: Negatives = [],  # noqa: B006
     links: Annotated[list[str], typer.Option("--links", metavar="F", help=(
@@ -57,9 +70,10 @@ def train(
         "A field of the recipe's `classifier`, `labels` or `links`, such as dim=32; repeatable."))] = [],  # noqa: B006
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Train: curate classifier train --positives good.jsonl --negatives crawl.parquet --out quality
+    """Train: curate classifier train --positives good.jsonl --negatives crawl.parquet --output quality
 
     Leaves model.bin, model.json, metrics.json, card.md and held_out.parquet: scores of documents by models that have
     not seen their hosts. Near-duplicates are removed first. The same files and seed give the same bytes."""
@@ -76,7 +90,7 @@ def train(
                **({"positives": files_source(good, curated=True, **columns)} if good else {})}
     recipe = {"sources": sources, "seed": seed, "mixture": {"weights": {"negatives": 1}},
               **_settings(kind, folds, settings, dumps)}
-    with verb_run("classifier", out, raw, recipe, _TRAINING, folders=None) as done:
+    with verb_run("classifier", out, raw, recipe, _TRAINING, options, folders=None) as done:
         report = _publish_trained(done, out)
     emit(form, report, lambda: "\n".join(_trained(out, report)), done.failures)
 
@@ -110,17 +124,19 @@ def _trained(out: str, report: dict[str, Any]) -> Iterator[str]:
 
 
 @app.command()
+@with_verb_options(RUNS)
 def score(
     files: TextFiles,
     model: ModelOption,
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for one Parquet part per input file.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder for one Parquet part per input file.")],
     label: LabelOption = None,
     max_bytes: BytesOption = None,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
+    options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Score: curate classifier score pages.parquet --model quality/model.bin --out scores
+    """Score: curate classifier score pages.parquet --model quality/model.bin --output scores
 
     Each part has the id column and `quality_score`, the probability of the positive label; rows in input order."""
     from curate.classifier.scorers import load_scorer
@@ -131,7 +147,7 @@ def score(
     reading = reading_of(model, label, max_bytes)
     scorer = load_scorer(model, reading[0])  # a broken model is named before any work
     names = ColumnNames(id=id_column, text=text_column)
-    with _scored(out, find_files(files), model, reading, names) as done:
+    with _scored(out, find_files(files), model, reading, names, options) as done:
         rows = _write_scores(done, names)
     facts = {"documents": sum(rows), "files": len(rows), "scored_by": scorer.method}
     emit(form, facts, lambda: f"{sum(rows):,} documents of {len(rows)} files scored ({scorer.method}) into {out}",
@@ -153,11 +169,11 @@ def _write_scores(done: VerbRun, names: ColumnNames) -> list[int]:
                           read_table(scores[file])[score_column(_OTHER)]], schema=schema)
         done.out.write(file.part, [table])
         rows.append(len(table))
-        print(f"{file.path}: {sum(rows):,} documents so far", file=sys.stderr)
     return rows
 
 
 @app.command("eval")
+@shows("scoring texts")
 def evaluate(
     model: ModelOption,
     positives: Positives = [],  # noqa: B006
@@ -265,12 +281,12 @@ def _held_out(done: VerbRun) -> pa.Table:
 
 @contextmanager
 def _scored(out: str, paths: list[str], model: str, reading: tuple[str | None, int | None], names: ColumnNames,
-            ) -> Iterator[VerbRun]:
+            options: VerbOptions | None = None) -> Iterator[VerbRun]:
     """The stage of scores over files, with OUT.work to work in."""
     from pipelines.verbs import verb_run
 
     recipe = {"classifiers": {_OTHER: {"path": model, "label": reading[0], "max_bytes": reading[1]}}}
-    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"],
+    with verb_run("score", out, paths, recipe, ["extract", "classifier/scores"], options,
                   source={"id_column": names.id, "text_column": names.text}) as done:
         yield done
 

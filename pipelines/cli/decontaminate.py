@@ -90,7 +90,7 @@ def decontaminate_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --out clean
+    """Cut evaluation sets out of texts: curate decontaminate pages.parquet --benchmarks gsm8k.jsonl --output clean
 
     GPT-3's rule. OUT gets a part for each file: what stays, one row a piece of a document that was cut, with all
     columns. OUT.decisions says of every row `keep`, `reason`, `removed_spans` (what matched: start, end, benchmark,

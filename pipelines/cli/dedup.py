@@ -80,7 +80,7 @@ def dedup_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Remove duplicates among files: curate dedup old.parquet new.jsonl --out unique --threshold 0.8
+    """Remove duplicates among files: curate dedup old.parquet new.jsonl --output unique --threshold 0.8
 
     OUT gets a part for each file: the rows that are kept, with all their columns. OUT.decisions says of every row
     `keep`, `reason`, `duplicate_of` (id of the kept row it duplicates) and `similarity`. No row is removed but for a

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli.options import Format, emit
+from manifests.errors import RecipeError
+from pipelines.cli.options import OUTPUT, Format, emit, shows
 from tokenizer.export.formats import FORMATS, export_dataset
 
 _FORMATS = "; ".join(f"{form.name}: {form.description}" for form in FORMATS.values())
@@ -16,11 +17,12 @@ _COUNTS = ("documents", "files", "rows", "tokens")
 _ZERO_COPY = ", ".join(form.name for form in FORMATS.values() if form.zero_copy)
 
 
+@shows("exporting {run} into {out}")
 def export_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run, or its packed folder; a URL too.")],
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=(
-        f"{_FORMATS}; or the format of an installed plug-in."))],
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the export; a URL too.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder of the export; a URL too.")],
+    to: Annotated[str | None, typer.Option("--to", metavar="FORMAT", help=(
+        f"{_FORMATS}; or the format of an installed plug-in."))] = None,
     zero_copy: Annotated[bool, typer.Option(
         "--zero-copy", help=f"Link the shards instead of copying them: {_ZERO_COPY}.")] = False,
     by_source: Annotated[bool, typer.Option(
@@ -28,16 +30,29 @@ def export_command(
     phase: Annotated[int | None, typer.Option(min=0, help="Only this phase of the training split, from 0.")] = None,
     settings: Annotated[list[str], typer.Option(
         "--set", metavar="KEY=VALUE", help="Set a parameter of a plug-in's format; repeatable.")] = [],  # noqa: B006
-    output: Annotated[Format, typer.Option("--output", help="text for people, json for programs.")] = Format.TEXT,
+    form: Annotated[str, typer.Option("--format", metavar="text|json", help="text for people, json for programs.")
+                    ] = "text",
 ) -> None:
-    """Export a packed dataset: curate export runs/gpt3 --format megatron --out exports/megatron"""
-    facts = export_dataset(run, form, out, zero_copy, by_source, phase, _parameters(settings))
+    """Export a packed dataset: curate export runs/gpt3 --to megatron --output exports/megatron"""
+    to, printed = _forms(to, form)
+    facts = export_dataset(run, to, out, zero_copy, by_source, phase, _parameters(settings))
     for lost in facts["not_held"]:
-        print(f"{form} does not hold {lost}", file=sys.stderr)
+        print(f"{to} does not hold {lost}", file=sys.stderr)
     counts = {name: value for name, value in facts.items() if name in _COUNTS}
     listed = "; ".join(f"{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
                        for name, value in counts.items())
-    emit(output, facts, lambda: f"{out}: {form}{f': {listed}' if listed else ''}")
+    emit(printed, facts, lambda: f"{out}: {to}{f': {listed}' if listed else ''}")
+
+
+def _forms(to: str | None, form: str) -> tuple[str, Format]:
+    """The dataset's format and the result's. `--format` named the dataset's before there was `--to`, and still may."""
+    if form in list(Format):
+        if to is None:
+            raise RecipeError("is missing", where="--to", hint=f"one of: {', '.join(FORMATS)}")
+        return to, Format(form)
+    if to is None:
+        return form, Format.TEXT
+    raise RecipeError(f"must be text or json, and is {form!r}", where="--format")
 
 
 def _parameters(settings: list[str]) -> dict[str, Any]:

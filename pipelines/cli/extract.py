@@ -44,7 +44,7 @@ def extract_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Documents from archives: curate extract crawl/*.warc.gz --out documents --languages en
+    """Documents from archives: curate extract crawl/*.warc.gz --output documents --languages en
 
     Each input becomes OUT/part-NAME.parquet; OUT.decisions/part-NAME.parquet says of every record with a document in it
     whether it is kept, or why not. An input that cannot be read is named and the others are done; the exit code is then

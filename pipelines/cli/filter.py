@@ -54,7 +54,7 @@ def filter_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Keep texts by a published preset: curate filter pages.parquet --preset fineweb --out filtered
+    """Keep texts by a published preset: curate filter pages.parquet --preset fineweb --output filtered
 
     OUT gets a part for each file: the documents that are kept, with all their columns, every signal, and the text as
     rules on lines edit it. OUT.decisions says of every row `keep`, `reason` (the first rule that failed), `value`,

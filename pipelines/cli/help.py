@@ -7,10 +7,12 @@ stands before the colon is the summary, what stands behind it the examples.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from typer.core import TyperGroup
+
+from pipelines.cli.options import OLD_NAMES
 
 _EXAMPLE: Final = re.compile(r"(?P<summary>[^\n]+?): (?P<examples>curate [^\n]+?)\.?(?P<rest>\n.*)?", re.DOTALL)
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -56,5 +58,26 @@ def _part_examples(group: Any) -> None:
             command.help = f"{found['summary']}.{found['rest'] or ''}"
             lines = "\n".join(f"  {line}" for line in re.split(r"; (?=curate )", found["examples"]))
             command.epilog = f"\b\nExamples:\n{lines}"
+        for parameter in command.params:
+            if OLD_NAMES & set(parameter.opts):
+                _hide_old_names(parameter)
         if hasattr(command, "commands"):
             _part_examples(command)
+
+
+def _hide_old_names(option: Any) -> None:
+    """Leave an option's old names out of help and of errors; they are still taken."""
+    for method in ("get_help_record", "get_error_hint"):
+        setattr(option, method, _with_names(option, getattr(option, method)))
+
+
+def _with_names(option: Any, describe: Callable[..., Any]) -> Callable[..., Any]:
+    def described(*context: Any) -> Any:
+        every = option.opts
+        option.opts = [name for name in every if name not in OLD_NAMES]
+        try:
+            return describe(*context)
+        finally:
+            option.opts = every
+
+    return described

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import Format, FormatOption, emit
+from pipelines.cli.options import OUTPUT, Format, FormatOption, emit, shows
 
 app = typer.Typer(help="Compile kernels beforehand, for machines that shall not.", no_args_is_help=True)
 
@@ -17,11 +17,12 @@ def _group() -> None:
 
 
 @app.command("build")
+@shows("compiling kernels")
 def build_command(
-    out: Annotated[str, typer.Option("--out", metavar="FOLDER|ZIP", help="Folder, or file that ends in .zip.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="FOLDER|ZIP", help="Folder, or file that ends in .zip.")],
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Compile for x86-64-v3, for machines that set CURATE_KERNELS=OUT: curate kernels build --out kernels.zip"""
+    """Compile for x86-64-v3, for machines that set CURATE_KERNELS=OUT: curate kernels build --output kernels.zip"""
     from pipelines.kernels import build_kernels
 
     n = build_kernels(out)

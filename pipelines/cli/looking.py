@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli.answers import AnswerFormat, AnswerOption, RunFolder, answer, columns
+from pipelines.cli.options import shows
 
 if TYPE_CHECKING:
     from manifests.stage_files import StageFiles
@@ -71,6 +72,7 @@ def stats_command(run: RunFolder, form: AnswerOption = AnswerFormat.TEXT) -> Non
     answer(form, rows, lambda: rows, lambda: columns(_stats_table(rows), left=3))
 
 
+@shows("comparing {first} with {second}")
 def diff_command(
     first: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")],
     second: Annotated[str, typer.Argument(metavar="RUN", help="The other.")],

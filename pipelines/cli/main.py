@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -32,19 +32,15 @@ from pipelines.cli.help import GroupedHelp
 from pipelines.cli.kernels import app as kernels_app
 from pipelines.cli.looking import diff_command, domains_command, sample_command, stats_command
 from pipelines.cli.mix import mix_command
-from pipelines.cli.options import Format, FormatOption, emit
+from pipelines.cli.options import OUTPUT, Format, FormatOption, Quiet, Shown, Verbose, emit, shows
 from pipelines.cli.pack import pack_command
 from pipelines.cli.plugins import plugins_command
 from pipelines.cli.recipes import init_command, recipes_command
 from pipelines.cli.report import report_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
-from pipelines.terminal import console, protect_streams
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from pipelines.progress import Reporter
+from pipelines.stopping import FinishedWhatRan, request_stop
+from pipelines.terminal import protect_streams
 
 keep_kernels()
 
@@ -108,7 +104,7 @@ Sets = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set
 @app.command()
 def run(
     recipe: RecipeName,
-    out: Annotated[str, typer.Option("--out", metavar="RUN", help="Folder or URL of the run; continued if it exists.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="RUN", help="Folder or URL of the run; continued if it exists.")],
     settings: Sets = [],  # noqa: B006 (typer copies it)
     address: Annotated[str | None, typer.Option(help="Ray cluster to join; without it Ray starts here.")] = None,
     engine: Annotated[EngineName, typer.Option(help="inline runs every task in this process.")] = EngineName.RAY,
@@ -119,14 +115,15 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is done.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done, and why.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing unless something failed.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line for each task.")] = False,
-    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Bars, on a terminal.")] = True,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Shown = True,
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --out runs/gpt3"""
+    """Run a recipe, or go on with it: curate run gpt3 --set data=DATA --output runs/gpt3"""
     import pipelines
     from pipelines.loading import load_recipe
+    from pipelines.showing import shown
     from pipelines.summary import print_plan, print_summary, summary
 
     resolved = load_recipe(recipe, settings)
@@ -134,7 +131,7 @@ def run(
         rows = pipelines.plan(resolved, out, until=until, fresh=fresh).to_pylist()
         emit(form, rows, lambda: print_plan(rows))
         return
-    with _reporter(quiet, verbose, progress) as reporter:
+    with shown(quiet, verbose, progress) as reporter:
         result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,
                                worker_memory=worker_memory, task_timeout=task_timeout, until=until, fresh=fresh,
                                reporter=reporter).result
@@ -165,8 +162,11 @@ def status(
 
 
 @app.command()
+@shows("reading the files of {run}")
 def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
-    """Read every file of a run, or of a packed folder alone, and check it against its record and manifest."""
+    """Check every file of a run, or of a packed folder alone: curate verify runs/gpt3; curate verify runs/gpt3/packed
+
+    Each file is read, and compared with its record and its manifest."""
     from pipelines.verification import verify_run
 
     findings = list(verify_run(run))
@@ -183,6 +183,7 @@ def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
 
 
 @app.command()
+@shows("taking documents out of {run}")
 def remove(
     run: RunFolder,
     urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs as archived, one a line.")] = None,
@@ -204,7 +205,9 @@ def remove(
 
 @recipe_app.command("check")
 def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
-    """Check whether a recipe is well-formed and its files are there; writes nothing."""
+    """Check that a recipe is well-formed and its files are there: curate recipe check gpt3 --set data=DATA
+
+    Nothing is written."""
     from manifests.storage import Storage
     from pipelines.inputs import InputScanner
     from pipelines.loading import load_recipe
@@ -221,7 +224,7 @@ def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
 
 @recipe_app.command("schema")
 def recipe_schema() -> None:
-    """Print the JSON schema of recipes, for editors that complete and check YAML."""
+    """Print the JSON schema of recipes, for editors that complete YAML: curate recipe schema > recipe.schema.json"""
     from pipelines.recipe import Recipe
 
     print(json.dumps(Recipe.model_json_schema(), indent=1, ensure_ascii=False))
@@ -229,7 +232,7 @@ def recipe_schema() -> None:
 
 @recipe_app.command("reference")
 def recipe_reference() -> None:
-    """Print the reference page of every recipe field, in Markdown."""
+    """Print the reference page of every recipe field, in Markdown: curate recipe reference > recipe.md"""
     from pipelines.reference import reference_page
 
     print(reference_page(), end="")
@@ -237,24 +240,10 @@ def recipe_reference() -> None:
 
 @models_app.command("fetch")
 def models_fetch() -> None:
-    """Put fastText's language identification model lid.176.ftz into the user's cache."""
+    """Put fastText's language identification model into the user's cache: curate models fetch"""
     from curate.language.download import fetch_lid_model
 
     print(fetch_lid_model())
-
-
-def _reporter(quiet: bool, verbose: bool, progress: bool) -> AbstractContextManager[Reporter]:
-    """What a person sees of a run: nothing, a line for each task, bars on a terminal, or a line now and then."""
-    from contextlib import nullcontext
-
-    from pipelines.progress import BarReporter, LineReporter, SilentReporter, TaskReporter
-
-    if quiet:
-        return nullcontext(SilentReporter())
-    if verbose:
-        return nullcontext(TaskReporter())
-    stderr = console(to_stderr=True)
-    return BarReporter(stderr) if stderr.is_terminal and progress else nullcontext(LineReporter())
 
 
 class _Interrupt(BaseException):
@@ -265,6 +254,8 @@ _ENDED_BY = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM", s
 
 
 def _interrupt(signum: int, frame: object) -> None:
+    if signum == signal.SIGINT and request_stop():  # a run finishes what is at work; asked again, it stops
+        return
     for number in _ENDED_BY:  # once is enough: what is open is being closed
         signal.signal(number, signal.SIG_IGN if number != signal.SIGINT else signal.SIG_DFL)
     raise _Interrupt(signum)
@@ -287,6 +278,9 @@ def main() -> None:
             raise
         print(f"curate: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
+    except FinishedWhatRan:
+        print("curate: stopped, and what ran is finished; the same command goes on from here", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except _Interrupt as interrupt:
         number = signal.Signals(interrupt.args[0])
         print(f"curate: {_ENDED_BY[number]}; the same command goes on from here", file=sys.stderr)

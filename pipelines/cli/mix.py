@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from manifests.errors import InputError, RecipeError
-from pipelines.cli.options import Format, FormatOption
+from pipelines.cli.options import OUTPUT, Format, FormatOption, shows
 from pipelines.cli.pack import find_tokens, mixture_of, print_mixture, run_recipe
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Planned = tuple[MixtureConfig, int, list[TokenPart]]
 
 
+@shows("planning a mixture")
 def mix_command(
     inputs: Annotated[list[str], typer.Argument(metavar="RECIPE|RUN|IN…", help=(
         "A recipe, a run whose recipe is meant, or folders of token files; NAME=DIR names a folder's source."))],
@@ -30,7 +31,7 @@ def mix_command(
     seed: Annotated[int, typer.Option(help="Of folders: decides what is held out.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan on tokens that are there; write nothing.")] = False,
     out: Annotated[str | None, typer.Option(
-        metavar="RUN", help="Without --dry-run: run the recipe until its mixture is planned.")] = None,
+        *OUTPUT, metavar="RUN", help="Without --dry-run: run the recipe until its mixture is planned.")] = None,
     form: FormatOption = Format.TEXT,
 ) -> None:
     """Plan a mixture: curate mix runs/gpt3 --set mixture.preset=gpt3 --dry-run
@@ -43,7 +44,7 @@ def mix_command(
     is_run = os.path.exists(os.path.join(first, "recipe.lock.yaml"))
     folders = len(inputs) > 1 or (not is_run and (mixture is not None or _holds_tokens(first)))
     if not dry_run and (is_run or folders or out is None):
-        raise RecipeError("needs --dry-run, or a recipe and --out", where="curate mix",
+        raise RecipeError("needs --dry-run, or a recipe and --output", where="curate mix",
                           hint=f"`curate mix {' '.join(inputs)} --dry-run` prints the plan")
     if folders:
         parts = find_tokens(inputs)

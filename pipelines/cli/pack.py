@@ -11,7 +11,7 @@ import typer
 
 from manifests.errors import AbsentError, InputError, OwnershipError, RecipeError
 from manifests.packing import PACKINGS
-from pipelines.cli.options import RUNS, Format, FormatOption, checked, emit, with_verb_options
+from pipelines.cli.options import OUTPUT, RUNS, Format, FormatOption, checked, emit, with_verb_options
 from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _DEFAULTS: Final = {"row_length": 2048, "shard_tokens": 1 << 26, "buckets": 64, 
 def pack_command(
     inputs: Annotated[list[str], typer.Argument(
         metavar="IN…", help="A run, or folders of token files; NAME=DIR says what a folder's source is called.")],
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the dataset.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder of the dataset.")],
     tokenizer: Annotated[str | None, typer.Option(metavar="T", help="A tokenizer; a run has its own.")] = None,
     mixture: Annotated[str | None, typer.Option(
         metavar="YAML", help="The mixture's fields, as YAML or its file; the run's, or every source once.")] = None,
@@ -44,7 +44,7 @@ def pack_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --out best-fit
+    """Mix, shuffle and pack token files: curate pack runs/gpt3 --packing best_fit --output best-fit
 
     Without --mixture every source comes once, and documents are held out for validation as a recipe holds them out: one
     in two hundred, if those fill a row."""
@@ -69,7 +69,7 @@ def pack_command(
     if mixture is None and not lock:
         amounts = _with_validation(amounts, parts, number, config.row_length)
     if os.path.exists(os.path.join(out, "recipe.lock.yaml")):
-        raise OwnershipError("holds a run", where=out, hint="choose another --out; `curate run` packs runs")
+        raise OwnershipError("holds a run", where=out, hint="choose another --output; `curate run` packs runs")
     recipe = {"seed": number, "pack": config, "tokenizer": {"path": path}}
     lengths = _lengths(length_buckets)
     if not by_source:
@@ -105,7 +105,7 @@ def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tup
     packed = os.path.join(out, "packed")
     if os.path.lexists(packed) and not os.path.exists(f"{packed}/manifest.parquet"):
         raise OwnershipError("is there already, and is no packed dataset", where=packed,
-                             hint="choose another --out, or move or delete it")
+                             hint="choose another --output, or move or delete it")
     of_source: dict[str, list[str]] = {}
     for part in parts:
         of_source.setdefault(part.source, []).extend((part.index, part.tokens))

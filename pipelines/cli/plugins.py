@@ -8,7 +8,9 @@ from pipelines.cli.options import Format, FormatOption, emit
 
 
 def plugins_command(form: FormatOption = Format.TEXT) -> None:
-    """List the installed plug-ins: signals, extractors, source kinds, scorers, edits and exports."""
+    """List the installed plug-ins: curate plugins; curate plugins --format json
+
+    They add signals, extractors, source kinds, scorers, edits and exports."""
     from manifests.plugins import installed
 
     found = installed()

@@ -28,7 +28,7 @@ def init_command(
 ) -> None:
     """Write a commented recipe to begin from: curate init --texts 'data/*.jsonl.gz'
 
-    Without an option it asks what there is. Then: curate recipe check RECIPE, and curate run RECIPE --out RUN.
+    Without an option it asks what there is. Then: curate recipe check RECIPE, and curate run RECIPE --output RUN.
     """
     from pipelines.starting.recipes import start
 
@@ -44,7 +44,7 @@ def init_command(
     text = start(kind, name, None if kind == "paper" else value, value if kind == "paper" else None)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    print(f"{path} is written. Next: curate recipe check {path}; curate run {path} --out runs/{name}")
+    print(f"{path} is written. Next: curate recipe check {path}; curate run {path} --output runs/{name}")
 
 
 def _asked() -> tuple[str, str]:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import Format, FormatOption, emit
+from pipelines.cli.options import Format, FormatOption, emit, shows
 
 
+@shows("reading {run}")
 def report_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")],
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import READS, Format, FormatOption, IdColumn, TextColumn, emit, with_verb_options
+from pipelines.cli.options import OUTPUT, READS, Format, FormatOption, IdColumn, TextColumn, emit, with_verb_options
 from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def encode_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
     tokenizer: Annotated[str, typer.Option("--tokenizer", metavar="T", help=(
         "tokenizer.json, encoder.json with vocab.bpe, tiktoken ranks, or a folder of one of these."))],
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the token parts.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="DIR", help="Folder of the token parts.")],
     fast: Annotated[bool, typer.Option("--fast/--reference", help=(
         "Encode with gigatoken, checked against tokenizers; or with tokenizers alone."))] = True,
     check_fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help=(
@@ -30,10 +30,10 @@ def encode_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --out books
+    """Encode files of texts: curate tokenizer encode texts.parquet --tokenizer tokenizer.json --output books
 
     DIR then holds an index part for each file (doc_id, token_start, n_tokens, group_id, id; rows in input order), the
-    ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --out dataset` takes. Rows with one
+    ids under tokens/ and the tokenizer under tokenizer/: what `curate pack DIR --output dataset` takes. Rows with one
     `group_id`, if there is such a column, are held out for validation together."""
     from pipelines.inputs import find_files
     from pipelines.verbs import verb_run

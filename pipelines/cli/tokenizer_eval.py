@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manifests.errors import InputError
-from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit
+from pipelines.cli.options import Format, FormatOption, IdColumn, TextColumn, emit, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 16 << 20
 
 
+@shows("encoding texts")
 def eval_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
     tokenizers: Annotated[list[str], typer.Option("--tokenizer", metavar="T", help=(

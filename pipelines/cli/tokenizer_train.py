@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import READS, Format, FormatOption, IdColumn, TextColumn, checked, emit, with_verb_options
+from pipelines.cli.options import (
+    OUTPUT,
+    READS,
+    Format,
+    FormatOption,
+    IdColumn,
+    TextColumn,
+    checked,
+    emit,
+    with_verb_options,
+)
 from pipelines.verb_options import VerbOptions
 
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ _STAGES = ("extract", "tokenizer/sample", "tokenizer/cutoffs", "tokenizer/counts
 @with_verb_options(READS)
 def train_command(
     files: Annotated[list[str], typer.Argument(metavar="IN…", help="Parquet, JSONL or text files, folders, patterns.")],
-    out: Annotated[str, typer.Option("--out", metavar="FILE", help="tokenizer.json to write.")],
+    out: Annotated[str, typer.Option(*OUTPUT, metavar="FILE", help="tokenizer.json to write.")],
     vocab_size: Annotated[int, typer.Option(help="Entries: 256 bytes, merges, <|endoftext|> and special tokens.")],
     pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k or llama: where text is cut first.")] = "gpt2",
     sample_bytes: Annotated[int | None, typer.Option(min=1, help=(
@@ -33,7 +43,7 @@ def train_command(
     options: VerbOptions = VerbOptions(),  # noqa: B008 (frozen)
     form: FormatOption = Format.TEXT,
 ) -> None:
-    """Train a byte-level BPE: curate tokenizer train texts.parquet --vocab-size 32768 --out tokenizer.json
+    """Train a byte-level BPE: curate tokenizer train texts.parquet --vocab-size 32768 --output tokenizer.json
 
     The merges, and the file, are those that tokenizers' BpeTrainer makes of the same texts. Memory grows with distinct
     pre-tokens alone."""

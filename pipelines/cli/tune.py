@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import RecipeError
-from pipelines.cli.options import Format, FormatOption, emit
+from pipelines.cli.options import Format, FormatOption, emit, shows
 
 
+@shows("reading {run}")
 def tune_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URL.")],
     signal: Annotated[str | None, typer.Option(help="A stored signal, or quality_score; without it, all.")] = None,

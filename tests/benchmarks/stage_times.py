@@ -15,12 +15,13 @@ from typing import Final
 
 from manifests.records import TaskRecord
 from pipelines.loading import load_recipe
+from pipelines.progress import SilentReporter
 from pipelines.running import Settings, run
 
 _BETWEEN: Final = "between tasks"  # planning, and what is written when a stage is done
 
 
-class Clock:
+class Clock(SilentReporter):
     """Hears of a run, and gives the CPU time since it last heard anything to what it hears of now."""
 
     def __init__(self) -> None:

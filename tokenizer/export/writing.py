@@ -26,7 +26,7 @@ class Folder:
     def __init__(self, out: str) -> None:
         self.storage, self._prefix = Storage(out), ""
         if self.storage.local and os.path.isdir(out) and os.listdir(out) and not self.storage.exists(DESCRIPTION):
-            raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --out")
+            raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --output")
         self.storage.remove(DESCRIPTION)
 
     def below(self, name: str) -> Folder:

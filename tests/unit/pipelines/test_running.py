@@ -22,6 +22,7 @@ from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, dry_run, run, run_stages
 from pipelines.stages import STAGES
+from pipelines.stopping import FinishedWhatRan, request_stop
 from tests.integration.conftest import tree
 from tests.paths import ROOT
 from tests.unit.pipelines.toy_stages import FIRST, SECOND, THIRD, Adding, recipe
@@ -109,6 +110,40 @@ def test_a_stage_lists_its_files(storage: Storage) -> None:
     assert [(row["task"], row["role"], row["path"]) for row in rows] == [
         (f"pages/part-{n}", "numbers", f"second/pages/part-{n}.parquet") for n in range(2)]
     assert not storage.exists("third/manifest.parquet")
+
+
+class Stopping(Heard):
+    """Asks the run to stop when a task is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bool] = []
+
+    def task_done(self, stage: str, record: TaskRecord) -> None:
+        super().task_done(stage, record)
+        self.asked += [request_stop(), request_stop()]
+
+    def stopping(self) -> None:
+        self.lines.append("stopping")
+
+
+def test_asked_once_a_run_finishes_what_is_at_work_and_goes_on_later(storage: Storage) -> None:
+    heard = Stopping()
+    with pytest.raises(FinishedWhatRan):
+        run_stages(storage, Progressing(), (FIRST, SECOND, THIRD), INLINE, heard)
+    assert heard.lines == ["first 0+2", "first/pages/part-0", "stopping"]
+    assert heard.asked == [True, False]  # asked again, it is the caller's to stop at once
+    assert not request_stop()
+    result, lines = do(storage)
+    assert (result.n_done, total(storage)) == (4, 3)
+    assert lines[0] == "first 1+1"
+
+
+def test_a_run_that_is_asked_to_stop_at_its_last_task_is_done(storage: Storage) -> None:
+    do(storage)
+    heard = Stopping()
+    result = run_stages(storage, Progressing(), (FIRST, SECOND, replace(THIRD, version=2)), INLINE, heard)
+    assert (result.n_done, heard.lines[-1]) == (1, "stopping")
 
 
 def test_a_source_file_that_fails_is_set_aside(storage: Storage) -> None:
