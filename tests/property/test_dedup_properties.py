@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.dedup.config import DedupConfig, SurvivorKey
-from curate.dedup.kernels.candidates import Sets, resolve
+from curate.dedup.kernels.candidates import Graph, Sets, resolve
 from curate.dedup.kernels.components import Components
 from curate.dedup.layout import repeated
 from curate.dedup.order import survivor_order
@@ -66,7 +66,8 @@ def test_resolution_is_the_greedy_rule(sets: list[frozenset[int]], data: st.Data
     entry = st.tuples(st.integers(0, 5), st.integers(0, len(sets) - 1))
     entries = data.draw(st.lists(entry, unique=True, max_size=30))
     keys, nodes = np.array([e[0] for e in entries], np.uint64), np.array([e[1] for e in entries], np.int64)
-    got = resolve(keys, nodes, as_sets(sets), threshold, pivots, None, round_bytes)
+    graph = Graph.of(keys, nodes, len(sets), pivots)
+    got = resolve(graph, as_sets(sets), threshold, pivots, None, round_bytes)
     survivors, left_out = greedy(sets, entries, threshold, pivots)
     assert got.survivor.tolist() == survivors
     assert got.pairs_left_out == left_out
@@ -82,10 +83,10 @@ def test_a_long_chain_and_a_star() -> None:
     chain = [frozenset(range(i, i + 20)) for i in range(1000)]
     entries = [(i, j) for i in range(999) for j in (i, i + 1)]
     keys, nodes = np.array([k for k, _ in entries], np.uint64), np.array([v for _, v in entries], np.int64)
-    got = resolve(keys, nodes, as_sets(chain), 0.9, 64)
+    got = resolve(Graph.of(keys, nodes, 1000, 64), as_sets(chain), 0.9, 64)
     assert (got.survivor < 0).tolist() == [i % 2 == 0 for i in range(1000)]  # 19/21 for neighbours, 18/22 for the next
     hub = [frozenset(range(20)), *(frozenset([*range(19), 100 + i]) for i in range(1000))]
-    star = resolve(np.zeros(1001, np.uint64), np.arange(1001), as_sets(hub), 0.9, 64)
+    star = resolve(Graph.of(np.zeros(1001, np.uint64), np.arange(1001), 1001, 64), as_sets(hub), 0.9, 64)
     assert star.survivor.tolist() == [-1] + [0] * 1000
     assert star.pairs_checked == 1000
 
@@ -225,7 +226,7 @@ def test_signatures_are_verified_by_their_equal_minima(minima: list[list[int]]) 
     n = len(minima)
     starts = np.arange(n, dtype=np.int64) * 4
     sets = Sets(np.array(minima, np.uint64).ravel(), starts, starts + 4, 4, True)
-    found = resolve(np.zeros(n, np.uint64), np.arange(n), sets, 0.5, n)
+    found = resolve(Graph.of(np.zeros(n, np.uint64), np.arange(n), n, n), sets, 0.5, n)
     survivor, similarity = found.survivor, found.similarity
     kept: list[int] = []
     for i, mine in enumerate(minima):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numba as nb
 import numpy as np
@@ -14,8 +14,9 @@ from curate.text.strings import Offsets
 from curate.text.words import Hashes
 from manifests.hashing import Int64
 
-ROUND_BYTES: Final = 1 << 28  # of sets that are compared before `release` is called
+ROUND_BYTES: Final = 1 << 27  # of sets and of the graph that are looked at before `release` is called
 
+_ROWS: Final = 1 << 20
 _SKETCH_WORDS: Final = 32  # 2,048 bits
 _SKETCHES: Final = 1 << 17  # of the kept nodes that others are compared with; those beyond have none
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -119,6 +120,7 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
             elif n > pivots:
                 counts[2] += n - pivots
                 n = pivots
+            touched += 1536  # three pages of the graph
             for slot in range(bucket_starts[bucket], bucket_starts[bucket] + n):
                 a = slots[slot]
                 if seen[a] == node:
@@ -131,7 +133,7 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
                 else:
                     # One more than rounding could make of it; what is further apart is below the threshold.
                     most = np.int64(share * (ends[a] - starts[a] + ends[node] - starts[node] - 2 * n_minima)) + 1
-                    if sketch_of[a] >= 0 and _apart(sketches[sketch_of[a]], own) > most:
+                    if sketch_of[a] > 0 and _apart(sketches[sketch_of[a] - 1], own) > most:
                         continue
                     touched += max(ends[a] - starts[a], 512)
                     s = _jaccard(values, starts[a] + n_minima, ends[a], starts[node] + n_minima, ends[node], most)
@@ -145,22 +147,43 @@ def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, 
             is_pivot = False
             for j in range(node_starts[node], node_starts[node + 1]):
                 bucket = of_node[j]
-                is_pivot |= n_kept[bucket] < pivots
-                slots[bucket_starts[bucket] + n_kept[bucket]] = node  # its own slot or an earlier one
+                if n_kept[bucket] < pivots:
+                    is_pivot = True
+                    slots[bucket_starts[bucket] + n_kept[bucket]] = node
                 n_kept[bucket] += 1
             if is_pivot and not by_minima and not stays[node] and counts[3] < len(sketches):
                 sketches[counts[3]] = own
-                sketch_of[node] = counts[3]
                 counts[3] += 1
+                sketch_of[node] = counts[3]
         touched += max(ends[node] - starts[node], 512)
         if touched > budget:
             return node + 1
     return starts.size
 
 
-def resolve(keys: Hashes, nodes: Int64, sets: Sets, threshold: float, pivots: int,
-            release: Callable[[], None] | None = None, round_bytes: int = ROUND_BYTES) -> Resolution:
-    """Greedy removal, in survivor order, among the nodes that share a key.
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Which nodes share buckets: of_node[node_starts[i]:node_starts[i + 1]] are those of node i, in any order. Of
+    bucket b as many slots are kept as it has nodes, at most `pivots`: from bucket_starts[b] on. `zeros` makes what else
+    it takes to decide about the nodes."""
+
+    of_node: npt.NDArray[np.int32]
+    node_starts: Int64
+    bucket_starts: Int64
+    zeros: Callable[[int, npt.DTypeLike], npt.NDArray[Any]] = np.zeros
+
+    @staticmethod
+    def of(keys: Hashes, nodes: Int64, n: int, pivots: int) -> Graph:
+        """In memory, from one entry for each (key, node), in any order. n: nodes there are."""
+        _, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+        of_node = bucket.ravel()[np.argsort(nodes, kind="stable")].astype(np.int32)
+        starts = np.concatenate([[0], np.cumsum(np.minimum(sizes, pivots))]).astype(np.int64)
+        return Graph(of_node, np.searchsorted(np.sort(nodes), np.arange(n + 1)).astype(np.int64), starts)
+
+
+def resolve(graph: Graph, sets: Sets, threshold: float, pivots: int, release: Callable[[], None] | None = None,
+            round_bytes: int = ROUND_BYTES) -> Resolution:
+    """Greedy removal, in survivor order, among the nodes that share a bucket.
 
     A node is removed if and only if its similarity with an *earlier node which is kept* is at least the threshold: the
     exact Jaccard similarity of their shingle sets or the share of equal minima of their signatures. Its survivor is the
@@ -170,29 +193,31 @@ def resolve(keys: Hashes, nodes: Int64, sets: Sets, threshold: float, pivots: in
     (Mitzenmacher, Pagh and Pham 2014), which bound from below by how many shingles two sets differ: no outcome depends
     on them.
 
-    keys, nodes: one entry for each (key, node), in any order. release: called between rounds, when `round_bytes` of
-    sets have been looked at, to let go of mapped memory. Memory: 40 bytes an entry, 37 a node,
-    and up to 32 MB of sketches."""
-    n = len(sets.starts)
-    order = np.lexsort((nodes, keys))
-    slots = np.ascontiguousarray(nodes[order], np.int64)
-    fresh = np.ones(len(order), np.bool_)
-    fresh[1:] = keys[order][1:] != keys[order][:-1]
-    starts = np.flatnonzero(fresh).astype(np.int64)
-    of_node = (np.cumsum(fresh) - 1)[np.argsort(slots, kind="stable")].astype(np.int64)
-    node_starts = np.zeros(n + 1, np.int64)
-    np.cumsum(np.bincount(slots, minlength=n), out=node_starts[1:])
-    n_kept, counts = np.zeros(len(starts), np.int64), np.zeros(4, np.int64)
-    sketches, sketch_of = np.empty((min(n, _SKETCHES), _SKETCH_WORDS), np.uint64), np.full(n, -1, np.int32)
-    survivor, similarity, seen = np.full(n, -1, np.int64), np.zeros(n, np.float64), np.full(n, -1, np.int64)
+    Args:
+        graph: The buckets.
+        sets: What nodes are compared by.
+        threshold: Similarity from which a node is removed.
+        pivots: Kept nodes of a bucket that others are compared with.
+        release: Called between rounds, to let go of mapped memory.
+        round_bytes: Of sets and of the graph that a round may look at.
+    Returns:
+        What is removed, and for which node. Memory: up to 32 MB of sketches, and what `graph.zeros` makes: 28 bytes a
+        node, 4 a slot and 8 a bucket.
+    """
+    n, n_buckets, zeros = len(sets.starts), len(graph.bucket_starts) - 1, graph.zeros
+    counts, n_kept = np.zeros(4, np.int64), zeros(n_buckets, np.int64)
+    slots = zeros(int(graph.bucket_starts[-1]), np.int32)
+    sketches, sketch_of = np.empty((min(n, _SKETCHES), _SKETCH_WORDS), np.uint64), zeros(n, np.int32)
+    survivor, similarity, seen = zeros(n, np.int64), zeros(n, np.float64), zeros(n, np.int64)
     stays = np.zeros(n, np.bool_) if sets.stays is None else sets.stays
     first = rounds = 0
     while first < n:
-        first = _resolve(first, of_node, node_starts, starts, n_kept, slots, sets.values, sets.starts, sets.ends,
-                         sets.n_minima, sets.by_minima, stays, threshold, pivots, round_bytes // 8, seen, survivor,
-                         similarity, counts, sketches, sketch_of)
+        first = _resolve(first, graph.of_node, graph.node_starts, graph.bucket_starts, n_kept, slots, sets.values,
+                         sets.starts, sets.ends, sets.n_minima, sets.by_minima, stays, threshold, pivots,
+                         round_bytes // 8, seen, survivor, similarity, counts, sketches, sketch_of)
         rounds += 1
         if release is not None:
             release()
     checked, accepted, left_out = (int(c) for c in counts[:3])
-    return Resolution(survivor, similarity, checked, accepted, left_out, int((n_kept > pivots).sum()), rounds)
+    full = sum(int((n_kept[i : i + _ROWS] > pivots).sum()) for i in range(0, n_buckets, _ROWS))
+    return Resolution(survivor, similarity, checked, accepted, left_out, full, rounds)

@@ -155,6 +155,14 @@ def test_a_component_larger_than_memory_passes_in_rounds(tmp_path: Path, monkeyp
     run_dedup(tmp_path / "whole", parts, CONFIG, RANKS)
     monkeypatch.setattr("curate.dedup.kernels.candidates.resolve.__defaults__", (None, 1))
     monkeypatch.setattr("curate.dedup.resolve.ROUND_BYTES", 1)
+    monkeypatch.setattr("curate.dedup.mapped.MappedArrays.__init__.__defaults__", (0,))
+    monkeypatch.setattr("curate.dedup.ordered.ordered.__defaults__", (3,))
+    monkeypatch.setattr("curate.dedup.ordered._SAMPLED", 1)
+    monkeypatch.setattr("curate.dedup.ordered._KEYS", 5)
+    monkeypatch.setattr("curate.dedup.spool.Spool.__init__.__defaults__", (50,))
+    monkeypatch.setattr("curate.dedup.spool.CHUNK_RECORDS", 2)
+    monkeypatch.setattr("curate.dedup.kernels.components.Components.__init__.__defaults__", (2, 50))
+    monkeypatch.setattr("manifests.shuffle.together.__defaults__", (100,))
     run = run_dedup(tmp_path / "rounds", parts, CONFIG, RANKS)
     assert run.total("dedup/resolve", "rounds") == run.total("dedup/resolve", "documents") > 9
     for part in parts:

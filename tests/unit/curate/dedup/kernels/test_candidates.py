@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from curate.dedup.kernels import candidates
-from curate.dedup.kernels.candidates import Sets, resolve
+from curate.dedup.kernels.candidates import Graph, Sets, resolve
 from manifests.hashing import Int64, UInt64
 
 
@@ -48,7 +48,7 @@ def test_the_outcome_is_that_of_plain_sets(monkeypatch: pytest.MonkeyPatch, n_sk
     keys, nodes = once[:, 0], once[:, 1].astype(np.int64)
     ends = np.cumsum([0, *map(len, made)]).astype(np.int64)
     sets = Sets(np.concatenate(made).astype(np.uint64), ends[:-1], ends[1:])
-    found = resolve(keys, nodes, sets, threshold, 6)
+    found = resolve(Graph.of(keys, nodes, 60, 6), sets, threshold, 6)
     wanted, checked = naive(keys, nodes, [set(values.tolist()) for values in made], threshold, 6)
     assert found.survivor.tolist() == wanted
     assert found.pairs_checked == checked
