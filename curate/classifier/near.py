@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curate.dedup.bands import bands_of
 from curate.dedup.config import DedupConfig
-from curate.dedup.kernels.candidates import Sets, resolve
+from curate.dedup.kernels.candidates import Graph, Sets, resolve
 from curate.dedup.kernels.minhash import band_keys, hash_texts, shingle_sets, sign
 from curate.dedup.layout import repeated
 from curate.text.strings import string_buffers
@@ -57,5 +57,6 @@ def _removed(texts: pa.Array[Any] | pa.ChunkedArray[Any], keys: npt.NDArray[np.u
     words, ends = hash_words(*string_buffers(texts.take(pa.array(some, pa.int64()))))
     shingles, stops = shingle_sets(words, ends, config.ngram)
     sets = Sets(shingles, stops[:-1].copy(), stops[1:].copy())
-    resolved = resolve(keys[shared], nodes.astype(np.int64), sets, config.similarity_threshold, config.bucket_pivots)
+    graph = Graph.of(keys[shared], nodes.astype(np.int64), len(some), config.bucket_pivots)
+    resolved = resolve(graph, sets, config.similarity_threshold, config.bucket_pivots)
     return np.asarray(some[resolved.survivor >= 0])
