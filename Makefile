@@ -153,6 +153,10 @@ test-trainers: $(TRAINERS:%=build/venv-%/.ready) ## The data set in torchdata, t
 bench-planning: $(READY) ## Planning where nothing is to do, over N archives (4000) and the whole graph; DELAY=20 for an object store
 	$(BIN)/python -m tests.benchmarks.planning --parts $(or $(N),4000) --delay $(or $(DELAY),0)
 
+.PHONY: bench-snapshot
+bench-snapshot: $(READY) ## A run over N archives (90000) whose tasks only touch files: driver, files, opens, requests; then planning
+	$(BIN)/python -m tests.benchmarks.snapshot --parts $(or $(N),90000)
+
 .PHONY: bench-gpt3
 bench-gpt3: $(READY) ## The gpt3 recipe on the pages in DATA: pages a second, and CPU ms a page by stage, marginal and fixed
 	$(BIN)/python -m tests.benchmarks.gpt3 --data $(DATA)

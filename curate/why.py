@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import yaml
 
 from manifests.errors import InputError
+from manifests.part_paths import part_name
 from manifests.removals import DOCUMENTS as REMOVED
 from manifests.schema import ID
 from manifests.single_rows import read_one, read_rows
@@ -161,7 +162,7 @@ def shard_spans(storage: Storage) -> list[tuple[str, str]]:
         return []
     table = read_table(storage.path("packed/manifest.parquet"), ["path", "spans_path"])
     pairs = zip(table["path"].to_pylist(), table["spans_path"].to_pylist(), strict=True)
-    return [(path.removesuffix(".bin"), storage.path(f"packed/{spans}")) for path, spans in pairs]
+    return [(part_name(path.removesuffix(".bin")), storage.path(f"packed/{spans}")) for path, spans in pairs]
 
 
 def _find(files: StageFiles, column: str, value: bytes | str) -> Iterator[tuple[StageFile, int]]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from manifests.errors import InputError, ShardError
 from manifests.manifest import read_sources
+from manifests.part_paths import part_name, part_path
 from manifests.schema import ID
 from manifests.shard import read_row
 from manifests.storage import Storage
@@ -56,11 +57,13 @@ def trace(run: str, shard: str, row: int, token: int | None = None,
     """
     storage = Storage(run)
     folder = packed_folder(storage)
-    shard = shard.removeprefix("packed/").removesuffix(".bin")
+    name = part_name(shard.removeprefix("packed/").removesuffix(".bin"))
+    # Version 0.1.0 left all shards in one folder.
+    shard = next((n for n in (part_path(name), name) if storage.exists(f"{folder}{n}.bin")), name)
     path = f"{folder}{shard}.bin"
     if not storage.exists(path):
         names = storage.list(folder.rstrip("/"))
-        known = [n.removeprefix(folder).removesuffix(".bin") for n in names if n.endswith(".bin")]
+        known = [part_name(n.removeprefix(folder).removesuffix(".bin")) for n in names if n.endswith(".bin")]
         raise InputError("no such shard", where=f"{run}/{path}", hint=f"shards: {', '.join(known[:5]) or 'none yet'}")
     try:
         header, row_tokens = read_row(storage.path(path), row)

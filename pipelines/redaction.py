@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from curate.selection.clean import clean_schema
 from manifests.errors import InputError
+from manifests.part_paths import part_name
 from manifests.partitioned import SUFFIX
 from manifests.records import OutputFile, TaskRecord
 from manifests.removals import is_removed
@@ -159,7 +160,7 @@ class Redaction:
         self._changed(shard, "tokens_overwritten", n_documents, n_tokens)
         self._changed(spans, "spans_removed", n_documents, n_rows=len(left))
         self._changed(rows, "spans_removed", n_documents)
-        split = shard.path.split("/")[-2]
+        split = part_name(shard.path).split("/")[-2]
         self.shards.append({"split": split, "shard_index": header.shard_index, "n_tokens": n_tokens,
                             "rows": sorted(set(removed["row"].to_pylist()))})
 

@@ -20,6 +20,7 @@ import zstandard
 from manifests.errors import InputError, OwnershipError, StageError
 from manifests.hashing import document_id
 from manifests.packing import PACKINGS
+from manifests.part_paths import part_path
 from manifests.rows import describe_rows, write_rows
 from manifests.schema import CHAT_DOCUMENTS, CHAT_SPANS, EXCLUSIONS, PACKED_MANIFEST, SOURCES
 from manifests.shard import MANIFEST_VERSION, Header, write_shard
@@ -226,8 +227,8 @@ class _Shards:
         if not groups:
             return
         index = sum(r["split"] == split for r in self.rows)
-        name = f"{split}/{index:06d}"
-        os.makedirs(os.path.join(self._folder, split), exist_ok=True)
+        name = part_path(f"{split}/{index:06d}")
+        os.makedirs(os.path.join(self._folder, os.path.dirname(name)), exist_ok=True)
         payload, spans = fill_shard(self._config, groups, self._encoder)
         header = write_shard(os.path.join(self._folder, f"{name}.bin"), payload, Header(
             self._config.row_length, self._config.packing, self._encoder.eot_id, self._encoder.vocab_size,

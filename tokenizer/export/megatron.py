@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from manifests.part_paths import part_path
 from manifests.shard import HEADER_BYTES
 from tokenizer.export.shards import ExportDataset
 from tokenizer.export.writing import Folder
@@ -52,7 +53,7 @@ def export_megatron(dataset: ExportDataset, folder: Folder, zero_copy: bool) -> 
             counts[split] = 0
             for shard in shards:
                 fragments = dataset.fragments(shard)
-                name = f"{split}/{shard.index:06d}"
+                name = part_path(f"{split}/{shard.index:06d}")
                 folder.link(f"{name}.bin", shard.path)
                 pointers = HEADER_BYTES + fragments.start * size
                 folder.write(f"{name}.idx", [index_bytes(fragments.n_tokens, pointers, size)])

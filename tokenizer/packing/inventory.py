@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from manifests.errors import ShardError
 from manifests.packing import PACKINGS
+from manifests.part_paths import part_name
 from manifests.rows import describe_rows
 from manifests.schema import PACKED_MANIFEST, SOURCES
 from manifests.shard import HEADER_BYTES, MANIFEST_VERSION, Header
@@ -49,7 +50,7 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     files = zip(work.inputs("shard"), work.inputs("spans"), work.inputs("rows"), strict=True)
     for shard, spans, index in files:
         row, tokens = _describe(shard, spans, plan, config.pad_tail or bool(work.inputs("removals")))
-        row |= describe_rows(index, f"{row['split']}/{os.path.basename(index)}")
+        row |= describe_rows(index, _below_packed(index))
         planned = expected.pop((row["split"], row["shard_index"]), None)
         if planned is None or planned["n_tokens"] != row["n_tokens"]:
             raise ShardError("is not a shard of the layout", where=f"{row['split']}/{row['shard_index']:06d}")
@@ -78,24 +79,30 @@ def _describe(shard: str, spans: str, plan: Plan, may_have_gaps: bool) -> tuple[
     table: Any = read_table(spans, ["doc_id", "source_id", "n_tokens", "truncated_left", "truncated_right"])
     tokens = np.zeros(len(plan.sources), np.int64)
     np.add.at(tokens, table["source_id"].to_numpy(), table["n_tokens"].to_numpy().astype(np.int64))
-    folder, name = os.path.split(shard)
-    split = os.path.basename(folder)
+    path = _below_packed(shard)
+    split = path.split("/")[0]
     padding = header.n_tokens - int(tokens.sum()) - 1  # a shard begins with a token of no document
     gaps = padding and PACKINGS[header.packing].is_stream
     if len(table) != header.n_spans or padding < 0 or (gaps and not may_have_gaps):
-        raise ShardError("spans and header disagree", where=f"{split}/{name}")
+        raise ShardError("spans and header disagree", where=path)
     row = {
-        "split": split, "shard_index": header.shard_index, "path": f"{split}/{name}", "n_bytes": header.n_bytes,
+        "split": split, "shard_index": header.shard_index, "path": path, "n_bytes": header.n_bytes,
         "dtype": header.dtype.name, "n_tokens": header.n_tokens, "n_rows": header.n_rows,
         "row_length": header.row_length, "packing": header.packing,
         "n_documents": pc.count_distinct(table["doc_id"]).as_py(), "n_spans": header.n_spans,
         "padding_tokens": padding, "utilisation": int(tokens.sum()) / header.n_tokens,
         "truncated_documents": _n_truncated(table),
         "eot_id": header.eot_id, "vocab_size": header.vocab_size, "tokenizer_sha256": header.tokenizer_sha256.hex(),
-        "payload_xxh3": header.payload_digest.hex(), "spans_path": f"{split}/{os.path.basename(spans)}",
+        "payload_xxh3": header.payload_digest.hex(), "spans_path": _below_packed(spans),
         "spans_xxh3": digest_file(spans), "format_version": MANIFEST_VERSION,
         "tokens_by_source": [(s.name, int(tokens[s.source_id])) for s in plan.sources if tokens[s.source_id]]}
     return row, tokens
+
+
+def _below_packed(path: str) -> str:
+    """A path such as `…/train/003/003000.bin` from its split on."""
+    folder = os.path.dirname(os.path.dirname(part_name(path)))
+    return path[len(folder) :].lstrip("/")
 
 
 def _n_truncated(spans: pa.Table) -> int:

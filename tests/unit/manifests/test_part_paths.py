@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from manifests.part_paths import files_in, part_name, part_path
     ("crawl/part-x-1a2b3c4d-003", "crawl/part-x-1a2b3c4d-003"),
     ("1a/part-x-1a2b3c4d", "1a/1a/part-x-1a2b3c4d"),  # a source of that name
     ("part-00012", "part-00012"), ("train/000000", "train/000000"), ("crawl/part-0", "crawl/part-0"),
+    ("train/002999.spans.parquet", "train/002999.spans.parquet"), ("train/003000", "train/003/003000"),
+    ("packed/val/123456.rows", "packed/val/123/123456.rows"), ("004000.bin", "004/004000.bin"),
+    ("train/0040000", "train/0040000"), ("train/x004000", "train/x004000"),
     ("crawl/part-x-1a2b3c4d5", "crawl/part-x-1a2b3c4d5"), ("part-x-1A2B3C4D", "part-x-1A2B3C4D"),
 ])
 def test_parts_lie_in_folders_by_their_hash(name: str, path: str) -> None:
@@ -38,6 +42,14 @@ def test_no_folder_of_a_million_parts_is_large() -> None:
         folders[folder] = folders.get(folder, 0) + 1
     assert len(folders) == 256
     assert max(folders.values()) < 1000  # 10,000 where there are a million
+
+
+def test_no_folder_of_a_million_shards_is_large() -> None:
+    folders = Counter[str]()
+    for number in range(1_000_000):
+        folders[part_path(f"train/{number:06d}").rpartition("/")[0]] += 3
+    assert folders.pop("train") + len(folders) < 10_000
+    assert max(folders.values()) == 3000
 
 
 def test_a_folder_is_read_with_those_that_its_parts_are_spread_over(tmp_path: Path) -> None:
