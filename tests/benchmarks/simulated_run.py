@@ -232,17 +232,10 @@ class _Tasks:
             for role, suffix in _LEFT.get(stage) or ((task.variables["role"], SUFFIX),):
                 yield _file(role, part_path(f"{task.stage}/{task.name}{suffix}"), 1)
             return
-        seen: set[str] = set()
+        # Not by the task's whole name: `clean/webtext` has files of tasks that are called `crawl/…`.
+        known, last = like.identity.task.rpartition("/")[2], task.name.rpartition("/")[2]
         for output in like.outputs:
-            if output.role != "component_keys":
-                # Not by the task's whole name: `clean/webtext` has files of tasks that are called `crawl/…`.
-                last = like.identity.task.rpartition("/")[2]
-                name = part_name(output.path).replace(last, task.name.rpartition("/")[2])
-                yield _file(output.role, part_path(name), output.n_rows)
-            elif output.role not in seen:  # one for each task of another stage
-                for name in self._progress.records("dedup/candidates").tasks:
-                    yield _file(output.role, f"dedup/components/component_keys/{name}{SUFFIX}", output.n_rows)
-            seen.add(output.role)
+            yield _file(output.role, part_path(part_name(output.path).replace(known, last)), output.n_rows)
 
     def _counters(self, stage: str, like: TaskRecord) -> dict[str, int]:
         counters, shards = dict(like.counters), max(1, self._parts // PARTS_A_SHARD)
