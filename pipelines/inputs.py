@@ -8,8 +8,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,16 +52,15 @@ class InputScanner:
 
         in_order: as the patterns have them, sorted within each; two files of one name are then known by their paths
         below the folder that all files share."""
-        by_path: dict[str, InputFile] = {}
+        found: dict[str, _Match] = {}
         for pattern in patterns:
             matches = _expand(reached(pattern, self.access))
             if not matches:
                 raise RecipeError(f"no file matches {pattern!r}", where=field,
                                   hint="paths start at the working directory; --set NAME=VALUE sets a variable")
-            for path, relative in matches:
-                n_bytes, digest = self.fingerprint(path)
-                by_path[path] = InputFile(path, relative, n_bytes, digest)
-        files = list(by_path.values())
+            found |= {match.path: match for match in matches}
+        known = zip(found.values(), self._fingerprints(list(found.values())), strict=True)
+        files = [InputFile(match.path, match.relative, n_bytes, digest) for match, (n_bytes, digest) in known]
         name, n = max(Counter(f.relative for f in files).items(), key=lambda item: item[1], default=("", 0))
         if in_order:
             return tuple(_below_common_folder(files) if n > 1 else files)
@@ -102,6 +102,14 @@ class InputScanner:
         self._tables[name] = table
         return table
 
+    def _fingerprints(self, matches: Sequence[_Match]) -> list[tuple[int, str]]:
+        """`fingerprint` of each; web servers are asked for several files at a time."""
+        asked = [match.path for match in matches if is_http(match.path)]
+        with ThreadPoolExecutor(min(self._http.max_connections, max(1, len(asked)))) as threads:
+            answers = dict(zip(asked, threads.map(self.fingerprint, asked), strict=True))
+        return [answers[match.path] if match.path in answers else _version_of(match.facts) if match.facts is not None
+                else self.fingerprint(match.path) for match in matches]
+
     def fingerprint(self, path: str) -> tuple[int, str]:
         """(bytes, digest) of a file: of its content, or of an object behind a URL by its size and version."""
         if is_http(path):
@@ -110,15 +118,29 @@ class InputScanner:
             return n_bytes, xxhash.xxh3_128_hexdigest(json.dumps([n_bytes, version]).encode())
         if not is_local(path):
             with store_errors(path):
-                info = filesystem(reached(path, self.access))[0].info(path)
-            identity = [info.get("size"), info.get("ETag") or info.get("etag") or info.get("LastModified")]
-            return int(info.get("size") or -1), xxhash.xxh3_128_hexdigest(json.dumps(identity, default=str).encode())
+                return _version_of(filesystem(reached(path, self.access))[0].info(path))
         state = os.stat(local_path(path))
         known = self._known.get(path)
         if known is None or known[:2] != [state.st_size, state.st_mtime_ns]:
             known = [state.st_size, state.st_mtime_ns, digest_file(path)]
         self._seen[path] = known
         return state.st_size, str(known[2])
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A file that a pattern finds. relative: its path below the pattern's root. facts: what a store's listing says of
+    it, where one was made."""
+
+    path: str
+    relative: str
+    facts: Mapping[str, Any] | None = None
+
+
+def _version_of(facts: Mapping[str, Any]) -> tuple[int, str]:
+    """(bytes, digest) of an object by what its store says of it, in a listing or when asked for it alone."""
+    identity = [facts.get("size"), facts.get("ETag") or facts.get("etag") or facts.get("LastModified")]
+    return int(facts.get("size") or -1), xxhash.xxh3_128_hexdigest(json.dumps(identity, default=str).encode())
 
 
 def _below_common_folder(files: Sequence[InputFile]) -> list[InputFile]:
@@ -135,28 +157,32 @@ def _parse(data: bytes) -> dict[str, list[Any]]:
     return {key: value for key, value in loaded.items() if isinstance(value, list)} if isinstance(loaded, dict) else {}
 
 
-def _expand(pattern: str) -> list[tuple[str, str]]:
-    """(path in full, path below the root) of each match; the root is the pattern up to its last folder without a
-    wildcard."""
+def _expand(pattern: str) -> list[_Match]:
+    """Each file that a pattern finds, by path; the root is the pattern up to its last folder without a wildcard."""
     if is_http(pattern):
         if "*" in pattern:
             raise RecipeError("a web server lists no files, so an address takes no pattern", where=pattern,
                               hint="name each file, or take `commoncrawl:` for a crawl")
         address = urlsplit(pattern)
         name = address.path.rpartition("/")[2] or "index"
-        return [(pattern, f"{name}?{address.query}" if address.query else name)]
+        return [_Match(pattern, f"{name}?{address.query}" if address.query else name)]
     if is_local(pattern):
         plain = os.path.abspath(local_path(pattern))
         if os.path.isfile(plain):  # whatever brackets its name holds
-            return [(plain, os.path.basename(plain))]
+            return [_Match(plain, os.path.basename(plain))]
         root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
-        matches = [p for p in glob.glob(plain, recursive=True) if os.path.isfile(p)]
-        return sorted((p, p[len(root) :].lstrip("/")) for p in matches)
+        paths = sorted(p for p in glob.glob(plain, recursive=True) if os.path.isfile(p))
+        return [_Match(p, p[len(root) :].lstrip("/")) for p in paths]
     fs, plain = filesystem(pattern)
+    found: dict[str, Any] = {}
     with store_errors(pattern):
-        names = fs.glob(plain) if _WILDCARD.search(plain) else ([plain] if fs.exists(plain) else [])
+        if _WILDCARD.search(plain):  # a listing says of a thousand objects what they are
+            found = {name: facts for name, facts in fs.glob(plain, detail=True).items() if facts["type"] == "file"}
+        elif fs.exists(plain):
+            found = {plain: None}
     root = _WILDCARD.split(plain, maxsplit=1)[0].rpartition("/")[0]
-    return sorted((str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/")) for name in names)
+    return [_Match(str(fs.unstrip_protocol(name)), name[len(root) :].lstrip("/"), found[name])
+            for name in sorted(found)]
 
 
 def part_names(paths: Sequence[str]) -> list[str]:

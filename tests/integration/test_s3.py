@@ -13,6 +13,7 @@ import pytest
 from manifests.errors import InputError, RecipeError
 from manifests.object_stores import S3Access
 from manifests.storage import Storage, open_read
+from pipelines.inputs import InputScanner
 from pipelines.loading import validate
 from pipelines.recipe import Recipe
 from pipelines.running import Result, Settings, run
@@ -190,3 +191,11 @@ def test_what_cannot_be_reached_is_named(endpoint: str, notes: tuple[str, str], 
             open_read(storage.path("in/notes.jsonl"))
         with open_read(here.path("in/notes.jsonl")) as stream:  # two stores in one process, each reached in its way
             assert stream.read(1) == b"{"
+
+
+def test_a_listing_and_a_question_agree_on_an_object(endpoint: str, tmp_path: Path) -> None:
+    scanner = InputScanner(Storage(str(tmp_path), S3Access(endpoint_url=endpoint)))
+    listed = scanner.scan(["s3://commoncrawl/**/*.warc.gz"], "f")
+    asked = scanner.scan([f.path for f in listed], "f", in_order=True)
+    assert listed
+    assert [(f.path, f.n_bytes, f.digest) for f in asked] == [(f.path, f.n_bytes, f.digest) for f in listed]

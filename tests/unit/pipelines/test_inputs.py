@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Barrier
 
 import fsspec
 import pytest
 
+from curate.sources.http import HttpClient
+from curate.sources.http_config import HttpConfig
 from manifests.errors import RecipeError
 from manifests.storage import Storage
 from pipelines.inputs import InputScanner, input_table
@@ -68,3 +71,33 @@ def test_digests_are_remembered_until_the_file_changes(files: Path, tmp_path: Pa
     assert InputScanner(storage).scan([str(path)], "f")[0].digest == digest  # known by size and time of change
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     assert InputScanner(storage).scan([str(path)], "f")[0].digest != digest
+
+
+def test_a_listing_says_of_objects_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe({f"/listed/c/{i}.warc": b"x" * i for i in range(1, 4)})
+    scanner = InputScanner(Storage(str(tmp_path)))
+    alone = [scanner.fingerprint(f"memory://listed/c/{i}.warc") for i in range(1, 4)]
+
+    def never(self: object, path: str, **options: object) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(type(fs), "open", never)
+    monkeypatch.setattr(InputScanner, "fingerprint", never)
+    found = scanner.scan(["memory://listed/c/*.warc"], "f")
+    assert [(f.n_bytes, f.digest) for f in found] == alone
+
+
+def test_web_servers_are_asked_for_several_files_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer comes before all four questions are there."""
+    together = Barrier(4, timeout=10)
+
+    def ask(self: HttpClient, url: str) -> tuple[int, str]:
+        together.wait()
+        return len(url), url
+
+    monkeypatch.setattr(HttpClient, "size_and_version", ask)
+    urls = [f"https://example.org/{i:03d}.warc" for i in range(8)]
+    found = InputScanner(Storage(str(tmp_path)), HttpConfig(max_connections=4)).scan(urls, "f")
+    assert [f.path for f in found] == urls
+    assert len({f.digest for f in found}) == 8
