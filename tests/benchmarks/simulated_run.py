@@ -179,6 +179,9 @@ class SimulatedEngine:
             for attempt, record in zip(call, records.pop(ended), strict=True):
                 yield Outcome(attempt.job, record)
 
+    def drain(self) -> None:
+        """Nobody asks a simulation to stop."""
+
     def __enter__(self) -> Self:
         return self
 
