@@ -6,6 +6,7 @@ digests of what was written. Resuming is comparing fingerprints; staleness is na
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -101,7 +102,11 @@ class TaskRecord:
     fingerprint: str = field(default="")
 
     def to_json(self) -> bytes:
-        fields = asdict(self) | {"fingerprint": self.identity.fingerprint}
+        # Not `asdict` of all, which copies the configuration and everything in it.
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {
+            "identity": {f.name: getattr(self.identity, f.name) for f in dataclasses.fields(self.identity)},
+            "outputs": [asdict(output) for output in self.outputs], "damage": [asdict(found) for found in self.damage],
+            "fingerprint": self.identity.fingerprint}
         return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
 
     @staticmethod
