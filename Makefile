@@ -277,8 +277,13 @@ bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 	$(BIN)/python -m tests.benchmarks.pack
 
 .PHONY: bench-engine
-bench-engine: $(READY) ## CPU seconds of Ray's start and of a task on it, beside one process
+bench-engine: $(READY) ## CPU seconds of Ray's start and of a task on it, beside one process; of parts of the pages in DATA too
 	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.engine_parts --data $(DATA)
+
+.PHONY: bench-skewed
+bench-skewed: $(READY) ## Idle time of two cores beside one archive of 16 times the size, of the pages in DATA, whole and split
+	$(BIN)/python -m tests.benchmarks.skewed --data $(DATA)
 
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code

@@ -10,6 +10,7 @@ from manifests.tasks import StageTask
 
 _CALL_SECONDS: Final = 1.0
 """Work that is worth a call. A call of Ray costs some 5 ms of CPU; longer calls would lose more when a worker dies."""
+_WAIT_SECONDS: Final = 0.1  # a call that is short
 _MOST_JOBS: Final = 64
 
 
@@ -41,8 +42,9 @@ class JobQueue:
     """Jobs in the order in which they came, handed out by calls.
 
     A call holds one job, or so many of one stage that they take about a second together, as far as the stage's last
-    call tells. What is left of a stage is never fewer calls than twice the workers, so that none of them waits for
-    others' calls. Jobs that read over the network go one by one, as many at a time as their connections allow."""
+    calls tell. What is left of a stage is never fewer calls than twice the workers, or than the workers where a call is
+    short, so that none of them waits for others' calls. Jobs that read over the network go one by one, as many at a
+    time as their connections allow."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -80,14 +82,18 @@ class JobQueue:
         if call[0].job.max_connections is not None:
             self._connected -= 1
         elif seconds is not None:
-            self._seconds[call[0].job.owner] = seconds / len(call)
+            # One that had next to nothing to do says little of the others.
+            owner, each = call[0].job.owner, seconds / len(call)
+            self._seconds[owner] = max(each, self._seconds.get(owner, 0.0) / 2)
 
     def _size(self, first: Attempt) -> int:
         seconds = self._seconds.get(first.job.owner)
         if first.alone or seconds is None:
             return 1
-        shared = self._left[first.job.owner] // (2 * self.workers)
-        return max(1, min(_MOST_JOBS, shared, int(_CALL_SECONDS / max(seconds, 1e-3))))
+        seconds = max(seconds, 1e-3)
+        left = self._left[first.job.owner]
+        shared = max(left // (2 * self.workers), min(left // self.workers, int(_WAIT_SECONDS / seconds)))
+        return max(1, min(_MOST_JOBS, shared, int(_CALL_SECONDS / seconds)))
 
 
 def _together(first: Attempt, other: Attempt) -> bool:

@@ -1,4 +1,4 @@
-"""What Ray adds to the CPU time of a run: the difference between a run of few parts and one of many, beside one process.
+"""What Ray adds to the CPU time of a run: the difference between few parts and many, beside that in one process.
 
     python -m tests.benchmarks.engine_parts --data DATA [--few 8] [--many 64] [--pages 90] [--rounds 2]
 

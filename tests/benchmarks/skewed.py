@@ -35,7 +35,7 @@ class Idle(SilentReporter):
         self.heard[stage].append((time.monotonic(), record.seconds))
 
     def table(self) -> Iterator[tuple[str, int, float, float]]:
-        """Of every stage: (name, tasks, seconds from its first task to its last, seconds of a worker that were idle)."""
+        """Of every stage: (name, tasks, seconds from its first task to its last, those that a worker was idle)."""
         for stage, tasks in self.heard.items():
             began = min(at - seconds for at, seconds in tasks)
             took = max(at for at, _ in tasks) - began

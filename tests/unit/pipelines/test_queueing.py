@@ -44,8 +44,8 @@ def test_every_job_is_handed_out_once_and_in_order() -> None:
 
 def test_what_takes_long_goes_alone_and_what_is_short_goes_together() -> None:
     assert sizes(queue(*attempts("a", 6)), 0.7) == [1] * 6
-    assert sizes(queue(*attempts("a", 400)), 0.001) == [1, 64, 64, 64, 51, 39, 29, 22, 16, 12, 9, 7, 5, 4, 3, 2, 2,
-                                                        *[1] * 6]
+    assert sizes(queue(*attempts("a", 400)), 0.001) == [1, 64, 64, 64, 64, 64, 39, 20, 10, 5, 2, 1, 1, 1]
+    assert sizes(queue(*attempts("a", 40)), 0.02) == [1, 9, 7, 5, 5, 5, 4, 2, 1, 1]
 
 
 def test_nothing_is_known_of_a_stage_before_its_first_call_ends() -> None:
@@ -58,8 +58,16 @@ def test_nothing_is_known_of_a_stage_before_its_first_call_ends() -> None:
     assert len(jobs.take()) == 10
 
 
-def test_each_worker_has_two_calls_of_what_is_left() -> None:
-    jobs = queue(*attempts("a", 41), workers=10)
+def test_each_worker_has_two_calls_of_what_is_left_and_one_where_they_are_short() -> None:
+    for seconds, size in ((0.2, 2), (0.0, 4)):
+        jobs = queue(*attempts("a", 41), workers=10)
+        jobs.ended(jobs.take(), seconds)
+        assert len(jobs.take()) == size
+
+
+def test_a_task_with_nothing_to_do_does_not_speak_for_the_others() -> None:
+    jobs = queue(*attempts("a", 400))
+    jobs.ended(jobs.take(), 0.8)
     jobs.ended(jobs.take(), 0.0)
     assert len(jobs.take()) == 2
 
