@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.confined import check_regular
 from manifests.errors import InputError, ShardError
+from manifests.footers import check_footer, seal_footer
 from manifests.storage import is_local, local_path, open_read, replacing
 
 
@@ -22,16 +22,44 @@ def write_table(path: str, schema: pa.Schema, tables: Iterable[pa.Table | pa.Rec
 
     dictionary: whether columns may be encoded by a dictionary of their values. Hashes and signatures do not repeat:
     without a dictionary they take a third less space and half the time."""
-    n_rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, write_statistics=True,
-                          use_dictionary=dictionary, write_page_checksum=True) as writer:
+    with TableWriter(path, schema, dictionary) as writer:
         for table in tables:
-            if isinstance(table, pa.RecordBatch):
-                table = pa.Table.from_batches([table])
-            if len(table):
-                writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
-                n_rows += len(table)
-    return n_rows
+            writer.add(table)
+    return writer.n_rows
+
+
+class TableWriter:
+    """A local Parquet file in the making, as all of the project's are: zstd, a checksum in each page, a digest of the
+    footer. Used in a `with` block, at whose end it is complete. path, schema, dictionary: as of `write_table`.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema, dictionary: bool = True) -> None:
+        self.n_rows = 0
+        self._path, self._schema = path, schema
+        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, write_statistics=True,
+                                      use_dictionary=dictionary, write_page_checksum=True)
+
+    def add(self, table: pa.Table | pa.RecordBatch) -> None:
+        """Write a row group; nothing for a table without rows."""
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        if len(table):
+            self._file.write_table(table.cast(self._schema), row_group_size=max(1, len(table)))
+            self.n_rows += len(table)
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.close()
+        seal_footer(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
 
 
 def publish_table(path: str, tables: Iterable[pa.Table], schema: pa.Schema | None = None) -> int:
@@ -75,7 +103,7 @@ class TableFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
 def _damage(where: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: of a number that nothing could have
         reason = " ".join(str(error).split())
         raise InputError(f"is damaged: {reason}", where=where, hint="make or fetch it again") from error
 
@@ -83,12 +111,19 @@ def _damage(where: str) -> Iterator[None]:
 def open_table(path: str) -> TableFile:
     """Open a Parquet file anywhere; InputError where it is not one, or when damage is read. path: as of
     `storage.open_read`."""
-    if is_local(path):
-        check_regular(local_path(path))
+    file = open_read(path)
     try:
-        return TableFile(local_path(path) if is_local(path) else open_read(path), path)
+        check_footer(file, path)
+        if is_local(path):
+            file.close()
+            return TableFile(local_path(path), path)
+        return TableFile(file, path)
     except (pa.ArrowInvalid, OSError) as error:
+        file.close()
         raise InputError(f"is not a readable Parquet file: {error}", where=path) from error
+    except InputError:
+        file.close()
+        raise
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.errors import InputError
 from manifests.part_paths import part_path
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
@@ -28,6 +30,7 @@ from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
 
 MANIFEST = "manifest.parquet"
+_CHECKED_WITHIN = (".parquet", ".shuffle", ".tokens")  # by page, by partition, and by block or by whoever reads it
 _MAX_DAMAGE = 1000  # entries listed in a record; all are counted
 
 
@@ -37,12 +40,20 @@ class InputRef:
 
     paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` means the files listed in
     it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees. n_bytes: size of
-    files that this task alone reads, 0 where it is not known; it decides which tasks begin first, and nothing else."""
+    files that this task alone reads, 0 where it is not known; it decides which tasks begin first, and nothing else.
+    digests: of the content of each file, where `digest` is of several; none where they are not compared."""
 
     paths: tuple[str, ...]
     digest: str
     role: str | None = None
     n_bytes: int = field(default=0, compare=False)
+    digests: tuple[str, ...] = field(default=(), compare=False)
+
+    def recorded(self) -> tuple[str | None, ...]:
+        """Digest of each file's content by the record of the task that wrote it; None where there is none."""
+        if self.digests:
+            return self.digests
+        return (self.digest,) if self.role is not None and len(self.paths) == 1 else (None,) * len(self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +104,33 @@ class Work:
     def settings(self) -> Mapping[str, Any]:
         return self.task.settings
 
-    def inputs(self, name: str, role: str | None = None) -> list[str]:
+    def inputs(self, name: str, role: str | None = None, whole: bool = False) -> list[str]:
         """Full paths of every file of an input, in the order of the task or the stage's manifest; none if absent.
-        role: which outputs of a stage manifest, where the task does not say."""
+
+        Args:
+            name: Of the input.
+            role: Which outputs of a stage manifest, where the task does not say.
+            whole: Whether every file is compared with its record. Otherwise those are that hold no checksums of what
+                is read of them.
+        Raises:
+            InputError: A file is not what its record says.
+        """
         ref = self.task.inputs.get(name)
         if ref is None:
             return []
-        paths: list[str] = []
-        for path in ref.paths:
-            paths += _expand(self.storage, path, role or ref.role) if path.endswith(f"/{MANIFEST}") else [path]
-        return [self.storage.path(p) for p in paths]
+        files: list[tuple[str, str | None]] = []
+        for path, digest in zip(ref.paths, ref.recorded(), strict=True):
+            is_list = path.endswith(f"/{MANIFEST}")
+            files += _expand(self.storage, path, role or ref.role) if is_list else [(path, digest)]
+        for path, digest in files:
+            if digest is not None and (whole or not path.endswith(_CHECKED_WITHIN)):
+                _check_content(self.storage, path, digest)
+        return [self.storage.path(path) for path, _ in files]
+
+    def digest(self, name: str) -> str | None:
+        """Digest of an input that is one file, by the record of the task that wrote it; None where it has none."""
+        (digest,) = self.task.inputs[name].recorded()
+        return digest
 
     def input(self, name: str) -> str:
         """Full path of an input that is exactly one file."""
@@ -150,10 +178,26 @@ class Work:
         return tuple(done)
 
 
-def _expand(storage: Storage, manifest: str, role: str | None) -> list[str]:
-    table = read_table(storage.path(manifest), ["path", "role"])
-    rows = zip(table["path"].to_pylist(), table["role"].to_pylist(), strict=True)
-    return [path for path, r in rows if role is None or r == role]
+def _expand(storage: Storage, manifest: str, role: str | None) -> list[tuple[str, str | None]]:
+    """(path, digest) of the files that a stage's manifest lists."""
+    table = read_table(storage.path(manifest), ["path", "role", "xxh3"])
+    rows = zip(*(table[name].to_pylist() for name in ("path", "role", "xxh3")), strict=True)
+    return [(path, digest) for path, r, digest in rows if role is None or r == role]
+
+
+def _check_content(storage: Storage, name: str, digest: str) -> None:
+    """Raise InputError where a file is not what its record says."""
+    path = storage.path(name)
+    state = os.stat(path) if storage.local else None
+    if _digest_now(path, digest, *((state.st_size, state.st_mtime_ns) if state else (-1, -1))) != digest:
+        raise InputError("is damaged: its bytes are not those that its record names", where=path,
+                         hint="remove it: the same command makes it again")
+
+
+@lru_cache(maxsize=256)
+def _digest_now(path: str, wanted: str, n_bytes: int, changed_ns: int) -> str:
+    """A model or a tokenizer is read by every task of a process, and by most of them as it was."""
+    return digest_file(path)
 
 
 def write_manifest(storage: Storage, folder: str, records: StageRecords) -> None:

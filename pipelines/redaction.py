@@ -26,6 +26,7 @@ from manifests.tables import open_table, read_row_groups, read_table, write_tabl
 from pipelines.journal import Journal
 from tokenizer.packing.instances import read_index
 from tokenizer.packing.removed import take_out
+from tokenizer.packing.token_blocks import ids_bytes, seal_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +135,16 @@ class Redaction:
             return
         source, staged = self._journal.path(tokens.path), self._journal.stage(tokens.path)
         shutil.copyfile(source, staged)
-        n_tokens = 0
-        if os.path.getsize(staged):
-            flat = np.memmap(staged, self._facts.dtype, "r+")
+        n_tokens, sealed = 0, path.endswith(SUFFIX)
+        n_bytes = ids_bytes(source) if sealed else os.path.getsize(staged)
+        if n_bytes:
+            flat = np.memmap(staged, self._facts.dtype, "r+", shape=(n_bytes // self._facts.dtype.itemsize,))
             for row in removed.to_pylist():
                 flat[row["token_start"] : row["token_start"] + row["n_tokens"]] = self._facts.eot_id
                 n_tokens += row["n_tokens"]
             flat.flush()
+            if sealed:
+                seal_tokens(staged, n_bytes)
         self._changed(tokens, "tokens_overwritten", pc.count_distinct(removed["doc_id"]).as_py(), n_tokens)
 
     def _packed(self, shard: OutputFile, spans: OutputFile, rows: OutputFile) -> None:

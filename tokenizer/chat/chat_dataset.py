@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from manifests.errors import InputError, OwnershipError, StageError
@@ -26,7 +25,7 @@ from manifests.schema import CHAT_DOCUMENTS, CHAT_SPANS, EXCLUSIONS, PACKED_MANI
 from manifests.shard import MANIFEST_VERSION, Header, write_shard
 from manifests.shards import TOKENIZER
 from manifests.storage import digest_file, open_read
-from manifests.tables import write_table
+from manifests.tables import TableWriter, write_table
 from tokenizer.chat.chat import ChatConfig, ChatCounts, EncodedGroup, fill_shard, recipe_text
 from tokenizer.chat.dialogues import LeftOut
 from tokenizer.chat.encoder import ChatEncoder, roles_found
@@ -171,7 +170,7 @@ class _Table:
     def __init__(self, path: str, schema: pa.Schema) -> None:
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
-        self._file = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
+        self._file = TableWriter(path, schema)
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
@@ -184,7 +183,7 @@ class _Table:
 
     def _flush(self) -> None:
         if self._rows:
-            self._file.write_table(pa.Table.from_pylist(self._rows, self._schema))
+            self._file.add(pa.Table.from_pylist(self._rows, self._schema))
             self._rows = []
 
 

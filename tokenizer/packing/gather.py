@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from manifests.errors import InputError
-from manifests.shard import Tokens
+from manifests.shard import Tokens, payload_digest
 from manifests.storage import is_local, local_path, open_read
+from tokenizer.packing.token_blocks import TokenBlocks
 
 _FEW_RUNS: Final = 1 << 14  # copied in a few milliseconds, where loading a kernel takes a quarter of a second
 
@@ -44,18 +45,27 @@ def copy_runs(source: Tokens, source_starts: Offsets, target_starts: Offsets, le
 
 def copy_parts(paths: Sequence[str], part: Offsets, source_starts: Offsets, target_starts: Offsets, lengths: Offsets,
                target: Tokens) -> None:
-    """`copy_runs` from several flat files, of which each is read front to back, from its first run to its last.
+    """`copy_runs` from several files (`token_blocks`), each read front to back, from its first run to its last.
 
-    part: which of the files each run is of, int64 [n]. Memory beside the target: of a file what lies between its runs,
-    where it is behind a URL."""
+    part: which of the files each run is of, int64 [n]. Memory beside the target: of a file what lies between its runs.
+    """
     by_part = np.argsort(part, kind="stable")
     bounds = np.flatnonzero(np.diff(part[by_part], prepend=-1, append=-1))
     for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         runs = by_part[a:b]
         low = int(source_starts[runs].min())
         high = int((source_starts[runs] + lengths[runs]).max())
-        tokens = read_tokens(paths[int(part[runs[0]])], target.dtype, low, high - low)
+        with TokenBlocks(paths[int(part[runs[0]])]) as file:
+            tokens = file.read(target.dtype, low, high - low)
         copy_runs(tokens, source_starts[runs] - low, target_starts[runs], lengths[runs], target)
+
+
+def check_tokens(tokens: Tokens, path: str, digest: str | None) -> None:
+    """Raise InputError where tokens of a whole file are not those of the digest that its record names, if there is one.
+    """
+    if digest is not None and payload_digest(tokens).hex() != digest:
+        raise InputError("is damaged: its bytes are not those that its record names", where=path,
+                         hint="remove it: the same command makes it again")
 
 
 def read_tokens(path: str, dtype: np.dtype[Any], first: int = 0, count: int | None = None) -> Tokens:

@@ -47,7 +47,9 @@ def describe_dataset(config: PackConfig, work: Work) -> None:
     special = sorted(load(work.input("tokenizer")).special_tokens.items(), key=lambda item: item[1])
     rows: list[dict[str, Any]] = []
     packed = {split: np.zeros(len(plan.sources), np.int64) for split in SPLITS}
-    files = zip(work.inputs("shard"), work.inputs("spans"), work.inputs("rows"), strict=True)
+    # Their digests go into the manifest: of these files every byte is compared with the record. A shard's header has a
+    # checksum of its own, and names the payload's digest.
+    files = zip(work.inputs("shard"), work.inputs("spans", whole=True), work.inputs("rows"), strict=True)
     for shard, spans, index in files:
         row, tokens = _describe(shard, spans, plan, config.pad_tail or bool(work.inputs("removals")))
         row |= describe_rows(index, _below_packed(index))

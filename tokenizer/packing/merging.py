@@ -22,6 +22,7 @@ from tokenizer.packing.config import PackConfig
 from tokenizer.packing.gather import copy_parts
 from tokenizer.packing.instances import INSTANCES, Instances, find_instances
 from tokenizer.packing.shuffle import bucket_of
+from tokenizer.packing.token_blocks import TokenWriter
 
 _STEPS = 64  # in which the buckets of a stream are read
 
@@ -39,7 +40,7 @@ def merge_parts(config: PackConfig, work: Work) -> None:
     with PartitionedFile(indexes[0]) as file:
         partitions = file.partitions
     written = 0
-    with (open(work.output("tokens", ".tokens"), "wb") as stream,
+    with (TokenWriter(work.output("tokens", ".tokens")) as stream,
           PartitionWriter(work.output("index", SUFFIX), INSTANCES, "key", partitions) as writer):
         for first, count in _ranges(partitions, config.buckets):
             instances = find_instances(indexes, range(first, first + count))
@@ -48,7 +49,7 @@ def merge_parts(config: PackConfig, work: Work) -> None:
             numbers = first // config.buckets * config.buckets + bucket_of(instances.key, config.buckets)
             writer.add_ordered(_table(instances, written), numbers)
             for block in _blocks(tokens, instances, dtype, config.shard_tokens):
-                stream.write(block.data)
+                stream.write(block)
             written += int(instances.n_tokens.sum())
     work.count("parts", len(names))
     work.count("tokens", written)

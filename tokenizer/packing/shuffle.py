@@ -23,8 +23,9 @@ from tokenizer.encoding.token_index import read_index
 from tokenizer.mixture.mix import read_plan
 from tokenizer.mixture.mixture import Plan, SourcePlan, epoch_order, is_validation, phase_passes
 from tokenizer.packing.config import PackConfig
-from tokenizer.packing.gather import Offsets, copy_runs, read_tokens
+from tokenizer.packing.gather import Offsets, check_tokens, copy_runs, read_tokens
 from tokenizer.packing.instances import INSTANCES
+from tokenizer.packing.token_blocks import TokenWriter
 
 _BLOCK_TOKENS = 1 << 22
 
@@ -42,8 +43,8 @@ def shuffle_key(seed: int, epoch: int, words: UInt64) -> UInt64:
 def shuffle_part(config: PackConfig, work: Work) -> None:
     """pack/shuffle: the instances of a tokens part, both splits, in stream order.
 
-    Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens: their ids, each with
-    its end-of-text unless truncated) and index (INSTANCES, partitioned). Counters: documents,
+    Inputs: tokens, index (TOKENS), plan, tokenizer. Variables: source. Outputs: tokens (.tokens, `token_blocks`: their
+    ids, each with its end-of-text unless truncated) and index (INSTANCES, partitioned). Counters: documents,
     unselected_documents, truncated_documents, {train,val}_{instances,tokens}. Every phase of the training split is a
     stream of its own. Tokens are streamed from the mapped part;
     memory is that of the index."""
@@ -56,11 +57,12 @@ def shuffle_part(config: PackConfig, work: Work) -> None:
     instances = _instances(plan, source, words, lengths, held_out, config.buckets)
     ends = np.cumsum(instances.n_tokens)
     tokens = read_tokens(work.input("tokens"), encoder.dtype)
+    check_tokens(tokens, work.input("tokens"), work.digest("tokens"))
     starts = index["token_start"].to_numpy()[instances.document] + instances.first
     texts = lengths[instances.document] - instances.first
-    with open(work.output("tokens", ".tokens"), "wb") as file:
+    with TokenWriter(work.output("tokens", ".tokens")) as file:
         for block in _blocks(tokens, starts, texts, ends, encoder.eot_id):
-            file.write(block.data)
+            file.write(block)
     n_partitions = len(plan.streams) * config.buckets
     with PartitionWriter(work.output("index", SUFFIX), INSTANCES, "key", n_partitions) as writer:
         writer.add_ordered(_table(instances, words, source.source_id, ends), instances.partition)

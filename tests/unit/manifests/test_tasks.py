@@ -8,10 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from manifests.errors import InputError
 from manifests.records import TaskRecord, read_record, record_name, staleness
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import read_table
-from manifests.tasks import InputRef, StageTask, Work, execute
+from manifests.tasks import InputRef, StageTask, Work, execute, write_manifest
 
 SCHEMA = pa.schema([pa.field("n", pa.int64())])
 
@@ -102,3 +104,28 @@ def test_a_record_whose_fields_were_edited_does_not_count(storage: Storage) -> N
     fields = json.loads(record.to_json())
     fields["identity"]["version"] = 9
     assert TaskRecord.from_json(json.dumps(fields).encode()) is None
+
+
+def use_bytes(config: Any, work: Work) -> None:
+    work.count("bytes", sum(len(Path(path).read_bytes()) for path in work.inputs("tokens")))
+
+
+@pytest.mark.parametrize("through", ["file", "manifest"])
+def test_a_file_that_changed_since_its_record_is_named_and_not_read(storage: Storage, through: str) -> None:
+    def make(config: Any, work: Work) -> None:
+        Path(work.output("tokens", ".bin")).write_bytes(bytes(range(200)))
+
+    record = execute(storage, task(), make)
+    write_manifest(storage, "double", StageRecords.of([record]))
+    output = record.output("tokens")
+    paths = (output.path,) if through == "file" else ("double/manifest.parquet",)
+    later = task(stage="later", inputs={"tokens": InputRef(paths, output.digest, "tokens")})
+    assert execute(storage, later, use_bytes).counters == {"bytes": 200}
+    path = Path(storage.path(output.path))
+    for at in (0, 77, 199):
+        kept = path.read_bytes()
+        path.write_bytes(kept[:at] + bytes([kept[at] ^ 4]) + kept[at + 1:])
+        with pytest.raises(InputError, match=r"part-0\.bin: is damaged"):
+            execute(storage, later, use_bytes)
+        path.write_bytes(kept)
+    assert execute(storage, later, use_bytes).counters == {"bytes": 200}

@@ -14,6 +14,7 @@ from tokenizer.mixture.mixture_config import MixtureConfig
 from tokenizer.packing import stages
 from tokenizer.packing.config import PackConfig
 from tokenizer.packing.instances import read_index
+from tokenizer.packing.token_blocks import read_ids
 
 N_PARTS = 40
 SIZES = {"crawl": {f"p{i:02d}": [(7 * i + 11 * k) % 60 for k in range(9)] for i in range(N_PARTS - 1)},
@@ -55,7 +56,7 @@ def test_a_groups_documents_stand_in_the_order_of_the_stream(tmp_path: Path) -> 
         for documents in parts.values():
             tokens |= {doc_id: list(ids) for doc_id, ids in documents}
     for index, path in zip(run.outputs("pack/merged", "index"), run.outputs("pack/merged", "tokens"), strict=True):
-        table, flat = read_index(index), np.fromfile(path, np.uint16)
+        table, flat = read_index(index), read_ids(path, np.dtype(np.uint16))
         starts, lengths = table["token_start"].to_numpy(), table["n_tokens"].to_numpy()
         assert starts.tolist() == (np.cumsum(lengths) - lengths).tolist()
         assert lengths.sum() == len(flat)
