@@ -276,6 +276,10 @@ bench-encode: $(READY) ## Encoding beside tokenizers and tiktoken on one core, o
 bench-pack: $(READY) ## Token files to packed shards on one core, beside memcpy
 	$(BIN)/python -m tests.benchmarks.pack
 
+.PHONY: bench-estimate
+bench-estimate: $(READY) ## How often a run on the pages in DATA lies inside what `curate estimate` says, over SEEDS (10) samples
+	$(BIN)/python -m tests.benchmarks.estimate --data $(DATA) --seeds $(or $(SEEDS),10)
+
 .PHONY: bench-engine
 bench-engine: $(READY) ## CPU seconds of Ray's start and of a task on it, beside one process; of parts of the pages in DATA too
 	$(BIN)/python -m tests.benchmarks.engine

@@ -25,6 +25,7 @@ from pipelines.cli.card import card_command
 from pipelines.cli.classifier import app as classifier_app
 from pipelines.cli.decontaminate import DecontaminateCommand, decontaminate_command
 from pipelines.cli.dedup import dedup_command
+from pipelines.cli.estimate import estimate_command
 from pipelines.cli.export import export_command
 from pipelines.cli.extract import extract_command
 from pipelines.cli.filter import filter_command
@@ -54,6 +55,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(kernels_app, name="kernels")
 app.command("init")(init_command)
 app.command("recipes")(recipes_command)
+app.command("estimate")(estimate_command)
 app.command("why")(why_command)
 app.command("trace")(trace_command)
 app.command("report")(report_command)
