@@ -168,7 +168,8 @@ def generate(model: nn.Module, tokens: list[int], n: int, vocab_size: int, devic
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", help="a finished run or its packed folder, here or behind a URL")
-    parser.add_argument("--output", type=Path, required=True, help="folder of checkpoint.pt, log.jsonl and sample.txt")
+    parser.add_argument("--output", "--out", dest="out", type=Path, required=True,
+                        help="folder of checkpoint.pt, log.jsonl and sample.txt")
     parser.add_argument("--peak", type=float, default=6e-4, help="highest learning rate (default GPT-3 Small's, 6e-4)")
     for name, value, text in (("layers", 12, "blocks"), ("heads", 12, "attention heads"), ("width", 768, "model width"),
                               ("batch-rows", 8, "rows of a step, over all processes"), ("warm-up", 100, "steps"),
