@@ -26,7 +26,7 @@ from manifests.packed_folder import open_folder
 from manifests.packing import PACKINGS
 from manifests.prefetch import Prefetch
 from manifests.removals import superseded
-from manifests.row_facts import IGNORED, Known, RowFacts, Segments, segments_of
+from manifests.row_facts import IGNORED, Known, Places, RowFacts, Segments, segments_of
 from manifests.row_reader import Empty, RowReader
 from manifests.schema import PACKED_MANIFEST
 from manifests.shard import Tokens
@@ -76,7 +76,8 @@ class PackedDataset:
     Args:
         path: A run's folder, or its `packed` folder: here, or behind any URL that fsspec reads (`s3://`, `https://`).
         split: `train` or `val`.
-        mmap: Whether shards are mapped; False reads them, for file systems that refuse maps.
+        mmap: Whether shards are mapped, of a split of up to 1 GiB. False reads them, for file systems that refuse maps,
+            as those of larger splits always are: nothing of them stays in this process's memory.
         validate: Which shards' digests are compared with the manifest, which reads each of them whole: `never`; `lazy`,
             a shard when it is first touched; `open`, all of the split at once. Spans files always are.
         cache: Folder of the cache, for URLs; by default `$CURATE_CACHE/shards`, or one in the user's cache.
@@ -190,7 +191,7 @@ class PackedDataset:
 
     def tokens(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Tokens [n, T] of many rows, in the stored dtype. rows: int64 [n], each in [0, len); else IndexError."""
-        return self._reader.tokens(self._checked(rows))
+        return self._reader.tokens(self._places(rows))
 
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tokens, npt.NDArray[np.int64]]:
         """Tokens and targets of many rows.
@@ -227,20 +228,26 @@ class PackedDataset:
             empty: Gives arrays of a shape and dtype, to write to.
             known: What `describe` said of these rows.
         """
-        return self._reader.batch(self._checked(rows), documents, as_int64, empty, known)
+        places = self._places(rows) if known is None else known[0].places(known[1])
+        return self._reader.batch(places, documents, as_int64, empty, known)
 
-    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts | None:
-        """What `read` needs to know of the rows of several batches, worked out at once; None where that saves nothing:
-        where it needs nothing, and where files are fetched or read for it.
+    @property
+    def rows_described(self) -> int:
+        """How many rows `describe` is best asked about: looking up many takes less time for each, but where files are
+        read for it, a batch would have to wait."""
+        return 4096 if self._shards.mapped else 256
+
+    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts:
+        """What `read` needs to know of the rows of several batches, worked out at once: where they lie, and what the
+        row indexes say of them, where that is needed and no file is fetched for it.
 
         Args:
             rows: int64 [batches, n], each in [0, len).
             documents: As `read` will be asked for them.
         """
-        needed = documents or not PACKINGS[self.packing].is_stream
-        if not needed or self.is_remote or not self._reader.describes or rows.size * self.row_length >= 1 << 31:
-            return None
-        return self._reader.describe(self._checked(rows.ravel()), len(rows))
+        with_runs = ((documents or not PACKINGS[self.packing].is_stream) and self._shards.has_row_indexes
+                     and not self.is_remote and rows.size * self.row_length < 1 << 31)
+        return self._reader.describe(self._places(rows.ravel()), len(rows), with_runs)
 
     def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
         """Document boundaries, sources and position ids of many rows, laid end to end, from the row index.
@@ -248,7 +255,7 @@ class PackedDataset:
         Args:
             rows: int64 [n], each in [0, len); else IndexError.
         """
-        return segments_of(self._reader.runs(self._checked(rows)), np.empty((len(rows), self.row_length), np.int32))
+        return segments_of(self._reader.runs(self._places(rows)), self.row_length)
 
     def documents(self, row: int) -> RowDocuments:
         """The documents that a row is made of, from the spans file, without scanning for separators.
@@ -306,12 +313,11 @@ class PackedDataset:
         shard = int(np.searchsorted(self.first_rows, index, "right")) - 1
         return shard, index - int(self.first_rows[shard])
 
-    def _checked(self, rows: npt.NDArray[np.int64]) -> list[int]:
-        """The same rows, all of which exist, for loops in Python: of a batch's few rows they are the faster ones."""
-        numbers: list[int] = rows.tolist()
-        if numbers and not (min(numbers) >= 0 and max(numbers) < self._n_rows):
-            raise IndexError(f"rows {min(numbers)} to {max(numbers)} of {len(self)}")
-        return numbers
+    def _places(self, rows: npt.NDArray[np.int64]) -> Places:
+        """Where rows lie, all of which exist."""
+        if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < self._n_rows):
+            raise IndexError(f"rows {int(rows.min())} to {int(rows.max())} of {len(self)}")
+        return self._reader.places(rows)
 
     def _ends_of_phases(self, shards: pa.Table) -> list[int]:
         """Where each phase of a staged mixture ends, in rows; one phase, the split, where there are no stages."""

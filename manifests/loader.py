@@ -21,7 +21,7 @@ from manifests.row_reader import Empty
 from manifests.shard import Tokens
 
 _ROWS_FETCHED_AHEAD = 1 << 19  # whose shards a dataset behind a URL fetches
-_ROWS_AHEAD = 1024  # row numbers worked out at a time: a permutation of few numbers is all overhead
+_ROWS_AHEAD = 4096  # row numbers worked out at a time: a permutation of few numbers is all overhead
 NO_ROW = -1
 _ADVICE = ("data-parallel ranks read different rows, and ranks of one tensor, context or pipeline group the same: give "
            "the rank and the number of the data-parallel ones")
@@ -83,8 +83,9 @@ class PackedLoader:
         self._skips = Skips()
         self._rows_handed_out = 0
         self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
-        self._facts: tuple[bool, RowFacts | None] | None = None  # of the steps ahead
-        self._read_ahead = 0  # batches of them that were read
+        self._facts: tuple[bool, int, RowFacts] | None = None  # of some of the steps ahead, from one on
+        self._steps_described = max(1, dataset.rows_described // batch_rows)
+        self._read_ahead = 0  # batches of the steps ahead that were read
         self._fetching = -len(dataset)  # rows handed out when what comes next was last asked for
 
     def __iter__(self) -> Iterator[Batch]:
@@ -227,10 +228,12 @@ class PackedLoader:
         self._read_ahead += 1
         if self._read_ahead < 2 or len(ahead) < 2 or int(ahead[-1, -1]) == NO_ROW:
             return None
-        if self._facts is None or self._facts[0] != documents:
-            self._facts = (documents, self.dataset.describe(ahead, documents))
-        facts = self._facts[1]
-        return None if facts is None else (facts, (handed_out - base) // self.rows_per_step)
+        step = (handed_out - base) // self.rows_per_step
+        first = step - step % self._steps_described
+        if self._facts is None or self._facts[:2] != (documents, first):
+            described = self.dataset.describe(ahead[first : first + self._steps_described], documents)
+            self._facts = documents, first, described
+        return self._facts[2], step - first
 
     def _rows_of_step(self, handed_out: int) -> npt.NDArray[np.int64]:
         """This rank's rows of a step, int64 [batch_rows]; those of the next steps are worked out along with them."""

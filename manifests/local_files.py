@@ -1,24 +1,28 @@
-"""Local files as arrays: mapped, without keeping a file descriptor, or read where a file system refuses maps.
+"""Local files as arrays: mapped, without keeping a file descriptor, or read at offsets.
 
 Python's own `mmap` keeps a descriptor for every map, so that data sets of many shards ran out of them. A map by the C
-library needs none once it is made. `ReadArray` is for file systems that do not map: it reads what is indexed.
+library needs none once it is made. `ReadArray` reads what is indexed: for data that a process could not hold mapped,
+where each row would be a fault of two pages, which costs several times as much, and for file systems that do not map.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 import resource
+import stat
 import weakref
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from manifests.errors import ShardError
+from manifests.errors import InputError, ShardError
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
@@ -28,6 +32,7 @@ _LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _FAILED: Final = ctypes.c_void_p(-1).value
 _ADVICE: Final = "open the data set with mmap=False"
 Array = npt.NDArray[Any]
+_pread, _preadv = os.pread, os.preadv
 
 
 class _Map:
@@ -64,50 +69,73 @@ def map_file(path: str) -> npt.NDArray[np.uint8]:
     return np.asarray(_Map(path))
 
 
-def let_go(first: Array, last: Array) -> None:
-    """Take the pages of a map out of this process's memory, from one array in it to another or the same. They come
-    again when they are read."""
-    start = first.__array_interface__["data"][0] // mmap.PAGESIZE * mmap.PAGESIZE
-    end = last.__array_interface__["data"][0] + last.nbytes
-    _LIBC.madvise(start, end - start, mmap.MADV_DONTNEED)
-
-
-def mapped_bytes() -> int:
-    """Bytes of files in this process's memory; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[2]) * mmap.PAGESIZE
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
 class ReadFile:
-    """A local file that is read at offsets; its descriptor is closed when the last array on it goes."""
+    """A local file that is read at offsets; its descriptor is closed when the last array on it goes.
+
+    Raises ShardError where it cannot be opened."""
 
     def __init__(self, path: str) -> None:
-        self._descriptor = -1
+        self.descriptor = -1
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe that nobody writes to would keep its reader waiting.
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def check(self) -> int:
+        """The file's size; InputError where it is a pipe or a device."""
+        state = os.fstat(self.descriptor)
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
+            raise InputError("is no regular file", where=self.path, hint="give a file that can be read more than once")
+        return state.st_size
+
+    def head(self, n_bytes: int) -> bytes:
+        """The file's first bytes, fewer where it has fewer."""
+        try:
+            return os.pread(self.descriptor, n_bytes, 0)
+        except OSError as error:
+            raise self._error(error) from error
 
     def array(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> ReadArray:
         """An array in the file, of which only what is indexed is read."""
         return ReadArray(self, offset, dtype, shape)
 
     def read(self, offset: int, n_bytes: int) -> bytes:
-        """Bytes of the file; ShardError where it ends before them."""
-        blocks: list[bytes] = []
-        left = n_bytes
-        while left:
-            block = os.pread(self._descriptor, left, offset)
-            if not block:
-                raise ShardError(f"ends {left} bytes too early", where=self.path, hint="fetch or pack it again")
-            blocks.append(block)
-            offset, left = offset + len(block), left - len(block)
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        """Bytes of the file; ShardError where it ends before them, or cannot be read."""
+        try:
+            block = _pread(self.descriptor, n_bytes, offset)
+        except OSError as error:
+            raise self._error(error) from error
+        if len(block) == n_bytes:
+            return block
+        data = np.empty(n_bytes, np.uint8)
+        self.read_into(data, offset)
+        return data.tobytes()
+
+    def read_into(self, out: Array, offset: int) -> None:
+        """Fill an array with bytes of the file; ShardError where it ends before them. out: contiguous."""
+        whole: Any = out
+        try:
+            done = _preadv(self.descriptor, (whole,), offset)
+            if done == out.nbytes:
+                return
+            view = memoryview(whole).cast("B")
+            while done < len(view):  # a read may give less than what there is
+                n = os.preadv(self.descriptor, (view[done:],), offset + done)
+                if not n:
+                    raise ShardError(f"ends {len(view) - done} bytes too early", where=self.path,
+                                     hint="fetch or pack it again")
+                done += n
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> ShardError:
+        return ShardError(f"cannot be read: {error.strerror}", where=self.path, hint="fetch or pack the shard again")
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self._descriptor >= 0:
-            close(self._descriptor)
+        if self.descriptor >= 0:
+            close(self.descriptor)
 
 
 class ReadArray:
@@ -116,7 +144,7 @@ class ReadArray:
     def __init__(self, file: ReadFile, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._file, self._offset, self.dtype, self.shape = file, offset, dtype, shape
         self._inner = shape[1:]
-        self._step = dtype.itemsize * int(np.prod(self._inner, dtype=np.int64))
+        self._step = dtype.itemsize * math.prod(self._inner)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -130,6 +158,10 @@ class ReadArray:
             raise IndexError(index)
         return self._read(int(index), 1).reshape(self._inner)
 
+    def read_into(self, out: Array, first: int) -> None:
+        """Fill an array with the elements from one on. out: contiguous, of this dtype."""
+        self._file.read_into(out, self._offset + first * self._step)
+
     def _read(self, first: int, n: int) -> Array:
         return np.frombuffer(self._file.read(self._offset + first * self._step, n * self._step), self.dtype)
 
@@ -138,17 +170,22 @@ Opened = TypeVar("Opened")
 
 
 class Pool:
-    """What all data sets of a process hold open of one kind. most: how many that may be."""
+    """What all data sets of a process hold open of one kind. most: how many that may be.
+
+    `n_open` counts what was opened since room was made last, and what was open then: no less than there is."""
 
     def __init__(self, most: Callable[[], int]) -> None:
         self.most = most
+        self.n_open = 0
         self.sets: weakref.WeakValueDictionary[int, OpenFiles[Any]] = weakref.WeakValueDictionary()
 
     def make_room(self) -> None:
-        """Where no more may be open, let whoever holds most close what it opened first."""
-        held = list(self.sets.values())
-        if sum(map(len, held)) >= self.most():
-            max(held, key=len).close_oldest()
+        """Where no more may be open, let whoever holds most close what it opened first: a sixteenth of what may be,
+        since looking takes longer than opening."""
+        held, most = list(self.sets.values()), self.most()
+        self.n_open = sum(map(len, held))
+        if self.n_open >= most:
+            self.n_open -= max(held, key=len).close_oldest(max(1, most // 16))
 
 
 class OpenFiles(dict[int, Opened], Generic[Opened]):
@@ -169,20 +206,27 @@ class OpenFiles(dict[int, Opened], Generic[Opened]):
         pool.sets[id(self)] = self
 
     def __missing__(self, shard: int) -> Opened:
-        self._pool.make_room()
+        pool = self._pool
+        if pool.n_open >= pool.most():
+            pool.make_room()
+        pool.n_open += 1
         self[shard] = opened = self._open_one(shard)
         return opened
 
-    def close_oldest(self) -> None:
-        """Close what was opened first, if anything is open."""
-        oldest = next(iter(self), None)
-        if oldest is not None and self.pop(oldest, None) is not None and self._closed is not None:
-            self._closed(oldest)
+    def close_oldest(self, n: int) -> int:
+        """Close the n that were opened first, or as many as there are; returns how many."""
+        closed = 0
+        for shard in list(islice(self, n)):
+            if self.pop(shard, None) is not None:
+                closed += 1
+                if self._closed is not None:
+                    self._closed(shard)
+        return closed
 
     def close(self) -> None:
         """Close everything."""
         while self:
-            self.close_oldest()
+            self.close_oldest(len(self))
 
 
 @cache
@@ -195,10 +239,11 @@ def most_maps() -> int:
         return 32_765
 
 
+@cache
 def most_descriptors() -> int:
-    """How many files a process may hold open for reading: half of its limit of descriptors."""
+    """How many files a process may hold open for reading: three quarters of its limit of descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, soft // 2) if soft != resource.RLIM_INFINITY else 65_536
+    return max(16, soft * 3 // 4) if soft != resource.RLIM_INFINITY else 65_536
 
 
 MAPS: Final = Pool(most_maps)

@@ -69,8 +69,10 @@ class NodeCache:
     def __reduce__(self) -> tuple[type[NodeCache], tuple[Path, int | None, float]]:
         return NodeCache, (self.folder, self.limit_bytes, self.retry_seconds)
 
-    def hold_open(self, largest_bytes: int) -> None:
-        """Let this process hold no more files open than half of the limit has room for. largest_bytes: of one."""
+    def hold_open(self, largest_bytes: int, most: int) -> None:
+        """Let this process hold no more files open than so many, and than half of the limit has room for.
+        largest_bytes: of one."""
+        self._most_open = min(self._most_open, most)
         if self.limit_bytes is not None:
             self._most_open = min(self._most_open, max(2, self.limit_bytes // 2 // max(1, largest_bytes)))
 

@@ -122,7 +122,7 @@ class ObjectiveDataset(PackedDataset):
             targets[self._source_weights(segments, tokens.shape) == 0] = IGNORED
         return tokens, targets, segments
 
-    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts | None:
+    def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts:
         """As `PackedDataset.describe`: documents are always needed."""
         return super().describe(rows, True)
 

@@ -6,7 +6,7 @@ read next, so the runs of a thousand rows are cut into segments together, and a 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from manifests.hashing import Int64
-from manifests.rows import BatchRuns, join_runs
+from manifests.rows import BatchRuns, join_runs, ranges, runs_in
 from manifests.shards import SplitShards
 
 _ROWS_OF_A_SHARD: Final = 8  # from which on rows are looked up a shard at a time
 IGNORED: Final = -100  # the target that PyTorch's cross-entropy skips
 Targets = npt.NDArray[np.int64]
-Positions = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +27,13 @@ class Segments:
     """Documents of n rows, laid end to end, as attention over packed sequences takes them.
 
     cu_seqlens: int32 [k + 1], 0 to n * T; every row begins a segment. source_ids: int32 [k], -1 where a segment has no
-    document. position_ids: int32 [n, T], counting from 0 in each segment; int64 where tokens were asked for as int64.
-    is_padding: bool [k], segments that nothing is learned from: what lies behind the documents of a row, and what was
-    removed, but for the end-of-text token before a document, which is a segment of its own."""
+    document. position_ids: int32 [n, T], counting from 0 in each segment. is_padding: bool [k], segments that nothing
+    is learned from: what lies behind the documents of a row, and what was removed, but for the end-of-text token before
+    a document, which is a segment of its own."""
 
     cu_seqlens: npt.NDArray[np.int32]
     source_ids: npt.NDArray[np.int32]
-    position_ids: npt.NDArray[np.int32] | npt.NDArray[np.int64]
+    position_ids: npt.NDArray[np.int32]
     is_padding: npt.NDArray[np.bool_]
 
     def with_empty_rows(self, n: int, row_length: int) -> Segments:
@@ -48,17 +47,34 @@ class Segments:
                         np.append(self.is_padding, np.ones(n, np.bool_)))
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where rows lie: number of the shard of each, and its number there; int64 [n]."""
+
+    shard: Int64
+    local: Int64
+
+    def part(self, first: int, last: int) -> Places:
+        """Those of some of the rows."""
+        return Places(self.shard[first:last], self.local[first:last])
+
+
 class RowFacts:
-    """Runs of the rows of several batches of one size.
+    """Where the rows of several batches of one size lie, and the runs that they are cut into.
 
     Args:
-        runs: Of all rows, laid end to end.
+        places: Of all rows.
+        runs: Of all rows, laid end to end; None where they are looked up by each batch, or not needed.
         n_batches: How many batches they are of.
         row_length: Tokens of a row.
     """
 
-    def __init__(self, runs: BatchRuns, n_batches: int, row_length: int) -> None:
-        self._row_length, self._n_tokens = row_length, runs.n_tokens // n_batches
+    def __init__(self, places: Places, runs: BatchRuns | None, n_batches: int, row_length: int) -> None:
+        self._places, self._batch_rows = places, len(places.shard) // n_batches
+        self.has_runs = runs is not None
+        if runs is None:
+            return
+        self._n_tokens = runs.n_tokens // n_batches
         edges = np.arange(n_batches + 1, dtype=np.int64) * self._n_tokens
         unlearned = np.flatnonzero(~runs.learned)
         start = runs.start[unlearned]
@@ -68,7 +84,12 @@ class RowFacts:
         self._bounds, self._sources, self._is_padding = _segments_of(runs, row_length)
         self._lengths = np.diff(self._bounds)
         self._segments = np.searchsorted(self._bounds[:-1], edges).tolist()
-        self._steps = np.arange(self._n_tokens, dtype=np.int32)
+        self._in_row = self._bounds[:-1] % np.int32(row_length)
+        self._steps = np.arange(row_length, dtype=np.int32)
+
+    def places(self, batch: int) -> Places:
+        """Where the rows of a batch lie."""
+        return self._places.part(batch * self._batch_rows, (batch + 1) * self._batch_rows)
 
     def ignore(self, batch: int, targets: Targets) -> None:
         """-100 for targets of a batch that are tokens of runs that are not learned; a row's last one is of the next
@@ -81,74 +102,70 @@ class RowFacts:
                                (self._ignored_last[low:high] - before).tolist(), strict=True):
             flat[first:last] = IGNORED
 
-    def segments(self, batch: int, positions: Positions) -> Segments:
-        """Documents of the rows of a batch. positions: where position ids are written to, [n, T]."""
+    def segments(self, batch: int) -> Segments:
+        """Documents of the rows of a batch."""
         low, high = self._segments[batch : batch + 2]
-        bounds = self._bounds[low : high + 1] - np.int32(batch * self._n_tokens)
-        np.subtract(self._steps, np.repeat(bounds[:-1], self._lengths[low:high]), out=positions.reshape(-1))
-        return Segments(bounds, self._sources[low:high].copy(), positions, self._is_padding[low:high].copy())
+        positions = np.repeat(self._in_row[low:high], self._lengths[low:high]).reshape(-1, len(self._steps))
+        np.subtract(self._steps, positions, out=positions)
+        return Segments(self._bounds[low : high + 1] - np.int32(batch * self._n_tokens), self._sources[low:high].copy(),
+                        positions, self._is_padding[low:high].copy())
 
 
+_NOWHERE: Final = Places(np.empty(0, np.int64), np.empty(0, np.int64))
 Known = tuple[RowFacts, int]
 """What is known of a batch's rows: facts of several batches, and which of them it is."""
 
 
-def runs_of(rows: list[int], firsts: list[int], shards: SplitShards, row_length: int) -> BatchRuns:
+def runs_of(places: Places, shards: SplitShards, row_length: int) -> BatchRuns:
     """The runs of some rows, from the row indexes of their shards.
 
     Args:
-        rows: Numbers of rows that exist.
-        firsts: Number of each shard's first row.
+        places: Where the rows lie.
         shards: The files.
         row_length: Tokens of a row.
     """
-    numbers = [bisect_right(firsts, row) - 1 for row in rows]
-    if rows and shards.has_mapped_rows and len(rows) >= _ROWS_OF_A_SHARD * len(set(numbers)):
-        return join_runs(*_by_shard(rows, numbers, firsts, shards), row_length)
-    found = []
-    if shards.has_mapped_rows:
-        opened = shards.rows
-        for row, shard in zip(rows, numbers, strict=True):
-            index, local = opened[shard], row - firsts[shard]
-            first: Any = index.first
-            found.append(index.runs[first.item(local) : first.item(local + 1)])
-    else:
-        found = [shards.index(shard).of(row - firsts[shard]) for row, shard in zip(rows, numbers, strict=True)]
+    numbers, index = places.shard.tolist(), shards.index
+    if shards.mapped and len(numbers) >= _ROWS_OF_A_SHARD * len(set(numbers)) > 0:
+        return join_runs(*_by_shard(places, index), row_length)
+    if shards.has_row_indexes and not shards.mapped:
+        return join_runs(*runs_in(_read(places, shards.rows)), row_length)
+    found = [index(shard).of(row) for shard, row in zip(numbers, places.local.tolist(), strict=True)]
     counts = np.fromiter(map(len, found), np.int64, len(found))
     return join_runs(np.concatenate(found) if found else np.empty(0, np.uint64), counts, row_length)
 
 
-def _by_shard(rows: list[int], numbers: list[int], firsts: list[int], shards: SplitShards
-              ) -> tuple[npt.NDArray[np.uint64], Int64]:
-    """(runs of the rows, end to end, how many each row has), looked up a shard at a time."""
-    at, shard_of = np.array(rows, np.int64), np.array(numbers)
-    counts, place = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-    parts, n = [], 0
-    for shard in sorted(set(numbers)):
-        index, here = shards.rows[shard], np.flatnonzero(shard_of == shard)
-        first: Any = index.first
-        runs: Any = index.runs
-        local = at[here] - firsts[shard]
-        low, high = first[local].astype(np.int64), first[local + 1].astype(np.int64)
-        counts[here], place[here] = high - low, n + np.cumsum(high - low) - (high - low)
-        parts.append(runs[_ranges(low, high - low)])
-        n += len(parts[-1])
-    return np.concatenate(parts)[_ranges(place, counts)], counts
+def _read(places: Places, rows: Any) -> list[bytes]:
+    """The bytes of the runs of each row, a shard's rows one after the other, so that each shard is opened once."""
+    found = [b""] * len(places.shard)
+    order = np.argsort(places.shard, kind="stable")
+    for i, shard, row in zip(order.tolist(), places.shard[order].tolist(), places.local[order].tolist(), strict=True):
+        found[i] = rows[shard].bytes_of(row)
+    return found
 
 
-def _ranges(start: Int64, n: Int64) -> Int64:
-    """The numbers from each start on, n of each, end to end."""
-    ends = np.cumsum(n)
-    numbers: Int64 = np.arange(ends[-1] if len(ends) else 0) + np.repeat(start - (ends - n), n)
-    return numbers
+def _by_shard(places: Places, index: Callable[[int], Any]) -> tuple[npt.NDArray[np.uint64], Int64]:
+    """(runs of the rows, end to end, how many each row has), looked up in maps a shard at a time."""
+    order = np.argsort(places.shard, kind="stable")
+    shard, local = places.shard[order], places.local[order]
+    behind = local + 1
+    cuts = np.flatnonzero(np.diff(shard, prepend=-1, append=-1))
+    opened = [index(n) for n in shard[cuts[:-1]].tolist()]
+    parts = list(zip(opened, cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+    low, high = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    for rows, a, b in parts:
+        low[a:b], high[a:b] = rows.first[local[a:b]], rows.first[behind[a:b]]
+    counts = high - low
+    at, ends = ranges(low, counts), np.append(0, np.cumsum(counts))
+    runs = np.empty(len(at), np.uint64)
+    for (rows, _, _), a, b in zip(parts, ends[cuts[:-1]].tolist(), ends[cuts[1:]].tolist(), strict=True):
+        runs[a:b] = rows.runs[at[a:b]]
+    back = np.argsort(order)
+    return runs[ranges(ends[:-1][back], counts[back])], counts[back]
 
 
-def segments_of(runs: BatchRuns, positions: Positions) -> Segments:
-    """Documents of the rows that some runs are of. positions: where position ids are written to, [n, T]."""
-    bounds, sources, is_padding = _segments_of(runs, positions.shape[1])
-    np.subtract(np.arange(runs.n_tokens, dtype=np.int32), np.repeat(bounds[:-1], np.diff(bounds)),
-                out=positions.reshape(-1))
-    return Segments(bounds, sources, positions, is_padding)
+def segments_of(runs: BatchRuns, row_length: int) -> Segments:
+    """Documents of the rows that some runs are of."""
+    return RowFacts(_NOWHERE, runs, 1, row_length).segments(0)
 
 
 def _segments_of(runs: BatchRuns, row_length: int

@@ -1,26 +1,23 @@
 """Many rows at once: their tokens, what is to be learned in them, and their documents, at the least cost.
 
 A batch has few rows and many tokens, so rows are found in loops of Python's own integers, and tokens are copied by one
-call for all of them: bare gathers from NumPy's maps take as long.
+call for all of them: bare gathers from NumPy's maps take as long. Where files are read, one call a row puts its tokens
+in place.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from manifests.local_files import mapped_bytes
-from manifests.row_facts import IGNORED, Known, RowFacts, Segments, Targets, runs_of, segments_of
-from manifests.rows import BatchRuns
+from manifests.row_facts import IGNORED, Known, Places, RowFacts, Segments, Targets, runs_of, segments_of
+from manifests.rows import BatchRuns, learns_first
 from manifests.shard import Tokens
 from manifests.shards import SplitShards
 
-_MAPPED_BYTES: Final = 1 << 29  # of files in this process's memory, above which pages of large splits are let go
-_BATCHES_BETWEEN: Final = 64  # that this is looked at
 _FEW_RUNS: Final = 256  # for which a loop is faster than a mask of every token
 Empty = Callable[[tuple[int, ...], Any], npt.NDArray[Any]]
 
@@ -39,84 +36,87 @@ class RowReader:
 
     def __init__(self, shards: SplitShards, first_rows: npt.NDArray[np.int64], row_length: int, dtype: np.dtype[Any],
                  is_stream: bool, has_gaps: npt.NDArray[np.bool_]) -> None:
-        self._shards, self._first_rows, self._firsts = shards, first_rows, first_rows.tolist()
+        self._shards, self._first_rows = shards, first_rows
         self._length, self._dtype, self._is_stream = row_length, dtype, is_stream
         self._has_gaps, self._any_gap = has_gaps, bool(has_gaps.any())
-        self._recent: list[list[int]] = []  # rows read since pages were last let go
 
-    def tokens(self, rows: list[int]) -> Tokens:
+    def places(self, rows: npt.NDArray[np.int64]) -> Places:
+        """Where rows lie. rows: int64 [n], of rows that exist."""
+        shard = self._first_rows.searchsorted(rows, "right") - 1
+        return Places(shard, rows - self._first_rows[shard])
+
+    def tokens(self, places: Places) -> Tokens:
         """Tokens of rows, [n, T], in the stored dtype."""
-        tokens: Tokens = self._gather(rows, 0).reshape(len(rows), self._length)
-        return tokens
+        return self._gather(places, 0)
 
-    def batch(self, rows: list[int], documents: bool, as_int64: bool = False, empty: Empty = np.empty,
+    def batch(self, places: Places, documents: bool, as_int64: bool = False, empty: Empty = np.empty,
               known: Known | None = None) -> tuple[npt.NDArray[Any], Targets, Segments | None]:
         """Tokens [n, T], targets int64 [n, T], and the rows' documents.
 
         Args:
-            rows: Numbers of rows that exist.
+            places: Where the rows lie.
             documents: Whether documents are given.
             as_int64: Whether tokens are int64 rather than as stored.
             empty: Gives arrays of a shape and dtype.
             known: What `describe` said of these rows.
         """
         dtype = np.dtype(np.int64) if as_int64 else self._dtype
-        tokens, targets = (self._in_stream if self._is_stream else self._in_rows)(rows, dtype, empty)
-        masked = not self._is_stream or self._gap_near(rows)
-        if known is None:
-            runs = self.runs(rows) if masked or documents else None
-            if masked and runs is not None:
-                self._ignore(targets, runs)
-            segments = segments_of(runs, self._positions(len(rows), as_int64, empty)) if (
-                documents and runs is not None) else None
-        else:
+        tokens, targets = (self._in_stream if self._is_stream else self._in_rows)(places, dtype, empty)
+        masked = not self._is_stream or self._gap_near(places)
+        segments = None
+        if known is not None and known[0].has_runs:
             facts, number = known
             if masked:
                 facts.ignore(number, targets)
-            segments = facts.segments(number, self._positions(len(rows), as_int64, empty)) if documents else None
+            if documents:
+                segments = facts.segments(number)
+        elif masked or documents:
+            runs = self.runs(places)
+            if masked:
+                self._ignore(targets, runs)
+            if documents:
+                segments = segments_of(runs, self._length)
         if masked and self._is_stream:
-            targets[[not self._learns_following(row) for row in rows], -1] = IGNORED
+            targets[~self._learns_following(places), -1] = IGNORED
         return tokens, targets, segments
 
-    def describe(self, rows: list[int], n_batches: int) -> RowFacts:
-        """What the row index says of the rows of several batches, for `batch`. They have as many rows each."""
-        return RowFacts(self.runs(rows), n_batches, self._length)
+    def describe(self, places: Places, n_batches: int, with_runs: bool) -> RowFacts:
+        """What can be known of the rows of several batches, of as many rows each, before `batch` reads them. with_runs:
+        also what the row index says."""
+        return RowFacts(places, self.runs(places) if with_runs else None, n_batches, self._length)
 
-    @property
-    def describes(self) -> bool:
-        """Whether looking up rows before they are read costs no more than then: indexes are mapped."""
-        return self._shards.has_mapped_rows
-
-    def runs(self, rows: list[int]) -> BatchRuns:
+    def runs(self, places: Places) -> BatchRuns:
         """The runs of some rows, from the row indexes of their shards."""
-        return runs_of(rows, self._firsts, self._shards, self._length)
+        return runs_of(places, self._shards, self._length)
 
-    def _positions(self, n_rows: int, as_int64: bool, empty: Empty) -> npt.NDArray[Any]:
-        return empty((n_rows, self._length), np.int64 if as_int64 else np.int32)
-
-    def _gather(self, rows: list[int], more: int) -> Tokens:
-        """Tokens of rows, end to end, each with so many that follow it; fewer at a shard's end."""
-        if not rows:
-            return np.empty(0, self._dtype)
-        payloads, firsts, length = self._shards.payloads, self._firsts, self._length
-        size = length + more
-        parts = [payloads[shard := bisect_right(firsts, row) - 1][
-            (start := (row - firsts[shard]) * length) : start + size] for row in rows]
-        tokens: Tokens = np.concatenate(parts)
-        if self._shards.is_large:
-            self._recent.append(rows)
-            if len(self._recent) >= _BATCHES_BETWEEN:
-                self._let_pages_go()
+    def _gather(self, places: Places, more: int) -> Tokens:
+        """Tokens of rows, [n, T + more], each with so many that follow it; 0 for those behind a shard's end."""
+        shape = len(places.shard), self._length + more
+        if not self._shards.mapped:
+            return self._read(places, shape, more)
+        if not shape[0]:
+            return np.empty(shape, self._dtype)
+        payloads, size = self._shards.payloads, shape[1]
+        flat: npt.NDArray[Any] = np.concatenate([payloads[shard][start : start + size] for shard, start in zip(
+            places.shard.tolist(), (places.local * self._length).tolist(), strict=True)])
+        if len(flat) != shape[0] * size:
+            at_end = np.flatnonzero(self._is_last(places))
+            flat = np.insert(flat, (at_end + 1) * size - 1 - np.arange(len(at_end)), 0)
+        tokens: Tokens = flat.reshape(shape)
         return tokens
 
-    def _let_pages_go(self) -> None:
-        """Maps of data that the memory holds may stay; of more than that, they would grow with every row read."""
-        if mapped_bytes() > _MAPPED_BYTES:
-            rows = np.concatenate(self._recent).astype(np.int64)
-            self._shards.let_pages_go(np.unique(self._first_rows.searchsorted(rows, "right") - 1).tolist())
-            self._recent = []
-        elif len(self._recent) > 16 * _BATCHES_BETWEEN:
-            self._recent = self._recent[-_BATCHES_BETWEEN:]
+    def _read(self, places: Places, shape: tuple[int, int], more: int) -> Tokens:
+        """The same, read into place."""
+        out = np.empty(shape, self._dtype)
+        payloads: Any = self._shards.payloads
+        at_end = self._is_last(places) if more else np.zeros(len(out), np.bool_)
+        rows: list[Tokens] = [*out]
+        for i in np.flatnonzero(at_end).tolist():
+            rows[i] = rows[i][: self._length]
+        for row, shard, start in zip(rows, places.shard.tolist(), (places.local * self._length).tolist(), strict=True):
+            payloads[shard].read_into(row, start)
+        out[at_end, self._length :] = 0
+        return out
 
     def _ignore(self, targets: Targets, runs: BatchRuns) -> None:
         """-100 for targets that are tokens of runs that are not learned; a row's last one is of the next row."""
@@ -131,26 +131,18 @@ class RowReader:
             first = start if start % self._length == 0 else start - 1
             flat[first : end - 1] = IGNORED
 
-    def _in_stream(self, rows: list[int], dtype: np.dtype[Any], empty: Empty) -> tuple[npt.NDArray[Any], Targets]:
+    def _in_stream(self, places: Places, dtype: np.dtype[Any], empty: Empty) -> tuple[npt.NDArray[Any], Targets]:
         """Tokens and targets of rows, each row's last target being the next token of its shard."""
-        n, length = len(rows), self._length
-        flat: npt.NDArray[Any] = self._gather(rows, 1)
-        at_end: list[int] = []
-        if len(flat) != n * (length + 1):
-            firsts, n_rows = self._firsts, self._shards.n_rows
-            at_end = [i for i, row in enumerate(rows)
-                      if row + 1 - firsts[shard := bisect_right(firsts, row) - 1] == n_rows[shard]]
-            # Where the row behind is missing, any token stands for it.
-            flat = np.insert(flat, [(i + 1) * (length + 1) - 1 - at for at, i in enumerate(at_end)], 0)
-        wide = flat.reshape(n, length + 1)
-        tokens, targets = empty((n, length), dtype), empty((n, length), np.int64)
+        wide = self._gather(places, 1)
+        shape = len(wide), self._length
+        tokens, targets = empty(shape, dtype), empty(shape, np.int64)
         tokens[...], targets[...] = wide[:, :-1], wide[:, 1:]
-        targets[at_end, -1] = IGNORED
+        targets[self._is_last(places), -1] = IGNORED
         return tokens, targets
 
-    def _in_rows(self, rows: list[int], dtype: np.dtype[Any], empty: Empty) -> tuple[npt.NDArray[Any], Targets]:
+    def _in_rows(self, places: Places, dtype: np.dtype[Any], empty: Empty) -> tuple[npt.NDArray[Any], Targets]:
         """Tokens and targets of rows; nothing is learned across a row's end."""
-        stored: npt.NDArray[Any] = self.tokens(rows)
+        stored: npt.NDArray[Any] = self._gather(places, 0)
         targets = empty(stored.shape, np.int64)
         targets[:, :-1], targets[:, -1] = stored[:, 1:], IGNORED  # from the copy, which the processor's cache holds
         if dtype == stored.dtype:
@@ -159,12 +151,17 @@ class RowReader:
         tokens[...] = stored
         return tokens, targets
 
-    def _gap_near(self, rows: list[int]) -> bool:
-        """Whether `curate remove` took tokens out of any shard that some rows are in."""
-        return bool(self._any_gap and self._has_gaps[self._first_rows.searchsorted(rows, "right") - 1].any())
+    def _is_last(self, places: Places) -> npt.NDArray[np.bool_]:
+        """Which rows are the last ones of their shards."""
+        is_last: npt.NDArray[np.bool_] = places.local + 1 == self._shards.n_rows[places.shard]
+        return is_last
 
-    def _learns_following(self, row: int) -> bool:
-        """Whether the token after a row is to be learned; true at the end of a shard, where there is none."""
-        shard = bisect_right(self._firsts, row) - 1
-        local = row + 1 - self._firsts[shard]
-        return bool(local >= self._shards.n_rows[shard]) or self._shards.index(shard).learns_first(local)
+    def _gap_near(self, places: Places) -> bool:
+        """Whether `curate remove` took tokens out of any shard that some rows are in."""
+        return bool(self._any_gap and self._has_gaps[places.shard].any())
+
+    def _learns_following(self, places: Places) -> npt.NDArray[np.bool_]:
+        """Of which rows the token behind is to be learned; true at the end of a shard, where there is none."""
+        is_last = self._is_last(places).tolist()
+        return np.array([last or learns_first(self._shards.index(shard), local + 1) for shard, local, last in zip(
+            places.shard.tolist(), places.local.tolist(), is_last, strict=True)], np.bool_)

@@ -22,7 +22,6 @@ segment is a fragment of a document, or a stretch of none: padding, a shard's fi
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -32,10 +31,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from manifests.confined import check_regular
 from manifests.errors import ShardError
 from manifests.hashing import Int64
-from manifests.local_files import ReadArray, ReadFile, map_file
+from manifests.local_files import ReadFile, map_file
 from manifests.spans import Spans, spans_of
 from manifests.storage import digest_file, open_read
 
@@ -45,11 +43,15 @@ _MAGIC: Final = b"CURATE\0R"
 _VERSION: Final = 1
 _BLOCK: Final = struct.Struct("<8sIIQQ16sI")
 _CRC: Final = struct.Struct("<I")
+_PAIR: Final = struct.Struct("<II")
 _CRC_OFFSET: Final = 60
 _HEADER_BYTES: Final = 64
 _BEGINS, _LEARNED = 1, 2
+_ADVICE: Final = "run `curate verify`, then fetch or pack the shard again"
 _FIRST: Final = np.dtype("<u4")
 _RUN: Final = np.dtype("<u8")
+_FIRST_BYTES: Final = 4
+_PAIR_BYTES: Final = 2 * _FIRST_BYTES
 Runs = npt.NDArray[np.uint64]
 
 
@@ -59,19 +61,49 @@ class RowIndex:
 
     first: uint32 [n + 1]. runs: uint64 [m], as the file has them. most_segments: of a row."""
 
-    first: npt.NDArray[np.uint32] | ReadArray
-    runs: Runs | ReadArray
+    first: npt.NDArray[np.uint32]
+    runs: Runs
     most_segments: int
 
     def of(self, row: int) -> Runs:
         """Runs of a row, uint64 [k]."""
-        low, high = self.first[row : row + 2].tolist()
-        runs: Runs = self.runs[low:high]
-        return runs
+        first: Any = self.first
+        return self.runs[first.item(row) : first.item(row + 1)]
 
-    def learns_first(self, row: int) -> bool:
-        """Whether the first token of a row is to be learned."""
-        return bool(int(self.of(row)[0]) >> 48 & _LEARNED)
+
+class ReadRows:
+    """The runs of a shard's rows, each row's read when it is asked for: two reads of some bytes.
+
+    Args:
+        file: A row index whose header has been checked.
+        n_rows: Rows of the shard.
+        n_runs: Runs of all of them.
+    """
+
+    def __init__(self, file: ReadFile, n_rows: int, n_runs: int) -> None:
+        self._file, self.n_runs, self._offset = file, n_runs, _runs_offset(n_rows)
+
+    def of(self, row: int) -> Runs:
+        """Runs of a row, uint64 [k]; ShardError where it has none."""
+        return np.frombuffer(self.bytes_of(row), _RUN)
+
+    def bytes_of(self, row: int) -> bytes:
+        """The same, as the file has them."""
+        file = self._file
+        low, high = _PAIR.unpack(file.read(_HEADER_BYTES + row * _FIRST_BYTES, _PAIR_BYTES))
+        if not low < high <= self.n_runs:
+            raise ShardError(f"has no runs for row {row}", where=file.path, hint=_ADVICE)
+        return file.read(self._offset + low * BYTES_PER_RUN, (high - low) * BYTES_PER_RUN)
+
+
+def runs_in(parts: list[bytes]) -> tuple[Runs, Int64]:
+    """(runs of rows whose bytes these are, end to end; how many each has)"""
+    return np.frombuffer(b"".join(parts), _RUN), np.fromiter(map(len, parts), np.int64, len(parts)) // BYTES_PER_RUN
+
+
+def learns_first(index: RowIndex | ReadRows, row: int) -> bool:
+    """Whether the first token of a row is to be learned."""
+    return bool(int(index.of(row)[0]) >> 48 & _LEARNED)
 
 
 def index_spans(spans: Spans, n_rows: int, row_length: int) -> RowIndex:
@@ -137,49 +169,55 @@ def write_rows(path: str, spans: pa.Table, n_rows: int, row_length: int, payload
     return index
 
 
-def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, mapped: bool = True) -> RowIndex:
-    """Open the row index of a shard: its header and size are checked, its runs are not read.
+def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str) -> RowIndex:
+    """Map the row index of a shard: its header, its size and that every row has runs are checked.
 
     Args:
         path: A local file.
         n_rows: Rows of the shard, by the manifest.
         row_length: Tokens of a row, by the manifest.
         payload_xxh3: Digest of the shard's payload, by the manifest.
-        mapped: Whether the file is mapped or read.
     Raises:
         ShardError: It cannot be read, or is not the index of that shard.
     """
-    check_regular(path)
-    try:
-        with open(path, "rb") as file:
-            n_runs, digest, most = _unpack(file.read(_HEADER_BYTES), path, n_rows, row_length)
-            size = os.fstat(file.fileno()).st_size
-        offset = _runs_offset(n_rows)
-        if size != offset + n_runs * BYTES_PER_RUN:
-            raise ShardError(f"is {size} bytes, but its header says {offset + n_runs * BYTES_PER_RUN}", where=path,
-                             hint="the copy was cut short or something was appended")
-        if digest.hex() != payload_xxh3:
-            raise ShardError("is the row index of another payload than the manifest describes", where=path,
-                             hint="run `curate verify`, then fetch or pack the shard again")
-        if not mapped:
-            opened = ReadFile(path)
-            numbers = opened.array(_HEADER_BYTES, _FIRST, (n_rows + 1,))
-            _check_first(numbers[:], n_runs, path)
-            return RowIndex(numbers, opened.array(offset, _RUN, (n_runs,)), most)
-        data = map_file(path)
-    except OSError as error:
-        raise ShardError(f"cannot be read: {error.strerror}", where=path, hint="fetch or pack the shard again") from (
-            error)
+    _, n_runs, most = _open(path, n_rows, row_length, payload_xxh3)
+    data = map_file(path)
     first = data[_HEADER_BYTES : _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)].view(_FIRST)
-    _check_first(first, n_runs, path)
-    return RowIndex(first, data[offset:].view(_RUN), most)
-
-
-def _check_first(first: npt.NDArray[np.uint32], n_runs: int, path: str) -> None:
-    """Raise ShardError unless every row has a run of its own, and the last run is a row's."""
     if first[0] != 0 or first[-1] != n_runs or not (first[1:] > first[:-1]).all():
-        raise ShardError("has rows without runs, or runs of no row", where=path,
-                         hint="run `curate verify`, then fetch or pack the shard again")
+        raise ShardError("has rows without runs, or runs of no row", where=path, hint=_ADVICE)
+    return RowIndex(first, data[_runs_offset(n_rows) :].view(_RUN), most)
+
+
+def read_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, n_runs: int | None = None) -> ReadRows:
+    """As `open_rows`, but rows are read, and checked, when they are looked up.
+
+    Args:
+        path: A local file.
+        n_rows: Rows of the shard, by the manifest.
+        row_length: Tokens of a row, by the manifest.
+        payload_xxh3: Digest of the shard's payload, by the manifest.
+        n_runs: What it has by its header, where that has been checked before.
+    Raises:
+        ShardError: As `open_rows`.
+    """
+    if n_runs is not None:
+        return ReadRows(ReadFile(path), n_rows, n_runs)
+    file, n_runs, _ = _open(path, n_rows, row_length, payload_xxh3)
+    return ReadRows(file, n_rows, n_runs)
+
+
+def _open(path: str, n_rows: int, row_length: int, payload_xxh3: str) -> tuple[ReadFile, int, int]:
+    """(the file, its runs, most segments of a row), its header and size checked."""
+    file = ReadFile(path)
+    size = file.check()
+    n_runs, digest, most = _unpack(file.head(_HEADER_BYTES), path, n_rows, row_length)
+    expected = _runs_offset(n_rows) + n_runs * BYTES_PER_RUN
+    if size != expected:
+        raise ShardError(f"is {size} bytes, but its header says {expected}", where=path,
+                         hint="the copy was cut short or something was appended")
+    if digest.hex() != payload_xxh3:
+        raise ShardError("is the row index of another payload than the manifest describes", where=path, hint=_ADVICE)
+    return file, n_runs, most
 
 
 def _unpack(data: bytes, path: str, n_rows: int, row_length: int) -> tuple[int, bytes, int]:
@@ -194,13 +232,20 @@ def _unpack(data: bytes, path: str, n_rows: int, row_length: int) -> tuple[int, 
                          hint="read it with a later version of the package")
     if (length, rows) != (row_length, n_rows):
         raise ShardError(f"is of {rows} rows of {length} tokens, the shard of {n_rows} of {row_length}", where=path,
-                         hint="run `curate verify`, then fetch or pack the shard again")
+                         hint=_ADVICE)
     return int(n_runs), bytes(digest), int(most)
 
 
 def _runs_offset(n_rows: int) -> int:
     end = _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)
     return -(-end // BYTES_PER_RUN) * BYTES_PER_RUN
+
+
+def ranges(start: Int64, n: Int64) -> Int64:
+    """The numbers from each start on, n of each, end to end: int64."""
+    ends = np.cumsum(n)
+    numbers: Int64 = np.arange(ends[-1] if len(ends) else 0) + np.repeat(start - (ends - n), n)
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ import xxhash
 
 from manifests.confined import check_regular
 from manifests.errors import ShardError
-from manifests.local_files import map_file
+from manifests.local_files import ReadArray, ReadFile, map_file
 from manifests.packing import PACKINGS
 from manifests.storage import open_read
 
@@ -186,9 +186,7 @@ def read_header(path: str) -> Header:
         n_bytes = os.path.getsize(path)
     except OSError as error:
         raise ShardError(f"cannot be read: {error.strerror}", where=path) from error
-    if n_bytes != header.n_bytes:
-        raise ShardError(f"is {n_bytes} bytes, but its header says {header.n_bytes}", where=path,
-                         hint="the copy was cut short or something was appended")
+    _check_size(path, n_bytes, header)
     return header
 
 
@@ -207,6 +205,21 @@ def open_shard(path: str) -> tuple[Header, Tokens]:
     header = read_header(path)
     tokens: Tokens = map_file(path)[HEADER_BYTES:].view(header.dtype)
     return header, tokens
+
+
+def read_shard(path: str) -> tuple[Header, ReadArray]:
+    """As `open_shard`, but the payload is read where it is indexed, and a descriptor stays open while it is held."""
+    file = ReadFile(path)
+    n_bytes = file.check()
+    header = Header.unpack(file.head(HEADER_BYTES), path)
+    _check_size(path, n_bytes, header)
+    return header, file.array(HEADER_BYTES, header.dtype, (header.n_tokens,))
+
+
+def _check_size(path: str, n_bytes: int, header: Header) -> None:
+    if n_bytes != header.n_bytes:
+        raise ShardError(f"is {n_bytes} bytes, but its header says {header.n_bytes}", where=path,
+                         hint="the copy was cut short or something was appended")
 
 
 def read_row(path: str, row: int) -> tuple[Header, Tokens]:

@@ -12,17 +12,17 @@ import pyarrow as pa
 import xxhash
 
 from manifests.errors import ShardError
-from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile, let_go
+from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile
 from manifests.packed_folder import PackedFolder
-from manifests.rows import BYTES_PER_RUN, RowIndex, index_spans, open_rows
-from manifests.shard import HEADER_BYTES, Tokens, open_shard, read_header
+from manifests.rows import BYTES_PER_RUN, ReadRows, RowIndex, index_spans, open_rows, read_rows
+from manifests.shard import HEADER_BYTES, Header, Tokens, open_shard, read_shard
 from manifests.spans import BYTES_PER_SPAN, Spans, check_spans, read_spans
 from manifests.storage import digest_file
 
 VALIDATIONS: Final = ("open", "lazy", "never")
 TOKENIZER: Final = "tokenizer.json"
 """Of a packed folder: the tokenizer that its shards were encoded with."""
-_LARGE_BYTES: Final = 1 << 30  # of a split whose maps should not grow with every row that is read
+_MAPPED_BYTES: Final = 1 << 30  # of a split above which it is read: maps would grow with every row, at a fault each
 _CACHED_BYTES: Final = 1 << 28  # of spans, and of row indexes made from spans, that are kept in memory
 _ADVICE: Final = "run `curate verify`, then fetch or pack the shard again"
 Payload = Tokens | ReadArray
@@ -38,7 +38,7 @@ class SplitShards:
         folder: Where the files are.
         shards: Rows of the manifest, in order.
         row_length: Tokens of a row.
-        mapped: Whether files are mapped or read.
+        mapped: Whether files are mapped, of a split of up to 1 GiB; else they are read.
         validate: `lazy`: digests of a payload and a row index are checked when they are first opened; `open`: those of
             every shard, now; `never`: not.
     Raises:
@@ -48,27 +48,29 @@ class SplitShards:
     def __init__(self, folder: PackedFolder, shards: Any, row_length: int, mapped: bool, validate: str) -> None:
         if validate not in VALIDATIONS:
             raise ValueError(f"validate {validate!r} is none of {', '.join(VALIDATIONS)}")
-        self._folder, self._row_length, self._mapped, self._validate = folder, row_length, mapped, validate
+        self._folder, self._row_length, self._validate = folder, row_length, validate
         names = shards.column_names
         self._payload_files = _files(shards, "path", "payload_xxh3", "n_bytes", HEADER_BYTES)
         self._rows_files = _files(shards, "rows_path", "rows_xxh3") if "rows_path" in names else []
         self._spans_files = _files(shards, "spans_path", "spans_xxh3")
         self.n_rows: npt.NDArray[np.int64] = shards["n_rows"].to_numpy()
-        self._checked: set[str] = set()
-        pool = MAPS if mapped else DESCRIPTORS
-        largest = max((file.n_bytes or 0 for file in self._payload_files), default=0)
+        self._compared: set[str] = set()
+        self._headers: dict[int, Header] = {}  # of payloads that are read, once they have been checked
+        self._n_runs: dict[int, int] = {}  # of row indexes that are read
+        sizes = [file.n_bytes or 0 for file in self._payload_files]
+        self.mapped = mapped and sum(sizes) <= _MAPPED_BYTES
+        pool = MAPS if self.mapped else DESCRIPTORS
         if folder.cache is not None:
-            folder.cache.hold_open(largest)
+            folder.cache.hold_open(max(sizes, default=0), pool.most())
         self.payloads: OpenFiles[Payload] = OpenFiles(
             self._open_payload, folder.cache.pool if folder.cache is not None else pool,
             lambda shard: self._release(self._payload_files[shard]))
-        self.rows: OpenFiles[RowIndex] = OpenFiles(
+        self.rows: OpenFiles[RowIndex | ReadRows] = OpenFiles(
             self._open_rows, pool, lambda shard: self._release(self._rows_files[shard]))
         most_spans = int(shards["n_spans"].to_numpy().max(initial=1))
         self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * most_spans)))(self._read_spans)
         self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * most_spans)))(self._index_spans)
-        self.has_mapped_rows = mapped and bool(self._rows_files)
-        self.is_large = mapped and sum(file.n_bytes or 0 for file in self._payload_files) > _LARGE_BYTES
+        self.has_row_indexes = bool(self._rows_files)
         if validate == "open":
             for shard in range(len(self)):
                 self.payloads[shard], self.index(shard)
@@ -83,15 +85,7 @@ class SplitShards:
         self.spans.cache_clear()
         self._indexed.cache_clear()
 
-    def let_pages_go(self, shards: list[int]) -> None:
-        """Take the pages of some shards out of this process's memory; the system's cache keeps what it has room for."""
-        for shard in shards:
-            payload, index = self.payloads.get(shard), self.rows.get(shard)
-            for first, last in ((payload, payload), (index.first, index.runs) if index else (None, None)):
-                if isinstance(first, np.ndarray) and isinstance(last, np.ndarray):
-                    let_go(first, last)
-
-    def index(self, shard: int) -> RowIndex:
+    def index(self, shard: int) -> RowIndex | ReadRows:
         """The row index of a shard: its file, or one made of its spans where the manifest is of version 1."""
         return self.rows[shard] if self._rows_files else self._indexed(shard)
 
@@ -118,33 +112,38 @@ class SplitShards:
         """The payload of a shard, [N]."""
         file = self._payload_files[shard]
         path = self._local(file)
-        payload: Payload
-        if self._mapped:
-            header, payload = open_shard(path)
-        else:
-            header = read_header(path)
-            payload = ReadFile(path).array(HEADER_BYTES, header.dtype, (header.n_tokens,))
+        known = self._headers.get(shard)
+        if known is not None:
+            return ReadFile(path).array(HEADER_BYTES, known.dtype, (known.n_tokens,))
+        header, payload = open_shard(path) if self.mapped else read_shard(path)
         if header.payload_digest.hex() != file.digest or header.row_length != self._row_length or (
                 header.n_rows != self.n_rows[shard]):
             raise ShardError("is another shard than the manifest describes", where=path, hint=_ADVICE)
-        self._check(path, file)
+        self._compare(path, file)
+        if not self.mapped:
+            self._headers[shard] = header
         return payload
 
-    def _open_rows(self, shard: int) -> RowIndex:
+    def _open_rows(self, shard: int) -> RowIndex | ReadRows:
         file = self._rows_files[shard]
         path = self._local(file)
-        index = open_rows(path, int(self.n_rows[shard]), self._row_length, self._payload_files[shard].digest,
-                          self._mapped)
-        self._check(path, file)
-        return index
+        facts = path, int(self.n_rows[shard]), self._row_length, self._payload_files[shard].digest
+        if self.mapped:
+            index = open_rows(*facts)
+            self._compare(path, file)
+            return index
+        read = read_rows(*facts, self._n_runs.get(shard))
+        self._compare(path, file)
+        self._n_runs[shard] = read.n_runs
+        return read
 
-    def _check(self, path: str, file: _File) -> None:
+    def _compare(self, path: str, file: _File) -> None:
         """Compare a file with its digest where that is asked for, once in this process; what was fetched has been."""
-        if self._validate == "never" or self._folder.cache is not None or path in self._checked:
+        if self._validate == "never" or self._folder.cache is not None or path in self._compared:
             return
         if digest_file(path, file.offset) != file.digest:
             raise ShardError(f"its bytes are not those of the digest {file.digest}", where=path, hint=_ADVICE)
-        self._checked.add(path)
+        self._compared.add(path)
 
     def _read_spans(self, shard: int) -> Spans:
         file = self._spans_files[shard]

@@ -54,7 +54,8 @@ class PackedDataLoader(BaseDataLoader):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
         for batch in self.loader:
-            yield {"input": batch.tokens, "positions": batch.position_ids}, batch.targets
+            assert batch.position_ids is not None
+            yield {"input": batch.tokens, "positions": batch.position_ids.long()}, batch.targets  # it gathers by them
         raise DataloaderExhaustedError
 
     def state_dict(self) -> dict[str, Any]:

@@ -27,10 +27,9 @@ class Ahead:
         # each handing over is two changes of threads, which cost a third of a batch.
         self._prepared: queue.SimpleQueue[list[_Prepared] | BaseException] = queue.SimpleQueue()
         self._tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._together = max(1, ahead // 2)
+        self._together = -(-ahead // 2)
         self._ready: list[_Prepared] = []  # the next one last
-        for _ in range(ahead // self._together):
-            self._tickets.put(True)
+        self._tickets.put(True)  # those that are handed over are used while the next ones are prepared
         self._process, self._stopped = os.getpid(), False
         self._thread = threading.Thread(target=self._work, name="packed-loader", daemon=True)
         self._thread.start()

@@ -24,7 +24,7 @@ def folders() -> Any:
         yield Path(name)
 
 
-def dataset(folder: Path, packing: str, seed: int, shards: int) -> PackedDataset:
+def dataset(folder: Path, packing: str, seed: int, shards: int, mmap: bool = True) -> PackedDataset:
     """Shards of 70 rows, of documents of chance lengths with gaps between some of them, and one of a few rows."""
     path = folder / f"{packing}-{seed}-{shards}"
     if not path.exists():
@@ -35,20 +35,21 @@ def dataset(folder: Path, packing: str, seed: int, shards: int) -> PackedDataset
             spans += [span(row * T + int(low), int(high - low)) for low, high in pairwise(cuts)
                       if generator.random() < 0.8]
         make_dataset(path, [70] * (shards - 1) + [3], packing, [s | {"doc_id": bytes(16)} for s in spans])
-    return PackedDataset(path, "train")
+    return PackedDataset(path, "train", mmap=mmap)
 
 
 @settings(max_examples=60, deadline=None)  # a data set is made in some of them
 @given(packing=st.sampled_from(["concat", "best_fit", "pad"]), seed=st.integers(0, 5), shards=st.sampled_from([2, 5]),
-       batch_rows=st.integers(1, 7), world=st.integers(1, 3), as_int64=st.booleans())
+       batch_rows=st.integers(1, 7), world=st.integers(1, 3), as_int64=st.booleans(), mmap=st.booleans())
 def test_loaders_give_what_rows_by_themselves_give(folders: Path, packing: str, seed: int, shards: int,
-                                                   batch_rows: int, world: int, as_int64: bool) -> None:
-    data = dataset(folders, packing, seed, shards)
+                                                   batch_rows: int, world: int, as_int64: bool, mmap: bool) -> None:
+    data = dataset(folders, packing, seed, shards, mmap)
+    mapped = dataset(folders, packing, seed, shards)
     loader = PackedLoader(data, batch_rows, world - 1, world, seed=seed, passes=None)
     for step in range(2 * len(data) // (batch_rows * world) + 3):
         first = step * loader.rows_per_step
         batch, segments = loader.read(first, documents=True, as_int64=as_int64)
-        tokens, targets, alone = data.read(batch.rows)
+        tokens, targets, alone = mapped.read(batch.rows)
         assert np.array_equal(batch.tokens, tokens)
         assert np.array_equal(batch.targets, targets)
         assert segments is not None
@@ -59,11 +60,11 @@ def test_loaders_give_what_rows_by_themselves_give(folders: Path, packing: str, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 5), picks=st.lists(st.integers(0, 10**6), min_size=1, max_size=80))
-def test_rows_looked_up_a_shard_at_a_time(folders: Path, seed: int, picks: list[int]) -> None:
-    data = dataset(folders, "best_fit", seed, 5)
+@given(seed=st.integers(0, 5), picks=st.lists(st.integers(0, 10**6), min_size=1, max_size=80), mmap=st.booleans())
+def test_rows_looked_up_a_shard_at_a_time(folders: Path, seed: int, picks: list[int], mmap: bool) -> None:
+    data = dataset(folders, "best_fit", seed, 5, mmap)
     rows = [p % len(data) for p in picks]
-    together = runs_of(rows, data.first_rows.tolist(), data._shards, T)
+    together = runs_of(data._places(np.array(rows)), data._shards, T)
     of_rows = [data._shards.index(int(s)).of(r - int(data.first_rows[s]))
                for r in rows for s in [np.searchsorted(data.first_rows, r, "right") - 1]]
     alone = join_runs(np.concatenate(of_rows), np.array([len(r) for r in of_rows]), T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from manifests import PackedDataset, PackedLoader, ShardError
 from manifests.local_files import OpenFiles, Pool, ReadFile, map_file
+from tests.benchmarks.loader import make_sparse
 from tests.paths import ROOT
 from tests.unit.manifests.test_dataset import make_dataset, span
 
@@ -130,3 +132,38 @@ def test_digests_are_checked_as_asked(tmp_path: Path, suffix: str) -> None:
     PackedDataset(root, "train", validate="never").batch(np.array([2]))
     with pytest.raises(ValueError, match="open, lazy, never"):
         PackedDataset(root, "train", validate="always")
+
+
+def test_large_splits_are_not_mapped(tmp_path: Path) -> None:
+    """Eight shards of 2^26 tokens: rows are read, and nothing of them stays in the process's memory."""
+    make_sparse(tmp_path, 8, 2048, "best_fit")
+    data = PackedDataset(tmp_path, "train")
+    before = descriptors()
+    loader = PackedLoader(data, 16, seed=2)
+    for _ in range(4):
+        batch, segments = loader.with_segments(loader.position)
+        next(loader)
+        assert not batch.tokens.any()
+        assert len(segments.cu_seqlens) > 17
+    with open("/proc/self/maps", encoding="utf-8") as file:
+        assert str(tmp_path) not in file.read()
+    assert before < descriptors() <= before + 16
+    data.close()
+    assert descriptors() == before
+
+
+def test_files_are_opened_again_after_they_were_closed_for_others(tmp_path: Path) -> None:
+    """Fewer descriptors than shards: every shard is opened and closed over and over, and rows stay right."""
+    root = make_dataset(tmp_path, [2] * 60, packing="best_fit", spans=SPANS)
+    wanted = PackedDataset(root, "train").batch(np.arange(120))
+    code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))\n"
+            "from manifests import PackedDataset, PackedLoader\n"
+            "import numpy as np\n"
+            "data = PackedDataset(sys.argv[1], 'train', mmap=False)\n"
+            "loader = PackedLoader(data, 40, seed=1, passes=3)\n"
+            "for batch in loader: np.save(sys.stdout.buffer, np.concatenate([batch.rows[:, None], batch.targets], 1))")
+    done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, cwd=ROOT, check=True)
+    stream = io.BytesIO(done.stdout)
+    for _ in range(9):
+        rows, targets = np.split(np.load(stream), [1], axis=1)
+        assert np.array_equal(targets, wanted[1][rows[:, 0]])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import PackedDataset, ShardError
-from manifests.rows import index_spans, join_runs, open_rows, write_rows
+from manifests.rows import index_spans, join_runs, learns_first, open_rows, read_rows, write_rows
 from manifests.schema import CHAT_SPANS, SPANS
 from manifests.spans import spans_of
 from manifests.verify import verify
@@ -100,37 +100,52 @@ def test_runs_of_dialogues(dialogues: list[tuple[int, list[tuple[int, bool]]]]) 
         assert joined == want
 
 
-@pytest.mark.parametrize("mapped", [True, False])
-def test_a_file_gives_back_what_was_written(tmp_path: Path, mapped: bool) -> None:
+@pytest.mark.parametrize("open_index", [open_rows, read_rows])
+def test_a_file_gives_back_what_was_written(tmp_path: Path, open_index: Any) -> None:
     table = pa.Table.from_pylist([span(1, 4), span(5, 3), span(10, 6, source_id=2)], SPANS)
     path = str(tmp_path / "000000.rows")
     written = write_rows(path, table, 3, T, DIGEST)
-    opened = open_rows(path, 3, T, DIGEST.hex(), mapped)
+    opened = open_index(path, 3, T, DIGEST.hex())
     for row in range(3):
         assert opened.of(row).tolist() == written.of(row).tolist()
-    assert opened.most_segments == 3
-    assert [opened.learns_first(r) for r in range(3)] == [False, False, False]
+    assert written.most_segments == 3
+    assert [learns_first(opened, r) for r in range(3)] == [False, False, False]
     size, again = Path(path).read_bytes(), str(tmp_path / "again.rows")
     write_rows(again, table, 3, T, DIGEST)
     assert Path(again).read_bytes() == size
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("open_index", [open_rows, read_rows])
+def test_other_files_are_refused(tmp_path: Path, open_index: Any) -> None:
     path = tmp_path / "000000.rows"
     write_rows(str(path), pa.Table.from_pylist([span(1, 7)], SPANS), 2, T, DIGEST)
     whole = path.read_bytes()
     for n_rows, row_length, digest, said in ((3, T, DIGEST.hex(), "is of 2 rows"), (2, T + 1, DIGEST.hex(), "is of 2"),
                                              (2, T, "00" * 16, "another payload")):
         with pytest.raises(ShardError, match=said):
-            open_rows(str(path), n_rows, row_length, digest)
+            open_index(str(path), n_rows, row_length, digest)
     for data, said in ((whole[:-1], "its header says"), (whole + b"\0", "its header says"), (b"x" * 99, "not a row"),
                        (whole[:20] + b"\1" + whole[21:], "checksum"), (b"", "not a row")):
         path.write_bytes(data)
         with pytest.raises(ShardError, match=said):
-            open_rows(str(path), 2, T, DIGEST.hex())
+            open_index(str(path), 2, T, DIGEST.hex())
     path.unlink()
     with pytest.raises(ShardError, match="cannot be read"):
+        open_index(str(path), 2, T, DIGEST.hex())
+
+
+@pytest.mark.parametrize("first", [[0, 0, 4], [0, 9, 4], [0, 1, 2**32 - 1]])
+def test_rows_without_runs_are_found_when_they_are_read(tmp_path: Path, first: list[int]) -> None:
+    path = tmp_path / "000000.rows"
+    index = write_rows(str(path), pa.Table.from_pylist([span(1, 7)], SPANS), 2, T, DIGEST)
+    data = bytearray(path.read_bytes())
+    assert index.first.tolist() == np.frombuffer(data, "<u4", 3, 64).tolist()
+    data[64:76] = np.array(first, "<u4").tobytes()
+    path.write_bytes(bytes(data))
+    with pytest.raises(ShardError, match="rows without runs"):
         open_rows(str(path), 2, T, DIGEST.hex())
+    with pytest.raises(ShardError, match="no runs for row"):
+        [read_rows(str(path), 2, T, DIGEST.hex()).of(row) for row in (0, 1)]
 
 
 def test_verify_reads_the_index(tmp_path: Path) -> None:
