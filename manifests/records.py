@@ -20,6 +20,7 @@ from manifests.part_paths import part_path
 from manifests.storage import Storage
 
 RECORDS_FOLDER = "_records"
+_DIGEST = "xxh3"  # last of the names in a record's file, and of all before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,20 @@ class TaskRecord:
             "identity": {f.name: getattr(self.identity, f.name) for f in dataclasses.fields(self.identity)},
             "outputs": [asdict(output) for output in self.outputs], "damage": [asdict(found) for found in self.damage],
             "fingerprint": self.identity.fingerprint}
-        return (json.dumps(fields, sort_keys=True, indent=1) + "\n").encode()
+        text = json.dumps(fields, sort_keys=True, indent=1)
+        return f'{text[:-2]},\n "{_DIGEST}": "{xxhash.xxh3_128_hexdigest(text.encode())}"\n}}\n'.encode()
 
     @staticmethod
     def from_json(data: bytes) -> TaskRecord | None:
         """The record in these bytes, or None where they are not a complete record.
 
-        Those of 0.1.0, whose identities call the task a shard, are read as well."""
+        Those of 0.1.0, whose identities call the task a shard, are read as well; they have no digest of their own."""
         try:
             fields = json.loads(data)
-        except (ValueError, RecursionError):
+            digest = fields.pop(_DIGEST, None)
+            if digest is not None and digest != _digest_of(fields):
+                return None
+        except (ValueError, RecursionError, AttributeError, TypeError):
             return None
         return TaskRecord.from_fields(fields)
 
@@ -157,6 +162,10 @@ def _check_types(record: TaskRecord) -> None:
             and all(type(number) is int for number in (*numbers, *record.counters.values()))
             and isinstance(identity.config, dict) and isinstance(record.seconds, int | float)):
         raise TypeError("a field of the record has another type")
+
+
+def _digest_of(fields: Mapping[str, Any]) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(fields, sort_keys=True, indent=1).encode())
 
 
 def _fingerprint(identity: Mapping[str, Any]) -> str:

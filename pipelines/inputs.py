@@ -29,6 +29,7 @@ from manifests.object_stores import S3Access, filesystem, reached, store_errors
 from manifests.schema import INPUT_FILES
 from manifests.storage import Storage, digest_file, is_local, local_path
 from manifests.tables import read_table, write_table
+from pipelines.earlier_runs import check_recorded
 
 _WILDCARD = re.compile(r"[*?\[]")
 _CACHE = "_records/inputs.json"
@@ -37,10 +38,13 @@ _TABLE_ROWS = 1 << 16  # of a row group: a reader of one archive's records reads
 
 class InputScanner:
     """Finds the files of a pattern. Digests of local files are kept with the run's records, by size and time of
-    change, so that resuming does not read everything again; objects behind URLs are known by size and ETag."""
+    change, so that resuming does not read everything again; objects behind URLs are known by size and ETag.
 
-    def __init__(self, storage: Storage, http: HttpConfig | None = None) -> None:
+    reads_all: whether every local file is read, whatever its size and time are."""
+
+    def __init__(self, storage: Storage, http: HttpConfig | None = None, reads_all: bool = False) -> None:
         self._storage = storage
+        self._reads_all = reads_all
         self._http = http or HttpConfig()
         data = storage.read_bytes(_CACHE)
         self._known: dict[str, list[Any]] = _parse(data) if data else {}
@@ -83,7 +87,8 @@ class InputScanner:
 
     def save(self) -> None:
         """Keep what was learnt for the next run."""
-        self._storage.write_bytes(_CACHE, json.dumps(self._seen, sort_keys=True).encode())
+        text = json.dumps(self._seen, sort_keys=True)
+        self._storage.write_bytes(_CACHE, json.dumps([xxhash.xxh3_128_hexdigest(text.encode()), text]).encode())
         for name, table in self._tables.items():
             with self._storage.staging() as folder:
                 parts = (table.slice(start, _TABLE_ROWS) for start in range(0, len(table), _TABLE_ROWS))
@@ -111,7 +116,9 @@ class InputScanner:
                 else self.fingerprint(match.path) for match in matches]
 
     def fingerprint(self, path: str) -> tuple[int, str]:
-        """(bytes, digest) of a file: of its content, or of an object behind a URL by its size and version."""
+        """(bytes, digest) of a file: of its content, or of an object behind a URL by its size and version.
+
+        Raises InputError where a file that is read is of an earlier run, and not what that recorded."""
         if is_http(path):
             with closing(HttpClient(self._http)) as client:
                 n_bytes, version = client.size_and_version(path)
@@ -120,9 +127,10 @@ class InputScanner:
             with store_errors(path):
                 return _version_of(filesystem(reached(path, self.access))[0].info(path))
         state = os.stat(local_path(path))
-        known = self._known.get(path)
+        known = (self._seen if self._reads_all else self._known).get(path)
         if known is None or known[:2] != [state.st_size, state.st_mtime_ns]:
             known = [state.st_size, state.st_mtime_ns, digest_file(path)]
+            check_recorded(local_path(path), known[2])
         self._seen[path] = known
         return state.st_size, str(known[2])
 
@@ -149,10 +157,13 @@ def _below_common_folder(files: Sequence[InputFile]) -> list[InputFile]:
 
 
 def _parse(data: bytes) -> dict[str, list[Any]]:
-    """What was kept of inputs, as far as it is well-formed: it is made again where it is not."""
+    """What was kept of inputs, as far as it is what was written: it is made again where it is not."""
     try:
-        loaded = json.loads(data)
-    except (ValueError, RecursionError):
+        digest, text = json.loads(data)
+        if xxhash.xxh3_128_hexdigest(text.encode()) != digest:
+            return {}
+        loaded = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
         return {}
     return {key: value for key, value in loaded.items() if isinstance(value, list)} if isinstance(loaded, dict) else {}
 

@@ -71,7 +71,8 @@ class Settings:
     name that is no stage's, such as `dedup` or `decontaminate/`, means all in that folder; the others count as done,
     with no output. guards: whether a stage that leaves too little stops the run. tracebacks: inline, whether an
     unexpected error is raised as it is, for debugging, or fails its task alone. task_timeout: seconds that a task may
-    take; one that takes longer stops the run, which can be continued."""
+    take; one that takes longer stops the run, which can be continued. check_inputs: whether local inputs are read whole
+    before any work, though size and time of change are as they were."""
 
     engine: str = "ray"
     address: str | None = None
@@ -83,6 +84,7 @@ class Settings:
     guards: bool = True
     tracebacks: bool = True
     task_timeout: float | None = None
+    check_inputs: bool = False
 
 
 def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Reporter | None = None,
@@ -114,7 +116,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
-    scanner = InputScanner(storage, recipe.http)
+    scanner = InputScanner(storage, recipe.http, settings.check_inputs)
     progress = scan(recipe, scanner)
     with exclusive(storage):
         check_owner(storage, recipe, settings.fresh, graph)

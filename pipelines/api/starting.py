@@ -28,7 +28,7 @@ PLAN: Final = pa.schema([
 def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | os.PathLike[str], *,
         overrides: Mapping[str, Any] | Sequence[str] = (), engine: str = "ray", address: str | None = None,
         workers: int | None = None, worker_memory: int | None = None, until: str | None = None, fresh: bool = False,
-        task_timeout: float | None = None, stages: Sequence[Stage] | None = None,
+        task_timeout: float | None = None, check_inputs: bool = False, stages: Sequence[Stage] | None = None,
         reporter: Reporter | None = None) -> Run:
     """Run a recipe into a folder, or go on where an earlier call stopped: what `curate run` does.
 
@@ -43,6 +43,7 @@ def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | 
         until: The last stage to do.
         fresh: Whether a run in the folder is deleted first.
         task_timeout: Seconds that a task may take; one that takes longer stops the run, which can be continued.
+        check_inputs: Whether local inputs are read whole before any work, though size and time are as they were.
         stages: `[*STAGES, Stage(...)]` to add stages of one's own.
         reporter: Hears of every task; nothing is printed without.
     Returns:
@@ -56,7 +57,8 @@ def run(recipe: str | os.PathLike[str] | Mapping[str, Any] | Recipe, out: str | 
     if engine not in _ENGINES:
         raise RecipeError(f"not an engine: {engine!r}", where="run(): engine", hint=" or ".join(_ENGINES))
     keep_kernels()
-    settings = Settings(engine, address, workers, worker_memory, until, fresh, task_timeout=task_timeout)
+    settings = Settings(engine, address, workers, worker_memory, until, fresh, task_timeout=task_timeout,
+                        check_inputs=check_inputs)
     folder = os.fspath(out)
     result = execute(load_recipe(recipe, overrides), folder, settings, reporter, stages)
     return Run(folder, result)

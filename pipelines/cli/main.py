@@ -114,6 +114,8 @@ def run(
     worker_memory: Annotated[int | None, typer.Option(min=1, help="Bytes that a worker reserves on its node.")] = None,
     task_timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help=(
         "Stop the run where a task takes longer; the same command goes on."))] = None,
+    check_inputs: Annotated[bool, typer.Option("--check-inputs", help=(
+        "Read every local input whole first, though its size and time are as they were."))] = False,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop when this stage is done.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done, and why.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run in the folder first.")] = False,
@@ -136,7 +138,7 @@ def run(
     with shown(quiet, verbose, progress) as reporter:
         result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,
                                worker_memory=worker_memory, task_timeout=task_timeout, until=until, fresh=fresh,
-                               reporter=reporter).result
+                               check_inputs=check_inputs, reporter=reporter).result
     assert result is not None  # of a run that was just made
     facts = summary(result, out)
     if not quiet or form is Format.JSON or result.exit_code:

@@ -101,3 +101,42 @@ def test_web_servers_are_asked_for_several_files_at_a_time(tmp_path: Path, monke
     found = InputScanner(Storage(str(tmp_path)), HttpConfig(max_connections=4)).scan(urls, "f")
     assert [f.path for f in found] == urls
     assert len({f.digest for f in found}) == 8
+
+
+def change_silently(path: Path) -> None:
+    """Another content, with size and times as they were."""
+    state, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def test_a_change_that_size_and_time_do_not_show_is_found_where_everything_is_read(files: Path, tmp_path: Path) -> None:
+    storage, pattern = Storage(str(tmp_path / "run")), [f"{files}/b/*"]
+
+    def digests(reads_all: bool) -> list[str]:
+        scanner = InputScanner(storage, reads_all=reads_all)
+        found = scanner.scan(pattern, "f")
+        scanner.save()
+        return [file.digest for file in found]
+
+    first = digests(False)
+    change_silently(files / "b/y.warc.gz")
+    assert digests(False) == first
+    assert digests(True)[0] == first[0]
+    assert digests(True)[1] != first[1]
+    assert digests(False) == digests(True)
+
+
+def test_what_was_kept_of_inputs_is_made_again_where_a_bit_of_it_flipped(files: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    scanner = InputScanner(Storage(str(run)))
+    before = scanner.scan([f"{files}/b/*"], "f")
+    assert scanner.remember("crawl", lambda: ["a", "b"]) == ["a", "b"]
+    scanner.save()
+    kept = run / "_records/inputs.json"
+    data = kept.read_bytes()
+    for at in range(0, len(data), 7):
+        kept.write_bytes(data[:at] + bytes([data[at] ^ 2]) + data[at + 1:])
+        again = InputScanner(Storage(str(run)))
+        assert again.scan([f"{files}/b/*"], "f") == before
+        assert again.remember("crawl", lambda: ["a", "b"]) == ["a", "b"]
