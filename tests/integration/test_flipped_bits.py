@@ -33,7 +33,7 @@ class Clean:
     def __init__(self, recipe_of: Callable[[tuple[str, ...]], Recipe], folder: Path, finished: Path,
                  goes_on: bool = False) -> None:
         self._recipe_of, self._folder, self._finished, self._goes_on = recipe_of, folder, finished, goes_on
-        self._trees = {(): tree(finished)}
+        self._trees: dict[tuple[str, ...], dict[str, str]] = {(): tree(finished)}
 
     def of(self, changes: tuple[str, ...]) -> dict[str, str]:
         if changes not in self._trees:
@@ -72,6 +72,15 @@ def choose(out: Path, chance: random.Random) -> Path:
     return chance.choice(kinds[chance.choice(sorted(kinds))])
 
 
+def refusal(recipe: Recipe, out: Path) -> str | None:
+    """What a run ends with; None where it is done."""
+    try:
+        result = run(recipe, str(out), Settings(engine="inline"))
+    except CurateError as error:
+        return str(error)
+    return "; ".join(f"{name}: {error}" for name, error in result.failed) or None
+
+
 def attempt(seed: int, finished: Path, out: Path, changes: tuple[str, ...], clean: Clean,
             recipe_of: Callable[[tuple[str, ...]], Recipe]) -> str:
     """One case; returns what became of it: finished or named."""
@@ -81,25 +90,20 @@ def attempt(seed: int, finished: Path, out: Path, changes: tuple[str, ...], clea
     name = str(victim.relative_to(out))
     damage(victim, chance)
     about, damaged = f"seed {seed}: {name} {changes}", victim.read_bytes()
-    outcome = "finished"
-    try:
-        result = run(recipe_of(changes), str(out), Settings(engine="inline"))
-        assert not result.failed, about
-    except CurateError as error:
-        assert name in str(error), f"{about}: {error}"
-        outcome = "named"
+    if (reason := refusal(recipe_of(changes), out)) is not None:
+        assert name in reason, f"{about}: {reason}"
         victim.unlink()
         fresh = name == "recipe.lock.yaml"  # without it a folder is no run
         run(recipe_of(changes), str(out), Settings(engine="inline", fresh=fresh))
     wanted, found = clean.of(changes), tree(out)
     differing = {path for path in {*wanted, *found} if wanted.get(path) != found.get(path)}
-    if outcome == "finished" and differing == {name} and victim.exists() and victim.read_bytes() == damaged:
+    if reason is None and differing == {name} and victim.exists() and victim.read_bytes() == damaged:
         problems = [finding for finding in verify_run(str(out)) if finding.problem is not None]
         assert any(name == finding.path for finding in problems), about  # nobody read it
     else:
-        assert not differing, f"{about}: {outcome}, {sorted(differing)[:5]}"
+        assert not differing, f"{about}: {reason}, {sorted(differing)[:5]}"
     shutil.rmtree(out)
-    return outcome
+    return "finished" if reason is None else "named"
 
 
 def test_a_flipped_bit_is_never_built_upon(small_demo: tuple[Path, Result], tmp_path: Path,
