@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -20,14 +21,15 @@ import xxhash
 from manifests.confined import confined
 from manifests.errors import CurateError, InputError
 from manifests.records import RECORDS_FOLDER, TaskRecord, record_name
-from manifests.stage_records import PLANNED, RECORDS, StageRecords
+from manifests.stage_records import PLANNED, RECORDS, StageRecords, Totals
 from manifests.storage import Storage
 from manifests.tables import TableFile, write_table
 
-_SUFFIX: Final = ".records"
+TABLE_SUFFIX: Final = ".records"
 _DIGEST_BYTES: Final = 16
 _PLAN: Final = b"curate.plan"
 _CONTENT: Final = b"curate.content"
+_TOTALS: Final = b"curate.totals"
 _GROUP_ROWS: Final = 1 << 14
 _SUSPECT: Final = r"(^|/)\.{0,2}(/|$)|://|\x00"
 _MAX_NAME: Final = 4096
@@ -37,7 +39,7 @@ def table_name(folder: str, stage: str) -> str:
     """Where the records of a stage lie as one: `clean/_records/clean.records`. folder: of the stage.
 
     It is not called Parquet, since patterns over the stage's folder mean its outputs."""
-    return f"{folder}/{RECORDS_FOLDER}/{stage.replace('/', '.')}{_SUFFIX}"
+    return f"{folder}/{RECORDS_FOLDER}/{stage.replace('/', '.')}{TABLE_SUFFIX}"
 
 
 def write_records(storage: Storage, name: str, records: StageRecords, plan: Mapping[str, str] | None
@@ -47,9 +49,11 @@ def write_records(storage: Storage, name: str, records: StageRecords, plan: Mapp
     plan: what the stage's plan depended on, by name, where the records are those of every task that it lists; None
     where they are not."""
     metadata = {_CONTENT: records.content.encode()}
+    whole = records.whole()
     if plan is not None:
         metadata[_PLAN] = json.dumps(plan, sort_keys=True).encode()
-    whole = records.whole()
+        totals = StageRecords(whole).totals(name.partition(f"/{RECORDS_FOLDER}/")[0])
+        metadata[_TOTALS] = json.dumps(asdict(totals), sort_keys=True).encode()
     groups = (whole.slice(start, _GROUP_ROWS) for start in range(0, len(records), _GROUP_ROWS))
     with storage.staging() as staging:
         staged = os.path.join(staging, "records")
@@ -59,6 +63,16 @@ def write_records(storage: Storage, name: str, records: StageRecords, plan: Mapp
             file.write(digest)
         storage.publish(staged, name)
     return StageRecords(records.table.select(PLANNED.names), lambda schema: _read(storage, name, schema)[0])
+
+
+def read_totals(storage: Storage, name: str) -> Totals | None:
+    """What a stage's table says that its records add up to; None where there is none that holds every task."""
+    if not storage.exists(name):
+        return None
+    try:
+        return Totals(**json.loads(_read(storage, name, pa.schema([]))[1][_TOTALS]))
+    except (CurateError, pa.ArrowException, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read(storage: Storage, name: str, schema: pa.Schema) -> tuple[pa.Table, dict[bytes, bytes]]:
@@ -104,7 +118,7 @@ def every_record(storage: Storage) -> Iterator[tuple[str, TaskRecord | None]]:
     names = storage.list("")
     small = [n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
     found = {name: TaskRecord.from_json(storage.read_bytes(name) or b"") for name in small}
-    for table in (n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(_SUFFIX) and n[0] != "."):
+    for table in (n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(TABLE_SUFFIX) and n[0] != "."):
         stored = read_stage_records(storage, table)
         if stored is None:
             found[table] = None

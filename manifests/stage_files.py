@@ -7,15 +7,14 @@ say what is there. No path is put together from names, so questions do not depen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import xxhash
 
 from manifests.confined import confined
-from manifests.record_tables import read_records
-from manifests.records import TaskRecord
+from manifests.run_records import stage_records
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
@@ -46,11 +45,7 @@ class StageFiles:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self._stages: dict[str, list[StageFile]] = {}
-
-    @cached_property
-    def records(self) -> Sequence[TaskRecord]:
-        """Every complete record of the run: for counters and times, which manifests do not hold."""
-        return read_records(self.storage)
+        self._records: dict[str, StageRecords] = {}
 
     def of(self, stage: str, role: str | None = None) -> list[StageFile]:
         """Files of a stage, or those of one role, by task and path; none where it has left nothing."""
@@ -71,12 +66,7 @@ class StageFiles:
 
     def counters(self, stage: str) -> dict[str, int]:
         """Counters of a stage, summed over its tasks."""
-        total: dict[str, int] = {}
-        for record in self.records:
-            if record.identity.stage == stage:
-                for name, value in record.counters.items():
-                    total[name] = total.get(name, 0) + value
-        return total
+        return self._columns(stage).counters()
 
     def state(self, *stages: str) -> str:
         """Hash of the paths and digests of some stages' files, 32 hex digits: another one says that a file changed."""
@@ -90,10 +80,13 @@ class StageFiles:
             yield StageFile(row[task], row["role"], confined(row["path"], manifest), row["n_rows"], row["xxh3"])
 
     def _recorded(self, stage: str) -> Iterator[StageFile]:
-        for record in self.records:
-            if record.identity.stage == stage:
-                for o in record.outputs:
-                    yield StageFile(record.identity.task, o.role, o.path, o.n_rows, o.digest)
+        for row in self._columns(stage).files().to_pylist():
+            yield StageFile(row["task"], row["role"], row["path"], row["n_rows"], row["digest"])
+
+    def _columns(self, stage: str) -> StageRecords:
+        if stage not in self._records:
+            self._records[stage] = stage_records(self.storage, stage)
+        return self._records[stage]
 
 
 def decision_files(files: StageFiles) -> dict[str, Mapping[str, StageFile]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final, overload
 
@@ -40,8 +41,29 @@ _SPREAD: Final = r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?:-[0-9]{5})?$"  # as of
 _FEW: Final = 20_000
 _LARGE: Final = ("_records", "_files", "_by_role", "_counters_of", "tasks", "fingerprints")  # made of the table
 
+_ENDED: Final = r'"finished_at": "(?P<at>[^"]*)"'  # of a record's JSON; in no text are quotes without a backslash
+_TOOK: Final = r'"seconds": (?P<seconds>[-+.0-9eE]+)\}$'  # its last key
+_TAIL: Final = -64
+
 Load = Callable[[pa.Schema], pa.Table]
 """Reads a stage's table: the columns of a schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the records of a stage add up to.
+
+    n_bytes: of its files. seconds: of work. damaged: parts of the input that were skipped. first_at, last_at: when its
+    first and last tasks ended, ISO 8601; empty without tasks. folders: where small records of its tasks would lie."""
+
+    tasks: int
+    n_bytes: int
+    seconds: float
+    damaged: int
+    peak_memory_bytes: int
+    first_at: str
+    last_at: str
+    folders: Sequence[str]
 
 
 class StageRecords(Mapping[str, TaskRecord]):
@@ -65,6 +87,11 @@ class StageRecords(Mapping[str, TaskRecord]):
         if len(ordered) <= _FEW:
             made.__dict__["_records"] = {record.identity.task: record for record in ordered}
         return made
+
+    @classmethod
+    def gathered(cls, records: Iterable[TaskRecord]) -> StageRecords:
+        """As `of`, without keeping the objects."""
+        return cls(_table(sorted(records, key=lambda record: record.identity.task)))
 
     @classmethod
     def joined(cls, parts: Sequence[StageRecords]) -> StageRecords:
@@ -240,18 +267,35 @@ class StageRecords(Mapping[str, TaskRecord]):
             state.update(sink.getvalue())
         return state.hexdigest()
 
+    def totals(self, folder: str) -> Totals:
+        """What they add up to. folder: of the stage."""
+        record = self.whole()["record"]
+        took = pc.extract_regex(pc.utf8_slice_codeunits(record, start=_TAIL), _TOOK)
+        seconds = pc.sum(pc.struct_field(took, "seconds").cast(pa.float64())).as_py() or 0.0
+        at = pc.min_max(pc.struct_field(pc.extract_regex(record, _ENDED), "at")).as_py()
+        return Totals(len(self), self.n_bytes(), round(seconds, 3), self._counters.get("damaged", 0),
+                      self.peak_memory_bytes(), at["min"] or "", at["max"] or "", self.small_folders(folder))
+
     def present(self, storage: Storage) -> npt.NDArray[np.bool_]:
-        """Whether the files of each task are there with the recorded sizes, bool [tasks]. Folders are listed; no file
-        is looked at by itself."""
+        """As the first of `compared`."""
+        return self.compared(storage)[0]
+
+    def compared(self, storage: Storage) -> tuple[npt.NDArray[np.bool_], list[str]]:
+        """(whether the files of each task are there with the recorded sizes, bool [tasks]; names of files that lie
+        among them and are none of them). Folders are listed; no file is looked at by itself."""
         files, owners = self._files
         there = np.ones(len(self), bool)
-        if len(files):
-            paths, n_bytes = storage.sizes(_folders(files.field("path")))
-            at = pc.index_in(files.field("path"), value_set=pa.array(paths, pa.large_string()))
-            sizes = pc.fill_null(pa.array(n_bytes, pa.int64()).take(at), -1)
-            wrong = pc.not_equal(sizes, files.field("n_bytes")).to_numpy(zero_copy_only=False)
-            there[owners[wrong]] = False
-        return there
+        if not len(files):
+            return there, []
+        found, n_bytes = storage.sizes(_folders(files.field("path")))
+        paths = pa.array(found, pa.large_string())
+        at = pc.index_in(files.field("path"), value_set=paths)
+        sizes = pc.fill_null(pa.array(n_bytes, pa.int64()).take(at), -1)
+        wrong = pc.not_equal(sizes, files.field("n_bytes")).to_numpy(zero_copy_only=False)
+        there[owners[wrong]] = False
+        named = np.zeros(len(paths), bool)
+        named[at.drop_null().to_numpy()] = True
+        return there, paths.filter(pa.array(~named)).to_pylist()
 
     def damaged(self) -> list[TaskRecord]:
         """Records of the tasks that skipped parts of their input."""

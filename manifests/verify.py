@@ -17,17 +17,19 @@ import xxhash
 from manifests.errors import CurateError, InputError
 from manifests.manifest import read_manifest
 from manifests.packing import PACKINGS
-from manifests.record_tables import every_record
 from manifests.removals import DOCUMENTS, PENDING, is_removed, removed_ids, removed_tokens
 from manifests.rows import index_spans, open_rows
+from manifests.run_records import Unreadable, every_stage
 from manifests.shard import MANIFEST_VERSION, open_shard
 from manifests.shards import TOKENIZER
 from manifests.spans import spans_of
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file, open_read
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
 
 _PACKED = "packed/"
+_FILES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,27 @@ def verify(run: str) -> Iterator[Finding]:
     if storage.exists(MANIFEST) and storage.exists("sources.parquet"):
         yield from verify_packed(storage, "")
         return
-    records = list(every_record(storage))
-    if not records:
+    is_run = False
+    for name, records in every_stage(storage):
+        is_run = True
+        yield from _verify_records(storage, name, records)
+    if not is_run:
         storage.must_exist()
         raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)
-    for name, record in records:
-        if record is None:
-            yield Finding(name, "record", "is not a complete record of a task, or table of them")
-            continue
-        for output in record.outputs:
-            yield Finding(output.path, "content", _content_problem(storage, output.path, output.n_bytes, output.digest))
     if storage.exists(PENDING):
         yield Finding(PENDING, "removal", "was interrupted: `curate remove RUN` finishes it")
     if storage.exists(_PACKED + MANIFEST):
         yield from verify_packed(storage)
+
+
+def _verify_records(storage: Storage, name: str, records: StageRecords | Unreadable) -> Iterator[Finding]:
+    """Every file of a stage against its record."""
+    if isinstance(records, Unreadable):
+        yield Finding(name, "record", "is not a complete record of a task, or table of them")
+        return
+    for batch in records.files().select(["path", "n_bytes", "digest"]).to_batches(max_chunksize=_FILES):
+        for file in batch.to_pylist():
+            yield Finding(file["path"], "content", _content_problem(storage, **file))
 
 
 def verify_packed(storage: Storage, folder: str = _PACKED) -> Iterator[Finding]:

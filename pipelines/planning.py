@@ -7,9 +7,11 @@ date where their files are there: no task is made to find it out.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,6 +31,7 @@ from manifests.tasks import StageTask
 from pipelines.recipe import Recipe
 
 _PROJECT: Final = Path(__file__).parent.parent
+_GATHERED: Final = 4096  # records that are held as objects
 _PACKAGES: Final = ("curate", "manifests", "pipelines", "tokenizer")
 
 
@@ -49,7 +52,8 @@ class StagePlan:
     """A stage's tasks: those that are up to date, with their records, and those to do, with the reason.
 
     looked_at: what the plan depended on, by name, with digests. remembered: the stage's table holds all of this
-    already. done: records of tasks that were to do, as they come."""
+    already. done: records of tasks that were to do, as they come; where they are many, the rest is in `gathered`.
+    others: files that lie among those of the stage's table and are in no record of it."""
 
     stage: Stage
     up_to_date: StageRecords
@@ -57,27 +61,55 @@ class StagePlan:
     looked_at: Mapping[str, str] = field(default_factory=dict)
     remembered: bool = False
     done: dict[str, TaskRecord] = field(default_factory=dict)
+    gathered: list[StageRecords] = field(default_factory=list)
+    others: Sequence[str] = ()
+
+    def take(self, record: TaskRecord) -> None:
+        """Add the record of a task that was to do."""
+        self.done[record.identity.task] = record
+        if len(self.done) >= _GATHERED:
+            self.gathered.append(StageRecords.gathered(self.done.values()))
+            self.done.clear()
+
+    @property
+    def n_done(self) -> int:
+        """Tasks that were to do and are done."""
+        return len(self.done) + sum(map(len, self.gathered))
 
     def records(self) -> StageRecords:
         """Those of every task that is done."""
-        return StageRecords.joined([self.up_to_date, StageRecords.of(self.done.values())])
+        return StageRecords.joined([self.up_to_date, *self.gathered, StageRecords.of(self.done.values())])
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """No search for cycles: a plan makes a million objects and no cycle, and looking for some is a third of its time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collections()
 def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = False) -> StagePlan:
     """Compare every task that the stage should have with the record on disk. fresh: as if there were none."""
     stored = None if fresh else read_stage_records(storage, table_name(stage.path, stage.name))
-    there = stored[0].present(storage) if stored is not None else None
+    there, others = stored[0].compared(storage) if stored is not None else (None, [])
     complete = stored is not None and there is not None and stored[1] is not None and there.all() and not (
         small_records(storage, stored[0].small_folders(stage.path)))
     if complete and stored is not None and _is_same(stage, view, stored[1] or {}):
         stored[0].forget()
-        return StagePlan(stage, stored[0], [], remembered=True)
+        return StagePlan(stage, stored[0], [], remembered=True, others=others)
     planned, seen = view.noted(stage.plan)
     looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
     wanted = dict(zip((task.name for task in planned), planned_fingerprints(stage, view, planned), strict=True))
     if complete and stored is not None and stored[0].fingerprints == wanted:
         stored[0].forget()
-        return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage))
+        return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage), others=others)
     found = StageRecords.of(()) if fresh else _found(
         stage, storage, planned, stored[0].only(there) if stored is not None and there is not None else None)
     is_same = [wanted.get(task) == fingerprint for task, fingerprint in found.fingerprints.items()]
@@ -87,7 +119,7 @@ def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = Fal
     stale = [(task, staleness(other.get(task.name), task.identity) or "never done")
              for task in bind_all(stage, view, todo)]
     up_to_date.forget()
-    return StagePlan(stage, up_to_date, stale, looked_at)
+    return StagePlan(stage, up_to_date, stale, looked_at, others=others)
 
 
 def _found(stage: Stage, storage: Storage, planned: Sequence[Task], stored: StageRecords | None) -> StageRecords:
@@ -118,6 +150,7 @@ def keep_up_to_date(plan: StagePlan, storage: Storage) -> None:
         storage.remove(name)
 
 
+@_without_collections()
 def put_together(plan: StagePlan, records: StageRecords, storage: Storage) -> StageRecords:
     """Make one table of the records of a stage that is done, then remove them one by one; what the table holds. Whoever
     is killed in between leaves records twice, which say the same."""

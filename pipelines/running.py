@@ -266,6 +266,7 @@ class _Run:
         self._settings = settings
         self._reporter = reporter
         self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its tasks yet to come
+        self._others: set[str] = set()  # files among those of stages that their records do not name
         self._result = Result(progress, 0.0, 0)
 
     def execute(self) -> Result:
@@ -309,6 +310,7 @@ class _Run:
             for stage in ready:
                 self._waiting.remove(stage)
                 plan = plan_stage(stage, self._progress, self._storage)
+                self._others.update(plan.others)
                 self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
                 self._reporter.stage_sized(stage.name, {task.name: task.n_bytes for task, _ in plan.stale})
                 self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
@@ -325,7 +327,7 @@ class _Run:
         plan, left = self._active[name]
         left.discard(task.name)
         if outcome.record is not None:
-            plan.done[task.name] = outcome.record
+            plan.take(outcome.record)
             self._result.n_done += 1
             self._reporter.task_done(name, outcome.record)
         elif outcome.error is not None:
@@ -344,7 +346,7 @@ class _Run:
         if not plan.remembered:
             if stage.writes_manifest:
                 write_manifest(self._storage, stage.path, records)
-            if len(plan.done) == len(plan.stale):
+            if plan.n_done == len(plan.stale):
                 records = put_together(plan, records, self._storage)
         self._progress.finish(stage.name, records)
         if stage.check is not None and self._settings.guards:
@@ -360,11 +362,11 @@ class _Run:
             return
         records = {stage.name: self._progress.records(stage.name) for stage in self._every}
         state = "".join(f"{name} {own.content}\n" for name, own in sorted(records.items())).encode()
-        if self._storage.read_bytes(_SWEPT) == state:
-            return
         keep = [LOCK_FILE, SUCCESSION]
         for stage in self._every:
             keep += [f"{stage.path}/{MANIFEST}", table_name(stage.path, stage.name)]
+        if self._storage.read_bytes(_SWEPT) == state and self._others <= {*keep}:
+            return
         there = pa.array(self._storage.list(""), pa.large_string())
         wanted = pa.concat_arrays([pa.array(keep, pa.large_string()), *(own.paths() for own in records.values())])
         for name in there.filter(pc.invert(pc.is_in(there, value_set=wanted))).to_pylist():

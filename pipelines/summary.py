@@ -10,18 +10,16 @@ from rich.table import Table
 
 from manifests.dataset import dataset_digest
 from manifests.graph import Stage
-from manifests.record_tables import read_records
 from manifests.stage_files import StageFiles
 from manifests.storage import Storage
 from manifests.tables import read_table
 from manifests.tasks import MANIFEST
 from pipelines.asking.alarms import alarms
 from pipelines.asking.lock import locked_recipe
-from pipelines.locking import added_stages, other_version
 from pipelines.planning import StagePlan
 from pipelines.running import Result
-from pipelines.stages import STAGES
 from pipelines.terminal import console
+from pipelines.totals import totals_of
 from tokenizer.mixture.mixture_config import MixtureConfig
 
 _SHOWN = 5
@@ -173,15 +171,5 @@ def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:
 
     A stage that the recipe asks nothing of is done without a task. Of a run whose format is another, stages are those
     that its records name. lock: what its lock file holds."""
-    records = read_records(storage)
-    if other_version(lock) is None:
-        stages = [(s.name, s.path, [r for r in records if s.owns(r.identity)]) for s in STAGES]
-        stages += [(name, facts["folder"], [r for r in records if r.identity.stage == facts["folder"]])
-                   for name, facts in added_stages(lock).items()]
-    else:
-        known = sorted({r.identity.stage for r in records})
-        stages = [(name, name, [r for r in records if r.identity.stage == name]) for name in known]
-    return [{
-        "stage": name, "tasks": len(own), "done": storage.exists(f"{folder}/{MANIFEST}"),
-        "n_bytes": sum(o.n_bytes for r in own for o in r.outputs), "seconds": round(sum(r.seconds for r in own), 1),
-        "damaged": sum(r.counters.get("damaged", 0) for r in own)} for name, folder, own in stages]
+    return [{"stage": name, "tasks": of.tasks, "done": storage.exists(f"{folder}/{MANIFEST}"), "n_bytes": of.n_bytes,
+             "seconds": round(of.seconds, 1), "damaged": of.damaged} for name, folder, of in totals_of(storage, lock)]

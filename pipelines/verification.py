@@ -6,14 +6,18 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from manifests.errors import CurateError
-from manifests.record_tables import read_records, table_name
-from manifests.records import RECORDS_FOLDER, TaskRecord
+from manifests.record_tables import table_name
+from manifests.records import RECORDS_FOLDER
 from manifests.removals import FOLDER as REMOVALS
 from manifests.removals import PENDING_FOLDER, SUCCESSION
+from manifests.run_records import every_stage
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file
 from manifests.tables import open_table
@@ -49,9 +53,14 @@ def verify_run(run: str) -> Iterator[Finding]:
     for finding in verify(run):
         yield finding if finding.problem is None else Finding(finding.path, finding.check,
                                                               f"{finding.problem}; {_advice(finding.path)}")
-    records = read_records(storage)
-    yield from _manifests(storage, records)
-    yield from _extra(storage, records)
+    names = storage.list("")
+    stages: dict[str, StageRecords] = {}
+    for folder, records in every_stage(storage, names):
+        if isinstance(records, StageRecords):
+            records.forget()
+            stages[folder] = records
+    yield from _manifests(storage, stages)
+    yield from _extra(storage, stages, names)
 
 
 def _advice(path: str) -> str:
@@ -86,10 +95,10 @@ def _kinds(storage: Storage) -> Iterator[Finding]:
         yield Finding(".", "kind")
 
 
-def _manifests(storage: Storage, records: list[TaskRecord]) -> Iterator[Finding]:
+def _manifests(storage: Storage, stages: Mapping[str, StageRecords]) -> Iterator[Finding]:
     """Stage manifests against records. A stage whose records are one table is done, and has a manifest."""
     for stage in STAGES:
-        own = [record for record in records if stage.owns(record.identity)]
+        own = stages.get(stage.path, StageRecords.of(()))
         name = f"{stage.path}/{MANIFEST}"
         is_done = storage.exists(table_name(stage.path, stage.name))
         if not stage.writes_manifest or not (storage.exists(name) or (is_done and own)):
@@ -99,6 +108,7 @@ def _manifests(storage: Storage, records: list[TaskRecord]) -> Iterator[Finding]
             yield Finding(table, "records", f"are missing, though {name} lists files; {_AGAIN}")
             continue
         yield Finding(name, "manifest", _manifest_problem(storage, name, own))
+        own.forget()
 
 
 def _lists_files(storage: Storage, name: str) -> bool:
@@ -109,11 +119,11 @@ def _lists_files(storage: Storage, name: str) -> bool:
         return False
 
 
-def _manifest_problem(storage: Storage, name: str, records: list[TaskRecord]) -> str | None:
+def _manifest_problem(storage: Storage, name: str, records: StageRecords) -> str | None:
     if not storage.exists(name):
         return f"is missing; {_AGAIN}"
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        write_manifest_file(f"{folder}/{MANIFEST}", StageRecords.of(records))
+        write_manifest_file(f"{folder}/{MANIFEST}", records)
         wanted = digest_file(f"{folder}/{MANIFEST}")
     try:
         same = digest_file(storage.path(name)) == wanted
@@ -122,7 +132,7 @@ def _manifest_problem(storage: Storage, name: str, records: list[TaskRecord]) ->
     return None if same else f"is not what the stage's records say; {_AGAIN}"
 
 
-def _extra(storage: Storage, records: list[TaskRecord]) -> Iterator[Finding]:
+def _extra(storage: Storage, stages: Mapping[str, StageRecords], names: Sequence[str]) -> Iterator[Finding]:
     """Files that no record, manifest or lock names; of a run of another format nothing is said."""
     try:
         lock = read_lock(storage)
@@ -130,8 +140,10 @@ def _extra(storage: Storage, records: list[TaskRecord]) -> Iterator[Finding]:
         return
     if lock is None or other_version(lock) is not None:
         return
-    known = {LOCK_FILE, SUCCESSION, *(o.path for record in records for o in record.outputs)}
-    known |= {f"{stage.path}/{MANIFEST}" for stage in STAGES}
-    for name in storage.list(""):
-        if name not in known and not name.startswith((*BESIDE, PENDING_FOLDER)) and f"/{RECORDS_FOLDER}/" not in name:
-            yield Finding(name, "known", f"is named by no record: nothing reads it; {_AGAIN}, if it is of the run")
+    known = [LOCK_FILE, SUCCESSION, *(f"{stage.path}/{MANIFEST}" for stage in STAGES)]
+    paths = pa.concat_arrays([pa.array(known, pa.large_string()), *(own.paths() for own in stages.values())])
+    there = pa.array(names, pa.large_string())
+    for name in there.filter(pc.invert(pc.is_in(there, value_set=paths))).to_pylist():
+        if not name.startswith((*BESIDE, PENDING_FOLDER)) and f"/{RECORDS_FOLDER}/" not in name:
+            yield Finding(name, "known", "is named by no record, and who reads the folder reads it: remove it, or "
+                                         "`curate run` does where it lies among a stage's files")

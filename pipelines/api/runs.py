@@ -15,8 +15,8 @@ from manifests.dataset import PackedDataset
 from manifests.errors import InputError, RecipeError
 from manifests.hashing import id_words, keyed_hash
 from manifests.part_paths import part_name
-from manifests.record_tables import read_records
-from manifests.records import TaskRecord
+from manifests.run_records import stage_records
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.trace import Origin, trace
@@ -92,11 +92,10 @@ class Run:
         """What became of the documents: for each stage that decides, how many it saw and kept, and what it dropped by
         reason, the most frequent first."""
         rows = []
-        records = read_records(self._storage)
         for stage in FUNNEL:
-            own = [record for record in records if record.identity.stage == stage]
+            own = stage_records(self._storage, stage)
             if own:
-                row = funnel_row(stage, _summed(own))
+                row = funnel_row(stage, own.counters())
                 by_count = sorted(row["dropped"].items(), key=lambda item: (-item[1], item[0]))
                 dropped = [{"reason": reason, "documents": n} for reason, n in by_count if n]
                 rows.append({**row, "dropped": dropped})
@@ -178,8 +177,8 @@ class Run:
         """
         return trace(self.path, shard, row, token)
 
-    def _records(self, stage: str) -> list[TaskRecord]:
-        own = [record for record in read_records(self._storage) if record.identity.stage == stage]
+    def _records(self, stage: str) -> StageRecords:
+        own = stage_records(self._storage, stage)
         if not own:
             raise InputError(f"the stage {stage!r} has left nothing", where=self.path,
                              hint="`.status()` says which stages are done")
@@ -187,9 +186,8 @@ class Run:
 
     def _files(self, stage: str, role: str, source: str | None) -> list[str]:
         """Files of a role of a stage, by name."""
-        paths = sorted((output.path for record in self._records(stage) for output in record.outputs
-                        if output.role == role and (source is None or output.path.startswith(f"{stage}/{source}/"))),
-                       key=part_name)
+        paths = sorted((output.path for output in self._records(stage).outputs(role)
+                        if source is None or output.path.startswith(f"{stage}/{source}/")), key=part_name)
         if not paths:
             raise InputError(f"the stage {stage!r} has left nothing of source {source!r}", where=self.path,
                              hint=f"sources are {', '.join(self.recipe.get('sources', {}))}")
@@ -200,18 +198,10 @@ class Run:
         if stage not in _DECIDING:
             raise RecipeError(f"decides about no documents: {stage!r}", where="stage",
                               hint=f"one of: {', '.join([*_WRITING, *_DECIDING])}")
-        decided = {record.identity.task: record.output("decisions").path for record in self._records(_DECIDING[stage])}
-        documents = {record.identity.task: record.output("documents").path for record in self._records("extract")}
-        return [(self._storage.path(documents[task]), self._storage.path(path))
-                for task, path in sorted(decided.items()) if source is None or task.startswith(f"{source}/")]
-
-
-def _summed(records: Sequence[TaskRecord]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for record in records:
-        for name, value in record.counters.items():
-            total[name] = total.get(name, 0) + value
-    return total
+        decided = self._records(_DECIDING[stage]).by_task("decisions")
+        documents = self._records("extract").by_task("documents")
+        return [(self._storage.path(documents[task].path), self._storage.path(file.path))
+                for task, file in sorted(decided.items()) if source is None or task.startswith(f"{source}/")]
 
 
 def _aligned(documents: str, decisions: str, columns: Sequence[str] | None) -> Iterator[tuple[pa.Table, pa.Table]]:

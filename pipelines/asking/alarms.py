@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from manifests.stage_files import DECIDING, StageFiles
 from manifests.tables import read_table
+from pipelines.locking import read_lock
+from pipelines.totals import totals_of
 
 _UNUSED: Final = 0.5
 _DROPS: Final = 0.5
@@ -147,7 +149,7 @@ def _languages(files: StageFiles) -> Iterator[Alarm]:
 
 
 def _input(files: StageFiles) -> Iterator[Alarm]:
-    damaged = sum(record.counters.get("damaged", 0) for record in files.records)
+    damaged = sum(of.damaged for _, _, of in totals_of(files.storage, read_lock(files.storage)))
     if damaged:
         yield Alarm("input", "note",
                     f"{damaged:,} parts of the input were damaged and skipped", "the records name each")

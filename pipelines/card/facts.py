@@ -14,6 +14,8 @@ from pipelines.asking.alarms import tokenizer_metrics
 from pipelines.asking.counting import NO_HOST, domains, require_clean, stats
 from pipelines.asking.fates import clean_tables
 from pipelines.asking.lock import locked_recipe
+from pipelines.locking import read_lock
+from pipelines.totals import totals_of
 
 _ALL: Final = 1 << 31
 _SIZES: Final = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
@@ -116,7 +118,7 @@ def _rows_of(files: StageFiles, name: str) -> int:
 
 def _finished(files: StageFiles) -> str:
     """Day on which the last task was done."""
-    return max((record.finished_at for record in files.records), default="")[:10]
+    return max((of.last_at for _, _, of in totals_of(files.storage, read_lock(files.storage))), default="")[:10]
 
 
 def _digest(files: StageFiles) -> str | None:

@@ -14,10 +14,12 @@ from pipelines.asking.alarms import alarm_rows, alarms, tokenizer_metrics
 from pipelines.asking.counting import domains, stats
 from pipelines.asking.lock import locked_recipe
 from pipelines.asking.sampling import sample
+from pipelines.locking import read_lock
 from pipelines.report.flow import Flow, read_flow
 from pipelines.report.signals import signal_facts
 from pipelines.report.texts import contaminated, duplicate_groups, edited
 from pipelines.report.vocabulary import vocabulary
+from pipelines.totals import totals_of
 
 _FUNNEL: Final = ("extract", *DECIDING)
 _SAMPLES: Final = 8
@@ -110,16 +112,10 @@ def _shards(files: StageFiles) -> list[dict[str, Any]]:
 
 def _stages(files: StageFiles) -> list[dict[str, Any]]:
     """Time, memory and output of each stage, in the order in which they were begun."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in sorted(files.records, key=lambda r: r.finished_at):
-        row = found.setdefault(record.identity.stage, {"stage": record.identity.stage, "tasks": 0, "seconds": 0.0,
-                                                       "peak_memory_bytes": 0, "bytes_out": 0, "damaged": 0})
-        row["tasks"] += 1
-        row["seconds"] += record.seconds
-        row["peak_memory_bytes"] = max(row["peak_memory_bytes"], record.peak_memory_bytes)
-        row["bytes_out"] += sum(output.n_bytes for output in record.outputs)
-        row["damaged"] += record.counters.get("damaged", 0)
-    return [{**row, "seconds": round(row["seconds"], 3)} for row in found.values()]
+    found = [(name, of) for name, _, of in totals_of(files.storage, read_lock(files.storage)) if of.tasks]
+    return [{"stage": name, "tasks": of.tasks, "seconds": of.seconds, "peak_memory_bytes": of.peak_memory_bytes,
+             "bytes_out": of.n_bytes, "damaged": of.damaged}
+            for name, of in sorted(found, key=lambda pair: pair[1].first_at)]
 
 
 def _samples(files: StageFiles, clean: bool) -> dict[str, list[dict[str, Any]]]:

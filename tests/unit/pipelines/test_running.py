@@ -20,7 +20,7 @@ from pipelines.loading import load_recipe
 from pipelines.planning import Progress
 from pipelines.progress import SilentReporter
 from pipelines.recipe import Recipe
-from pipelines.running import Result, Settings, dry_run, run, run_stages
+from pipelines.running import Result, Settings, _Run, dry_run, run, run_stages
 from pipelines.stages import STAGES
 from pipelines.stopping import FinishedWhatRan, request_stop
 from tests.integration.conftest import tree
@@ -337,3 +337,21 @@ def test_stages_that_cannot_be_run(folder: Path, stage: Stage, message: str) -> 
     with pytest.raises(RecipeError, match=message):
         run(loaded(folder), str(folder / "run"), INLINE, stages=[*STAGES, stage])
     assert not (folder / "run").exists()
+
+
+def test_a_file_among_those_of_an_unchanged_run_goes(storage: Storage) -> None:
+    """It costs no look of its own: whether a stage's files are there is seen by listing their folders."""
+    every = [FIRST, SECOND, THIRD]
+
+    def call() -> Result:
+        progress = Progressing(1)
+        return _Run(storage, progress, every, every, INLINE, SilentReporter()).execute()
+
+    call()
+    before = storage.list("")
+    storage.write_bytes("third/stray.parquet", b"x")
+    assert call().n_done == 0
+    assert storage.list("") == before
+    storage.write_bytes("elsewhere/stray.parquet", b"x")  # in no folder that is listed: `curate verify` names it
+    call()
+    assert storage.list("") == sorted([*before, "elsewhere/stray.parquet"])
