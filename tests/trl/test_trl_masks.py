@@ -17,7 +17,7 @@ from manifests import PackedDataset
 from manifests.tables import read_table
 from tokenizer.chat.chat import ChatConfig
 from tokenizer.chat.chat_dataset import ChatFile, pack_dialogues
-from tokenizer.chat.templates import portable, template_text
+from tokenizer.chat.templates import choose_template, portable
 from tokenizer.encoding.encode import END_OF_TEXT, byte_alphabet, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def assert_equal(ours: list[tuple[list[int], list[int]]], theirs: list[tuple[lis
 
 @pytest.mark.parametrize("name", ["chatml", "qwen", "qwen3", "llama3", "mistral"])
 def test_our_templates(tmp_path: Path, tokenizer: str, name: str) -> None:
-    text = portable(template_text(name, tokenizer)[0])
+    text = portable(choose_template(name, tokenizer).text)
     # GPT-2's pattern makes one token of the two line feeds that end Llama 3's prompt where no answer follows, and two
     # where one does: TRL then learns them.
     lines = [line for line in LINES if name != "llama3" or "prompt" not in line]

@@ -2,8 +2,10 @@
 
     {"messages": [...]}, {"conversations": [{"from", "value"}, ...]}          supervised: OpenAI, ShareGPT
     {"prompt", "completion"}, {"instruction", "input", "output"}              supervised: pairs, Alpaca
+    {"input", "output"}, {"question", "response"}, {"query", "response"}      the same pairs by other names
     {"text"}                                                                  supervised: a text, learned whole
-    {"prompt", "completion", "label": true or false}                          a verdict: KTO
+    {"prompt", "completion", "label": true or false}                          a verdict: KTO, on the last answer of
+                                                                              {"messages"} too
     {"prompt", "chosen", "rejected"}, {"chosen": [...], "rejected": [...]}    a comparison: DPO
     {"prompt", "completions": [best, ..., worst]}, and "ranks" with ties      a ranking
     {"prompt"}                                                                a prompt
@@ -31,6 +33,10 @@ from tokenizer.chat.messages import (
 
 MOST_ANSWERS = 256  # ranks are bytes
 _ANSWERS = ("completion", "response", "output")
+_QUESTIONS = ("input", "question", "query")  # where there is neither a prompt nor an instruction
+_LABELS = ("label", "kto_tag")
+_VERDICTS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "desirable": True,
+             "undesirable": False, "chosen": True, "rejected": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +128,19 @@ def _dialogues(row: dict[str, Any]) -> tuple[tuple[Dialogue, ...], bool, bool | 
     if talk is None and not compared:
         talk = row.get("conversations")
     if talk is not None:
-        return (_dialogue(_with_system(row, read_messages(talk, "user")), 0, tools),), False, None
+        messages = _with_system(row, read_messages(talk, "user"))
+        label = _label(row, strict=False) if messages[-1][0]["role"] == ANSWERER else None
+        return (_dialogue(messages, 0 if label is None else len(messages) - 1, tools),), False, label
     prompt = _prompt(row)
     if compared:
         return _ranked(prompt, [row["chosen"], row["rejected"]], tools), True, None
     if isinstance(row.get("completions"), list) and row["completions"]:
         return _ranked(prompt, row["completions"], tools), True, None
     answer = next((row[name] for name in _ANSWERS if row.get(name) is not None), None)
-    if answer is not None:
+    if answer is not None and prompt:
         answers = read_messages(answer, ANSWERER)
         return (_dialogue([*prompt, *answers], len(prompt), tools),), False, _label(row)
-    if any(name in row for name in _ANSWERS):
+    if answer is None and any(name in row for name in _ANSWERS):
         raise BadLineError(ChatReason.EMPTY_ANSWER)
     if prompt:
         return (_dialogue(prompt, len(prompt), tools),), False, None
@@ -182,7 +190,8 @@ def _prompt(row: dict[str, Any]) -> list[Weighted]:
         return _with_system(row, [*history, *read_messages(asked, "user")])
     if row.get("conversations") is not None:
         return _with_system(row, read_messages(row["conversations"], "user"))
-    return []
+    question = next((row[name] for name in _QUESTIONS if row.get(name) is not None), None)
+    return [] if question is None else _with_system(row, [*history, *read_messages(question, "user")])
 
 
 def _exchange(pair: Any) -> list[Weighted]:
@@ -194,7 +203,7 @@ def _exchange(pair: Any) -> list[Weighted]:
 
 def _with_system(row: dict[str, Any], messages: list[Weighted]) -> list[Weighted]:
     """Messages behind the line's `system` text, where there is one and they do not begin with one."""
-    system = row.get("system")
+    system = row.get("system", row.get("system_prompt"))
     if system is None or system == "" or messages[0][0]["role"] == "system":
         return messages
     if not isinstance(system, str):
@@ -202,11 +211,16 @@ def _with_system(row: dict[str, Any], messages: list[Weighted]) -> list[Weighted
     return [*read_messages(system, "system"), *messages]
 
 
-def _label(row: dict[str, Any]) -> bool | None:
-    """KTO's verdict: whether the answer is a desired one."""
-    label = row.get("label")
+def _label(row: dict[str, Any], strict: bool = True) -> bool | None:
+    """KTO's verdict: whether the answer is a desired one; None where the line has none. strict: another value is an
+    error; whole dialogues may have labels that say something else."""
+    label = next((row[name] for name in _LABELS if row.get(name) is not None), None)
     if label is None:
         return None
-    if not isinstance(label, bool | int) or label not in (0, 1):
+    if isinstance(label, str):
+        label = _VERDICTS.get(label.strip().lower())
+    if not isinstance(label, bool | int | float) or label not in (0, 1):
+        if not strict:
+            return None
         raise BadLineError(ChatReason.BAD_TURN)
     return bool(label)

@@ -22,7 +22,7 @@ from tokenizer.chat.chat import ChatConfig, ChatCounts, EncodedDialogue, Encoded
 from tokenizer.chat.dialogues import Group, LeftOut, read_groups
 from tokenizer.chat.learning import SaidTurn, said_turns, turn_weights
 from tokenizer.chat.messages import ANSWERER, BadLineError, ChatReason
-from tokenizer.chat.templates import ChatTemplate, Rendered, template_text
+from tokenizer.chat.templates import ChatTemplate, Rendered, choose_template
 from tokenizer.encoding.encode import Encoder
 from tokenizer.mixture.mixture import is_validation
 
@@ -57,17 +57,20 @@ class ChatEncoder:
         special = {name: (bool(added[name].get("lstrip")), bool(added[name].get("rstrip")))
                    for name in encoder.special_tokens if name}
         names = {i: name for name, i in encoder.vocabulary.items()}
-        text, variables = template_text(config.template, path)
+        chosen = choose_template(config.template, path)
         variables = {"bos_token": next((n for n in _BOS_NAMES if n in special), ""),
-                     "eos_token": names[encoder.eot_id], **variables, **config.template_variables}
-        self.template = ChatTemplate(text, config.template, special, variables)
+                     "eos_token": names[encoder.eot_id], **chosen.variables, **config.template_variables}
+        self._template = ChatTemplate(chosen.text, config.template, special, variables)
+        self._with_tools = self._template if chosen.with_tools is None else ChatTemplate(
+            chosen.with_tools, config.template, special, variables)
         counts.missing_markers = [m for m in _MARKERS.get(config.template, ()) if m not in special]
-        self._plain = ChatTemplate(template_text("plain", path)[0], "plain", special, {})
+        self._plain = ChatTemplate(choose_template("plain", path).text, "plain", special, {})
 
     @property
     def form(self) -> str:
-        """What the recipe's digest covers beside the settings: the template."""
-        return self.template.text
+        """What the recipe's digest covers beside the settings: the template, or both."""
+        one, other = self._template.text, self._with_tools.text
+        return one if other == one else f"{one}\0{other}"
 
     def read(self, lines: Iterable[bytes], id_column: str) -> Iterator[Group | LeftOut]:
         """The lines of a file."""
@@ -103,7 +106,8 @@ class ChatEncoder:
                 for message in dialogue.messages:
                     self.counts.turns[message["role"]] = self.counts.turns.get(message["role"], 0) + 1
                 weights = turn_weights(self.config, dialogue, group.label)
-                template = self._plain if dialogue.is_text else self.template
+                own = self._with_tools if dialogue.tools else self._template
+                template = self._plain if dialogue.is_text else own
                 asks = group.is_prompt and dialogue.messages[-1]["role"] != ANSWERER
                 rendered = template.render(dialogue.messages, dialogue.tools, begin_answer=asks)
                 done.append((rendered, said_turns(template, dialogue, rendered, weights)))

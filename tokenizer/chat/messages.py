@@ -19,6 +19,7 @@ SPEAKERS: Final = {  # how ShareGPT's `from` calls who speaks
     "human": "user", "user": "user", "gpt": ANSWERER, "assistant": ANSWERER, "chatgpt": ANSWERER, "bing": ANSWERER,
     "bard": ANSWERER, "bot": ANSWERER, "model": ANSWERER, "system": "system", "tool": "tool", "observation": "tool",
     "function_response": "tool", "function_call": ANSWERER}
+_CALLER: Final = "function_call"  # a speaker whose text is a call, or a list of them, as JSON
 _ROLE = re.compile(r"[\w.\- ]{1,64}")
 _TEXT_PARTS: Final = ("text", "input_text", "output_text")
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking")
@@ -71,9 +72,15 @@ def _message(message: Any) -> Weighted:
         raise BadLineError(ChatReason.BAD_TURN)
     content = message["content"] if "content" in message else message.get("value")
     calls = _calls(message)
-    done: Message = {"role": _role(message), "content": _text(message.get("refusal") if content is None else content,
-                                                              bool(calls) or _reasoning(message) != "")}
-    if reasoning := _reasoning(message):
+    if not calls and _speaker(message) == _CALLER and isinstance(content, str) and (said := _calls_in(content)):
+        calls, content = said, ""
+    role, reasoning = _role(message), _reasoning(message)
+    if content is None:
+        content = message.get("refusal")
+        if content is None and role == ANSWERER and not (calls or reasoning):
+            raise BadLineError(ChatReason.EMPTY_ANSWER)
+    done: Message = {"role": role, "content": _text(content, bool(calls or reasoning))}
+    if reasoning:
         done["reasoning_content"] = reasoning
     if calls:
         done["tool_calls"] = calls
@@ -84,10 +91,16 @@ def _message(message: Any) -> Weighted:
 def _role(message: Message) -> str:
     role = message.get("role")
     if role is None and isinstance(message.get("from"), str):
-        role = SPEAKERS.get(message["from"].lower(), message["from"])
+        role = SPEAKERS.get(_speaker(message), message["from"])
     if not isinstance(role, str) or not _ROLE.fullmatch(role):
         raise BadLineError(ChatReason.BAD_TURN)
     return role
+
+
+def _speaker(message: Message) -> str:
+    """ShareGPT's `from`, in lower case; empty where the message has a role."""
+    speaker = message.get("from")
+    return speaker.lower() if isinstance(speaker, str) and message.get("role") is None else ""
 
 
 def _text(content: Any, may_be_absent: bool) -> str:
@@ -128,6 +141,15 @@ def _calls(message: Message) -> list[dict[str, Any]]:
     if not isinstance(calls, list):
         raise BadLineError(ChatReason.BAD_TURN)
     return [_call(call) for call in calls]
+
+
+def _calls_in(text: str) -> list[dict[str, Any]]:
+    """Calls that a text spells as JSON, one or a list; none where it is another text."""
+    try:
+        value = json.loads(text)
+        return [_call(call) for call in (value if isinstance(value, list) else [value])]
+    except (ValueError, RecursionError, BadLineError):
+        return []
 
 
 def _call(call: Any) -> dict[str, Any]:

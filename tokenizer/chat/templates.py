@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, LoopControlExtension
@@ -37,6 +37,7 @@ NAMED: Final = {
 }
 """Templates by name, and what they look like."""
 
+_WITH_TOOLS: Final = "tool_use"
 _HELD, _HELD_END, _TURN, _GENERATION, _END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"
 _MARKS: Final = re.compile(f"([{_HELD}{_TURN}]-?[0-9]+{_HELD_END}|[{_GENERATION}{_END}])")
 _NONCHARACTERS: Final = "[\ufdd0-\ufdef]"
@@ -203,7 +204,16 @@ def portable(text: str) -> str:
     return re.sub(r"\{%-?\s*(end)?turn\b[^%]*%\}\n?", "", text)
 
 
-def template_text(name: str, tokenizer: str) -> tuple[str, dict[str, Any]]:
+class Chosen(NamedTuple):
+    """A template's text; the one for dialogues that offer tools, where a configuration has one of its own for them; and
+    what both may read: names of tokens."""
+
+    text: str
+    with_tools: str | None
+    variables: dict[str, Any]
+
+
+def choose_template(name: str, tokenizer: str) -> Chosen:
     """A template's text, and the names of tokens that a tokenizer's own configuration gives.
 
     Args:
@@ -215,22 +225,24 @@ def template_text(name: str, tokenizer: str) -> tuple[str, dict[str, Any]]:
     config = _config_beside(tokenizer)
     variables = {n: _content(config[n]) for n in ("bos_token", "eos_token", "unk_token", "pad_token") if config.get(n)}
     if name in NAMED:
-        return files(__package__).joinpath("templates", f"{name}.jinja").read_text("utf-8"), variables
+        text = files(__package__).joinpath("templates", f"{name}.jinja").read_text("utf-8")
+        return Chosen(text, None, variables)
     if name == "tokenizer":
         folder = tokenizer if os.path.isdir(tokenizer) else os.path.dirname(tokenizer)
         path = os.path.join(folder, "chat_template.jinja")
         if os.path.exists(path):
-            return _read(path), variables
-        return _of_config(config, os.path.join(folder, "tokenizer_config.json")), variables
+            beside = os.path.join(folder, "additional_chat_templates", f"{_WITH_TOOLS}.jinja")
+            return Chosen(_read(path), _read(beside) if os.path.exists(beside) else None, variables)
+        return Chosen(*_of_config(config, os.path.join(folder, "tokenizer_config.json")), variables)
     if is_local(name) and not os.path.exists(name):
         raise AbsentError("there is no such template", where=name, hint=(
             f"choose one of {', '.join(NAMED)}, `tokenizer` for the tokenizer's own, or a file"))
     text = _read(name)
     if not name.endswith(".json"):
-        return text, variables
+        return Chosen(text, None, variables)
     config = _json(text, name)
-    return _of_config(config, name), {**variables, **{
-        n: _content(config[n]) for n in ("bos_token", "eos_token", "unk_token", "pad_token") if config.get(n)}}
+    return Chosen(*_of_config(config, name), {**variables, **{
+        n: _content(config[n]) for n in ("bos_token", "eos_token", "unk_token", "pad_token") if config.get(n)}})
 
 
 def _config_beside(tokenizer: str) -> dict[str, Any]:
@@ -239,14 +251,19 @@ def _config_beside(tokenizer: str) -> dict[str, Any]:
     return _json(_read(path), path) if is_local(tokenizer) and os.path.isfile(path) else {}
 
 
-def _of_config(config: Mapping[str, Any], where: str) -> str:
-    """The template in a tokenizer_config.json: one, or several by name, of which `default` is taken."""
+def _of_config(config: Mapping[str, Any], where: str) -> tuple[str, str | None]:
+    """The template in a tokenizer_config.json: one, or several by name, of which `default` is taken, and `tool_use` for
+    dialogues that offer tools, as `transformers` does."""
     template = config.get("chat_template")
     if isinstance(template, list):
-        template = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}.get("default")
-    if not isinstance(template, str):
-        raise InputError("has no chat template", where=where, hint=f"choose one of {', '.join(NAMED)}, or a file")
-    return template
+        template = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
+    by_name = template if isinstance(template, dict) else {"default": template}
+    default, with_tools = by_name.get("default"), by_name.get(_WITH_TOOLS)
+    if not isinstance(default, str) or not isinstance(with_tools, str | None):
+        found = f", but has templates {', '.join(map(str, by_name))}" if isinstance(template, dict) and by_name else ""
+        raise InputError(f"has no default chat template{found}", where=where,
+                         hint=f"choose one of {', '.join(NAMED)}, or a file")
+    return default, with_tools
 
 
 def _content(token: Any) -> Any:

@@ -33,6 +33,9 @@ FORMS = {
     "pair": {"prompt": "How high?", "completion": "So high."},
     "pair of messages": {"prompt": [{"role": "user", "content": "How high?"}],
                          "completion": {"role": "assistant", "content": "So high."}},
+    "input and output": {"input": "How high?", "output": "So high."},
+    "question and response": {"question": "How high?", "response": "So high."},
+    "query and response": {"query": "How high?", "response": "So high."},
     "response": {"prompt": "How high?", "response": "So high."},
     "refusal": {"messages": [{"role": "user", "content": "How high?"},
                              {"role": "assistant", "content": None, "refusal": "So high."}]},
@@ -79,9 +82,33 @@ def test_comparisons_share_what_they_begin_with() -> None:
 
 
 def test_verdicts_of_kto() -> None:
-    groups = read(*({"prompt": "q", "completion": "a", "label": label} for label in (True, False, 1, 0, None, "no", 2)))
+    labels = (True, False, 1, 0, 1.0, None, "True", "false", "1", "no", "desirable", "rejected", "perhaps", 2, [1])
+    groups = read(*({"prompt": "q", "completion": "a", "label": label} for label in labels))
     assert [g.label if isinstance(g, Group) else str(g.reason) for g in groups] == [
-        True, False, True, False, None, "bad_turn", "bad_turn"]
+        True, False, True, False, True, None, True, False, True, False, True, False, *["bad_turn"] * 3]
+
+
+def test_verdicts_on_the_last_answer_of_a_whole_dialogue() -> None:
+    turns = [{"role": role, "content": "a"} for role in ("user", "assistant", "user", "assistant")]
+    groups = read({"messages": turns, "label": False}, {"conversations": turns, "kto_tag": True},
+                  {"messages": turns, "label": "cooking"}, {"messages": turns[:3], "label": False})
+    assert [(g.label, g.dialogues[0].n_prompt) for g in groups if isinstance(g, Group)] == [
+        (False, 3), (True, 3), (None, 0), (None, 0)]
+
+
+def test_calls_of_sharegpt() -> None:
+    """A `function_call` that is JSON is a call; another text is what was said."""
+    called = {"name": "weather", "arguments": {"city": "Oslo"}}
+    for value, n_calls in ((called, 1), ([called, called], 2), ("no call", 0)):
+        text = value if isinstance(value, str) else json.dumps(value)
+        turns = {"human": "Cold?", "function_call": text, "observation": "18 C", "gpt": "No."}
+        (group,) = read({"conversations": [{"from": speaker, "value": said} for speaker, said in turns.items()]})
+        assert isinstance(group, Group)
+        asked, call, seen, answered = group.dialogues[0].messages
+        assert (call["role"], seen, answered["content"]) == ("assistant", {"role": "tool", "content": "18 C"}, "No.")
+        assert [c["function"] for c in call.get("tool_calls", [])] == [called] * n_calls
+        assert call["content"] == ("" if n_calls else "no call")
+        assert asked["role"] == "user"
 
 
 def test_tool_calls_in_their_three_forms() -> None:
@@ -109,9 +136,10 @@ def test_weights() -> None:
 
 BAD: dict[str, list[Any]] = {
     "not_json": ["[1]"],
-    "no_dialogue": [{"other": 1}, {"chosen": "a", "rejected": "b"}, {}],
+    "no_dialogue": [{"other": 1}, {"output": "an answer to nothing"}, {"chosen": "a", "rejected": "b"}, {}],
     "not_text": [{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}],
-    "empty_answer": [{"prompt": "q", "completion": None}],
+    "empty_answer": [{"prompt": "q", "completion": None}, {"messages": [{"role": "assistant", "content": None}]},
+                     {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": None}]}],
     "nothing_learned": [{"prompt": "q", "chosen": "same", "rejected": "same"}],
     "too_long": [{"prompt": "q", "completions": ["a"] * 257}],
     "bad_turn": [

@@ -187,16 +187,26 @@ def test_templates_of_strangers_stay_in_the_sandbox(tmp_path: Path, tokenizer: s
 def test_the_template_of_a_tokenizers_own_configuration(tmp_path: Path, tokenizer: str) -> None:
     folder = Path(tokenizer).parent
     row = {"messages": [HI, HELLO]}
-    with pytest.raises(InputError, match="has no chat template"):
+    with pytest.raises(InputError, match="has no default chat template"):
         Packed(tmp_path, tokenizer, [row], template="tokenizer")
-    config = {"bos_token": {"content": "<|eot_id|>"}, "chat_template": [{"name": "tool_use", "template": "no"},
-              {"name": "default", "template": "{{ bos_token }}{{ greeting }}" + FOREIGN}]}
+    config: dict[str, Any] = {"bos_token": {"content": "<|eot_id|>"}, "chat_template": [
+        {"name": "tool_use", "template": "no"},
+        {"name": "default", "template": "{{ bos_token }}{{ greeting }}" + FOREIGN}]}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     for path in (tokenizer, str(folder)):
         packed = Packed(tmp_path, path, [row], template="tokenizer", template_variables={"greeting": "Yo"})
         assert packed.text() == "<|eot_id|>Yo<|im_start|>user\nHi<|im_end|><|im_start|>assistant\nHello.<|im_end|>" + (
             END_OF_TEXT)
         assert packed.learned() == "Hello.<|im_end|><|endoftext|>"
+    config["chat_template"] = {"tool_use": "{{ tools | length }} tools:" + FOREIGN, "default": FOREIGN}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    both = Packed(tmp_path, tokenizer, [row, row | {"tools": [{"type": "function"}]}], template="tokenizer")
+    assert sorted(both.text(i).startswith("1 tools:") for i in (0, 1)) == [False, True]
+    assert both.learned(0) == both.learned(1) == "Hello.<|im_end|><|endoftext|>"
+    config["chat_template"] = {"tool_use": FOREIGN}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="has no default chat template, but has templates tool_use"):
+        Packed(tmp_path, tokenizer, [row], template="tokenizer")
     (folder / "chat_template.jinja").write_text("{{ messages[-1].content }}!")
     with pytest.raises(StageError, match="not_a_prefix"):
         Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO, MORE, BYE]}], template="tokenizer")
