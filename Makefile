@@ -55,6 +55,18 @@ test-nightly: $(READY) ## Long runs of what varies: 20,000 mutated archive recor
 	$(BIN)/python -m pytest -m nightly $(PYTEST_ARGS)
 	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest tests/property tests/unit/curate $(PYTEST_ARGS)
 
+VENV_SECURITY := build/venv-security
+
+$(VENV_SECURITY)/.ready: scripts/security.txt
+	$(PYTHON) -m venv $(VENV_SECURITY)
+	$(VENV_SECURITY)/bin/python -m pip install --quiet --requirement scripts/security.txt
+	@touch $@
+
+.PHONY: security
+security: $(VENV_SECURITY)/.ready ## What bandit finds in the packages, and pip-audit among the pinned libraries
+	$(VENV_SECURITY)/bin/bandit --quiet --configfile pyproject.toml --recursive manifests curate tokenizer pipelines
+	$(VENV_SECURITY)/bin/python scripts/audit.py constraints.txt
+
 EXPORTS := build/exports-venv
 $(EXPORTS)/.ready: tests/exports/readers.txt tests/exports/dependencies.txt
 	$(PYTHON) -m venv $(EXPORTS)

@@ -51,7 +51,8 @@ def _run_everything(work: Path, folder: Path) -> None:
 
 def _call(folder: Path, *words: str) -> None:
     """A module in a process of its own, which compiles into the folder and for the processor that is asked for."""
-    done = subprocess.run([sys.executable, "-m", *words], env={**os.environ, "CURATE_KERNELS": str(folder)},
+    done = subprocess.run([sys.executable, "-m", *words],  # nosec B603 # modules of our own, no shell
+                          env={**os.environ, "CURATE_KERNELS": str(folder)},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise StageError(f"ended with {done.returncode}: {done.stdout.strip()[-2000:]}", where=" ".join(words),

@@ -41,7 +41,7 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
     if len(text) > _MAX_BYTES:
         raise RecipeError(f"has {len(text):,} bytes, and YAML is read up to {_MAX_BYTES:,}", where=where)
     try:
-        value = yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)  # nosec B506 # a safe loader, with bounds
         _check_extent(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a day that no month has
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())

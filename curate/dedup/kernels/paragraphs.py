@@ -180,7 +180,7 @@ def _keys(forms: Bytes, ends: Offsets) -> Hashes:
 
     Compiled, it saved a fifth of this function's time, which is 0.3 % of a run's."""
     view, bounds = forms.data, ends.tolist()
-    digests = b"".join([sha1(view[a:b]).digest()[:8] for a, b in pairwise([0, *bounds])])
+    digests = b"".join([sha1(view[a:b], usedforsecurity=False).digest()[:8] for a, b in pairwise([0, *bounds])])
     return np.frombuffer(digests, "<u8").copy()
 
 
