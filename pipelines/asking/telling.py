@@ -58,7 +58,7 @@ def history_lines(history: History) -> Iterator[str]:
     yield f"{history.doc_id}  {history.url or '(no URL)'}"
     yield f"  from {history.origin_path} at {history.origin_offset}, source {history.source}"
     for decision in history.decisions:
-        yield f"  {decision.stage:<18} {decision.verdict:<9} {_sentence(decision)}".rstrip()
+        yield f"  {decision.stage:<18} {decision.verdict:<9} {sentence(decision)}".rstrip()
 
 
 def fate(history: History) -> str:
@@ -101,7 +101,7 @@ def decision_rows(histories: Sequence[History]) -> list[dict[str, Any]]:
     return rows
 
 
-def _sentence(decision: Decision) -> str:
+def sentence(decision: Decision) -> str:
     facts = decision.facts
     said = [_why(decision)] if decision.verdict == "dropped" else []
     if decision.verdict == "kept" and "draw" in facts:

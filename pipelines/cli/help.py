@@ -17,7 +17,7 @@ from pipelines.cli.options import OLD_NAMES
 _EXAMPLE: Final = re.compile(r"(?P<summary>[^\n]+?): (?P<examples>curate [^\n]+?)\.?(?P<rest>\n.*)?", re.DOTALL)
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Begin and run": ("init", "recipes", "recipe", "estimate", "run", "status", "remove", "verify"),
-    "Look": ("report", "stats", "domains", "sample", "tune", "diff", "card"),
+    "Look": ("report", "ui", "stats", "domains", "sample", "tune", "diff", "card"),
     "Ask": ("why", "trace"),
     "Single steps over files": ("extract", "filter", "classifier", "dedup", "decontaminate", "tokenizer", "mix", "pack",
                                 "export"),

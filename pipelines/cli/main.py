@@ -40,6 +40,7 @@ from pipelines.cli.recipes import init_command, recipes_command
 from pipelines.cli.report import report_command
 from pipelines.cli.tokenizer import app as tokenizer_app
 from pipelines.cli.tune import tune_command
+from pipelines.cli.ui import ui_command
 from pipelines.stopping import FinishedWhatRan, request_stop
 from pipelines.terminal import protect_streams
 
@@ -59,6 +60,7 @@ app.command("estimate")(estimate_command)
 app.command("why")(why_command)
 app.command("trace")(trace_command)
 app.command("report")(report_command)
+app.command("ui")(ui_command)
 app.command("card")(card_command)
 app.command("sample")(sample_command)
 app.command("domains")(domains_command)

@@ -44,7 +44,7 @@ def gather(files: StageFiles, run: str) -> dict[str, Any]:
         "read": {"parts": len(flow.tasks), "of_parts": flow.n_parts, "documents": flow.read,
                  "of_documents": flow.n_documents},
         "alarms": alarm_rows(alarms(files, recipe)),
-        "funnel": _funnel(files), "fates": _fates(flow), "stats": by_source,
+        "funnel": funnel(files), "fates": _fates(flow), "stats": by_source,
         "signals": signal_facts(files, flow.tasks),
         "languages": _sides(flow.languages), "page_types": _sides(flow.kinds),
         "domains_in": domains(files, 25, by="pages"), "domains_out": domains(files, 25, by="bytes") if clean else [],
@@ -56,7 +56,8 @@ def gather(files: StageFiles, run: str) -> dict[str, Any]:
         "recipe": yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), "versions": _versions(files)}
 
 
-def _funnel(files: StageFiles) -> list[dict[str, Any]]:
+def funnel(files: StageFiles) -> list[dict[str, Any]]:
+    """What each stage saw, kept, and dropped by reason."""
     rows = []
     for stage in _FUNNEL:
         counters = files.counters(stage)

@@ -18,7 +18,7 @@ for (const table of document.querySelectorAll("table")) {
     head.addEventListener("click", sort);
     head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
   });
-  if (body.rows.length > 8) {
+  if (body.rows.length > 8 && !table.closest("[data-plain]")) {
     const filter = document.createElement("input");
     filter.type = "search";
     filter.placeholder = "filter rows";

@@ -22,6 +22,7 @@ _MATCHES: Final = 3
 _EDITED: Final = 6
 _CHARACTERS: Final = 1_500
 _LINES: Final = 40
+_LONGEST: Final = 400
 
 Spans = list[tuple[int, int]]
 
@@ -95,7 +96,8 @@ def edited(files: StageFiles, tasks: list[str]) -> list[dict[str, Any]]:
     found = []
     for _, task, row in candidates:
         document = read_one(files.path(documents[task]), row, ["doc_id", "url", "source", "text"])
-        pieces = _pieces(document["text"].encode(), _kept_spans(files, task, document["doc_id"]))
+        kept = _kept_spans(files, task, document["doc_id"])
+        pieces = in_pieces(document["text"].encode(), kept, _CHARACTERS, _LONGEST)
         found.append({"doc_id": document["doc_id"].hex(), "url": document["url"], "source": document["source"],
                       "pieces": pieces})
     return found
@@ -131,16 +133,25 @@ def _kept_spans(files: StageFiles, task: str, doc_id: bytes) -> Spans:
     return sorted(spans)
 
 
-def _pieces(data: bytes, kept: Spans) -> list[dict[str, Any]]:
-    """A text in pieces, each with whether it stays; long ones are shortened in their middle."""
+def in_pieces(data: bytes, kept: Spans, budget: int, longest: int | None) -> list[dict[str, Any]]:
+    """A text in pieces: `text`, and whether it was `kept`.
+
+    Args:
+        data: The text, in UTF-8.
+        kept: Byte spans of it that stay, in order.
+        budget: Characters to give, about; the last piece may be longer.
+        longest: Characters of a piece, which is shortened in its middle; None for all.
+    """
     bounds = np.array([0, *(edge for span in kept for edge in span), len(data)])
-    found, budget = [], _CHARACTERS
+    found = []
     for i, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         if start >= end or budget <= 0:
             continue
         text = _decoded(data[start:end])
-        if len(text) > 400:
-            text = f"{text[:200]} … {text[-200:]}"
+        if longest is None:
+            text = text[:budget]
+        elif len(text) > longest:
+            text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
         budget -= len(text)
         found.append({"kept": i % 2 == 1, "text": text})
     return found

@@ -1,0 +1,116 @@
+"""One query over Parquet files, in a process of its own that can do nothing else.
+
+It is run by its path, in Python's isolated mode and without an environment, and imports nothing of the project: a
+request as JSON on stdin, an answer as JSON on stdout. Bounds of the operating system hold what DuckDB's own do not:
+address space, CPU time, no file larger than nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import sys
+import threading
+from typing import Any, Final
+
+_ADDRESS_BYTES: Final = 4 << 30
+_CELL_CHARACTERS: Final = 2_000
+_ANSWER_CHARACTERS: Final = 4_000_000
+_EXPLAIN: Final = re.compile(r"\s*explain(\s+analyze)?\b", re.IGNORECASE)
+
+
+def main() -> None:
+    """Answer the request."""
+    request = json.load(sys.stdin)
+    for limit, value in ((resource.RLIMIT_AS, _ADDRESS_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
+                         (resource.RLIMIT_CPU, int(request["seconds"] * request["threads"]) + 5)):
+        resource.setrlimit(limit, (value, value))
+    try:
+        found = answer(request)
+    except MemoryError:
+        found = {"error": "the answer is too large: more memory than a query may use"}
+    sys.stdout.write(json.dumps(found))
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """What the request asks: `columns`, `rows` and `more`, or `error`."""
+    import duckdb
+
+    try:
+        return _ask(duckdb, _locked(duckdb, request), request)
+    except duckdb.InterruptException:
+        return {"error": f"stopped after {request['seconds']:g} seconds"}
+    except (duckdb.Error, RuntimeError, ValueError, OverflowError) as error:
+        return {"error": " ".join(str(error).split())[:_CELL_CHARACTERS]}
+
+
+def _locked(duckdb: Any, request: dict[str, Any]) -> Any:
+    """A connection that knows the views, reads their files and nothing else, and whose settings cannot be changed."""
+    connection = duckdb.connect(":memory:", config={
+        "threads": request["threads"], "memory_limit": f"{request['memory_bytes']}B", "temp_directory": "",
+        "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
+        "allow_unsigned_extensions": False})
+    paths = [path for files in request["views"].values() for path in files]
+    for name, files in request["views"].items():
+        connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({_quoted(files)}, union_by_name=true)')
+    connection.execute("SET python_enable_replacements=false")
+    connection.execute(f"SET allowed_paths={_quoted(paths)}")
+    connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
+    return connection
+
+
+def _quoted(texts: list[str]) -> str:
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
+
+
+def _ask(duckdb: Any, connection: Any, request: dict[str, Any]) -> dict[str, Any]:
+    sql = request["sql"]
+    refusal = _refusal(duckdb, connection, sql)
+    if refusal is not None:
+        return {"error": refusal}
+    timer = threading.Timer(request["seconds"], connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        result = connection.execute(sql)
+        columns = [[name, str(kind)] for name, kind, *_ in result.description]
+        rows: list[list[Any]] = []
+        more, characters = False, 0
+        while batch := result.fetchmany(min(100, request["rows"] + 1 - len(rows))):
+            rows += [[_plain(value) for value in row] for row in batch]
+            characters += sum(len(str(value)) for row in rows[-len(batch):] for value in row)
+            if len(rows) > request["rows"] or characters > _ANSWER_CHARACTERS:
+                rows, more = rows[: request["rows"]], True
+                break
+        return {"columns": columns, "rows": rows, "more": more}
+    finally:
+        timer.cancel()
+
+
+def _refusal(duckdb: Any, connection: Any, sql: str) -> str | None:
+    """Why a text is not one SELECT, or the EXPLAIN of one; None where it is."""
+    one = "only one SELECT, or EXPLAIN of one, is answered here"
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        return one
+    kinds = duckdb.StatementType
+    if statements[0].type == kinds.EXPLAIN:
+        begun = _EXPLAIN.match(sql)
+        inner = connection.extract_statements(sql[begun.end():]) if begun else []
+        return None if len(inner) == 1 and inner[0].type == kinds.SELECT else one
+    return None if statements[0].type == kinds.SELECT else f"{one}; this is {statements[0].type.name}"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value if not isinstance(value, int) or abs(value) < 1 << 53 else str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _CELL_CHARACTERS else text[:_CELL_CHARACTERS] + "…"
+
+
+if __name__ == "__main__":
+    main()
