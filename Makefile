@@ -302,10 +302,34 @@ bench-skewed: $(READY) ## Idle time of two cores beside one archive of 16 times 
 	$(BIN)/python -m tests.benchmarks.skewed --data $(DATA)
 
 .PHONY: docs
-docs: $(READY) ## Write the pages that are generated from code
+docs: $(READY) ## Write the pages that are generated from code, and build the docs site
 	$(BIN)/curate recipe reference > docs/recipe.md
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
 	$(BIN)/python -m scripts.api_reference > docs/api.md
+	$(BIN)/python -m scripts.reference_pages
+	$(MAKE) docs-site
+
+VENV_DOCS := build/venv-docs
+
+$(VENV_DOCS)/.ready: scripts/docs_requirements.txt
+	$(PYTHON) -m venv $(VENV_DOCS)
+	$(VENV_DOCS)/bin/python -m pip install --quiet --requirement scripts/docs_requirements.txt
+	@touch $@
+
+.PHONY: docs-site
+docs-site: $(READY) $(VENV_DOCS)/.ready ## The docs site in build/site; a link that leads nowhere ends it
+	$(BIN)/python -m scripts.docs_site pages
+	$(VENV_DOCS)/bin/zensical build --clean --strict --config-file mkdocs.yml
+	$(BIN)/python -m scripts.docs_site finish
+
+.PHONY: docs-serve
+docs-serve: $(READY) $(VENV_DOCS)/.ready ## The docs site on this machine, at an address that it prints
+	$(BIN)/python -m scripts.docs_site pages
+	$(VENV_DOCS)/bin/zensical serve --config-file mkdocs.yml
+
+.PHONY: test-docs
+test-docs: $(READY) ## Every shell and Python block of README and the tutorial, run as it stands
+	$(BIN)/python -m pytest -m docs tests/docs $(PYTEST_ARGS)
 
 .PHONY: build
 build: $(READY) ## The source distribution, and the wheel made of it, in dist/
