@@ -29,9 +29,10 @@ from curate.dedup.spool import Spool
 from manifests.hashing import Int64, UInt64
 from manifests.partitioned import PartitionedFile
 from manifests.shuffle import together
-from manifests.tables import read_table
+from manifests.tables import read_row_groups
 from manifests.tasks import Work
 
+_BANDS_A_BLOCK: Final = 1 << 20
 _RANGE_BITS: Final = 6  # of keys: few rows at a time are sorted faster
 _NO_ROW: Final = 2**64 - 1
 
@@ -40,20 +41,25 @@ def bands_stage(config: DedupConfig, work: Work) -> None:
     """dedup/bands, a part. Inputs: signatures (same part), dropped (of dedup/exact).
 
     Output: `bands`, by partition of the key: one row for each band of each document that has words and no better exact
-    copy. 24 bytes a band in memory, 8.2 on disk; 14 bands by default."""
+    copy. 8.2 bytes a band on disk; 14 bands by default. Memory: of a row group of signatures, and of three million
+    bands."""
     n_bands, _ = bands_of(config)
-    table = read_table(work.input("signatures"), ["row", "n_shingles", "bands"])
     dropped = column(gather_part(work, "dropped", DROPPED), "row")
-    rows = column(table, "row")
-    enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, dropped)
     kinds = signatures_schema(n_bands).field("bands").type
-    keys = rows_of(table["bands"].cast(kinds))[enters]
-    work.count("documents", int(enters.sum()))
+
+    def bands() -> Iterator[pa.Table]:
+        for table in read_row_groups(work.input("signatures"), ["row", "n_shingles", "bands"]):
+            rows = column(table, "row")
+            enters = (column(table, "n_shingles") > 0) & ~np.isin(rows, dropped)
+            work.count("documents", int(enters.sum()))
+            rows, keys = np.repeat(rows[enters], n_bands), rows_of(table["bands"].cast(kinds))[enters].ravel()
+            for start in range(0, len(keys), _BANDS_A_BLOCK):
+                some = slice(start, start + _BANDS_A_BLOCK)
+                part = np.full(len(keys[some]), part_key(work.task.name), np.uint64)
+                yield pa.table([keys[some], part, rows[some]], schema=BANDS)
+
+    write_keyed(work, "bands", BANDS, together(bands()), "key")
     work.count("exact_duplicates_left_out", len(dropped))
-    flat = keys.ravel()
-    bands = pa.table({"key": flat, "part": np.full(len(flat), part_key(work.task.name), np.uint64),
-                      "row": np.repeat(rows[enters], n_bands)})
-    write_keyed(work, "bands", BANDS, bands, "key")
 
 
 def candidates_stage(config: DedupConfig, work: Work) -> None:

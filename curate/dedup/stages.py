@@ -318,7 +318,7 @@ STAGES: tuple[Stage, ...] = with_merges((
     Stage("dedup/signatures", 7, "curate.dedup.signing:signatures_stage", "dedup.documents",
           ("dedup/urls", "select"), _signatures, unicode=UNICODE_VERSION),
     Stage("dedup/exact", 5, "curate.dedup.exact:exact_stage", "dedup.documents", ("dedup/signatures",), _exact),
-    Stage("dedup/bands", 4, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
+    Stage("dedup/bands", 5, "curate.dedup.search:bands_stage", "dedup.documents", ("dedup/exact",), _bands),
     Stage("dedup/candidates", 5, "curate.dedup.search:candidates_stage", "dedup.documents", ("dedup/bands",),
           _candidates),
     Stage("dedup/links", 1, "curate.dedup.components:links_stage", "dedup.documents", ("dedup/candidates",), _links),

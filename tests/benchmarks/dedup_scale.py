@@ -1,13 +1,13 @@
 """Near-duplicate removal from bands to decisions over many documents with known clusters: time, memory, disk.
 
-    python -m tests.benchmarks.dedup_scale [--documents 1000000] [--workers 2] [--alone] [--folder DIR]
+    python -m tests.benchmarks.dedup_scale [--documents 1000000] [--workers 1] [--alone] [--folder DIR]
 
 Signatures are made, not computed: 14 minima a document, one to a band, so that 14 band keys a document go through the
 search as they do by default; a document is verified by the agreement of its minima. Seven in ten documents stand alone;
 the others are in clusters of 2 to 10 whose members differ from the first in few minima. One band in 100,000 is the same
 for all (boilerplate). Every removal is checked against the clusters. Time starts when the signatures lie on disk.
-Memory is the most that any worker process held until then, as the operating system reports it (VmHWM). Half as many
-documents go first, for the ratio.
+Memory is the most that any process held, as the operating system reports it (VmHWM): with one worker, which is this
+process, in each step, with more since they began. Half as many documents go first, for the ratio.
 """
 
 from __future__ import annotations
@@ -137,10 +137,12 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
         for stage, records in made.items():
             progress.finish(stage, records)
         at_first = bytes_of(folder)
-        forget_peak()
         settings = Settings("ray", workers=workers) if workers > 1 else Settings("inline")
         started = time.monotonic()
-        run_stages(Storage(folder), progress, [s for s in STAGES if s.name in STEPS], settings)
+        chosen = [s for s in STAGES if s.name in STEPS]
+        for some in [chosen] if workers > 1 else [[stage] for stage in chosen]:
+            forget_peak()
+            run_stages(Storage(folder), progress, some, settings)
         seconds, run = time.monotonic() - started, GraphRun(Path(folder), progress)
         removed, strange = check(run, parts, clusters)
         could = n - len(np.unique(clusters))
@@ -152,7 +154,9 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
               f"bands to decisions in {seconds:.0f} s by the clock, tasks of {measured.task_seconds:.0f} s")
         print(f"{'step':<22}{'seconds':>9}{'peak MB':>9}{'bytes a document':>18}")
         for step, some in tasks.items():
-            peak = max((r.peak_memory_bytes for r in some), default=0)
+            if not some:
+                continue
+            peak = max(r.peak_memory_bytes for r in some)
             print(f"{step:<22}{sum(r.seconds for r in some):>9.1f}{peak / 1e6:>9.0f}"
                   f"{bytes_of(f'{folder}/{step}') / n:>18.1f}")
         print(f"signatures {bytes_of(f'{folder}/dedup/signatures') / n:.0f} bytes a document; all else "
@@ -165,7 +169,7 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--documents", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="without half as many documents first")
     parser.add_argument("--folder")
     args = parser.parse_args()
