@@ -29,7 +29,7 @@ from manifests.tasks import MANIFEST, InputRef, Work
 Member = TypeVar("Member")
 
 MAX_PARTITIONS: Final = 4096
-HELD_BYTES: Final = 1 << 26
+HELD_BYTES: Final = 1 << 25
 _MAX_ROUTES: Final = 1 << 17
 _PARTS_A_PARTITION: Final = 32
 _ROWS_A_PARTITION: Final = 1 << 16

@@ -18,7 +18,15 @@ import xxhash
 
 from manifests.errors import InputError
 from manifests.hashing import Int64, UInt64, id_words
-from manifests.partitioned import GOLDEN, SLOTS, SUFFIX, read_partition, read_value, write_partitions
+from manifests.partitioned import (
+    GOLDEN,
+    SLOTS,
+    SUFFIX,
+    PartitionedFile,
+    read_partition,
+    read_value,
+    write_partitions,
+)
 from manifests.tables import one_array, open_table
 from manifests.tasks import Work
 
@@ -48,11 +56,26 @@ BUCKETS: Final = pa.schema([*BANDS, *_FIRST])  # the first document of the bucke
 LINKS: Final = pa.schema([_PART, _ROW, *_FIRST])
 EXTENTS: Final = pa.schema([_PART, pa.field("n_rows", pa.int64(), nullable=False)])
 _COMPONENT_KEY: Final = pa.field("component_key", _U64, nullable=False)  # hash of its first document
-MEMBERS: Final = pa.schema([_PART, _ROW, _COMPONENT_KEY, pa.field("component", pa.binary(16), nullable=False)])
+MEMBERS: Final = pa.schema([
+    _PART, _ROW, _COMPONENT_KEY, pa.field("slices", pa.uint32(), nullable=False),  # 1: of a component dealt to none
+    pa.field("component", pa.binary(16), nullable=False)])
 _WORDS: Final = pa.large_list(pa.field("item", _U64, nullable=False))
 SHINGLES: Final = pa.schema([
-    _PART, _ROW, _COMPONENT_KEY, _ORDER, _ORDER_LOW, _ID, pa.field("keys", _WORDS, nullable=False),
-    pa.field("shingles", _WORDS, nullable=False)])
+    _PART, _ROW, _COMPONENT_KEY, pa.field("slice_key", _U64, nullable=False), _ORDER, _ORDER_LOW, _ID,
+    pa.field("keys", _WORDS, nullable=False), pa.field("shingles", _WORDS, nullable=False),
+    # What is known of it, one of UNKNOWN, KEPT, LIKE and BOUND; of LIKE the survivor, by its key in survivor order and
+    # its id, and their similarity.
+    pa.field("known", pa.uint8(), nullable=False), pa.field("like_order", _U64, nullable=False),
+    pa.field("like_order_low", _U64, nullable=False), pa.field("like", pa.binary(16), nullable=False),
+    pa.field("likeness", pa.float64(), nullable=False)])
+
+UNKNOWN: Final = 0
+KEPT: Final = 1
+LIKE: Final = 2
+"""A document that is removed, unless a more similar survivor is found, for this one."""
+BOUND: Final = 3
+"""The last document of the first ones of a slice or component."""
+
 REMOVALS: Final = pa.schema([_PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, _SIMILARITY])
 DUPLICATES: Final = pa.schema([
     _PART, _ROW, _ID, _SURVIVOR, _SURVIVOR_RUN, pa.field("similarity", pa.float32()),
@@ -173,6 +196,13 @@ def gather(work: Work, name: str, schema: pa.Schema, columns: Sequence[str] | No
     own = int(work.variables["partition"]), int(work.variables["partitions"])
     tables = [read_partition(path, schema, *own).select(names) for path in work.inputs(name)]
     return pa.concat_tables([schema.empty_table().select(names), *tables])
+
+
+def own_tables(work: Work, name: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The task's own partition of every file of an input, block by block. Variables: partition, partitions."""
+    for path in work.inputs(name):
+        with PartitionedFile(path) as file:
+            yield from file.read(schema, work.variables["partition"], work.variables["partitions"])
 
 
 def gather_part(work: Work, name: str, schema: pa.Schema, part: str | None = None) -> pa.Table:

@@ -17,6 +17,7 @@ from curate.dedup.layout import (
     changes,
     column,
     gather_part,
+    own_tables,
     part_at,
     part_key,
     place,
@@ -27,7 +28,6 @@ from curate.dedup.layout import (
 )
 from curate.dedup.spool import Spool
 from manifests.hashing import Int64, UInt64
-from manifests.partitioned import PartitionedFile
 from manifests.shuffle import together
 from manifests.tables import read_row_groups
 from manifests.tasks import Work
@@ -69,13 +69,11 @@ def candidates_stage(config: DedupConfig, work: Work) -> None:
     of its bucket, never as pairs: a bucket of n documents is n rows. Memory: the rows of a sixty-fourth of the keys, or
     as many rows as `spool` holds."""
     rows = Spool(work.scratch("rows"), 3)
-    for path in work.inputs("bands"):
-        with PartitionedFile(path) as file:
-            for table in file.read(BANDS, work.variables["partition"], work.variables["partitions"]):
-                keys = column(table, "key")
-                work.count("bands", len(keys))
-                own = np.stack([keys, place(column(table, "part")), column(table, "row").astype(np.uint64)], axis=1)
-                rows.add((keys >> np.uint64(64 - _RANGE_BITS)).astype(np.int64), own)
+    for table in own_tables(work, "bands", BANDS):
+        keys = column(table, "key")
+        work.count("bands", len(keys))
+        own = np.stack([keys, place(column(table, "part")), column(table, "row").astype(np.uint64)], axis=1)
+        rows.add((keys >> np.uint64(64 - _RANGE_BITS)).astype(np.int64), own)
     write_routed(work, "buckets", BUCKETS, together(
         table for number in range(1 << _RANGE_BITS) for table in _buckets(config, work, rows, number)))
 

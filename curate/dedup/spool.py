@@ -12,7 +12,7 @@ import numpy as np
 from manifests.hashing import Int64, UInt64
 from manifests.partitioned import partition_order
 
-HELD_BYTES: Final = 1 << 25
+HELD_BYTES: Final = 1 << 24
 CHUNK_RECORDS: Final = 1 << 20
 
 

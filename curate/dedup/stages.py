@@ -142,15 +142,37 @@ def _shingles(view: View) -> Iterator[Task]:
         return
     for part, inputs in documents_and(view, "dedup/signatures", "signatures", "signatures"):
         yield Task(part, {**inputs, "decisions": view.output("select", part, "decisions"), **members},
-                   _old_documents(view))
+                   {**_old_documents(view), **_large(view)})
     for part, _, index in _earlier_parts(view):
         signed = view.output("dedup/against", part, "signatures")
-        yield Task(part, {"index": index, "signatures": signed, **members}, _old_documents(view))
+        yield Task(part, {"index": index, "signatures": signed, **members}, {**_old_documents(view), **_large(view)})
+
+
+def _large(view: View) -> dict[str, bool]:
+    """Whether there are components that several tasks compare."""
+    return {"large": True} if view.counters("dedup/components").get("large_components") else {}
+
+
+def _heads(view: View) -> Iterator[Task]:
+    if view.tasks("dedup/shingles") and _large(view):
+        yield from _over_keys(view, from_shuffle(view, "dedup/shingles", "sliced"))
+
+
+def _pivots(view: View) -> Iterator[Task]:
+    if view.tasks("dedup/heads"):
+        yield from _over_keys(view, from_shuffle(view, "dedup/heads", "heads"), **_old_documents(view))
+
+
+def _compared(view: View) -> Iterator[Task]:
+    if view.tasks("dedup/pivots"):
+        inputs = {**from_shuffle(view, "dedup/shingles", "sliced"), **from_shuffle(view, "dedup/pivots", "pivots")}
+        yield from _over_keys(view, inputs, **_old_documents(view))
 
 
 def _resolve(view: View) -> Iterator[Task]:
     if view.tasks("dedup/shingles"):
-        yield from _over_keys(view, from_shuffle(view, "dedup/shingles", "shingles"), **_old_documents(view))
+        inputs = {**from_shuffle(view, "dedup/shingles", "shingles"), **from_shuffle(view, "dedup/compared", "reduced")}
+        yield from _over_keys(view, inputs, **_old_documents(view))
 
 
 def _copies(view: View) -> Iterator[Task]:
@@ -326,7 +348,11 @@ STAGES: tuple[Stage, ...] = with_merges((
           _components),
     Stage("dedup/shingles", 7, "curate.dedup.verify:shingles_stage", "dedup.documents", ("dedup/components",),
           _shingles, unicode=UNICODE_VERSION),
-    Stage("dedup/resolve", 5, "curate.dedup.resolve:resolve_stage", "dedup.documents", ("dedup/shingles",), _resolve),
+    Stage("dedup/heads", 1, "curate.dedup.splitting:heads_stage", "dedup.documents", ("dedup/shingles",), _heads),
+    Stage("dedup/pivots", 1, "curate.dedup.splitting:pivots_stage", "dedup.documents", ("dedup/heads",), _pivots),
+    Stage("dedup/compared", 1, "curate.dedup.splitting:compared_stage", "dedup.documents", ("dedup/pivots",),
+          _compared),
+    Stage("dedup/resolve", 5, "curate.dedup.resolve:resolve_stage", "dedup.documents", ("dedup/compared",), _resolve),
     Stage("dedup/copies", 5, "curate.dedup.exact:copies_stage", "dedup.documents", ("dedup/resolve",), _copies),
     Stage("dedup/url_copies", 3, "curate.dedup.urls:url_copies_stage", "dedup.documents", ("dedup/copies",),
           _url_copies),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.dedup.config import DedupConfig, Verification
 from curate.dedup.kernels.minhash import shingle_sets
@@ -19,10 +21,11 @@ from curate.dedup.layout import (
     groups_with,
     part_key,
     rows_of,
-    write_keyed,
 )
 from curate.dedup.signing import units
 from curate.edits.texts import EditedTexts
+from manifests.hashing import ids_array, keyed_hash
+from manifests.partitioned import SUFFIX, PartitionWriter
 from manifests.tables import read_table
 from manifests.tasks import Work
 
@@ -30,9 +33,11 @@ from manifests.tasks import Work
 def shingles_stage(config: DedupConfig, work: Work) -> None:
     """dedup/shingles, a part. Inputs: documents, decisions (of selection), signatures (same part), buckets (of
     dedup/candidates), members (of dedup/components); of a part of an earlier run index instead of documents and
-    decisions. Variables: old_documents, whether there are such parts.
+    decisions. Variables: old_documents, whether there are such parts; large, whether there
+    are large components.
 
-    Output: `shingles`, by partition of the component: of each document that has a candidate the keys of its buckets and
+    Outputs: `shingles`, by partition of the component, and `sliced`, of large components, by partition of the slice: of
+    each document that has a candidate the keys of its buckets and
     what it is compared by: its sorted shingle hashes, 8 bytes each, read from the row groups of text that hold such a
     document; or, where pairs are verified by signatures, its minima, and then no text is read. Where there are
     documents of earlier runs, the minima come before the shingle hashes, and of those documents alone."""
@@ -44,6 +49,7 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
     index = np.searchsorted(column(facts, "row"), column(members, "row"))
     facts = facts.take(pa.array(index)).append_column("component_key", members["component_key"])
     facts = facts.append_column("keys", _keys(work, column(members, "row")))
+    facts = facts.append_column("slice_key", pa.array(_slice_keys(work, members), pa.uint64()))
     work.count("documents", len(facts))
     if work.inputs("index"):
         tables = _compared(config, work, facts, work.input("index"), "minima")
@@ -51,7 +57,31 @@ def shingles_stage(config: DedupConfig, work: Work) -> None:
         tables = _signed(work, facts)
     else:
         tables = _compared(config, work, facts, work.input("documents"), "text")
-    write_keyed(work, "shingles", SHINGLES, tables, "component_key")
+    _write(work, tables)
+
+
+def _slice_keys(work: Work, members: pa.Table) -> npt.NDArray[np.uint64]:
+    """The key of the slice that each document is dealt to, where its component is large; else that of the component."""
+    keys, slices = column(members, "component_key"), column(members, "slices")
+    part = np.full(len(keys), part_key(work.task.name), np.uint64)
+    of_document = keyed_hash(0, "deal", np.stack([part, column(members, "row").astype(np.uint64)], axis=1))
+    own = keyed_hash(0, "slice", np.stack([keys, of_document % slices.astype(np.uint64)], axis=1))
+    return np.where(slices > 1, own, keys)
+
+
+def _write(work: Work, tables: Iterator[pa.Table]) -> None:
+    """Documents of large components apart, by their slices."""
+    roles = {"shingles": "component_key", **({"sliced": "slice_key"} if work.variables.get("large") else {})}
+    with ExitStack() as stack:
+        paths = {role: work.output(role, name=f"{role}/{work.task.name}{SUFFIX}") for role in roles}
+        writers = {role: stack.enter_context(PartitionWriter(paths[role], SHINGLES, by)) for role, by in roles.items()}
+        for table in tables:
+            if "sliced" not in writers:
+                writers["shingles"].add(table)
+                continue
+            dealt = pc.not_equal(table["slice_key"], table["component_key"])
+            writers["shingles"].add(table.filter(pc.invert(dealt)))
+            writers["sliced"].add(table.filter(dealt))
 
 
 def _keys(work: Work, rows: npt.NDArray[np.int64]) -> pa.LargeListArray:
@@ -121,5 +151,9 @@ def _behind(minima: npt.NDArray[np.uint64], values: npt.NDArray[np.uint64],
 
 def _of_documents(work: Work, facts: pa.Table, lists: pa.LargeListArray) -> pa.Table:
     part = pa.array(np.full(len(facts), part_key(work.task.name), np.uint64))
-    columns = {"part": part, "shingles": lists}
+    n = len(facts)
+    nothing = {"known": np.zeros(n, np.uint8), "like_order": np.zeros(n, np.uint64),
+               "like_order_low": np.zeros(n, np.uint64), "like": ids_array(np.zeros((n, 2), np.uint64)),
+               "likeness": np.zeros(n)}
+    columns = {"part": part, "shingles": lists, **nothing}
     return pa.table([columns[f.name] if f.name in columns else facts[f.name] for f in SHINGLES], schema=SHINGLES)

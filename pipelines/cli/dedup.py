@@ -217,7 +217,7 @@ def _own_ids(done: VerbRun, decided: list[Decided], n_runs: int) -> OwnIds:
     return OwnIds(here, earlier)
 
 
-_COUNTED = ("documents_cut", "removed_spans", "bytes_cut", "oversize_buckets", "pairs_left_out", "pairs_checked",
+_COUNTED = ("documents_cut", "removed_spans", "bytes_cut", "oversize_buckets", "met_full_buckets", "pairs_checked",
             "pairs_accepted", "components", "full_buckets", "largest_component", "documents_without_words",
             "paragraphs_removed", "sentences_removed", "removed_spans_bloom", "boilerplate", "filter_bytes",
             "false_positives_per_million")
@@ -244,6 +244,6 @@ def _sentences(facts: dict[str, Any], report: str) -> str:
         lines.append(f"  {counters['boilerplate']:,} paragraphs occur on many pages of one host: "
                      f"{os.path.join(report, 'boilerplate.parquet')}")
     if counters.get("oversize_buckets"):
-        lines.append(f"  {counters['oversize_buckets']:,} oversize buckets, "
-                     f"{counters['pairs_left_out']:,} of their pairs not compared")
+        lines.append(f"  {counters['oversize_buckets']:,} oversize buckets; documents came "
+                     f"{counters['met_full_buckets']:,} times to one that was full")
     return "\n".join(lines)

@@ -137,19 +137,21 @@ def measure(n: int, workers: int, parent: str | None) -> Measured:
         for stage, records in made.items():
             progress.finish(stage, records)
         at_first = bytes_of(folder)
+        del clusters, table  # so that memory is that of the steps
         settings = Settings("ray", workers=workers) if workers > 1 else Settings("inline")
         started = time.monotonic()
         chosen = [s for s in STAGES if s.name in STEPS]
-        for some in [chosen] if workers > 1 else [[stage] for stage in chosen]:
+        for together in [chosen] if workers > 1 else [[stage] for stage in chosen]:
             forget_peak()
-            run_stages(Storage(folder), progress, some, settings)
+            run_stages(Storage(folder), progress, together, settings)
         seconds, run = time.monotonic() - started, GraphRun(Path(folder), progress)
+        peak_bytes, clusters = peak_memory_bytes(), cluster_of(n)
         removed, strange = check(run, parts, clusters)
         could = n - len(np.unique(clusters))
         tasks = {step: progress.tasks(step) for step in STEPS}
         peaks = [r.peak_memory_bytes for step in STEPS for r in tasks[step]]
         measured = Measured(n, seconds, sum(r.seconds for step in STEPS for r in tasks[step]),
-                            max(peak_memory_bytes(), *peaks), strange, removed / could)
+                            max(peak_bytes, *peaks), strange, removed / could)
         print(f"{n:,} documents in {len(parts)} parts, {len(tasks['dedup/resolve'])} partitions, {workers} workers: "
               f"bands to decisions in {seconds:.0f} s by the clock, tasks of {measured.task_seconds:.0f} s")
         print(f"{'step':<22}{'seconds':>9}{'peak MB':>9}{'bytes a document':>18}")

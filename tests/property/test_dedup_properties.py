@@ -39,24 +39,24 @@ def as_sets(sets: Sequence[frozenset[int]]) -> Sets:
 
 def greedy(sets: Sequence[frozenset[int]], entries: Iterable[tuple[int, int]], threshold: float,
            pivots: int) -> tuple[list[int], int]:
-    """(survivor of each, or -1; comparisons left out) by the rule as it is said: one document after another."""
+    """(survivor of each, or -1; how often one came to a full bucket), one document after another, as the rule says."""
     buckets: dict[int, list[int]] = {}
     of_node: dict[int, list[int]] = {}
     for key, node in sorted(entries):
         of_node.setdefault(node, []).append(key)
         buckets.setdefault(key, [])
     survivors: list[int] = []
-    left_out = 0
+    met_full = 0
     for node, mine in enumerate(sets):
         kept = [buckets[key] for key in of_node.get(node, [])]
-        left_out += sum(max(0, len(k) - pivots) for k in kept)
+        met_full += sum(len(k) >= pivots for k in kept)
         similar = {(jaccard(sets[a], mine), -a) for k in kept for a in k[:pivots]}
         similar = {s for s in similar if s[0] >= threshold}
         survivors.append(-max(similar)[1] if similar else -1)
         if not similar:
             for k in kept:
                 k.append(node)
-    return survivors, left_out
+    return survivors, met_full
 
 
 @settings(max_examples=200, deadline=None)
@@ -68,9 +68,9 @@ def test_resolution_is_the_greedy_rule(sets: list[frozenset[int]], data: st.Data
     keys, nodes = np.array([e[0] for e in entries], np.uint64), np.array([e[1] for e in entries], np.int64)
     graph = Graph.of(keys, nodes, len(sets), pivots)
     got = resolve(graph, as_sets(sets), threshold, pivots, None, round_bytes)
-    survivors, left_out = greedy(sets, entries, threshold, pivots)
+    survivors, met_full = greedy(sets, entries, threshold, pivots)
     assert got.survivor.tolist() == survivors
-    assert got.pairs_left_out == left_out
+    assert got.met_full == met_full
     assert got.rounds == (len(sets) if round_bytes == 1 else 1 + (round_bytes == 5000) * (got.rounds - 1))
     for b, a in enumerate(survivors):
         if a >= 0:
@@ -98,10 +98,10 @@ def test_components_are_the_connected_ones(links: list[tuple[int, int]], size: i
     """Whatever number of nodes is taken together, and whatever is held in memory."""
     pairs = [(max(link), min(link)) for link in links if link[0] != link[1]]
     with TemporaryDirectory() as folder:
-        components = Components(f"{folder}/c", 61, size, held_bytes)
+        components = Components(f"{folder}/c", 61, size, held_bytes, 3)
         for some in (pairs[::2], pairs[1::2]):
             components.add(np.array([a for a, _ in some], np.int64), np.array([b for _, b in some], np.int64))
-        found = list(components.rooted())
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64)), *components.rooted()]
         assert not [file for file in Path(folder).iterdir() if file.stat().st_size]
     nodes, roots = (np.concatenate([f[i] for f in found]) for i in (0, 1))
     label = {node: node for pair in pairs for node in pair}
@@ -111,7 +111,9 @@ def test_components_are_the_connected_ones(links: list[tuple[int, int]], size: i
     assert nodes.tolist() == sorted(label)
     assert roots.tolist() == [label[node] for node in sorted(label)]
     assert components.n_components == len(set(roots.tolist()))
-    assert components.largest == max((roots.tolist().count(r) for r in roots.tolist()), default=0)
+    sizes = {root: roots.tolist().count(root) for root in sorted(set(roots.tolist()))}
+    assert components.largest == max(sizes.values(), default=0)
+    assert components.large.tolist() == [[root, n] for root, n in sizes.items() if n > 3]
 
 
 def test_components_of_a_chain_a_star_and_many_pairs() -> None:

@@ -28,7 +28,9 @@ class Sets:
 
     The first n_minima values are its signature, the rest its ascending shingle hashes. by_minima: all pairs are checked
     by the share of equal minima, not only those with a node that stays. stays: bool [n], nodes that stay whatever
-    they resemble: documents of an earlier run, of which only the signature is known."""
+    they resemble: documents of an earlier run, of which only the signature is known. What is known already: kept, bool
+    [n], nodes that are compared with none before them; like, int64 [n], a kept node that a node is to be removed for,
+    unless another is more similar, and likeness, float64 [n], their similarity; -1 where there is none."""
 
     values: Hashes
     starts: Offsets
@@ -36,20 +38,25 @@ class Sets:
     n_minima: int = 0
     by_minima: bool = False
     stays: npt.NDArray[np.bool_] | None = None
+    kept: npt.NDArray[np.bool_] | None = None
+    like: Int64 | None = None
+    likeness: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """survivor: int64 [n], -1 where kept. similarity: float64 [n]. pairs_left_out: how often a document was not
-    compared with a kept one of its bucket; full: buckets of more kept documents than pivots. rounds: how many it took.
-    """
+    """survivor: int64 [n], -1 where kept. similarity: float64 [n].
+    met_full: how often a node came to a bucket that had all its pivots; full: buckets that have them; slots: the pivots
+    of each bucket, by `Graph.bucket_starts`, n_kept how many it keeps. rounds: how many it took."""
 
     survivor: Int64
     similarity: npt.NDArray[np.float64]
     pairs_checked: int
     pairs_accepted: int
-    pairs_left_out: int
+    met_full: int
     full: int
+    slots: npt.NDArray[np.int32]
+    n_kept: Int64
     rounds: int
 
 
@@ -103,22 +110,22 @@ def _agreement(minima, a, b, n):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True)
 def _resolve(first, of_node, node_starts, bucket_starts, n_kept, slots, values, starts, ends, n_minima, by_minima,  # type: ignore[no-untyped-def]
-             stays, threshold, pivots, budget, seen, survivor, similarity, counts, sketches, sketch_of):
+             stays, kept, threshold, pivots, budget, seen, survivor, similarity, counts, sketches, sketch_of):
     """Decide nodes from `first` on until `budget` words of sets were looked at; returns the next node."""
     touched = 0
     share = (1 - threshold) / (1 + threshold)  # of two sets' shingles, that may be of one alone
     own = np.empty(sketches.shape[1], np.uint64)
     for node in range(first, starts.size):
-        best, best_similarity = np.int64(-1), 0.0
+        best, best_similarity = survivor[node], similarity[node]  # what is known already
         if not by_minima and not stays[node]:
             _sketch(values, starts[node] + n_minima, ends[node], own)
         for j in range(node_starts[node], node_starts[node + 1]):
             bucket = of_node[j]
             n = n_kept[bucket]
-            if stays[node]:
+            if stays[node] or kept[node]:
                 n = 0
-            elif n > pivots:
-                counts[2] += n - pivots
+            elif n >= pivots:
+                counts[2] += 1
                 n = pivots
             touched += 1536  # three pages of the graph
             for slot in range(bucket_starts[bucket], bucket_starts[bucket] + n):
@@ -208,16 +215,18 @@ def resolve(graph: Graph, sets: Sets, threshold: float, pivots: int, release: Ca
     counts, n_kept = np.zeros(4, np.int64), zeros(n_buckets, np.int64)
     slots = zeros(int(graph.bucket_starts[-1]), np.int32)
     sketches, sketch_of = np.empty((min(n, _SKETCHES), _SKETCH_WORDS), np.uint64), zeros(n, np.int32)
-    survivor, similarity, seen = zeros(n, np.int64), zeros(n, np.float64), zeros(n, np.int64)
+    seen, survivor = zeros(n, np.int64), np.full(n, -1) if sets.like is None else sets.like
+    similarity = zeros(n, np.float64) if sets.likeness is None else sets.likeness
     stays = np.zeros(n, np.bool_) if sets.stays is None else sets.stays
+    kept = np.zeros(n, np.bool_) if sets.kept is None else sets.kept
     first = rounds = 0
     while first < n:
         first = _resolve(first, graph.of_node, graph.node_starts, graph.bucket_starts, n_kept, slots, sets.values,
-                         sets.starts, sets.ends, sets.n_minima, sets.by_minima, stays, threshold, pivots,
-                         round_bytes // 8, seen, survivor, similarity, counts, sketches, sketch_of)
+                         sets.starts, sets.ends, sets.n_minima, sets.by_minima, stays, kept, threshold,
+                         pivots, round_bytes // 8, seen, survivor, similarity, counts, sketches, sketch_of)
         rounds += 1
         if release is not None:
             release()
-    checked, accepted, left_out = (int(c) for c in counts[:3])
-    full = sum(int((n_kept[i : i + _ROWS] > pivots).sum()) for i in range(0, n_buckets, _ROWS))
-    return Resolution(survivor, similarity, checked, accepted, left_out, full, rounds)
+    checked, accepted, met_full = (int(c) for c in counts[:3])
+    full = sum(int((n_kept[i : i + _ROWS] >= pivots).sum()) for i in range(0, n_buckets, _ROWS))
+    return Resolution(survivor, similarity, checked, accepted, met_full, full, slots, n_kept, rounds)

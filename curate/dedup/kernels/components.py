@@ -92,14 +92,17 @@ class Components:
         path: What the names of its files begin with.
         n: Nodes are below it.
         size: Nodes that are taken together. Memory: 29 bytes each.
-        held_bytes: Of each of four spools, beside it.
+        held_bytes: Of each of five spools, beside it.
+        large: From more nodes than this on a component is `large`.
     """
 
-    def __init__(self, path: str, n: int, size: int = RANGE, held_bytes: int = HELD_BYTES) -> None:
-        self._size, self._n = max(1, min(size, n)), n
-        self._links, self._asked, self._answers, self._sizes = (
-            Spool(f"{path}-{name}", 2, held_bytes) for name in ("links", "asked", "answers", "sizes"))
+    def __init__(self, path: str, n: int, size: int = RANGE, held_bytes: int = HELD_BYTES,
+                 large: int = 1 << 62) -> None:
+        self._size, self._n, self._least_large = max(1, min(size, n)), n, large
+        self._links, self._asked, self._answers, self._sizes, self._found = (
+            Spool(f"{path}-{name}", 2, held_bytes) for name in ("links", "asked", "answers", "sizes", "found"))
         self.n_components = self.largest = 0
+        self.large: Int64 = np.empty((0, 2), np.int64)
 
     def add(self, high: Int64, low: Int64) -> None:
         """Link nodes with smaller ones."""
@@ -110,16 +113,22 @@ class Components:
         return (nodes // np.uint64(self._size)).astype(np.int64)
 
     def rooted(self) -> Iterator[tuple[Int64, Int64]]:
-        """(nodes, the least node of the component of each) of range after range, both ascending by node.
+        """(nodes, the least node of the component of each), ascending by node, some at a time.
 
-        Then `n_components` and `largest`, its number of nodes, are known."""
+        From the first on `n_components`, `largest`, its number of nodes, and `large` are known: int64 [n, 2], least
+        node and number of nodes of large components, ascending."""
         ranges = range(-(-self._n // self._size))
         for number in reversed(ranges):
             self._contract(number)
         for number in ranges:
-            yield self._resolved(number)
+            found = np.stack(self._resolved(number), axis=1).astype(np.uint64)
+            self._found.add(np.full(len(found), number, np.int64), found)
         for number in ranges:
             self._measure(number)
+        for number in ranges:
+            for found in self._found.read(number):
+                yield found[:, 0].astype(np.int64), found[:, 1].astype(np.int64)
+            self._found.drop(number)
 
     def _joined(self, number: int) -> tuple[Forest, Marks, Int64]:
         """(forest, nodes, way down of each root) of a range."""
@@ -172,6 +181,8 @@ class Components:
         self._sizes.drop(number)
         self.n_components += int(np.count_nonzero(total))
         self.largest = max(self.largest, int(total.max(initial=0)))
+        large = np.flatnonzero(total > self._least_large)
+        self.large = np.concatenate([self.large, np.stack([large + number * self._size, total[large]], axis=1)])
 
 
 def distinct_pairs(pairs: UInt64) -> UInt64:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.dedup.config import DedupConfig
+from curate.dedup.config import DedupConfig, Verification
 from manifests.errors import InputError, StageError
 from tests.unit.curate.dedup.dedup_reference import (
     Doc,
@@ -136,7 +136,7 @@ def test_large_bucket_of_copies_costs_one_check_each(tmp_path: Path) -> None:
     assert [v.reason for v in got].count(None) == 1
     assert run.total("dedup/candidates", "oversize_buckets") > 0
     assert run.total("dedup/resolve", "pairs_checked") == 59
-    assert run.total("dedup/resolve", "pairs_left_out") == 0
+    assert run.total("dedup/resolve", "met_full_buckets") == 0
 
 
 def test_large_bucket_of_unlike_documents_costs_no_square(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_large_bucket_of_unlike_documents_costs_no_square(tmp_path: Path) -> Non
     run = run_dedup(tmp_path, parts, config, RANKS)
     assert {v.reason for v in found(tmp_path, parts).values()} == {None}
     assert run.total("dedup/resolve", "full_buckets") > 10
-    assert run.total("dedup/resolve", "pairs_left_out") > 1000
+    assert run.total("dedup/resolve", "met_full_buckets") > 1000
     assert run.total("dedup/components", "largest_component") == 60
 
 
@@ -156,18 +156,50 @@ def test_a_component_larger_than_memory_passes_in_rounds(tmp_path: Path, monkeyp
     monkeypatch.setattr("curate.dedup.kernels.candidates.resolve.__defaults__", (None, 1))
     monkeypatch.setattr("curate.dedup.resolve.ROUND_BYTES", 1)
     monkeypatch.setattr("curate.dedup.mapped.MappedArrays.__init__.__defaults__", (0,))
-    monkeypatch.setattr("curate.dedup.ordered.ordered.__defaults__", (3,))
+    monkeypatch.setattr("curate.dedup.ordered.ordered.__defaults__", (None, 3))
     monkeypatch.setattr("curate.dedup.ordered._SAMPLED", 1)
     monkeypatch.setattr("curate.dedup.ordered._KEYS", 5)
     monkeypatch.setattr("curate.dedup.spool.Spool.__init__.__defaults__", (50,))
     monkeypatch.setattr("curate.dedup.spool.CHUNK_RECORDS", 2)
-    monkeypatch.setattr("curate.dedup.kernels.components.Components.__init__.__defaults__", (2, 50))
+    monkeypatch.setattr("curate.dedup.kernels.components.Components.__init__.__defaults__", (2, 50, 1 << 62))
     monkeypatch.setattr("manifests.shuffle.together.__defaults__", (100,))
     run = run_dedup(tmp_path / "rounds", parts, CONFIG, RANKS)
     assert run.total("dedup/resolve", "rounds") == run.total("dedup/resolve", "documents") > 9
     for part in parts:
         name = f"dedup/decisions/{part}.parquet"
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "rounds" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("seed", "head", "partitions", "verify"), [
+    (0, 3, 3, Verification.EXACT), (1, 1, 1, Verification.EXACT), (2, 9, 17, Verification.EXACT),
+    (3, 3, 2, Verification.SIGNATURES)])
+def test_a_large_component_is_compared_by_several_tasks(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, head: int, partitions: int,
+        verify: Verification) -> None:
+    """Pages of two templates, alike by more and by less than the threshold, and copies of a few of them: the outcome is
+    that of one task."""
+    chance = random.Random(seed)
+    texts = [f"{prose(900 + i % 2, 60)} {prose(10 * seed + i, chance.choice([4, 12, 30]))}" for i in range(70)]
+    texts += [edited(chance.choice(texts), *chance.sample(range(60), chance.choice([1, 2]))) for _ in texts]
+    docs = [Doc(text, quality=chance.random()) for text in texts]
+    parts = {f"crawl/part-{i}": docs[i::4] for i in range(4)}
+    config = CONFIG.model_copy(update={"bucket_pivots": 3, "n_bands": 60, "n_band_rows": 1, "partitions": partitions,
+                                       "verify": verify, "max_removed_fraction": 1.0})
+    whole = run_dedup(tmp_path / "whole", parts, config, RANKS)
+    assert not whole.view.tasks("dedup/compared")
+    monkeypatch.setattr("curate.dedup.components.SLICE_DOCUMENTS", 20)
+    monkeypatch.setattr("curate.dedup.splitting.HEAD_DOCUMENTS", head)
+    monkeypatch.setattr("curate.dedup.splitting._DOCUMENTS", 7)
+    split = run_dedup(tmp_path / "split", parts, config, RANKS)
+    assert split.total("dedup/compared", "documents") > 40
+    assert (split.total("dedup/pivots", "full_buckets") > 0) == (head > 1)  # a head of one fills none
+    for part in parts:
+        name = f"dedup/decisions/{part}.parquet"
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "split" / name).read_bytes()
+    assert 10 < whole.total("dedup/resolve", "near_duplicates") < 130
+    for counter in ("full_buckets", "met_full_buckets"):
+        assert whole.total("dedup/resolve", counter) == sum(
+            split.total(f"dedup/{stage}", counter) for stage in ("pivots", "compared", "resolve"))
 
 
 def test_empty_parts_and_empty_runs(tmp_path: Path) -> None:
