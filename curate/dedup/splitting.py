@@ -44,7 +44,7 @@ def heads_stage(config: DedupConfig, work: Work) -> None:
     more follow. Memory: 80 bytes a document of the partition."""
     slices, at = [np.empty(0, np.uint64)], [np.empty(0, "S32")]
     for table in own_tables(work, "sliced", SHINGLES):
-        slices.append(column(table, "slice_key"))
+        slices.append(column(table, "slice_key").copy())  # a view would keep the sets in memory
         at.append(places(table))
     bounds = _bounds(np.concatenate(slices), np.concatenate(at))
 

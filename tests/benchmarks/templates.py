@@ -38,7 +38,7 @@ from manifests.storage import Storage, digest_file
 from manifests.tasks import InputRef, StageFunction, StageTask, execute, peak_memory_bytes
 
 _TEMPLATE: Final = 700
-_TOGETHER: Final = 10_000
+_TOGETHER: Final = 2_000  # a block of 14 MB: as large as a part's row group of texts makes them
 _PARTITIONS: Final = 4
 
 
