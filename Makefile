@@ -246,8 +246,8 @@ bench-shuffles: $(READY) ## Shuffles over 100, 1,000 and 4,000 tiny parts: files
 	$(BIN)/python -m tests.benchmarks.shuffles --parts 100,1000,4000
 
 .PHONY: bench-templates
-bench-templates: $(READY) ## Resolution of N (default 50000) pages of one template: CPU seconds, memory
-	$(BIN)/python -m tests.benchmarks.templates --pages $(or $(N),50000)
+bench-templates: $(READY) ## Resolution of N (default 50000) pages of one template, by SPLIT tasks or one: CPU seconds, memory
+	$(BIN)/python -m tests.benchmarks.templates --pages $(or $(N),50000) $(if $(SPLIT),--split)
 
 .PHONY: bench-charsets
 bench-charsets: $(READY) ## Decoders beside Python's codecs, and guesses of encodings on the sentences of DATA
