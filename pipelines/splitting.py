@@ -12,6 +12,7 @@ from curate.sources.http_config import HttpConfig
 from curate.sources.http_file import open_source
 from manifests.errors import InputError
 from manifests.graph import InputFile
+from manifests.storage import is_local
 from pipelines.inputs import InputScanner
 
 _KINDS: Final = ("auto", "warc", "wet")
@@ -42,6 +43,6 @@ def split_archives(files: Sequence[InputFile], source: SourceConfig, http: HttpC
 def _can_be_split(path: str, http: HttpConfig) -> bool:
     try:
         with open_source(path, http) as stream:
-            return can_be_split(stream)
+            return can_be_split(stream, is_local(path))
     except InputError:  # whoever reads it says so
         return False

@@ -71,6 +71,11 @@ def extractor_of_plugin(plugin: Loaded) -> Extract:
     return extracted
 
 
+def longest_block(config: ExtractConfig) -> int:
+    """Bytes of a record's content above which it is passed over."""
+    return config.max_html_bytes + _HTTP_HEADER_BYTES
+
+
 def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, file: SourceFile,
                is_whole: bool = True) -> Iterator[pa.Table]:
     """Tables of `ROWS` from the pages of a WARC, ARC or WACZ file, or the texts of a WET file.
@@ -82,7 +87,7 @@ def read_pages(stream: IO[bytes] | Records, config: ExtractConfig, work: Work, f
     first_loss = ""
     read = stream if callable(stream) else partial(read_archive, stream)
     extract = _extractor(config, work)
-    for entry in read(wanted, config.max_html_bytes + _HTTP_HEADER_BYTES):
+    for entry in read(wanted, longest_block(config)):
         if isinstance(entry, Damage):
             work.report_damage(f"{file.origin_path}@{entry.offset}", entry.what)
             first_loss = first_loss or f": {entry.what}"

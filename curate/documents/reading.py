@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curate.documents.config import ExtractConfig
 from curate.documents.dumps import read_dump
-from curate.documents.pages import read_pages
+from curate.documents.pages import longest_block, read_pages
 from curate.documents.stages import parameters_field
 from curate.sources.archives import read_range, record_range
 from curate.sources.cc_index import read_ranges
@@ -56,9 +56,10 @@ def read_source(config: ExtractConfig, work: Work, file: SourceFile) -> Iterator
         yield from read_pages(partial(read_records, file.path, ranges, http), config, work, file)
     else:
         with closing(open_nonempty(file.path, http)) as stream:
+            first, last = work.variables.get("range", (0, None))
             if "range" not in work.variables:
                 yield from read_pages(stream, config, work, file)
-            elif (found := record_range(stream, *work.variables["range"])) is not None:
+            elif (found := record_range(stream, first, last, longest_block(config))) is not None:
                 yield from read_pages(partial(read_range, stream, found), config, work, file, found.is_whole)
 
 

@@ -11,12 +11,13 @@ from typing import IO, Final, cast
 
 from curate.sources.framing import ARC, ARC_START, WARC, Framing
 from curate.sources.members import compression_of, find_record_member, read_chunks
+from curate.sources.plain_records import find_plain_record
 from curate.sources.warc import Damage, WarcEntry, read_warc
 
 ZIP_START: Final = b"PK\x03\x04"
 _LOCAL_HEADER_BYTES: Final = 30
 _ARCHIVE_NAMES: Final = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
-_SPLIT: Final = ("gzip", "zstd")
+_SPLIT: Final = ("none", "gzip", "zstd")
 
 
 def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int) -> Iterator[WarcEntry | Damage]:
@@ -41,8 +42,7 @@ def read_archive(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int
 
 @dataclass(frozen=True, slots=True)
 class RecordRange:
-    """Records of a compressed archive, from the member at `start` to before the one at `end`; None: to the file's end.
-    """
+    """Records of an archive from one offset, of a member if it is compressed, to before another; None: to the end."""
 
     framing: Framing
     start: int
@@ -54,39 +54,44 @@ class RecordRange:
         return self.start == 0 and self.end is None
 
 
-def can_be_split(stream: IO[bytes]) -> bool:
-    """Whether a file is an archive of which ranges can be read: WARC or ARC of gzip members or zstd frames.
+def can_be_split(stream: IO[bytes], is_near: bool = True) -> bool:
+    """Whether a file is an archive of which ranges can be read: WARC or ARC, plain, of gzip members or of zstd frames.
 
-    Where else a record may begin cannot be told without reading all before it."""
+    Where else a record may begin cannot be told without reading all before it. is_near: whether the file is read at
+    many offsets at no cost, as on a local disk; a plain one must be."""
     compression = compression_of(stream.read(10))
     stream.seek(0)
-    head = next(read_chunks(stream, b""), None) if compression in _SPLIT else None
+    head = next(read_chunks(stream, b""), None) if compression in (_SPLIT if is_near else _SPLIT[1:]) else None
     return head is not None and head.data.startswith((*WARC.openings, ARC_START))
 
 
-def record_range(stream: IO[bytes], first: int, last: int | None) -> RecordRange | None:
-    """What of an archive belongs to the bytes from one offset to before another: the records from the first member on
-    that surely opens with one (`find_record_member`), to the first such member of what follows.
+def record_range(stream: IO[bytes], first: int, last: int | None, max_block_bytes: int) -> RecordRange | None:
+    """What of an archive belongs to the bytes from one offset to before another: the records from the first one on that
+    surely begins there (`find_record_member`, `find_plain_record`), to the first such one of what follows.
 
     Ranges of adjacent offsets hold every record of the file once, as reading the whole file gives it, since every
-    reader comes to the same members.
+    reader comes to the same ones.
 
     Args:
         stream: A file that `can_be_split`.
         first: Offset; 0 means the file's beginning, whatever is there.
         last: The offset of the next range; None of the last.
+        max_block_bytes: With which the range will be read.
     Returns:
-        The range, or None where no member begins in it.
+        The range, or None where nothing begins in it.
     """
     framing = _framing(stream)
+    is_plain = compression_of(stream.read(10)) == "none"
 
-    def find(offset: int) -> int | None:
+    def find(offset: int, known: int = 0) -> int | None:
+        if is_plain:
+            return find_plain_record(stream, offset, framing, max_block_bytes, known)
         return find_record_member(stream, offset, framing.openings, framing.start, framing.longest_start)
 
     start = find(first) if first else 0
     if start is None or (last is not None and start >= last):
         return None
-    return RecordRange(framing, start, None if last is None else find(last))
+    return RecordRange(framing, start, None if last is None else find(last, start))
 
 
 def read_range(stream: IO[bytes], records: RecordRange, wanted: frozenset[str], max_block_bytes: int,

@@ -54,8 +54,8 @@ class SourceConfig(BaseModel):
         "of one name are then known by their paths below the folder that all files share."))
     split_bytes: int | None = Field(1 << 30, ge=1 << 16, description=(
         "Stored bytes of an archive for one part: a larger one is read by several tasks, each of about so many bytes, "
-        "and one of up to half as much again is one part, as those of a crawl are. null: every file is one part. It "
-        "holds for WARC and ARC files of gzip members or zstd frames whose size is known."))
+        "and one of up to half as much again is one part, as those of a crawl are. null: every file is one part. For "
+        "WARC and ARC files whose size is known: of gzip members, of zstd frames, and plain on a local disk."))
     curated: bool = Field(
         False, description="Its documents are taken as good: they are positive examples for the classifier.")
     filter_language: bool = Field(True, description="Whether extract.languages applies to this source.")

@@ -80,11 +80,13 @@ def read_chunks(stream: IO[bytes], opening: bytes | tuple[bytes, ...], start: in
     """The decompressed bytes of a seekable file, in chunks of about a mebibyte; of gzip 4, lz4 5, zstd 64 at most.
 
     opening: what a member must start with, or one of several, for reading to go on there after damage; `b""` accepts
-    any. start: offset of the first member that is read, of a compressed file.
+    any. start: offset at which reading begins; of a compressed file that of a member.
     Never raises for damage: a chunk with `broken` names it."""
     window = _Window(stream)
     compression = compression_of(bytes(window.peek(10)))
     if compression == "none":
+        if start:
+            window.seek(start)
         yield from _plain(window)
         return
     codec = _CODECS[compression]()
@@ -125,9 +127,7 @@ def find_record_member(stream: IO[bytes], at: int, opening: tuple[bytes, ...], r
     Args:
         stream: A file of gzip members or zstd frames, seekable.
         at: Where to begin to look.
-        opening: What a record may begin with.
-        record: Matches the beginning of a record.
-        longest: Bytes that `record` may need to see.
+        opening, record, longest: How records begin, as of `Framing`.
     Returns:
         The offset, or None where there is none: it depends on the file and on `at` alone.
     """
@@ -385,8 +385,7 @@ def _find_member(window: _Window, codec: _Codec, opening: bytes | tuple[bytes, .
 
 
 def _probe(window: _Window, codec: _Codec) -> bytes:
-    """How the text of what may be a member begins; nothing of what is none. Most codecs give a block when it is whole.
-    """
+    """How the text of what may be a member begins; nothing of what is none. Codecs give a block when it is whole."""
     decoder, at = codec.open(), 0
     while at < codec.longest_block:
         try:

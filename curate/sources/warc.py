@@ -17,7 +17,8 @@ from typing import IO, Final
 from curate.sources.framing import WARC, Framing
 from curate.sources.members import Chunk, read_chunks
 
-_MAX_HEADER_BYTES: Final = 1 << 16
+MAX_HEADER_BYTES: Final = 1 << 16
+"""Of a record; what is longer is no header."""
 _LINE_ENDS: Final = 4  # bytes that end a record
 
 
@@ -80,13 +81,13 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int, f
         wanted: Record types whose content is read, lower case.
         max_block_bytes: Longer contents are skipped; memory is bounded by twice that.
         framing: How records begin and end.
-        start: Of a compressed file: the member at which reading begins.
-        end: Of a compressed file: the member, which opens with a record, at whose first record reading ends; the
-            members after it are looked at as far as that tells how the records before it end.
+        start: Offset at which reading begins: of a record, or of a member in a compressed file.
+        end: Offset of the record, or of the member that opens with one, before which reading ends; what follows is
+            looked at as far as that tells how the records before it end.
     Yields:
         Records, and the parts of the file that give none.
     """
-    window = _Window(read_chunks(stream, framing.openings, start), framing)
+    window = _Window(read_chunks(stream, framing.openings, start), framing, start)
     while True:
         while window.skip_line_ends():
             if end is not None and window.offset() >= end:
@@ -104,13 +105,13 @@ def read_warc(stream: IO[bytes], wanted: frozenset[str], max_block_bytes: int, f
 class _Window:
     """Decompressed bytes yet to be read, up to the next break, and the members they come from."""
 
-    def __init__(self, chunks: Iterator[Chunk], framing: Framing) -> None:
+    def __init__(self, chunks: Iterator[Chunk], framing: Framing, start: int) -> None:
         self.framing = framing
         self.buffer = bytearray()
         self.broken: int | None = None  # offset of the member that broke; nothing is read past it yet
         self._break_start = 0  # offset of its last chunk in the decompressed bytes
         self._chunks = chunks
-        self._start = 0  # offset of buffer[0] in the decompressed bytes
+        self._start = start  # offset of buffer[0] in the decompressed bytes, of which the first counts as this one
         self._over = False
         self._damage: list[Damage] = []
         self._members: deque[tuple[int, int | None]] = deque()  # (start in the decompressed bytes, offset in the file)
@@ -237,7 +238,7 @@ def _read_entry(window: _Window, wanted: frozenset[str], max_block_bytes: int) -
         window.lose(offset, f"{inner} bytes of a header that runs into the next record")
         return None
     fields = window.framing.fields(bytes(window.buffer[:header_bytes]))
-    n_block_bytes = _block_length(fields)
+    n_block_bytes = block_length(fields)
     if n_block_bytes is None:
         _resynchronise(window, offset, "bytes of a record without a valid Content-Length")
         return None
@@ -325,11 +326,11 @@ def _ends_a_record(framing: Framing, content: bytes | bytearray) -> bool:
 
 def _header_length(window: _Window) -> int | None:
     """Bytes of the record header at the window's start, with its empty line; None where there is none."""
-    for n in (1 << 12, _MAX_HEADER_BYTES):
+    for n in (1 << 12, MAX_HEADER_BYTES):
         more = window.ensure(n)
         if window.framing.start.match(window.buffer) is None:
             return None
-        if end := window.framing.header_end.search(window.buffer, 0, _MAX_HEADER_BYTES):
+        if end := window.framing.header_end.search(window.buffer, 0, MAX_HEADER_BYTES):
             return end.end()
         if not more:
             return None
@@ -353,6 +354,7 @@ def _resynchronise(window: _Window, offset: int, what: str) -> None:
         window.lose(offset, f"{n_bytes + n} {what}")
 
 
-def _block_length(fields: dict[str, str]) -> int | None:
+def block_length(fields: dict[str, str]) -> int | None:
+    """The length of a record's content, as its header has it; None where that is no length."""
     text = fields.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

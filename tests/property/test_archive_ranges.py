@@ -46,6 +46,8 @@ def arc(number: int, body: bytes) -> bytes:
 
 
 def packer(name: str, level: int = 1) -> Pack:
+    if name == "plain":
+        return bytes
     if name == "gzip":
         return lambda data: gzip.compress(data, level, mtime=0)
     dictionary = DICTIONARY if name == "zstd with a dictionary" else None
@@ -100,8 +102,8 @@ def hurt(case: int, data: list[bytes]) -> bytes:
 
 
 def archive(case: int, n: int, damaged: bool) -> bytes:
-    name = ("gzip", "gzip", "zstd", "zstd with a dictionary")[draw(case, "pack", 4)]
-    form = "arc" if name == "gzip" and draw(case, "form", 3) == 0 else "warc"
+    name = ("gzip", "gzip", "zstd", "zstd with a dictionary", "plain")[draw(case, "pack", 5)]
+    form = "arc" if name in ("gzip", "plain") and draw(case, "form", 3) == 0 else "warc"
     pack = packer(name)
     data = members(case, name, form, n)
     head = head_of(name, form, pack) + pack((arc if form == "arc" else warc)(99, b"the first"))
@@ -123,7 +125,7 @@ def in_ranges(data: bytes, cuts: list[int]) -> tuple[list[WarcEntry], list[tuple
     stops: list[int | None] = [0, *sorted(cuts), None]
     for first, last in pairwise(stops):
         stream = io.BytesIO(data)
-        if first is not None and (records := record_range(stream, first, last)) is not None:
+        if first is not None and (records := record_range(stream, first, last, LIMIT)) is not None:
             found += read_range(stream, records, RESPONSES, LIMIT)
     return by_kind(found)
 
@@ -153,7 +155,7 @@ def test_many_random_archives_in_random_ranges(damaged: bool) -> None:
         check(case, 10 + draw(case, "members", 60), damaged)
 
 
-@pytest.mark.parametrize("name", ["gzip", "zstd", "zstd with a dictionary"])
+@pytest.mark.parametrize("name", ["plain", "gzip", "zstd", "zstd with a dictionary"])
 def test_every_member_begins_a_range_that_is_cut_before_it(name: str) -> None:
     pack = packer(name)
     made = [pack(warc(i, noise(0, f"{i}", 3_000))) for i in range(60)]
@@ -163,11 +165,11 @@ def test_every_member_begins_a_range_that_is_cut_before_it(name: str) -> None:
     assert len(starts) == 60
     for before, start in pairwise(starts):
         for cut in (before + 1, start - 1, start):
-            records = record_range(io.BytesIO(data), cut, None)
+            records = record_range(io.BytesIO(data), cut, None, LIMIT)
             assert records is not None
             assert records.start == start
     assert in_ranges(data, starts[1:]) == expected
-    assert record_range(io.BytesIO(data), starts[-1] + 1, None) is None
+    assert record_range(io.BytesIO(data), starts[-1] + 1, None, LIMIT) is None
 
 
 def test_an_archive_that_is_a_page_begins_no_range() -> None:
@@ -178,15 +180,30 @@ def test_an_archive_that_is_a_page_begins_no_range() -> None:
     last = expected[0][-1].offset
     assert data.count(b"\x1f\x8b\x08") > 200  # its members stand there as they are
     for cut in range(expected[0][1].offset + 1, last, 7_001):
-        records = record_range(io.BytesIO(data), cut, None)
+        records = record_range(io.BytesIO(data), cut, None, LIMIT)
         assert records is not None
         assert records.start == last
+
+
+def test_no_content_of_a_plain_archive_begins_a_range() -> None:
+    inner = b"".join(warc(i, noise(5, f"{i}", 2_000)) for i in range(200))  # 400 KB, which are passed over
+    small = b"".join(warc(i, noise(6, f"{i}", 200)) for i in range(20))
+    data = b"".join(warc(i, body) for i, body in enumerate((b"before", small, b"between", small, b"after")))
+    expected = whole(data)
+    assert len(expected[0]) == 5
+    for cut in range(1, len(data), 97):
+        assert in_ranges(data, [cut]) == expected
+    # Of what is longer than a reader takes, it comes to the records inside: they are left to one range.
+    longer = data + warc(5, inner) + warc(6, b"last")
+    for cut in range(1, len(longer), 9_973):
+        assert in_ranges(longer, [cut]) == whole(longer)
+    assert record_range(io.BytesIO(longer), len(data) + 1, None, LIMIT) is None
 
 
 def test_records_that_share_one_member_are_one_range() -> None:
     data = gzip.compress(b"".join(warc(i, noise(2, f"{i}", 2_000)) for i in range(99)), 1)
     assert in_ranges(data, [len(data) // 3, len(data) // 2]) == whole(data)
-    assert record_range(io.BytesIO(data), len(data) // 3, None) is None
+    assert record_range(io.BytesIO(data), len(data) // 3, None, LIMIT) is None
 
 
 def test_a_range_with_another_dictionary_than_the_files_first_is_left_to_its_neighbour() -> None:
@@ -201,7 +218,7 @@ def test_a_range_with_another_dictionary_than_the_files_first_is_left_to_its_nei
 
 
 @pytest.mark.parametrize("data", [
-    warc(0, b"plain" * 99), b'{"text": "a"}\n' * 99, gzip.compress(b'{"text": "a"}\n' * 99), b"",
+    b'{"text": "a"}\n' * 99, gzip.compress(b'{"text": "a"}\n' * 99), b"",
     b"PK\x03\x04" + b"\0" * 99, gzip.compress(b"")])
 def test_what_cannot_be_split(data: bytes) -> None:
     assert not can_be_split(io.BytesIO(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 from pathlib import Path
@@ -120,11 +121,23 @@ def test_ranges_of_an_archive_behind_a_url_are_read_alone(crawl: Path, split: tu
     assert documents(tmp_path / "run") == documents(tmp_path / "whole")
 
 
+def test_a_plain_archive_is_split_on_a_local_disk_alone(tmp_path: Path) -> None:
+    data = gzip.decompress(b"".join(records("plain", 60)))
+    (tmp_path / "x.warc.wide").write_bytes(data)
+    split = extracted(recipe(tmp_path), tmp_path / "run")
+    assert len(split.view.tasks("extract")) == round(len(data) / SPLIT) > 2
+    extracted(recipe(tmp_path, None), tmp_path / "whole")
+    assert documents(tmp_path / "run") == documents(tmp_path / "whole")
+    with serve({"x.warc": data}) as site:
+        far = extracted(recipe(f"{site.url}/x.warc"), tmp_path / "far")
+    assert len(far.view.tasks("extract")) == 1
+
+
 def test_what_is_no_archive_of_members_stays_whole(tmp_path: Path) -> None:
     lines = b"".join(json.dumps({"text": page(str(i), 200)}).encode() + b"\n" for i in range(400))
     packed = b"".join(records("x", 100))
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines, 1))
-    (tmp_path / "b.warc").write_bytes(gzip.decompress(packed))
+    (tmp_path / "b.warc.bz2").write_bytes(bz2.compress(gzip.decompress(packed), 1))
     (tmp_path / "c.warc.gz").write_bytes(packed)
     (tmp_path / "d.warc.gz").write_bytes(gzip.decompress(packed)[7:])
     scanner = InputScanner(Storage(str(tmp_path / "run")))
@@ -132,7 +145,7 @@ def test_what_is_no_archive_of_members_stays_whole(tmp_path: Path) -> None:
     config = recipe(tmp_path).sources["crawl"]
     split = split_archives(files, config, HttpConfig(), scanner)
     assert [(file.relative, file.n_parts > 1) for file in split] == [
-        ("a.jsonl.gz", False), ("b.warc", False), ("c.warc.gz", True), ("d.warc.gz", False)]
+        ("a.jsonl.gz", False), ("b.warc.bz2", False), ("c.warc.gz", True), ("d.warc.gz", False)]
     unknown = [InputFile(file.path, file.relative, -1, file.digest) for file in files]  # as of a crawl's archives
     assert {file.n_parts for file in split_archives(unknown, config, HttpConfig(), scanner)} == {1}
 
