@@ -9,10 +9,12 @@ from typing import Final
 
 from manifests.errors import CurateError
 from manifests.storage import Storage
+from pipelines.pulse import held, is_dead, last_pulses
 from pipelines.stopping import FinishedWhatRan
 
 _NAME: Final = "_records/ending.json"
 _MOST: Final = 2000  # characters of a reason
+_NAMED: Final = 3  # tasks that a killed run was at
 
 
 @contextmanager
@@ -30,10 +32,16 @@ def ending_noted(storage: Storage) -> Iterator[None]:
 
 
 def why_stopped(storage: Storage) -> str | None:
-    """Why the last call stopped; None where it came to its end, is at work, or was killed."""
+    """Why the last call stopped, or what it was at when it was killed; None where it came to its end or is at work."""
     try:
         data = storage.read_bytes(_NAME)
         reason = json.loads(data)["stopped"] if data is not None else None
     except (CurateError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return reason[:_MOST] if isinstance(reason, str) else None
+    if isinstance(reason, str):
+        return reason[:_MOST]
+    if not storage.local or not is_dead(storage.root):
+        return None
+    left = sorted(last_pulses(storage.root).items(), key=lambda item: -item[1].memory_bytes)
+    return ("it was killed, perhaps for its memory, at " + ", and ".join(
+        f"{name}: {held(pulse)}" for name, pulse in left[:_NAMED]))[:_MOST]

@@ -17,7 +17,7 @@ from manifests.graph import resolve
 from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from manifests.storage import Storage
-from manifests.tasks import execute
+from manifests.tasks import execute, peak_memory_bytes
 from pipelines.pulse import pulsing
 from pipelines.queueing import Job
 from pipelines.time_limit import interrupts
@@ -69,7 +69,8 @@ def attempt(root: str, access: S3Access, job: Job) -> TaskRecord:
     except CurateError:
         raise
     except MemoryError as error:
-        raise StageError("ran out of memory", where=f"{job.task.stage}/{job.task.name}",
+        raise StageError(f"ran out of memory; its process has held {peak_memory_bytes() / 1e6:,.0f} MB",
+                         where=f"{job.task.stage}/{job.task.name}",
                          hint="give workers more memory, or the stage more partitions") from error
     except Exception as error:
         raise UnexpectedError(f"{type(error).__name__}: {error}", where=f"{job.task.stage}/{job.task.name}",

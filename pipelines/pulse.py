@@ -16,9 +16,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from manifests.confined import read_file
+from manifests.errors import InputError
 from manifests.storage import Storage
 from manifests.tasks import Work
 
@@ -32,7 +34,8 @@ _COUNTERS: Final = ("candidates", "documents", "kept", "tokens")
 class Pulse:
     """A task at work. seconds: since it began. read: bytes of its own input that are behind it; None where that is not
     known. size: of that input in bytes, 0 where it is not known. counters: those that a person is shown. compiling:
-    whether a kernel is being compiled at the moment. here: whether the task is of the process that reads this."""
+    whether a kernel is being compiled at the moment. memory_bytes: the most that its process was seen to hold since.
+    here: whether the task is of the process that reads this."""
 
     stage: str
     task: str
@@ -41,6 +44,7 @@ class Pulse:
     size: int
     counters: dict[str, int]
     compiling: bool
+    memory_bytes: int = 0
     here: bool = False
 
 
@@ -61,15 +65,42 @@ def read_pulses(root: str) -> list[Pulse]:
     """Tasks that are at work in a run, those that began first first; none where its folder is not on this machine.
 
     root: The run's folder."""
-    found: list[Pulse] = []
+    found = [pulse for age, pulse in _left(root) if age < _DEAD_SECONDS]
+    return sorted(found, key=lambda pulse: -pulse.seconds)
+
+
+def last_pulses(root: str) -> dict[str, Pulse]:
+    """What processes that died at a task left of it, by `STAGE/TASK`, the last where there were several.
+
+    root: A run's folder; nothing is known of one in an object store."""
+    return {f"{pulse.stage}/{pulse.task}": pulse for _, pulse in sorted(_left(root), key=lambda item: -item[0])}
+
+
+def held(pulse: Pulse) -> str:
+    """What a person is told of the memory of a task that is no more."""
+    return (f"its process held {pulse.memory_bytes / 1e6:,.0f} MB when it was last seen, "
+            f"{pulse.seconds:,.0f} s after the task began")
+
+
+def is_dead(root: str) -> bool:
+    """Whether tasks were at work in a run, and none is any more."""
+    ages = [age for age, _ in _left(root)]
+    return bool(ages) and min(ages) >= _DEAD_SECONDS
+
+
+def _left(root: str) -> list[tuple[float, Pulse]]:
+    """(seconds since it was written, pulse) of every one that is there."""
+    found: list[tuple[float, Pulse]] = []
     with suppress(OSError):
         for entry in os.scandir(os.path.join(root, _FOLDER)):
-            with suppress(OSError, ValueError, TypeError):
-                if time.time() - entry.stat().st_mtime < _DEAD_SECONDS:
-                    with open(entry.path, encoding="utf-8") as stream:
-                        facts = {**json.load(stream), "here": entry.name.startswith(f"{os.getpid()}-")}
-                    found.append(Pulse(**facts))
-    return sorted(found, key=lambda pulse: -pulse.seconds)
+            with suppress(OSError, ValueError, TypeError, InputError, RecursionError):
+                facts = json.loads(read_file(entry.path))
+                pulse = Pulse(**{**facts, "here": entry.name.startswith(f"{os.getpid()}-")})
+                if not (isinstance(pulse.stage, str) and isinstance(pulse.task, str) and all(
+                        isinstance(number, int | float) for number in (pulse.seconds, pulse.size, pulse.memory_bytes))):
+                    continue
+                found.append((time.time() - entry.stat().st_mtime, pulse))
+    return found
 
 
 class _Heart:
@@ -82,11 +113,12 @@ class _Heart:
         self._folder = ""
         self._work: Work | None = None
         self._began = 0.0
+        self._most_bytes = 0
         self._thread: threading.Thread | None = None
 
     def begin(self, folder: str, work: Work) -> None:
         with self._lock:
-            self._folder, self._work, self._began = folder, work, time.monotonic()
+            self._folder, self._work, self._began, self._most_bytes = folder, work, time.monotonic(), 0
             if self._thread is None:
                 self._name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
                 self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
@@ -117,10 +149,11 @@ class _Heart:
                         self._leave(self._work, seconds)
 
     def _leave(self, work: Work, seconds: float) -> None:
+        self._most_bytes = max(self._most_bytes, resident_bytes())
         os.makedirs(self._folder, exist_ok=True)
         path = os.path.join(self._folder, self._name)
         with open(f"{path}.new", "w", encoding="utf-8") as stream:
-            json.dump(asdict(_pulse_of(work, seconds)), stream)
+            json.dump(asdict(replace(_pulse_of(work, seconds), memory_bytes=self._most_bytes)), stream)
         os.replace(f"{path}.new", path)
 
 
@@ -132,6 +165,13 @@ def _pulse_of(work: Work, seconds: float) -> Pulse:
     task, counted = work.task, dict(work.counters)
     return Pulse(task.stage, task.name, round(seconds, 1), _bytes_read(work), task.n_bytes,
                  {name: counted[name] for name in _COUNTERS if name in counted}, _compiling())
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", encoding="ascii") as stream:
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _bytes_read(work: Work) -> int | None:

@@ -20,6 +20,7 @@ from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from pipelines.engine import ONE_THREAD_EACH, Outcome, UnexpectedError, attempt
 from pipelines.local_ray import ended_processes, for_this_process_alone, session_folder
+from pipelines.pulse import held, last_pulses
 from pipelines.queueing import Attempt, Job, JobQueue
 from pipelines.time_limit import ends_worker, timed_out
 
@@ -130,7 +131,7 @@ class RayEngine:
                 self._running[ref], self._since[ref] = call, time.monotonic()
             for ref in self._finished():
                 call, took = self._running.pop(ref), time.monotonic() - self._since.pop(ref)
-                results = _results(ref, call[0].job)
+                results = _results(ref, call[0].job, self._root)
                 if isinstance(results, CurateError) and len(call) == 1 and took >= (self._timeout or math.inf):
                     results = timed_out(_name(call[0].job), self._timeout or took)
                 yield from self._settle(call, results)
@@ -209,7 +210,7 @@ def _name(job: Job) -> str:
     return f"{job.task.stage}/{job.task.name}"
 
 
-def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateError:
+def _results(ref: Any, first: Job, root: str) -> list[TaskRecord | CurateError] | CurateError:
     """What became of each task of a call, or why nothing did."""
     import ray
 
@@ -220,5 +221,8 @@ def _results(ref: Any, first: Job) -> list[TaskRecord | CurateError] | CurateErr
     except ray.exceptions.RayTaskError as error:
         return UnexpectedError(str(error.cause), where=where)
     except ray.exceptions.RayError as error:  # the worker or its node died more often than Ray retries
-        return UnexpectedError(str(error).strip().splitlines()[0], where=where,
-                               hint="it may need more memory than workers have")
+        pulse = last_pulses(root).get(where)
+        seen = f"; {held(pulse)}" if pulse is not None else ""
+        return UnexpectedError(f"{str(error).strip().splitlines()[0]}{seen}", where=where,
+                               hint="it may need more memory than workers have: fewer --workers, more --worker-memory, "
+                                    "or a stage of more partitions")

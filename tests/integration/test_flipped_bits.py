@@ -21,7 +21,7 @@ from tests.integration.conftest import tree
 pytestmark = pytest.mark.timeout(300)
 CASES, NIGHTLY_CASES = 6, 300
 QUICK = (("pack.shard_tokens=131072",), ("pack.row_length=256", "pack.shard_tokens=65536"))
-RECIPES = (*QUICK, (), ("pack.packing=best-fit",), ("mixture.weights={webtext: 50, crawl: 25, reference: 25}",),
+RECIPES = (*QUICK, (), ("pack.packing=best_fit",), ("mixture.weights={webtext: 50, crawl: 25, reference: 25}",),
            ("mixture.validation_fraction=0.05",), ("select.alpha=3.0",), ("dedup.threshold=0.6",), ("seed=2",),
            ("tokenizer.vocab_size=2048",), ("decontaminate.ngram=9",), ("extract.languages=[en, de]",))
 NO_FILE_OF_THE_RUN = ("logs/", "report/", "_index/", "_records/run.lock")

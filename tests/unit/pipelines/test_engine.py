@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from manifests.storage import Storage
 from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.queueing import Job
 from pipelines.time_limit import TaskTimeoutError
+from tests.paths import ROOT
 from tests.unit.pipelines.toy_stages import job
 
 
@@ -94,3 +98,24 @@ def test_a_task_that_takes_too_long_is_interrupted_and_named(storage: Storage) -
     assert done[0].error.where == "toy/dozes"
     assert done[1].record is not None
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_task_without_memory_is_named_with_what_its_process_held(tmp_path: Path) -> None:
+    """In a process of its own, which the system gives no more than 2 GB of address space."""
+    program = f"""
+import resource
+from manifests.errors import StageError
+from manifests.object_stores import S3Access
+from pipelines.engine import attempt
+from tests.paths import ROOT
+from tests.unit.pipelines.toy_stages import job
+import pyarrow.parquet, numpy
+asked = job("grow", "grows", n_bytes=4 << 30, seconds=0)
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+try:
+    attempt({str(tmp_path / "run")!r}, S3Access(), asked)
+except StageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert re.match(r"toy/grows: ran out of memory; its process has held \d+ MB", done.stdout), done.stderr

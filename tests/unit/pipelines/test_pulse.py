@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +15,9 @@ import pytest
 
 from manifests.storage import Storage
 from manifests.tasks import InputRef, StageTask, Work
-from pipelines.pulse import pulsing, read_pulses
+from pipelines.ending import why_stopped
+from pipelines.pulse import last_pulses, pulsing, read_pulses
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -67,3 +73,36 @@ def test_pulses_of_the_dead_and_half_written_ones_are_passed_over(tmp_path: Path
     assert pulse.compiling
     assert not pulse.here
     assert read_pulses(str(tmp_path / "absent")) == []
+
+
+def test_what_a_killed_process_held_is_known_after_it(tmp_path: Path) -> None:
+    """A run in one process is its own worker: nobody is left to note why it ended."""
+    run = tmp_path / "run"
+    program = f"""
+from manifests.object_stores import S3Access
+from pipelines.engine import attempt
+from tests.unit.pipelines.toy_stages import job
+attempt({str(run)!r}, S3Access(), job("grow", "grows", n_bytes=300 << 20, seconds=2.6))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    storage = Storage(str(run))
+    (pulse,) = last_pulses(str(run)).values()
+    assert 300e6 < pulse.memory_bytes < 1e9
+    assert why_stopped(storage) is None  # it may be at work still
+    for path in (run / ".tmp" / "pulse").iterdir():
+        os.utime(path, (time.time() - 60, time.time() - 60))
+    assert read_pulses(str(run)) == []
+    stopped = why_stopped(storage)
+    assert stopped is not None
+    assert re.match(r"it was killed, perhaps for its memory, at toy/grows: its process held \d+ MB", stopped)
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 9000, b"{}", b'{"stage": 1}', b"\xff"])
+def test_a_pulse_that_is_none_says_nothing(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / ".tmp" / "pulse"
+    folder.mkdir(parents=True)
+    (folder / "1-a").write_bytes(content)
+    os.mkfifo(folder / "2-b")
+    assert last_pulses(str(tmp_path)) == {}
+    assert why_stopped(Storage(str(tmp_path))) is None

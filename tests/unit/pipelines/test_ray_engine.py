@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,3 +159,13 @@ with RayEngine({str(tmp_path)!r}, S3Access(), workers=1) as engine:
     assert done.stderr.splitlines()[-1].startswith(
         f"manifests.errors.StageError: Ray: Ray has ended on this machine: {name} is gone")
     assert "state-dump" not in done.stdout + done.stderr
+
+
+@pytest.mark.ray
+def test_a_worker_that_is_killed_for_its_memory_is_named_with_what_it_held(on_ray: RayEngine) -> None:
+    (died,) = outcomes(on_ray, [job("grow", "grows", n_bytes=300 << 20, seconds=2.6)])
+    assert died.error is not None
+    assert died.error.where == "toy/grows"
+    held = re.search(r"its process held ([\d,]+) MB when it was last seen, [2-9] s after", str(died.error))
+    assert held is not None, str(died.error)
+    assert 300 < int(held[1].replace(",", "")) < 1000

@@ -138,3 +138,11 @@ SECOND = Stage("second", 1, f"{__name__}:add", "adding", ("first",), _both)
 THIRD = Stage("third", 1, f"{__name__}:add", None, ("second",), _all)
 """Two tasks without inputs, two that read one output each, and one over all of theirs."""
 
+
+
+def grow(config: Adding | None, work: Work) -> None:
+    """Take memory, and be killed for it: by the system's own limit where there is one, or as its killer does it."""
+    taken = bytearray(int(work.settings["n_bytes"]))
+    taken[::4096] = b"x" * len(taken[::4096])
+    time.sleep(work.settings["seconds"])
+    os.kill(os.getpid(), signal.SIGKILL)
