@@ -17,6 +17,7 @@ from typing import Final
 
 _PART: Final = re.compile(r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?:-[0-9]{5})?(?=\.|$)")
 _NUMBERED: Final = re.compile(r"([0-9]{3})[0-9]{3}(?=\.|$)")
+_THOUSAND: Final = re.compile(r"[0-9]{3}")
 _FLAT: Final = 3000
 _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
 
@@ -32,6 +33,12 @@ def part_path(name: str) -> str:
     folder, slash, last = name.rpartition("/")
     spread = _spread(last)
     return f"{folder}{slash}{spread}/{last}" if spread else name
+
+
+def spread_below(folder: str) -> str | None:
+    """The folder whose parts are spread over one of this name; None where it is no such name."""
+    parent, _, last = folder.rpartition("/")
+    return parent if _FOLDER.fullmatch(last) or _THOUSAND.fullmatch(last) else None
 
 
 def _spread(last: str) -> str | None:

@@ -7,10 +7,10 @@ renamed; on an object store it is written to a local temporary file and put in o
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -20,6 +20,7 @@ import xxhash
 from manifests.confined import below, check_regular, read_file
 from manifests.errors import AbsentError, InputError, StageError
 from manifests.object_stores import S3Access, filesystem, open_remote, reached, store_errors
+from manifests.part_paths import spread_below
 
 _CHUNK = 1 << 20
 _TMP = ".tmp"
@@ -230,8 +231,8 @@ class Storage:
         """Names and sizes of the files that lie in some folders, not below them.
 
         Args:
-            folders: Names; one that is not there is empty. On an object store all below the folder that they share is
-                listed, in few requests.
+            folders: Names; one that is not there is empty. On an object store, those that parts are spread over are
+                listed together, in few requests.
         Returns:
             The names, and the size of each in bytes.
         """
@@ -244,17 +245,26 @@ class Storage:
                         if entry.is_file():
                             paths.append(f"{folder}/{entry.name}")
                             n_bytes.append(entry.stat().st_size)
-        elif folders:
-            root = str(self._fs._strip_protocol(self.root))
-            wanted = set(folders)
-            with store_errors(self.root):
-                found = self._fs.find(self.path(posixpath.commonpath(folders)), detail=True)
-            for path, facts in found.items():
-                name = str(path)[len(root) :].lstrip("/")
-                if name.rpartition("/")[0] in wanted:
-                    paths.append(name)
-                    n_bytes.append(int(facts["size"]))
+            return paths, n_bytes
+        root, wanted = str(self._fs._strip_protocol(self.root)), set(folders)
+        for path, size in self._listed(folders):
+            name = path[len(root) :].lstrip("/")
+            if name.rpartition("/")[0] in wanted:
+                paths.append(name)
+                n_bytes.append(size)
         return paths, n_bytes
+
+    def _listed(self, folders: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """(path, bytes) of the objects in some folders, and perhaps of others below those that hold them."""
+        spread = Counter(parent for folder in folders if (parent := spread_below(folder)) is not None)
+        together = {parent for parent, n in spread.items() if n > 1}
+        for folder in sorted({*together, *(f for f in folders if spread_below(f) not in together)}):
+            with store_errors(self.root, may_be_absent=True), suppress(FileNotFoundError):
+                if folder in together:
+                    found = self._fs.find(self.path(folder), detail=True).values()
+                else:
+                    found = self._fs.ls(self.path(folder), detail=True)
+                yield from ((str(facts["name"]), int(facts["size"])) for facts in found if facts["type"] == "file")
 
     def remove(self, name: str) -> None:
         """Remove a file, where there is one."""

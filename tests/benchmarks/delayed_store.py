@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,16 @@ class DelayedFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec has no
         for folder, _, names in os.walk(self._strip_protocol(path)):
             for name in names:
                 full = os.path.join(folder, name)
-                found[full] = {"size": os.path.getsize(full)} if detail else None
+                found[full] = self._fact(full) if detail else None
         self._wait(1 + len(found) // _LISTED)
         return found if detail else sorted(found)
+
+    def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
+        full = self._strip_protocol(path)
+        names = os.listdir(full) if os.path.isdir(full) else []
+        self._wait(1 + len(names) // _LISTED)
+        found = [self._fact(os.path.join(full, name)) for name in names]
+        return found if detail else [facts["name"] for facts in found]
 
     def glob(self, path: str, *args: Any, detail: bool = False, **options: Any) -> Any:
         found = {name: self._fact(name) for name in super().glob(path)}
@@ -57,7 +65,8 @@ class DelayedFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec has no
 
     def _fact(self, path: str) -> dict[str, Any]:
         state = os.stat(path)
-        return {"name": path, "size": state.st_size, "type": "file", "ETag": str(state.st_mtime_ns)}
+        return {"name": path, "size": state.st_size, "type": "file" if stat.S_ISREG(state.st_mode) else "directory",
+                "ETag": str(state.st_mtime_ns)}
 
     def put_file(self, source: str, target: str, **options: Any) -> None:
         self._wait()

@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.errors import CurateError, InputError, RecipeError, StageError
 from manifests.storage import Storage, digest_file, open_read
@@ -110,3 +113,42 @@ def test_a_full_disk_is_called_that_whatever_a_library_says(small_disk: Path) ->
     assert caught.value.where == storage.root
     with pytest.raises(InputError, match="cut off"):  # there is room again
         write_model(1)
+
+
+def test_sizes_of_the_files_in_some_folders(storage: Storage) -> None:
+    files = {"a/x": 1, "a/1a/part": 2, "a/ff/part": 3, "a/_records/1a/part": 4, "a/003/003000.bin": 5, "b/deep/x": 6,
+             "c/00/part": 7}
+    for name, size in files.items():
+        storage.write_bytes(name, b"x" * size)
+
+    def found(*folders: str) -> dict[str, int]:
+        return dict(zip(*storage.sizes(folders), strict=True))
+
+    assert found("a") == {"a/x": 1}
+    assert found("a/1a", "a/ff", "a/2b") == {"a/1a/part": 2, "a/ff/part": 3}
+    assert found("a", "a/003", "a/1a", "b/deep", "absent", "c/00") == {
+        "a/x": 1, "a/003/003000.bin": 5, "a/1a/part": 2, "b/deep/x": 6, "c/00/part": 7}
+    assert found("a/_records/1a", "a/_records/ff") == {"a/_records/1a/part": 4}
+    assert found("b") == found() == {}
+
+
+def test_an_object_store_lists_what_is_spread_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(f"memory://{tmp_path.name}/run")
+    for i in range(256):
+        storage.write_bytes(f"a/crawl/{i:02x}/part", b"")
+    listed = Counter[str]()
+    for name in ("find", "ls"):
+        real = getattr(MemoryFileSystem, name)
+
+        def counted(self: MemoryFileSystem, path: str, *args: Any, name: str = name, real: Any = real,
+                    **options: Any) -> Any:
+            listed[f"{name} {path.rpartition('/run/')[2]}"] += 1
+            return real(self, path, *args, **options)
+
+        monkeypatch.setattr(MemoryFileSystem, name, counted)
+    names, _ = storage.sizes([f"a/crawl/{i:02x}" for i in range(256)])
+    assert len(names) == 256
+    assert listed["find a/crawl"] == 1
+    listed.clear()
+    storage.sizes(["a/crawl/00", "a/books"])
+    assert set(listed) == {"ls a/crawl/00", "ls a/books"}
