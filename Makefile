@@ -307,6 +307,7 @@ docs: $(READY) ## Write the pages that are generated from code, and build the do
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
 	$(BIN)/python -m scripts.api_reference > docs/api.md
 	$(BIN)/python -m scripts.reference_pages
+	test ! -d runs/demo/packed || $(BIN)/python -m scripts.readme_images runs/demo
 	$(MAKE) docs-site
 
 VENV_DOCS := build/venv-docs

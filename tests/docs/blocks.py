@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc_data.topics import topics
 
 from tests.paths import ROOT
 
@@ -30,6 +32,14 @@ def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     return [Block(m["language"], m["code"], text.count("\n", 0, m.start()) + 1, m["note"] or "")
             for m in _BLOCK.finditer(text) if not (m["note"] or "").startswith("not run")]
+
+
+def own_texts(folder: Path) -> None:
+    """What a reader has already: `pages.jsonl`, of Python's own manual."""
+    with (folder / "pages.jsonl").open("w", encoding="utf-8") as stream:
+        for name, chapter in sorted(topics.items()):
+            for number, text in enumerate(chapter.split("\n\n\n")):
+                stream.write(json.dumps({"id": f"{name}-{number}", "text": text}) + "\n")
 
 
 def run_block(block: Block, folder: Path, timeout: float = 300) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import blocks_of, run_block
+from tests.docs.blocks import blocks_of, own_texts, run_block
 from tests.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
@@ -18,5 +18,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
 def test_blocks_run(page: Path, tmp_path: Path) -> None:
     blocks = blocks_of(page)
     assert blocks
+    own_texts(tmp_path)
     for block in blocks:
         run_block(block, tmp_path)
