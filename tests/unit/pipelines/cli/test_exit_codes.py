@@ -3,11 +3,14 @@ and is nothing that the command reads; one line names it, and nothing is left be
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from manifests.errors import CurateError
@@ -27,15 +30,20 @@ OVER_FILES: dict[str, tuple[str, ...]] = {
     "tokenizer eval": ("TEXTS", "--tokenizer", "IN"),
     "tokenizer chat": ("DIALOGUES", "--tokenizer", "IN", "--out", "OUT"),
     "tokenizer export": ("IN", "--tiktoken", "OUT"),
+    "classifier calibrate": ("IN",),
 }
 OVER_RUNS: dict[str, tuple[str, ...]] = {
     "status": ("IN",), "verify": ("IN",), "why": ("IN", "http://example.org/"), "trace": ("IN", "train/000000", "0"),
     "remove": ("IN", "--urls", "LIST"), "tune": ("IN",), "pack": ("IN", "--out", "OUT"),
     "export": ("IN", "--format", "megatron", "--out", "OUT"), "mix": ("--run", "IN", "demo", "--dry-run"),
+    "report": ("IN",), "ui": ("IN",), "card": ("IN",), "sample": ("IN",), "domains": ("IN",), "stats": ("IN",),
+    "diff": ("IN", "IN"),
 }
 RECIPES: dict[str, tuple[str, ...]] = {
-    "run": ("IN", "--out", "OUT"), "recipe check": ("IN",), "mix": ("IN", "--dry-run"),
+    "run": ("IN", "--out", "OUT"), "recipe check": ("IN",), "mix": ("IN", "--dry-run"), "estimate": ("IN",),
+    "recipes": ("IN",),
 }
+WITHOUT_INPUT = {"init", "plugins", "recipe schema", "recipe reference", "models fetch", "kernels build"}
 TABLE = [(name, arguments) for table in (OVER_FILES, OVER_RUNS, RECIPES) for name, arguments in table.items()]
 
 
@@ -58,6 +66,19 @@ def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     Path("list.txt").write_text("http://example.org/\n")
     return {"TEXTS": "texts.parquet", "OUT": "out", "OUT.json": "out.json", "LIST": "list.txt",
             "DIALOGUES": "chat.jsonl"}
+
+
+def leaves(command: click.Command, name: str = "") -> Iterator[str]:
+    """Every command that does something."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield name
+    for word, inner in (below or {}).items():
+        yield from leaves(inner, f"{name} {word}".strip())
+
+
+def test_the_table_has_every_command() -> None:
+    assert {name for name, _ in TABLE} | WITHOUT_INPUT == set(leaves(get_command(app)))
 
 
 @pytest.mark.parametrize(("command", "arguments"), TABLE)
