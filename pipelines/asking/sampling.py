@@ -43,7 +43,9 @@ def sample(files: StageFiles, stage: str | None = None, reason: str | None = Non
         RecipeError: There is no such stage or reason.
     """
     if kept and (stage or reason):
-        raise RecipeError("asks for what was kept and what was dropped", where="--kept", hint="give one of them")
+        asked = " and ".join(name for name, value in (("--stage", stage), ("--reason", reason)) if value)
+        raise RecipeError(f"cannot be together with {asked}, which choose among dropped documents", where="--kept",
+                          hint="leave out one of them; --stage STAGE alone shows what that stage dropped")
     if stage is None and reason is None:
         return _kept(files, n, seed, source)
     chosen = _Lowest(n, seed)

@@ -20,22 +20,29 @@ from tests.integration.conftest import tree
 
 pytestmark = pytest.mark.timeout(300)
 CASES, NIGHTLY_CASES = 6, 300
-QUICK = (("pack.shard_tokens=131072",), ("pack.row_length=256", "pack.shard_tokens=65536"))
-RECIPES = (*QUICK, (), ("pack.packing=best_fit",), ("mixture.weights={webtext: 50, crawl: 25, reference: 25}",),
-           ("mixture.validation_fraction=0.05",), ("select.alpha=3.0",), ("dedup.threshold=0.6",), ("seed=2",),
-           ("tokenizer.vocab_size=2048",), ("decontaminate.ngram=9",), ("extract.languages=[en, de]",))
+Changes = tuple[str, ...]
+PACKING, TEXTS = ("tokens/", "mix/", "pack/", "tokenizer/", "packed/"), ("extract/", "select/", "dedup/", "classifier/")
+QUICK: dict[Changes, Changes] = {("pack.shard_tokens=131072",): PACKING,
+                                 ("pack.row_length=256", "pack.shard_tokens=65536"): PACKING}
+RECIPES: dict[Changes, Changes] = {
+    **QUICK, (): (), ("pack.packing=best_fit",): PACKING, ("seed=2",): TEXTS,
+    ("mixture.weights={webtext: 50, crawl: 25, reference: 25}",): PACKING, ("select.alpha=3.0",): TEXTS,
+    ("mixture.validation_fraction=0.05",): PACKING, ("dedup.threshold=0.6",): TEXTS,
+    ("tokenizer.vocab_size=2048",): ("clean/", "tokenizer/"), ("decontaminate.ngram=9",): (*TEXTS, "decontaminate/"),
+    ("extract.languages=[en, de]",): ()}
+"""What is changed, and the folders whose files are read then."""
 NO_FILE_OF_THE_RUN = ("logs/", "report/", "_index/", "_records/run.lock")
 
 
 class Clean:
     """What clean runs leave, by recipe. goes_on: whether they go on from the finished run, which is quicker."""
 
-    def __init__(self, recipe_of: Callable[[tuple[str, ...]], Recipe], folder: Path, finished: Path,
+    def __init__(self, recipe_of: Callable[[Changes], Recipe], folder: Path, finished: Path,
                  goes_on: bool = False) -> None:
         self._recipe_of, self._folder, self._finished, self._goes_on = recipe_of, folder, finished, goes_on
-        self._trees: dict[tuple[str, ...], dict[str, str]] = {(): tree(finished)}
+        self._trees: dict[Changes, dict[str, str]] = {(): tree(finished)}
 
-    def of(self, changes: tuple[str, ...]) -> dict[str, str]:
+    def of(self, changes: Changes) -> dict[str, str]:
         if changes not in self._trees:
             out = self._folder / f"clean-{len(self._trees)}"
             if self._goes_on:
@@ -47,7 +54,7 @@ class Clean:
 
 
 @pytest.fixture(scope="module")
-def of_web(small_web: Path, recipe_of: Callable[..., Recipe]) -> Callable[[tuple[str, ...]], Recipe]:
+def of_web(small_web: Path, recipe_of: Callable[..., Recipe]) -> Callable[[Changes], Recipe]:
     return lambda changes: recipe_of(small_web, *changes)
 
 
@@ -62,13 +69,14 @@ def damage(path: Path, chance: random.Random) -> None:
     path.write_bytes(data[:at] if cut else data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1:])
 
 
-def choose(out: Path, chance: random.Random) -> Path:
-    """A file of a run; each kind of file as often as any other."""
+def choose(out: Path, chance: random.Random, folders: Changes) -> Path:
+    """A file of a run, of some folders in two cases of three; each kind of file as often as any other."""
+    near = folders if chance.random() < 0.67 else ()
     kinds: dict[str, list[Path]] = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file() and p.stat().st_size):
         name = str(path.relative_to(out))
-        if not name.startswith(NO_FILE_OF_THE_RUN):
-            kinds.setdefault(f"{name.split('/')[0]} {path.suffix}", []).append(path)
+        if not name.startswith(NO_FILE_OF_THE_RUN) and (not near or name.startswith(near)):
+            kinds.setdefault(f"{name.split('/')[:2]} {path.suffix}", []).append(path)
     return chance.choice(kinds[chance.choice(sorted(kinds))])
 
 
@@ -81,12 +89,12 @@ def refusal(recipe: Recipe, out: Path) -> str | None:
     return "; ".join(f"{name}: {error}" for name, error in result.failed) or None
 
 
-def attempt(seed: int, finished: Path, out: Path, changes: tuple[str, ...], clean: Clean,
-            recipe_of: Callable[[tuple[str, ...]], Recipe]) -> str:
+def attempt(seed: int, finished: Path, out: Path, changes: Changes, clean: Clean,
+            recipe_of: Callable[[Changes], Recipe]) -> str:
     """One case; returns what became of it: finished or named."""
     chance = random.Random(seed)
     shutil.copytree(finished, out)
-    victim = choose(out, chance)
+    victim = choose(out, chance, RECIPES[changes])
     name = str(victim.relative_to(out))
     damage(victim, chance)
     about, damaged = f"seed {seed}: {name} {changes}", victim.read_bytes()
@@ -107,10 +115,10 @@ def attempt(seed: int, finished: Path, out: Path, changes: tuple[str, ...], clea
 
 
 def test_a_flipped_bit_is_never_built_upon(small_demo: tuple[Path, Result], tmp_path: Path,
-                                           of_web: Callable[[tuple[str, ...]], Recipe]) -> None:
+                                           of_web: Callable[[Changes], Recipe]) -> None:
     clean = Clean(of_web, tmp_path, small_demo[0], goes_on=True)
     for seed in range(CASES):
-        attempt(seed, small_demo[0], tmp_path / "run", QUICK[seed % len(QUICK)], clean, of_web)
+        attempt(seed, small_demo[0], tmp_path / "run", list(QUICK)[seed % len(QUICK)], clean, of_web)
 
 
 def test_an_input_that_changed_without_a_trace_is_read_where_that_is_asked_for(
@@ -136,8 +144,8 @@ def test_an_input_that_changed_without_a_trace_is_read_where_that_is_asked_for(
 @pytest.mark.nightly
 @pytest.mark.timeout(14400)
 def test_no_flipped_bit_of_many_is_built_upon(small_demo: tuple[Path, Result], tmp_path: Path,
-                                              of_web: Callable[[tuple[str, ...]], Recipe]) -> None:
+                                              of_web: Callable[[Changes], Recipe]) -> None:
     clean = Clean(of_web, tmp_path, small_demo[0])
-    outcomes = [attempt(seed, small_demo[0], tmp_path / "run", RECIPES[seed % len(RECIPES)], clean, of_web)
+    outcomes = [attempt(seed, small_demo[0], tmp_path / "run", list(RECIPES)[seed % len(RECIPES)], clean, of_web)
                 for seed in range(CASES, CASES + NIGHTLY_CASES)]
     assert set(outcomes) == {"finished", "named"}
