@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -68,7 +68,7 @@ def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             "DIALOGUES": "chat.jsonl"}
 
 
-def leaves(command: click.Command, name: str = "") -> Iterator[str]:
+def leaves(command: Any, name: str = "") -> Iterator[str]:
     """Every command that does something."""
     below = getattr(command, "commands", None)
     if below is None:
