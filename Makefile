@@ -241,6 +241,10 @@ bench-dedup-truth: $(READY) ## Near-duplicates of known similarity made of the t
 bench-dedup-scale: $(READY) ## From bands to decisions over N documents (default 1000000): time, memory, disk
 	$(BIN)/python -m tests.benchmarks.dedup_scale --documents $(or $(N),1000000)
 
+.PHONY: bench-components
+bench-components: $(READY) ## Components of N documents (default 67108864) from disk: CPU seconds, memory
+	$(BIN)/python -m tests.benchmarks.components --documents $(or $(N),67108864)
+
 .PHONY: bench-shuffles
 bench-shuffles: $(READY) ## Shuffles over 100, 1,000 and 4,000 tiny parts: files opened, and CPU a part
 	$(BIN)/python -m tests.benchmarks.shuffles --parts 100,1000,4000

@@ -37,7 +37,8 @@ class Spool:
         ranges, records = ranges[order], records[order]
         bounds = [*np.flatnonzero(np.diff(ranges, prepend=-1)).tolist(), len(ranges)]
         for first, end in pairwise(bounds):
-            self._held.setdefault(int(ranges[first]), []).append(records[first:end])
+            # A view would keep all of them in memory for as long as one range is there.
+            self._held.setdefault(int(ranges[first]), []).append(records[first:end].copy())
         self._n_held += len(records)
         if self._n_held * self._width * 8 > self._most:
             self._write()
