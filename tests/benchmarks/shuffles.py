@@ -39,7 +39,7 @@ from tests.unit.curate.graph_runs import recipe_of, record_of
 
 N_MINIMA: Final = 14
 CLUSTER: Final = 10
-STEPS: Final = ("exact", "bands", "candidates", "components", "buckets", "shingles", "resolve", "copies", "decisions",
+STEPS: Final = ("exact", "bands", "candidates", "links", "components", "shingles", "resolve", "copies", "decisions",
                 "summary")
 _OPENS: Counter[str] = Counter()
 
