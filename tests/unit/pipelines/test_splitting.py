@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -119,6 +120,16 @@ def test_ranges_of_an_archive_behind_a_url_are_read_alone(crawl: Path, split: tu
     assert max(asked) >= 2 * len(data) // 3
     extracted(recipe(tmp_path, None), tmp_path / "whole")
     assert documents(tmp_path / "run") == documents(tmp_path / "whole")
+
+
+def test_an_archive_on_an_object_store_is_split(crawl: Path, split: tuple[Path, Result], tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    for path in crawl.iterdir():
+        store.pipe_file(f"/split/{path.name}", path.read_bytes())
+    result = extracted(recipe("memory://split/*.warc.*"), tmp_path / "run")
+    assert [r.identity.task for r in result.view.tasks("extract")] == [
+        r.identity.task for r in split[1].view.tasks("extract")]
+    assert documents(tmp_path / "run") == documents(split[0])
 
 
 def test_a_plain_archive_is_split_on_a_local_disk_alone(tmp_path: Path) -> None:
