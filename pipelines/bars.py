@@ -82,7 +82,7 @@ class BarReporter(SilentReporter):
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
         self._n_stages_done += 1
-        if self._of_stages:
+        if self._of_stages and task.total:  # else there was nothing to do
             facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
             done = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
             self._console.print(Text.assemble(("✓", "green"), f" {stage:<24} {done}  ", (printable(facts), "dim")))

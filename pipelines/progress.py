@@ -122,7 +122,7 @@ class LineReporter(SilentReporter):
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         with self._lock:
             pace = self._paces.pop(stage)
-        if self._of_stages:
+        if self._of_stages and (pace.to_do or pace.up_to_date):  # else the recipe asks nothing of it
             facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
             self._say(f"{stage}: {pace.to_do} tasks done, {pace.up_to_date} up to date"
                       f"{f' ({facts})' if facts and pace.to_do else ''}")

@@ -224,8 +224,12 @@ def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
     check_reachable(loaded)
     progress = scan(loaded, InputScanner(Storage(".", loaded.s3.access()), loaded.http))
     files = [f for s in progress.sources for f in s.files]
-    print(f"{recipe}: well-formed; {len(progress.sources)} sources with {len(files)} files, "
+    print(f"{recipe}: well-formed; {_counted(len(progress.sources), 'source')} with {_counted(len(files), 'file')}, "
           f"{sum(f.n_bytes for f in files if f.n_bytes > 0) / 1e6:,.1f} MB")
+
+
+def _counted(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'s' * (n != 1)}"
 
 
 @recipe_app.command("schema")
