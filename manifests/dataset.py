@@ -83,18 +83,23 @@ class PackedDataset:
         cache: Folder of the cache, for URLs; by default `$CURATE_CACHE/shards`, or one in the user's cache.
         cache_limit: Bytes that are kept there; None: everything.
         retry_seconds: How long a fetch is tried again.
+        fetch: What comes from behind a URL: `shards`, whole, each compared with its digest; or `rows`, those of a batch
+            at once by ranges of bytes, which no digest is of, and nothing of which is kept.
     Raises:
         InputError: There is no packed dataset.
         ShardError: Later, when a shard or spans file that is read is not the one that the manifest describes, or cannot
             be fetched.
-        ValueError: `validate` is none of these.
+        ValueError: `validate` or `fetch` is none of these, or both want what excludes the other.
     """
 
     def __init__(self, path: str | os.PathLike[str], split: str, mmap: bool = True, validate: str = "never", *,
                  cache: str | os.PathLike[str] | None = None, cache_limit: int | None = None,
-                 retry_seconds: float = 120.0) -> None:
+                 retry_seconds: float = 120.0, fetch: str = "shards") -> None:
         self._options: dict[str, Any] = {"split": split, "mmap": mmap, "validate": validate, "cache": cache,
-                                         "cache_limit": cache_limit, "retry_seconds": retry_seconds}
+                                         "cache_limit": cache_limit, "retry_seconds": retry_seconds, "fetch": fetch}
+        if fetch not in ("shards", "rows") or (fetch == "rows" and validate != "never"):
+            raise ValueError(f"fetch {fetch!r}, validate {validate!r}: need shards or rows, and rows that are fetched "
+                             "by themselves cannot be compared with digests")
         remote = isinstance(path, str) and not is_local(path)
         self._cache = node_cache(Path(cache) if cache is not None else default_folder(), cache_limit,
                                  retry_seconds) if remote else None
@@ -114,7 +119,7 @@ class PackedDataset:
         self.phase_ends = self._ends_of_phases(shards)
         most = shards["most_segments"].to_numpy() if "most_segments" in shards.column_names else np.empty(0)
         self.most_segments = int(most.max()) if len(most) else None
-        self._shards = SplitShards(self._folder, shards, self.row_length, mmap, validate)
+        self._shards = SplitShards(self._folder, shards, self.row_length, mmap, validate, fetch == "rows")
         self._prefetch = Prefetch(self._shards.fetch) if self._cache is not None else None
         has_gaps = (shards["padding_tokens"].to_numpy() > 0 if "padding_tokens" in shards.column_names
                     else np.zeros(len(shards), bool))
@@ -163,6 +168,9 @@ class PackedDataset:
         """Tokens of a row: a read-only view, uint16 or uint32 [T]."""
         shard, local = self._locate(row)
         start = local * self.row_length
+        if self._shards.ranges is not None:
+            fetched: Tokens = self._reader.tokens(Places(np.array([shard]), np.array([local])))[0]
+            return fetched
         tokens: Tokens = self._shards.payloads[shard][start : start + self.row_length]
         return tokens
 
@@ -245,9 +253,14 @@ class PackedDataset:
             rows: int64 [batches, n], each in [0, len).
             documents: As `read` will be asked for them.
         """
+        places = self._places(rows.ravel())
         with_runs = ((documents or not PACKINGS[self.packing].is_stream) and self._shards.has_row_indexes
-                     and not self.is_remote and rows.size * self.row_length < 1 << 31)
-        return self._reader.describe(self._places(rows.ravel()), len(rows), with_runs)
+                     and rows.size * self.row_length < 1 << 31 and (not self.is_remote or self._are_here(places)))
+        return self._reader.describe(places, len(rows), with_runs)
+
+    def _are_here(self, places: Places) -> bool:
+        """Whether the row indexes of all these rows are open, so that nothing is fetched to look them up."""
+        return self._shards.rows.keys() >= set(places.shard.tolist())
 
     def segments(self, rows: npt.NDArray[np.int64]) -> Segments:
         """Document boundaries, sources and position ids of many rows, laid end to end, from the row index.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from manifests.row_facts import IGNORED, Known, Places, RowFacts, Segments, Targets, runs_of, segments_of
 from manifests.rows import BatchRuns, learns_first
-from manifests.shard import Tokens
+from manifests.shard import HEADER_BYTES, Tokens
 from manifests.shards import SplitShards
 
 _FEW_RUNS: Final = 256  # for which a loop is faster than a mask of every token
@@ -92,7 +92,7 @@ class RowReader:
     def _gather(self, places: Places, more: int) -> Tokens:
         """Tokens of rows, [n, T + more], each with so many that follow it; 0 for those behind a shard's end."""
         shape = len(places.shard), self._length + more
-        if not self._shards.mapped:
+        if self._shards.ranges is not None or not self._shards.mapped:
             return self._read(places, shape, more)
         if not shape[0]:
             return np.empty(shape, self._dtype)
@@ -113,8 +113,14 @@ class RowReader:
         rows: list[Tokens] = [*out]
         for i in np.flatnonzero(at_end).tolist():
             rows[i] = rows[i][: self._length]
-        for row, shard, start in zip(rows, places.shard.tolist(), (places.local * self._length).tolist(), strict=True):
-            payloads[shard].read_into(row, start)
+        shards, starts = places.shard.tolist(), (places.local * self._length).tolist()
+        if self._shards.ranges is not None:
+            firsts = [HEADER_BYTES + start * out.itemsize for start in starts]
+            self._shards.ranges.read([(shard, first, first + row.nbytes) for row, shard, first in zip(
+                rows, shards, firsts, strict=True)], rows)
+        else:
+            for row, shard, start in zip(rows, shards, starts, strict=True):
+                payloads[shard].read_into(row, start)
         out[at_end, self._length :] = 0
         return out
 

@@ -14,6 +14,7 @@ import xxhash
 from manifests.errors import ShardError
 from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile
 from manifests.packed_folder import PackedFolder
+from manifests.row_ranges import RowRanges
 from manifests.rows import BYTES_PER_RUN, ReadRows, RowIndex, index_spans, open_rows, read_rows
 from manifests.shard import HEADER_BYTES, Header, Tokens, open_shard, read_shard
 from manifests.spans import BYTES_PER_SPAN, Spans, check_spans, read_spans
@@ -41,11 +42,13 @@ class SplitShards:
         mapped: Whether files are mapped, of a split of up to 1 GiB; else they are read.
         validate: `lazy`: digests of a payload and a row index are checked when they are first opened; `open`: those of
             every shard, now; `never`: not.
+        by_rows: Whether rows are fetched by themselves (`ranges`), where the folder is behind a URL.
     Raises:
         ShardError: By every method, where a file is not the one that the manifest describes.
     """
 
-    def __init__(self, folder: PackedFolder, shards: Any, row_length: int, mapped: bool, validate: str) -> None:
+    def __init__(self, folder: PackedFolder, shards: Any, row_length: int, mapped: bool, validate: str,
+                 by_rows: bool = False) -> None:
         if validate not in VALIDATIONS:
             raise ValueError(f"validate {validate!r} is none of {', '.join(VALIDATIONS)}")
         self._folder, self._row_length, self._validate = folder, row_length, validate
@@ -71,6 +74,9 @@ class SplitShards:
         self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * most_spans)))(self._read_spans)
         self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * most_spans)))(self._index_spans)
         self.has_row_indexes = bool(self._rows_files)
+        self.ranges = RowRanges(folder.where, [f.name for f in self._payload_files],
+                                [f.digest for f in self._payload_files], folder.cache.retry_seconds) if (
+            by_rows and folder.cache is not None) else None
         if validate == "open":
             for shard in range(len(self)):
                 self.payloads[shard], self.index(shard)
@@ -90,8 +96,9 @@ class SplitShards:
         return self.rows[shard] if self._rows_files else self._indexed(shard)
 
     def fetch(self, shard: int) -> None:
-        """Bring a shard and its row index to the node's cache, unless another process does already."""
-        for files in (self._payload_files, self._rows_files):
+        """Bring a shard and its row index to the node's cache, unless another process does already; the index alone
+        where rows are fetched by themselves."""
+        for files in ([] if self.ranges else self._payload_files, self._rows_files):
             if files:
                 file = files[shard]
                 self._folder.file(file.name, file.digest, file.n_bytes, file.offset, wait=False)

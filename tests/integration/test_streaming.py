@@ -228,3 +228,25 @@ def test_verify_reads_a_bucket(server: StoreServer, local: Path) -> None:
     here = [(f.check, f.problem) for f in verify(str(local / "packed"))]
     assert [(f.check, f.problem) for f in verify(url)] == here
     assert sum(problem is None for _, problem in here) > 5 * N_SHARDS
+
+
+@pytest.mark.parametrize("fail_every", [0, 10])
+def test_rows_fetched_by_themselves(server: StoreServer, local: Path, tmp_path: Path, fail_every: int) -> None:
+    """The same batches; of payloads, headers and rows come, and no shard is kept."""
+    server.fail_every = fail_every
+    data = PackedDataset("s3://data", "train", cache=tmp_path / "cache", fetch="rows")
+    same(data, local)
+    assert data[-1].tolist() == PackedDataset(local, "train")[-1].tolist()
+    again: PackedDataset = pickle.loads(pickle.dumps(data))
+    assert again[3].tolist() == data[3].tolist()
+    assert not list((tmp_path / "cache").rglob("*.bin"))
+    data.close()
+    fs = s3fs.S3FileSystem(endpoint_url=server.url, skip_instance_cache=True)
+    other = PackedDataset("s3://data", "train", cache=tmp_path / "other", retry_seconds=1, fetch="rows")
+    whole = (local / "packed/train/000004.bin").read_bytes()
+    for damaged, said in ((whole[:104] + bytes(16) + whole[120:], "checksum"), (whole[:1030], "came where")):
+        fs.pipe_file("data/packed/train/000004.bin", damaged)
+        with pytest.raises(ShardError, match=rf"000004\.bin.*{said}"):
+            other[4 * 6]
+    with pytest.raises(ValueError, match="cannot be compared"):
+        PackedDataset("s3://data", "train", fetch="rows", validate="lazy")
