@@ -99,12 +99,12 @@ VENV_BROWSER := build/venv-browser
 $(VENV_BROWSER)/.ready: pyproject.toml constraints.txt
 	@command -v chromium chromedriver > /dev/null || { echo "needs Chromium and its driver: apt-get install chromium chromium-driver"; exit 1; }
 	$(PYTHON) -m venv $(VENV_BROWSER)
-	$(VENV_BROWSER)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline]' hypothesis pytest \
+	$(VENV_BROWSER)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,ui]' hypothesis pytest \
 	  pytest-timeout 'selenium>=4.20,<5'
 	@touch $@
 
 .PHONY: test-browser
-test-browser: $(VENV_BROWSER)/.ready ## The report in headless Chromium: no console errors, sorting, filtering; screenshots in build/screenshots
+test-browser: $(VENV_BROWSER)/.ready ## Report and ui in headless Chromium: no console errors, filters, sliders, SQL; screenshots in build/screenshots
 	$(VENV_BROWSER)/bin/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
 VENV_CROISSANT := build/venv-croissant

@@ -10,17 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.why import History, explain
+from curate.why import History
 from manifests.dataset import PackedDataset
 from manifests.errors import InputError, RecipeError
 from manifests.hashing import id_words, keyed_hash
 from manifests.part_paths import part_name
 from manifests.run_records import stage_records
+from manifests.single_rows import read_rows
+from manifests.stage_files import StageFiles
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
-from manifests.trace import Origin, trace
+from manifests.trace import Origin
+from pipelines.asking.finding import Finder
 from pipelines.asking.telling import with_draws
+from pipelines.asking.trace import origins
 from pipelines.ending import why_stopped
 from pipelines.locking import other_version, read_lock
 from pipelines.running import Result
@@ -104,14 +108,17 @@ class Run:
     def decisions(self, document: str) -> list[History]:
         """Every decision about a document, stage by stage: what `curate why` prints.
 
+        The run's index finds it, `RUN/_index/`, which is made where there is none; no output depends on it.
+
         Args:
-            document: Its URL, as archived, or its doc_id, 32 hex digits.
+            document: Its URL, as archived or in another form, or its doc_id, 32 hex digits.
         Returns:
             A history for each document of that URL: an archive may hold it twice.
         Raises:
-            InputError: The run never saw it.
+            InputError: The run never saw it; the hint names the nearest.
         """
-        return [with_draws(history, self.recipe) for history in explain(self.path, document)]
+        found = Finder(StageFiles(self._storage)).documents(document)
+        return [with_draws(history, self.recipe) for history in found]
 
     def documents(self, stage: str = "clean", *, source: str | None = None,
                   columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
@@ -154,10 +161,7 @@ class Run:
         if stage == "extract":
             tables = (read_table(path) for path in self._files("extract", "exclusions", None))
             return _lowest(tables, reason, n, seed)
-        pairs = self._decided_parts(stage, None)
-        joined = (_with_decisions(group, decided) for path, decisions in pairs
-                  for group, decided in _aligned(path, decisions, ["doc_id", "url", "source", "text"]))
-        return _lowest(joined, reason, n, seed)
+        return _sampled(self._decided_parts(stage, None), reason, n, seed)
 
     def dataset(self, split: str = "train") -> PackedDataset:
         """The packed rows of a split, `train` or `val`. Raises InputError where the run has not packed any."""
@@ -175,7 +179,7 @@ class Run:
         Raises:
             InputError: There is no such shard, row or token.
         """
-        return trace(self.path, shard, row, token)
+        return origins(self.path, shard, row, token)
 
     def _records(self, stage: str) -> StageRecords:
         own = stage_records(self._storage, stage)
@@ -214,12 +218,31 @@ def _aligned(documents: str, decisions: str, columns: Sequence[str] | None) -> I
         row += len(group)
 
 
-def _with_decisions(documents: pa.Table, decided: pa.Table) -> pa.Table:
-    text = documents.schema.get_field_index("text")
-    columns = [*documents.remove_column(text).columns, *decided.columns, documents["text"]]
-    names = [*documents.remove_column(text).column_names, *decided.column_names, "text"]
-    dropped = pc.and_(pc.invert(decided["keep"]), pc.not_equal(pc.fill_null(decided["reason"], ""), "not_selected"))
-    return pa.table(columns, names).filter(dropped).drop_columns(["keep"])
+def _sampled(pairs: Sequence[tuple[str, str]], reason: str | None, n: int, seed: int) -> pa.Table:
+    """The n documents of lowest hash that were dropped, by hash; only their texts are read."""
+    chosen: list[tuple[int, int, int]] = []
+    for number, (_, decisions) in enumerate(pairs):
+        decided = read_table(decisions, ["doc_id", "keep", "reason"])
+        named = pc.fill_null(decided["reason"], "")
+        wanted = pc.and_(pc.invert(decided["keep"]), pc.not_equal(named, "not_selected") if reason is None
+                         else pc.equal(named, reason))
+        rows = pc.indices_nonzero(wanted).to_numpy()
+        keys = keyed_hash(seed, "sample", id_words(decided["doc_id"].take(pa.array(rows))))
+        first = np.argsort(keys, kind="stable")[:n]
+        chosen = sorted([*chosen, *((int(keys[i]), number, int(rows[i])) for i in first.tolist())])[:n]
+    numbers = [number for _, number, _ in chosen]
+    tables = []
+    for number in sorted(set(numbers)) or [0]:
+        own = [row for _, part, row in chosen if part == number]
+        documents = read_rows(pairs[number][0], own, ["doc_id", "url", "source", "text"])
+        tables.append(_joined(documents, read_rows(pairs[number][1], own, _DECIDED[1:])))
+    order = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
+    return pa.concat_tables(tables).take(pa.array(order, pa.int64()))
+
+
+def _joined(documents: pa.Table, decided: pa.Table) -> pa.Table:
+    columns = {name: documents[name] for name in ("doc_id", "url", "source")}
+    return pa.table({**columns, **{name: decided[name] for name in decided.column_names}, "text": documents["text"]})
 
 
 def _lowest(tables: Iterator[pa.Table], reason: str | None, n: int, seed: int) -> pa.Table:

@@ -22,6 +22,7 @@ from pipelines.asking.addresses import host_of, hosts_of_forms, loose_form, loos
 from pipelines.asking.index import Index, Indexed
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{6,32}")
+_ID_DIGITS: Final = 32
 _MIN_PART: Final = 3
 _NEAREST: Final = 5
 _COMPARED: Final = 5_000  # names that are compared letter by letter
@@ -75,6 +76,23 @@ class Finder:
             return Found("part", len(places), [self._follow(place) for place in places], more)
         raise InputError("no document or exclusion has this URL, host or id, nor a URL that holds it", where=query,
                          hint=self._nearest(query))
+
+    def documents(self, query: str) -> list[History]:
+        """Follow the documents of one URL, in any of its forms, or of an id.
+
+        Args:
+            query: A URL, or a doc_id of 32 hex digits.
+        Returns:
+            A history for each document: an archive may hold a page twice.
+        Raises:
+            InputError: There is none; the hint names the nearest.
+        """
+        if len(query) == _ID_DIGITS and _ID.fullmatch(query) and (places := self._ids(query.lower())):
+            return [self._follow(place) for place in places]
+        for places in self._urls(query, loose_form(query)):
+            if places:
+                return [self._follow(place) for place in places]
+        raise InputError("no document or exclusion has this URL or id", where=query, hint=self._nearest(query))
 
     def _follow(self, place: Place) -> History:
         return follow(self.files, place[0].file, place[1], self.index)

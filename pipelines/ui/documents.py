@@ -62,12 +62,12 @@ def _table(found: Found) -> str:
     if not found.rows:
         return "<p>No document fits.</p>" if found.after is None else ""
     head = "".join(f'<th class="text">{name}</th>' if is_text else f"<th>{name}</th>" for name, is_text in (
-        ("document", True), ("source", True), ("language", True), ("kind", True), ("what became of it", True),
+        ("document", True), ("what became of it", True), ("source", True), ("language", True), ("kind", True),
         ("value", False), ("threshold", False), ("bytes", False)))
     rows = "".join(
         f'<tr><td class="text">{document_link(row["doc_id"], row["url"])}</td>'
         + "".join(f'<td class="text">{escape(text)}</td>' for text in (
-            row["source"] or "", row["language"] or "", row["page_type"] or "", name_of(row["stage"], row["reason"])))
+            name_of(row["stage"], row["reason"]), row["source"] or "", row["language"] or "", row["page_type"] or ""))
         + "".join(f"<td>{'' if row[name] is None else format(row[name], '.5g')}</td>"
                   for name in ("value", "threshold"))
         + f"<td>{'' if row['n_bytes'] is None else format(int(row['n_bytes']), ',')}</td></tr>" for row in found.rows)

@@ -5,8 +5,6 @@ Screenshots in both themes and at the width of a phone are left in build/screens
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +17,9 @@ from pipelines.loading import load_recipe
 from pipelines.report.gather import gather
 from pipelines.report.page import SECTIONS, page
 from pipelines.running import Settings, run
-
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+from tests.browser.screens import SCREENSHOTS, show_as
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    browser, server = shutil.which("chromium"), shutil.which("chromedriver")
-    if browser is None or server is None:
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(server))
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +37,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1100), ("dark", 1100), ("light", 390), ("dark", 390)])
 def test_it_fits_every_screen_without_a_complaint(driver: Any, report: Path, theme: str, width: int) -> None:
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
-                           {"features": [{"name": "prefers-color-scheme", "value": theme}]})
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                           {"width": width, "height": 2400, "deviceScaleFactor": 1, "mobile": width < 500})
+    show_as(driver, theme, width)
     driver.get(report.as_uri())
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     assert driver.get_log("browser") == []
