@@ -8,7 +8,7 @@ from typing import Any
 
 from manifests.storage import Storage
 from manifests.trace import Origin, packed_folder
-from tokenizer.encoding.encode import load
+from tokenizer.encoding.encode import load_decoder
 
 _SHOWN_CHARACTERS = 300
 _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length",
@@ -17,7 +17,7 @@ _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", 
 
 def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
     """JSON-ready facts of each fragment: its position in the row, its text, and its document's origin and text."""
-    tokenizer = load(_tokenizer(Storage(run))) if origins else None
+    tokenizer = load_decoder(_tokenizer(Storage(run))) if origins else None
     facts = []
     for origin in origins:
         document = origin.document

@@ -8,7 +8,7 @@ from typing import Any
 
 from manifests.errors import CurateError
 from manifests.storage import Storage
-from tokenizer.encoding.encode import load
+from tokenizer.encoding.encode import load_decoder
 
 Decode = Callable[[int], str]
 
@@ -17,7 +17,7 @@ def decoder(storage: Storage) -> Decode | None:
     """What gives the text of a token of a run; None where the run has no tokenizer."""
     for name in ("tokenizer/tokenizer.json", "packed/tokenizer.json"):
         if storage.exists(name):
-            encoder = load(storage.path(name))
+            encoder = load_decoder(storage.path(name))
             return lambda token: encoder.decode_bytes([token]).decode("utf-8", "replace")
     return None
 

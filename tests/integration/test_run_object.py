@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from manifests.dataset import PackedDataset
 from manifests.errors import InputError, RecipeError
+from manifests.hashing import id_words, keyed_hash
+from manifests.stage_files import StageFiles
+from manifests.storage import Storage
 from manifests.tables import read_table
 from pipelines import Run
 from pipelines.running import Result
@@ -74,6 +78,9 @@ def test_decisions_are_what_why_prints(small_demo: tuple[Path, Result], run: Run
     assert [history.to_json() for history in histories] == printed
     assert histories[0].decisions[-1].stage in ("clean", "tokens", "packed")
     assert run.decisions(histories[0].doc_id) == histories
+    assert run.decisions(url.partition("://")[2].upper() + "/") == histories
+    with pytest.raises(InputError):
+        run.decisions(url.partition("://")[2].partition("/")[0])  # a host is no document
 
 
 def test_samples_show_what_was_dropped(run: Run) -> None:
@@ -88,6 +95,21 @@ def test_samples_show_what_was_dropped(run: Run) -> None:
     assert len(run.sample("dedup", reason="no such reason")) == 0
     small, large = (run.sample("select", n=n)["doc_id"].to_pylist() for n in (3, 9))
     assert large[:3] == small
+
+
+def test_samples_are_those_of_lowest_hash(run: Run) -> None:
+    with_reasons = pl.concat([pl.DataFrame(read_table(f"{run.path}/{f.path}", ["doc_id", "keep", "reason"]))
+                              for f in StageFiles(Storage(run.path)).of("select", "decisions")])
+    dropped = with_reasons.filter(~pl.col("keep") & (pl.col("reason") != "not_selected"))
+    ids = dropped["doc_id"].to_list()
+    keys = keyed_hash(3, "sample", id_words(pa.array(ids, pa.binary(16))))
+    expected = [doc_id for _, doc_id in sorted(zip(keys.tolist(), ids, strict=True))]
+    found = run.sample("select", n=25, seed=3)
+    assert found["doc_id"].to_pylist() == expected[:25]
+    texts = {row["doc_id"]: (row["url"], row["text"]) for row in run.documents("extract").read_all().to_pylist()}
+    reasons = dict(zip(ids, dropped["reason"].to_list(), strict=True))
+    assert all((row["url"], row["text"]) == texts[row["doc_id"]] and row["reason"] == reasons[row["doc_id"]]
+               for row in found.to_pylist())
 
 
 def test_the_dataset_is_the_packed_one(small_demo: tuple[Path, Result], run: Run) -> None:
