@@ -202,6 +202,9 @@ def detect_kind(path: str, http: HttpConfig | None = None) -> str:
         return "warc"  # its first record is cut, which reading it names
     if kind == "text" and head and (mistake := mistaken_text(path, head)) is not None:
         raise InputError(mistake.what, where=path, hint=mistake.hint)
+    if kind == "jsonl" and (claim := claim_of(path)) == claim_of("x.warc"):  # a table may be called another table
+        raise InputError(f"holds JSON, and is not {claim}, as its name says it is; it begins with {head[:24]!r}",
+                         where=path, hint="fetch it again: it may be a server's answer; or call it .jsonl")
     if kind is not None:
         return kind
     raise InputError("is not an archive, table or text that can be read", where=path,

@@ -27,6 +27,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
     ("a.warc.gz", ERROR, "NoSuchKey"),
     ("a.warc.gz", gzip.compress(b"moved", mtime=0), "not an archive"),
     ("a.wet.gz", b"moved", "not an archive"),
+    ("a.warc.gz", gzip.compress(b'{"message": "Forbidden"}', mtime=0), "holds JSON, and is not an archive"),
+    ("a.warc", LINES, "holds JSON, and is not an archive"),
     ("a.jsonl", LINES[4:], "whole line"),
     ("a.jsonl.zst", zstandard.compress(b"# exported\n" + LINES), "not JSON Lines"),
     ("a.jsonl", b'[\n {"text": "one"},\n {"text": "two"}]', "JSON array"),
