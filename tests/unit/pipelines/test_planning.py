@@ -13,6 +13,7 @@ from manifests.records import Identity, OutputFile, TaskRecord, record_name
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tasks import Work, execute
+from pipelines import planning
 from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
 from pipelines.stages import STAGES
 from tests.unit.pipelines.toy_stages import FIRST, NUMBERS, SECOND, Adding, recipe
@@ -211,3 +212,22 @@ def test_a_small_record_beside_a_table_is_read(storage: Storage) -> None:
     assert (found.stale, found.remembered) == ([], False)
     put_together(found, found.records(), storage)
     assert plan_stage(SIGNATURES, _progress(storage), storage).remembered
+
+
+def test_records_of_many_tasks_are_held_as_columns(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_GATHERED", 1)
+    plan = plan_stage(SIGNATURES, _progress(storage), storage)
+    made = [execute(storage, task, write_nothing) for task, _ in plan.stale]
+    for record in made:
+        plan.take(record)
+    assert (plan.done, plan.n_done) == ({}, 2)
+    assert list(put_together(plan, plan.records(), storage).values()) == made
+    assert plan_stage(SIGNATURES, _progress(storage), storage).remembered
+
+
+def test_what_lies_among_the_files_of_a_stage_is_seen(storage: Storage) -> None:
+    done = _put_together(storage).done
+    folder = next(iter(done.values())).outputs[0].path.rpartition("/")[0]
+    assert plan_stage(SIGNATURES, _progress(storage), storage).others == []
+    storage.write_bytes(f"{folder}/stray", b"")
+    assert plan_stage(SIGNATURES, _progress(storage), storage).others == [f"{folder}/stray"]
