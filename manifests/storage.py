@@ -227,6 +227,23 @@ class Storage:
         with store_errors(base):
             return sorted(str(f)[len(root) :].lstrip("/") for f in self._fs.find(base))
 
+    def by_folder(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """(folder in the root, names of all files below it) for each, so that no more need be held than one; the files
+        of the root itself come first, under no name."""
+        names = self.sizes([""])[0]
+        yield "", sorted(name.lstrip("/") for name in names)
+        folders: Sequence[str] = ()
+        if self.local:
+            with suppress(FileNotFoundError), os.scandir(self.root) as entries:
+                folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        else:
+            root = str(self._fs._strip_protocol(self.root))
+            with store_errors(self.root):
+                found = self._fs.ls(self.root, detail=True)
+            folders = [str(f["name"])[len(root) :].strip("/") for f in found if f["type"] == "directory"]
+        for folder in sorted(folders):
+            yield folder, self.list(folder)
+
     def sizes(self, folders: Sequence[str]) -> tuple[Sequence[str], Sequence[int]]:
         """Names and sizes of the files that lie in some folders, not below them.
 

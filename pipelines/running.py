@@ -7,25 +7,20 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from curate.sources.config import SourceConfig
 from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
-from manifests.record_tables import table_name
-from manifests.records import RECORDS_FOLDER, Damage
-from manifests.removals import DOCUMENTS, PENDING, SUCCESSION
-from manifests.removals import FOLDER as REMOVALS_FOLDER
+from manifests.records import Damage
+from manifests.removals import DOCUMENTS, PENDING
 from manifests.storage import Storage
-from manifests.tasks import MANIFEST, write_manifest
+from manifests.tasks import write_manifest
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
 from pipelines.ending import ending_noted
 from pipelines.engine import Engine, InlineEngine, Outcome
 from pipelines.inputs import InputScanner
 from pipelines.journal import finish_pending
-from pipelines.locking import LOCK_FILE, check_owner, empty, exclusive, write_lock
+from pipelines.locking import check_owner, empty, exclusive, write_lock
 from pipelines.missing import require_files
 from pipelines.planning import Progress, StagePlan, can_plan, keep_up_to_date, plan_stage, put_together
 from pipelines.progress import Reporter, SilentReporter
@@ -35,10 +30,10 @@ from pipelines.recipe import Recipe
 from pipelines.splitting import split_archives
 from pipelines.stages import STAGES, check_stages
 from pipelines.stopping import FinishedWhatRan, Stop, stoppable
+from pipelines.sweeping import sweep
 from pipelines.time_limit import TaskTimeoutError
 from pipelines.work_folder import COMMAND_FILE
 
-_SWEPT = f"{RECORDS_FOLDER}/swept"  # what the run held when nothing was left that nobody asks for
 _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compressed archives and on text
 
 
@@ -281,8 +276,8 @@ class _Run:
             if stop.requested and (self._active or self._waiting):
                 self._storage.clear_staging()
                 raise FinishedWhatRan
-        if not self._result.failed:
-            self._remove_orphans()
+        if not self._result.failed and self._complete:
+            sweep(self._storage, self._progress, self._every, self._others)
         self._storage.clear_staging()
         self._result.failed.sort(key=lambda failure: failure[0])  # not in the order in which they ended
         self._result.seconds = time.monotonic() - started
@@ -354,24 +349,3 @@ class _Run:
         self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
         records.forget()
         return True
-
-    def _remove_orphans(self) -> None:
-        """Remove outputs of finished stages that the recipe no longer asks for, so that a run resumed after a file
-        went away, or with other partitions, holds what a fresh one would."""
-        if not self._complete:
-            return
-        records = {stage.name: self._progress.records(stage.name) for stage in self._every}
-        state = "".join(f"{name} {own.content}\n" for name, own in sorted(records.items())).encode()
-        keep = [LOCK_FILE, SUCCESSION]
-        for stage in self._every:
-            keep += [f"{stage.path}/{MANIFEST}", table_name(stage.path, stage.name)]
-        if self._storage.read_bytes(_SWEPT) == state and self._others <= {*keep}:
-            return
-        there = pa.array(self._storage.list(""), pa.large_string())
-        wanted = pa.concat_arrays([pa.array(keep, pa.large_string()), *(own.paths() for own in records.values())])
-        for name in there.filter(pc.invert(pc.is_in(there, value_set=wanted))).to_pylist():
-            kept_folders = (f"{RECORDS_FOLDER}/", "logs/", "report/", "_index/", "card/", "audit/", ".tmp/",
-                            REMOVALS_FOLDER)
-            if not name.startswith(kept_folders):
-                self._storage.remove(name)
-        self._storage.write_bytes(_SWEPT, state)

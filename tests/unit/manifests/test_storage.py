@@ -132,6 +132,13 @@ def test_sizes_of_the_files_in_some_folders(storage: Storage) -> None:
     assert found("b") == found() == {}
 
 
+def test_all_files_folder_by_folder(storage: Storage) -> None:
+    for name in ("top", "b/x", "b/1a/y", "a/z"):
+        storage.write_bytes(name, b"")
+    storage.clear_staging()
+    assert list(storage.by_folder()) == [("", ["top"]), ("a", ["a/z"]), ("b", ["b/1a/y", "b/x"])]
+
+
 def test_an_object_store_lists_what_is_spread_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = Storage(f"memory://{tmp_path.name}/run")
     for i in range(256):
