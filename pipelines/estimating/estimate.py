@@ -42,6 +42,8 @@ _COST_DOUBT: Final = 0.15  # what else a machine does, and how its caches and cl
 _DISK_DOUBT: Final = 0.06  # compression of files of another size
 _SLOWER: Final = {"tokenizer": 0.6, "tokenizer/words": 0.6}
 """Stages whose work grows with the distinct words of the texts: by Heaps' law a power of 0.4 to 0.6 of their length."""
+_BY_FILE: Final = {"tokenizer/counts": 0.75, "tokenizer/check": 0.0}
+"""Likewise of stages with a task for each file: distinct words of a part, and a sample of fixed size."""
 _DROPS: Final = ("dropped_exact_duplicate", "dropped_near_duplicate", "dropped_url_duplicate")
 
 
@@ -197,8 +199,8 @@ class _Sampled:
             most[name] = value * token_factor
             value, error, degrees = self._total(name, parts, 2)
             documents[name] = around(value * survival, float(np.hypot(error, doubt)), degrees)
-        seconds, per_stage, spread = self._cost(half.costs.seconds, seen.costs.seconds, growth, factor, False)
-        disk, _, disk_spread = self._cost(half.costs.n_bytes, seen.costs.n_bytes, growth, factor, True)
+        seconds, per_stage, spread = self._cost(half.costs.seconds, seen.costs.seconds, growth, factor)
+        disk, _, disk_spread = self._cost(half.costs.n_bytes, seen.costs.n_bytes, growth, factor)
         return Estimate(
             share=seen.n_bytes / n_bytes, n_bytes=n_bytes, startup_seconds=startup,
             core_seconds=around(startup + between + seconds, float(np.hypot(spread, _COST_DOUBT))),
@@ -227,7 +229,7 @@ class _Sampled:
         return self._samples[own]
 
     def _cost(self, half: Mapping[str, Mapping[str, float]], seen: Mapping[str, Mapping[str, float]], growth: float,
-              factor: float, warm: bool) -> tuple[float, dict[str, float], float]:
+              factor: float) -> tuple[float, dict[str, float], float]:
         """The whole of a cost, that of each stage, and the relative error that the groups show."""
         by_stage: dict[str, float] = {}
         spread: dict[str, float] = defaultdict(float)  # by source, of the stages that have a task for each file
@@ -245,7 +247,7 @@ class _Sampled:
                         costs[group[1]] += tasks[task]
                 sizes = np.array([group.n_bytes for group in sample.groups])
                 by_stage[stage] += extra.by_file(costs, sizes, sample.tiny, sample.large, sample.n_files,
-                                                 sample.n_bytes, warm)
+                                                 sample.n_bytes, _BY_FILE.get(stage, 1.0))
                 _, error = extra.ratio(list(costs[sample.tiny:]), list(sizes[sample.tiny:]), sample.n_bytes,
                                        sample.large)
                 # The same pages are behind all stages: their errors add up.

@@ -4,8 +4,8 @@
 sample's tokens by the sample's bytes. Groups differ in both alike, so the ratio varies less than the tokens do. Its
 variance is the jackknife's over groups (Efron 1981, section 2), times what of the source is not in the sample.
 
-*Costs by file*: a tiny file tells what a file costs whatever is in it; the rest grows by the power of the file's size
-that small and large ones show, from 0 to 1. *Costs of all
+*Costs by file*: a tiny file tells what a file costs whatever is in it; the rest goes with the bytes, but for stages
+that are known to grow less. *Costs of all
 together* grow by the power of the input that two nested samples show, from 0 (fixed) to 1.
 
 *Duplicates* are rarer in a sample: of a pair, both must be in it. The share that deduplication drops is taken to grow
@@ -28,8 +28,6 @@ Floats = npt.NDArray[np.float64]
 _QUANTILE: Final = 1.2816  # of the normal distribution: 80 % lie within
 _T_80: Final = (0.0, 3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372, 1.363, 1.356, 1.350, 1.345)
 _MOST_DROPPED: Final = 0.95
-_SURE: Final = 0.5  # of what a file costs alone: below that, how costs grow is noise
-_LINEAR: Final = 0.9  # exponents from here on are taken for 1: small and large groups tell the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def grown(small: float, large: float, growth: float, factor: float, most: float 
     return large * float(factor ** min(most, power(small, large, growth)))
 
 
-def by_file(cost: Floats, n_bytes: Floats, tiny: int, large: bool, n_files: int, whole: float, warm: bool = True
+def by_file(cost: Floats, n_bytes: Floats, tiny: int, large: bool, n_files: int, whole: float, exponent: float = 1.0
             ) -> float:
     """What the tasks of a stage that has one for each file cost in all.
 
@@ -99,26 +97,21 @@ def by_file(cost: Floats, n_bytes: Floats, tiny: int, large: bool, n_files: int,
         cost: Of each task of the sample; 0 where there was none.
         n_bytes: Of each group.
         tiny: How many groups, from the first, are tiny; their cheapest tells what a file costs by itself.
-        large: Whether the last group is as large as all others.
+        large: Whether the last group is as large as all others; it is the nearest to a whole file.
         n_files: Of the source.
         whole: Bytes of the source.
-        warm: Whether no task costs more for being the first of its stage. The large group always is the first: where
-            it costs more, it does not tell how costs grow, and what is cheaper by the byte is believed.
+        exponent: By which power of its size a file's cost grows. Groups differ more in what is in them than a curve
+            would show, so this is given and not measured.
     """
     rest, sizes = cost[tiny:], n_bytes[tiny:]
     if sizes.sum() <= 0:
         return float(cost.sum())
+    if exponent == 0:
+        small = rest[:-1] if large and len(rest) > 1 else rest  # the large one is done first, and loads what all need
+        return float(small.mean()) * n_files
     alone = float(cost[cost > 0].min()) if tiny and cost.any() else 0.0
     rest = np.maximum(0.0, rest - alone)
-    if not large or len(rest) < 2:
-        return alone * n_files + float(rest.sum()) / float(sizes.sum()) * whole
-    if not warm:
-        slopes = rest[:-1].sum() / sizes[:-1].sum(), rest[-1] / sizes[-1]
-        return alone * n_files + float(min(slopes)) * whole
-    small = float(rest[:-1].mean())
-    growth = float(sizes[-1] / sizes[:-1].mean())
-    exponent = power(small, float(rest[-1]), growth) if small > _SURE * alone else 1.0
-    if exponent >= _LINEAR:
+    if exponent == 1 or not large:
         return alone * n_files + float(rest.sum()) / float(sizes.sum()) * whole
     return n_files * (alone + float(rest[-1]) * float((whole / n_files / float(sizes[-1])) ** exponent))
 
