@@ -6,6 +6,7 @@ import random
 import struct
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -51,6 +52,18 @@ def test_a_flipped_bit_of_a_page_is_no_other_value(tmp_path: Path) -> None:
 
 def test_a_flipped_bit_of_a_footer_is_found_before_it_is_parsed(tmp_path: Path) -> None:
     assert flip_many(tmp_path / "part.parquet", 200, footers=True) > 170
+
+
+def test_objects_of_a_store_are_compared_likewise(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    write_table(str(path), a_table().schema, [a_table()])
+    fs, data = fsspec.filesystem("memory"), path.read_bytes()
+    fs.pipe("/damage/part.parquet", data)
+    assert read_table("memory://damage/part.parquet").num_rows == 300
+    for at in (len(data) - 100, len(data) - 6):
+        fs.pipe("/damage/part.parquet", data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
+        with pytest.raises(InputError, match=r"memory://damage/part\.parquet: is damaged"):
+            read_table("memory://damage/part.parquet")
 
 
 def test_every_bit_of_a_footers_length_and_digest(tmp_path: Path) -> None:

@@ -129,3 +129,21 @@ def test_a_file_that_changed_since_its_record_is_named_and_not_read(storage: Sto
             execute(storage, later, use_bytes)
         path.write_bytes(kept)
     assert execute(storage, later, use_bytes).counters == {"bytes": 200}
+
+
+def test_an_object_that_changed_since_its_record_is_named() -> None:
+    """A model or a plan of a run in a store: its bytes are compared too."""
+    def make(config: Any, work: Work) -> None:
+        Path(work.output("tokens", ".bin")).write_bytes(bytes(range(200)))
+
+    storage = Storage("memory://tasks-damage/run")
+    output = execute(storage, task(), make).output("tokens")
+    later = task(stage="later", inputs={"tokens": InputRef((output.path,), output.digest, "tokens")})
+    flipped = bytes([*range(77), 76, *range(78, 200)])
+    storage.write_bytes(output.path, flipped)
+
+    def use(config: Any, work: Work) -> None:
+        work.count("files", len(work.inputs("tokens")))
+
+    with pytest.raises(InputError, match=r"part-0\.bin: is damaged"):
+        execute(storage, later, use)
