@@ -1,10 +1,15 @@
-"""What is behind each address of the server. Pages are made one at a time, each from the files as they are then."""
+"""What is behind each address of the server.
+
+Pages are made one at a time, each from the files as they are then; a query of SQL, which has a process of its own, beside
+them.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from html import escape
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,22 +29,25 @@ from pipelines.ui.rows import row_page
 from pipelines.ui.sql import sql_page
 from pipelines.ui.thresholds import thresholds_page
 
-_FOUND: int = 50
+_FOUND: Final = 50
+_DAMAGED: Final = "Is the run damaged? <code>curate verify</code> says which of its files are."
 Page = Callable[[StageFiles, Request], str]
 
 
 def application(storage: Storage) -> Starlette:
     """The pages of a run. Nothing here asks who may read them: `Guard` does."""
-    report, busy = Report(), threading.BoundedSemaphore(1)
+    report, making, asking = Report(), threading.Lock(), threading.Lock()
 
-    def answered(make: Page) -> Callable[[Request], Response]:
+    def answered(make: Page, one_at_a_time: threading.Lock) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
-            with busy:  # so that memory is that of one page
+            with one_at_a_time:  # so that memory is that of one page
                 try:
-                    return HTMLResponse(make(StageFiles(storage), request).encode("utf-8", "backslashreplace"))
+                    return _html(make(StageFiles(storage), request), 200)
                 except CurateError as error:
-                    body = framed("Not found", "", f"<p>{escape(str(error))}</p>")
-                    return HTMLResponse(body.encode("utf-8", "backslashreplace"), 404)
+                    return _html(framed("Not found", "", f"<p>{escape(str(error))}</p>"), 404)
+                except Exception as error:  # whatever a damaged run does, it does to this page alone
+                    said = escape(f"{type(error).__name__}: {error}"[:2000])
+                    return _html(framed("Cannot be shown", "", f"<p>{said}</p><p>{_DAMAGED}</p>"), 500)
         return answer
 
     pages: dict[str, Page] = {
@@ -52,7 +60,12 @@ def application(storage: Storage) -> Starlette:
         "/sql": lambda files, request: sql_page(files, request.query_params),
         "/find": lambda files, request: _find_page(files, request.query_params.get("q", ""))}
     return Starlette(routes=[Route("/static/{name}", _static, methods=["GET"]),
-                             *(Route(path, answered(make), methods=["GET"]) for path, make in pages.items())])
+                             *(Route(path, answered(make, asking if path == "/sql" else making), methods=["GET"])
+                               for path, make in pages.items())])
+
+
+def _html(page: str, status: int) -> HTMLResponse:
+    return HTMLResponse(page.encode("utf-8", "backslashreplace"), status)
 
 
 def _static(request: Request) -> Response:

@@ -26,6 +26,7 @@ from pipelines.asking.telling import with_draws
 _MAX_COPIES: Final = 50
 _SCAN_SECONDS: Final = 3.0
 _DIFF_CHARACTERS: Final = 40_000
+_COMPARED_LINES: Final = 1_000
 _DIFF_LINES: Final = 200
 _TOKENS: Final = 400
 
@@ -107,9 +108,9 @@ def copies_of(files: StageFiles, doc_id: bytes) -> tuple[list[dict[str, Any]], b
 
 
 def difference(kept: str, other: str) -> list[str]:
-    """Lines of a unified diff of two texts, both cut to 40,000 characters; 200 lines at most."""
-    lines = difflib.unified_diff(kept[:_DIFF_CHARACTERS].splitlines(), other[:_DIFF_CHARACTERS].splitlines(),
-                                 lineterm="", n=2)
+    """Lines of a unified diff of two texts, of which 40,000 characters and 1,000 lines are compared; 200 at most."""
+    one, two = (text[:_DIFF_CHARACTERS].splitlines()[:_COMPARED_LINES] for text in (kept, other))
+    lines = difflib.unified_diff(one, two, lineterm="", n=2)
     return [line for _, line in zip(range(_DIFF_LINES + 2), lines, strict=False)][2:]
 
 

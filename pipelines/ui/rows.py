@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from manifests.errors import InputError
 from manifests.stage_files import StageFiles
@@ -15,7 +15,8 @@ from pipelines.report.elements import Cell, number, table
 from pipelines.ui.frame import choice, document_link, field, framed, link
 from pipelines.ui.tokens import Decode, decoder, token_marks
 
-_MANIFEST = "packed/manifest.parquet"
+_MANIFEST: Final = "packed/manifest.parquet"
+_TOKENS: Final = 20_000
 
 
 def row_page(files: StageFiles, query: Mapping[str, str]) -> str:
@@ -42,11 +43,12 @@ def row_page(files: StageFiles, query: Mapping[str, str]) -> str:
         else "<p>That token is of no document: padding, or the end-of-text token at a shard's start.</p>")
     around = " ".join(link("/row", {"shard": shard, "row": other}, text) for other, text in (
         (row - 1, "the row before"), (row + 1, "the row after")) if 0 <= other < shards[shard])
-    return framed(f"{shard}, row {row:,}", "/row", form + said + f"<p>{around}</p>"
-                  + "".join(_fragment(origin, decode, position) for origin in every))
+    shown = [_fragment(origin, decode, position, max(0, _TOKENS - origin.first_token)) for origin in every]
+    return framed(f"{shard}, row {row:,}", "/row", f"{form}{said}<p>{around}</p>{''.join(shown)}")
 
 
-def _fragment(origin: Origin, decode: Decode | None, position: int | None) -> str:
+def _fragment(origin: Origin, decode: Decode | None, position: int | None, budget: int) -> str:
+    """A document of the row. budget: tokens to show of it, unless the chosen one is among them."""
     document = origin.document
     last = origin.first_token + origin.n_tokens - 1
     cut = "".join(f", cut on the {side}" for side, is_cut in (
@@ -54,7 +56,10 @@ def _fragment(origin: Origin, decode: Decode | None, position: int | None) -> st
     about = (f"tokens {origin.first_token:,} to {last:,}, its token {origin.doc_token_offset:,} on, epoch "
              f"{origin.epoch}{cut}; {document['source']}, {document['origin_path']} at {document['origin_offset']}")
     name = document["url"] or document["doc_id"].hex()
-    shown = "" if decode is None else token_marks(decode, origin.tokens, origin.first_token, position)
+    chosen = position is not None and origin.first_token <= position <= last
+    tokens = origin.tokens if chosen else origin.tokens[:budget]
+    shown = "" if decode is None else token_marks(decode, tokens, origin.first_token, position)
+    shown += "" if len(tokens) == origin.n_tokens else " …"
     return (f"<article><strong>{document_link(document['doc_id'].hex(), name)}</strong>"
             f'<p class="soft">{escape(about)}</p><div class="body tokens">{shown}</div></article>')
 

@@ -7,9 +7,12 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape, unescape
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from manifests.stage_files import StageFiles
@@ -43,9 +46,9 @@ def files(folder: Path) -> StageFiles:
     return StageFiles(Storage(str(folder)))
 
 
-@pytest.fixture(scope="module")
-def get(folder: Path) -> Iterator[Get]:
-    """GET from a server of the run, as the browser that holds its cookie."""
+@contextmanager
+def serving(folder: Path) -> Iterator[Get]:
+    """GET from a server of a run, as the browser that holds its cookie."""
     access = Access()
     with listen() as listening:
         port = listening.getsockname()[1]
@@ -63,6 +66,13 @@ def get(folder: Path) -> Iterator[Get]:
         yield ask
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def get(folder: Path) -> Iterator[Get]:
+    """`serving` the run."""
+    with serving(folder) as ask:
+        yield ask
 
 
 def test_every_place_answers(get: Get) -> None:
@@ -237,3 +247,21 @@ def test_a_difference_is_short() -> None:
     assert difference("a\nb\nc", "a\nB\nc")[1:] == [" a", "-b", "+B", " c"]
     assert len(difference("x\n" * 9000, "y\n" * 9000)) <= 200
     assert difference("same", "same") == []
+
+
+def test_a_damaged_run_costs_single_pages(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    files = StageFiles(Storage(str(copy)))
+    whole = next(f for f in files.of("select", "decisions") if f.n_rows)
+    pq.write_table(pa.table({"other": [1]}), files.path(whole))  # a table, and another one
+    Path(files.path(files.of("dedup/decisions", "decisions")[0])).write_bytes(b"PAR1 and no more")
+    (copy / "tokenizer/tokenizer.json").write_text("{")
+    with serving(copy) as ask:
+        answers = {path: ask(path) for path in ("/", "/documents", "/thresholds", "/report", "/sql?q=FROM+clean",
+                                                "/row?shard=train/000000&row=0")}
+    assert answers["/"][0] == 200
+    for path, (status, page) in answers.items():
+        assert status in (200, 404, 500), path
+        assert "</html>" in page, path
+    assert answers["/documents"][0] != 200
