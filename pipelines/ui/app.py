@@ -1,7 +1,7 @@
 """What is behind each address of the server.
 
-Pages are made one at a time, each from the files as they are then; a query of SQL, which has a process of its own, beside
-them.
+Pages are made one at a time, each from the files as they are then; a query of SQL, which has a process of its own,
+beside them.
 """
 
 from __future__ import annotations
