@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ import pyarrow as pa
 from manifests.hashing import ids_array
 from manifests.records import Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import DEDUP_DECISIONS, DOCUMENTS, EDITS, SELECT_DECISIONS, TOKENS
+from manifests.stage_files import StageFiles
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 from manifests.tables import write_table
 from manifests.tasks import write_manifest
+from pipelines.ui.search import Conditions, search
 
 PART = 20_000
 GROUP = 1_000
@@ -125,6 +128,12 @@ def main() -> None:
                       ["stats", str(run)], ["report", str(run)]):
             shown = [word for word in words if word != str(run)]
             print(f"{' '.join(shown)}: {cpu_seconds(words):.2f} CPU seconds")
+        for wanted in (Conditions(), Conditions(fate="select: pareto"), Conditions(url="no-url-holds-this"),
+                       Conditions(text="no-text-holds-this"), Conditions(domain="nowhere.example")):
+            started = time.process_time()
+            found = search(StageFiles(Storage(str(run))), wanted, seconds=600)
+            asked = ", ".join(f"{name} {value}" for name, value in asdict(wanted).items() if value) or "all"
+            print(f"ui, documents, {asked}: {time.process_time() - started:.2f} CPU seconds for {found.n_read:,} read")
 
 
 if __name__ == "__main__":
