@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -274,8 +275,11 @@ class Storage:
     def _listed(self, folders: Sequence[str]) -> Iterator[tuple[str, int]]:
         """(path, bytes) of the objects in some folders, and perhaps of others below those that hold them."""
         spread = Counter(parent for folder in folders if (parent := spread_below(folder)) is not None)
-        together = {parent for parent, n in spread.items() if n > 1}
-        for folder in sorted({*together, *(f for f in folders if spread_below(f) not in together)}):
+        many = {parent for parent, n in spread.items() if n > 1}
+        # What lies below a folder that is listed with all that is below it is not listed twice.
+        together = {folder for folder in many if not _is_below(folder, many - {folder})}
+        alone = {folder for folder in folders if not _is_below(folder, together)}
+        for folder in sorted(together | alone):
             with store_errors(self.root, may_be_absent=True), suppress(FileNotFoundError):
                 if folder in together:
                     found = self._fs.find(self.path(folder), detail=True).values()
@@ -369,6 +373,11 @@ class Storage:
         while not os.path.exists(folder):
             folder = os.path.dirname(folder)
         return shutil.disk_usage(folder).free
+
+
+def _is_below(folder: str, others: AbstractSet[str]) -> bool:
+    """Whether a folder is one of some, or lies below one."""
+    return any(f"{folder}/".startswith(f"{other}/") for other in others)
 
 
 def _sync_folder(folder: str) -> None:

@@ -128,6 +128,8 @@ def test_sizes_of_the_files_in_some_folders(storage: Storage) -> None:
     assert found("a/1a", "a/ff", "a/2b") == {"a/1a/part": 2, "a/ff/part": 3}
     assert found("a", "a/003", "a/1a", "b/deep", "absent", "c/00") == {
         "a/x": 1, "a/003/003000.bin": 5, "a/1a/part": 2, "b/deep/x": 6, "c/00/part": 7}
+    nested = storage.sizes(["a/1a", "a/ff", "a/_records/1a", "a/_records/ff", "a"])[0]
+    assert sorted(nested) == ["a/1a/part", "a/_records/1a/part", "a/ff/part", "a/x"]  # each once
     assert found("a/_records/1a", "a/_records/ff") == {"a/_records/1a/part": 4}
     assert found("b") == found() == {}
 
