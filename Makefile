@@ -265,16 +265,17 @@ bench-language: $(READY) ## Accuracy of language identification on the sentences
 bench-blocklists: $(READY) ## Time to build and ask a list of five million domains
 	$(BIN)/python -m tests.benchmarks.blocklists
 
-VENV_MEGATRON := build/venv-megatron
-
-$(VENV_MEGATRON)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV_MEGATRON)
-	$(VENV_MEGATRON)/bin/python -m pip install --quiet --editable . torch==2.13.0 megatron-core
-	@touch $@
+# Other loaders, each with an environment of its own (build/venv-PEER, by the rule above); nanoGPT's is a few lines.
+LOADERS := nanogpt megatron streaming litdata
+PIN_megatron := megatron-core==0.16.1
+PIN_streaming := mosaicml-streaming==0.13.0
+PIN_litdata := litdata==0.2.76
 
 .PHONY: bench-loader
-bench-loader: $(VENV_MEGATRON)/.ready ## The loader beside a bare gather from memory maps and Megatron's GPTDataset
-	$(VENV_MEGATRON)/bin/python -W ignore -m tests.benchmarks.loader
+bench-loader: $(LOADERS:%=build/venv-%/.ready) ## The loader beside a bare gather from memory maps, nanoGPT's, Megatron's, MosaicML's and litdata's
+	build/venv-nanogpt/bin/python -W ignore -m tests.benchmarks.loader
+	for peer in $(LOADERS); do \
+	  build/venv-$$peer/bin/python -W ignore -m tests.benchmarks.loader_peers $$peer || exit 1; done
 
 .PHONY: bench-asking
 bench-asking: $(READY) ## Look-ups, samples and counts on the made-up tables of N documents (default 1000000), in CPU seconds
