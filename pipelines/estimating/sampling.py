@@ -4,7 +4,7 @@ Where a source has many files, whole ones are taken, by a hash of their paths. W
 lines of JSON Lines or rows of Parquet are: each by a hash of its place, so that the same seed takes the same. What is
 taken is dealt to files of the same kind, the *groups*: twelve small ones, whose spread says how far the estimate may
 be off, and last one as large as these together, which is nearer to a file as it comes. The first two groups are
-tiny: they tell what a file costs whatever is in it.
+tiny: no file costs less than these.
 """
 
 from __future__ import annotations
