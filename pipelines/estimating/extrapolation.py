@@ -4,8 +4,8 @@
 sample's tokens by the sample's bytes. Groups differ in both alike, so the ratio varies less than the tokens do. Its
 variance is the jackknife's over groups (Efron 1981, section 2), times what of the source is not in the sample.
 
-*Costs by file*: small files and a large one tell what a file costs whatever is in it; the rest goes with the bytes, but
-for stages that are known to grow less. *Costs of all
+*Costs by file*: a tiny file tells what a file costs whatever is in it; the rest goes with the bytes, but for stages
+that are known to grow less. *Costs of all
 together* grow by the power of the input that two nested samples show, from 0 (fixed) to 1.
 
 *Duplicates* are rarer in a sample: of a pair, both must be in it. The share that deduplication drops is taken to grow
@@ -109,22 +109,11 @@ def by_file(cost: Floats, n_bytes: Floats, tiny: int, large: bool, n_files: int,
     if exponent == 0:
         small = rest[:-1] if large and len(rest) > 1 else rest  # the large one is done first, and loads what all need
         return float(small.mean()) * n_files
-    alone = _alone(cost, n_bytes, tiny) if large else 0.0
+    alone = float(cost[cost > 0].min()) if tiny and cost.any() else 0.0
     rest = np.maximum(0.0, rest - alone)
     if exponent == 1 or not large:
         return alone * n_files + float(rest.sum()) / float(sizes.sum()) * whole
     return n_files * (alone + float(rest[-1]) * float((whole / n_files / float(sizes[-1])) ** exponent))
-
-
-def _alone(cost: Floats, n_bytes: Floats, tiny: int) -> float:
-    """What a file costs whatever is in it: where the line through small groups and the large one begins, and no more
-    than the cheapest file of all, which is mostly a tiny one."""
-    small, sizes = cost[tiny:-1], n_bytes[tiny:-1]
-    there = cost[cost > 0]
-    if not len(small) or not len(there) or n_bytes[-1] <= sizes.mean():
-        return 0.0
-    slope = (cost[-1] - small.mean()) / (n_bytes[-1] - sizes.mean())
-    return float(np.clip(small.mean() - slope * sizes.mean(), 0.0, there.min()))
 
 
 def dropped_share(small: tuple[int, int], large: tuple[int, int], growth: float, factor: float) -> float:

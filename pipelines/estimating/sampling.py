@@ -4,7 +4,7 @@ Where a source has many files, whole ones are taken, by a hash of their paths. W
 lines of JSON Lines or rows of Parquet are: each by a hash of its place, so that the same seed takes the same. What is
 taken is dealt to files of the same kind, the *groups*: twelve small ones, whose spread says how far the estimate may
 be off, and last one as large as these together, which is nearer to a file as it comes. The first two groups are
-tiny: no file costs less than these.
+tiny: they tell what a file costs whatever is in it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from manifests.storage import is_local
 GROUPS: Final = 12
 TINY: Final = 2
 """Groups that come first and hold next to nothing."""
-_TINY_SHARE: Final = 0.02  # of the sample, each
+_TINY_SHARE: Final = 0.003  # of the sample, each: a record or two, for a dozen would be no less than a small group
 _LARGE_SHARE: Final = 0.48
 _MOST_FILES: Final = 24  # read for records; where a source has more, these are a sample of it
 _ENOUGH_FILES: Final = 24  # whole files that are a sample by themselves
