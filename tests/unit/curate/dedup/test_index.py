@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from curate.dedup import splitting
 from curate.dedup.config import DedupConfig, UrlRule, Verification
 from curate.dedup.index import index_folder
 from curate.dedup.order import is_from_earlier_run, order_before, survivor_order
 from curate.dedup.signing import minhash
 from manifests.errors import RecipeError
+from manifests.hashing import UInt64
 from pipelines.cli.main import app
 from tests import verbs
 from tests.unit.curate.dedup.dedup_reference import edited, prose
@@ -90,6 +92,31 @@ def test_old_documents_stay_though_they_are_alike(tmp_path: Path) -> None:
         dedup(tmp_path / name, {"x": [(name, text)]})
     got, _ = dedup(tmp_path / "c", {"x": [("c", text), ("d", edited(text, 3))]}, (tmp_path / "b", tmp_path / "a"))
     assert [(v["duplicate_of"], v["of_run"]) for v in got.values()] == [("b", "b")] * 2
+
+
+@pytest.mark.parametrize("verify", list(Verification))
+def test_old_documents_of_a_large_component_stay_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                     verify: Verification) -> None:
+    """Several tasks find what one does, also where the first documents of a component are of an earlier run."""
+    banner, chance = prose(900, 60), random.Random(4)
+    texts = [f"{banner} {prose(i, chance.choice([4, 12, 30]))}" for i in range(40)]
+    texts += [edited(chance.choice(texts), chance.randrange(60)) for _ in texts]
+    rows = [(f"d{i:02d}", text) for i, text in enumerate(chance.sample(texts, len(texts)))]
+    config = CONFIG.model_copy(update={"verify": verify, "bucket_pivots": 3, "n_bands": 60, "n_band_rows": 1})
+    dedup(tmp_path / "old", {"a": rows[:25]}, config=config)
+    whole = dedup(tmp_path / "whole", {"b": rows[25:]}, (tmp_path / "old",), config)[0]
+    monkeypatch.setattr("curate.dedup.components.SLICE_DOCUMENTS", 15)
+    monkeypatch.setattr("curate.dedup.splitting.HEAD_DOCUMENTS", 5)
+    dealt, bounds = [0], splitting._bounds
+
+    def counted(slices: UInt64, at: Any) -> splitting.Bounds:
+        dealt[0] += len(slices)
+        return bounds(slices, at)
+
+    monkeypatch.setattr(splitting, "_bounds", counted)
+    assert dedup(tmp_path / "split", {"b": rows[25:]}, (tmp_path / "old",), config)[0] == whole
+    assert dealt[0] > 15
+    assert 3 < sum(row["of_run"] == "old" for row in whole.values()) < sum(not row["keep"] for row in whole.values())
 
 
 def test_one_document_a_url_across_runs(tmp_path: Path) -> None:
