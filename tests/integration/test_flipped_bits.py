@@ -100,8 +100,9 @@ def attempt(seed: int, finished: Path, out: Path, changes: Changes, clean: Clean
     about, damaged = f"seed {seed}: {name} {changes}", victim.read_bytes()
     if (reason := refusal(recipe_of(changes), out)) is not None:
         assert name in reason, f"{about}: {reason}"
-        victim.unlink()
         fresh = name == "recipe.lock.yaml"  # without it a folder is no run
+        if not fresh:
+            victim.unlink()
         run(recipe_of(changes), str(out), Settings(engine="inline", fresh=fresh))
     wanted, found = clean.of(changes), tree(out)
     differing = {path for path in {*wanted, *found} if wanted.get(path) != found.get(path)}
