@@ -60,7 +60,7 @@ class Index:
         state = _state(files, self.indexed)
         self._folder = f"{FOLDER}{state}"
         self._storage = files.storage
-        facts = _facts(self._storage, self._folder)
+        facts = _facts(self._storage, self._folder, _bits(self.indexed))
         if facts is None:
             facts = self._make()
         self._tables = {name: EntryReader(self._storage, self._folder, name, bits)
@@ -141,22 +141,28 @@ def _state(files: StageFiles, indexed: list[Indexed]) -> str:
     return xxhash.xxh3_64_hexdigest(text.encode())
 
 
-def _facts(storage: Storage, folder: str) -> dict[str, Any] | None:
+def _facts(storage: Storage, folder: str, bits: dict[str, int]) -> dict[str, Any] | None:
+    """What an index says of itself; None where there is none, or it is not of such tables."""
     data = storage.read_bytes(f"{folder}/index.json")
     try:
         facts = json.loads(data or b"")
-        return facts if isinstance(facts["bits"], dict) else None
-    except (ValueError, TypeError, KeyError):
+        return facts if facts["bits"] == bits else None
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _bits(indexed: list[Indexed]) -> dict[str, int]:
+    """Bits of a key that name its partition, by table: by how many entries there are."""
+    sizes = {kind: sum(max(0, e.file.n_rows) for e in indexed if e.kind == kind)
+             for kind in ("documents", "exclusions", "clean", "spans")}
+    seen = sizes["documents"] + sizes["exclusions"]
+    return {"ids": bits_for(seen), "pages": bits_for(seen), "hosts": bits_for(seen),
+            "clean": bits_for(sizes["clean"]), "spans": bits_for(sizes["spans"])}
 
 
 def _build(files: StageFiles, indexed: list[Indexed], storage: Storage, folder: str) -> dict[str, Any]:
     """Write every table of the index, then its `index.json`; older indexes go."""
-    sizes = {kind: sum(max(0, e.file.n_rows) for e in indexed if e.kind == kind)
-             for kind in ("documents", "exclusions", "clean", "spans")}
-    seen = sizes["documents"] + sizes["exclusions"]
-    bits = {"ids": bits_for(seen), "pages": bits_for(seen), "hosts": bits_for(seen),
-            "clean": bits_for(sizes["clean"]), "spans": bits_for(sizes["spans"])}
+    bits = _bits(indexed)
     with storage.staging() as staging:
         tables = {name: EntryWriter(staging, name, n_bits) for name, n_bits in bits.items()}
         for number, entry in enumerate(indexed):

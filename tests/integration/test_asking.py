@@ -141,6 +141,17 @@ def test_the_index_is_made_anew_when_the_run_changes(small_demo: tuple[Path, Run
     assert {path.parent.name for path in out.glob(f"{FOLDER}*/index.json")} == second
 
 
+@pytest.mark.parametrize("bits", [{}, {"pages": {}}, {"pages": -1}, 3, None])
+def test_what_an_index_says_of_itself_is_checked_before_it_is_believed(folder: Path, bits: Any) -> None:
+    url = Run(folder).documents("clean", source="crawl", columns=["url"]).read_all()["url"][0].as_py()
+    wanted = find(str(folder), url).histories
+    (facts,) = folder.glob(f"{FOLDER}*/index.json")
+    kept = facts.read_bytes()
+    facts.write_text(json.dumps({"bits": bits}))
+    assert find(str(folder), url).histories == wanted
+    assert facts.read_bytes() == kept
+
+
 def test_a_run_that_cannot_be_written_to_is_asked_all_the_same(folder: Path, pages: list[dict[str, Any]],
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
     files = StageFiles(Storage(str(folder)))
