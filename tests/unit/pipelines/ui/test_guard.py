@@ -53,7 +53,7 @@ def test_the_way_in_leads_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/?token=", "/?token=wrong", f"/?token={ACCESS.session}", "/?token=%ff%fe",
-                                  f"/?token={ACCESS.token[:-1]}"])
+                                  f"/?token={ACCESS.token[:-1]}"], ids=range(6))  # not the tokens, which are random
 def test_others_are_not_let_in(path: str) -> None:
     status, _, body = ask(path, HOST)
     assert (status, b"inside" in body) == (403, False)
@@ -61,7 +61,7 @@ def test_others_are_not_let_in(path: str) -> None:
 
 @pytest.mark.parametrize("cookie", ["", f"curate_ui_{PORT}=", f"curate_ui_{PORT}=wrong",
                                     f"curate_ui_{PORT + 1}={ACCESS.session}", f"curate_ui_{PORT}={ACCESS.token}",
-                                    f"curate_ui_{PORT}=\xff\xfe"])
+                                    f"curate_ui_{PORT}=\xff\xfe"], ids=range(6))
 def test_another_cookie_is_no_way_in(cookie: str) -> None:
     assert ask("/", HOST, ("cookie", cookie))[0] == 403
 
