@@ -219,6 +219,7 @@ def test_a_range_with_another_dictionary_than_the_files_first_is_left_to_its_nei
 
 @pytest.mark.parametrize("data", [
     b'{"text": "a"}\n' * 99, gzip.compress(b'{"text": "a"}\n' * 99), b"",
-    b"PK\x03\x04" + b"\0" * 99, gzip.compress(b"")])
+    b"PK\x03\x04" + b"\0" * 99, gzip.compress(b"")],
+    ids=["lines", "lines in gzip", "nothing", "zip", "nothing in gzip"])
 def test_what_cannot_be_split(data: bytes) -> None:
     assert not can_be_split(io.BytesIO(data))
