@@ -20,8 +20,9 @@ import xxhash
 
 from manifests.confined import confined
 from manifests.errors import CurateError, InputError
+from manifests.record_columns import PLANNED, RECORDS
 from manifests.records import RECORDS_FOLDER, TaskRecord, record_name
-from manifests.stage_records import PLANNED, RECORDS, StageRecords, Totals
+from manifests.stage_records import StageRecords, Totals
 from manifests.storage import Storage
 from manifests.tables import TableFile, write_table
 

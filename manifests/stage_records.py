@@ -6,7 +6,6 @@ of whole stages again and again, such as counters, is kept.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,23 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from manifests.errors import InputError
-from manifests.records import RECORDS_FOLDER, OutputFile, TaskRecord, record_name
+from manifests.record_columns import OUTPUT, PLANNED, RECORDS, columns_of, record_of
+from manifests.records import OutputFile, TaskRecord, record_name
 from manifests.storage import Storage
-
-OUTPUT: Final = pa.struct([
-    pa.field("role", pa.string(), nullable=False), pa.field("path", pa.large_string(), nullable=False),
-    pa.field("n_bytes", pa.int64(), nullable=False), pa.field("digest", pa.string(), nullable=False),
-    pa.field("n_rows", pa.int64(), nullable=False)])
-RECORDS: Final = pa.schema([
-    pa.field("task", pa.large_string(), nullable=False), pa.field("fingerprint", pa.string(), nullable=False),
-    pa.field("outputs", pa.large_list(pa.field("item", OUTPUT, nullable=False)), nullable=False),
-    pa.field("counters", pa.map_(pa.string(), pa.int64()), nullable=False),
-    pa.field("peak_memory_bytes", pa.int64(), nullable=False),
-    pa.field("record", pa.large_string(), nullable=False)])
-"""record: JSON of whatever of a record the other columns do not hold."""
-PLANNED: Final = RECORDS.remove(RECORDS.get_field_index("record"))
-"""The columns that are enough to plan."""
 
 _GROUP_ROWS: Final = 1 << 14
 _SPREAD: Final = r"part-[^/.]*-([0-9a-f]{2})[0-9a-f]{6}(?:-[0-9]{5})?$"  # as of part_paths
@@ -83,7 +68,7 @@ class StageRecords(Mapping[str, TaskRecord]):
     def of(cls, records: Iterable[TaskRecord]) -> StageRecords:
         """The records of tasks, by name."""
         ordered = sorted(records, key=lambda record: record.identity.task)
-        made = cls(_table(ordered))
+        made = cls(columns_of(ordered))
         if len(ordered) <= _FEW:
             made.__dict__["_records"] = {record.identity.task: record for record in ordered}
         return made
@@ -91,7 +76,7 @@ class StageRecords(Mapping[str, TaskRecord]):
     @classmethod
     def gathered(cls, records: Iterable[TaskRecord]) -> StageRecords:
         """As `of`, without keeping the objects."""
-        return cls(_table(sorted(records, key=lambda record: record.identity.task)))
+        return cls(columns_of(sorted(records, key=lambda record: record.identity.task)))
 
     @classmethod
     def joined(cls, parts: Sequence[StageRecords]) -> StageRecords:
@@ -161,7 +146,7 @@ class StageRecords(Mapping[str, TaskRecord]):
 
     @cached_property
     def _records(self) -> dict[str, TaskRecord]:
-        made = (_record(row) for batch in self.whole().to_batches(max_chunksize=_GROUP_ROWS)
+        made = (record_of(row) for batch in self.whole().to_batches(max_chunksize=_GROUP_ROWS)
                 for row in batch.to_pylist())
         return {record.identity.task: record for record in made}
 
@@ -380,49 +365,3 @@ def _folders(paths: pa.Array) -> list[str]:
 def _output_files(files: pa.StructArray) -> list[OutputFile]:
     columns = [files.field(field.name).to_pylist() for field in OUTPUT]
     return list(map(OutputFile, *columns))
-
-
-def _offsets(lengths: Iterable[int], dtype: npt.DTypeLike) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(dtype))
-
-
-def _table(records: Sequence[TaskRecord]) -> pa.Table:
-    """Of RECORDS."""
-    outputs = [output for record in records for output in record.outputs]
-    files = pa.StructArray.from_arrays(
-        [pa.array([getattr(output, field.name) for output in outputs], field.type) for field in OUTPUT],
-        fields=list(OUTPUT))
-    counters = [pair for record in records for pair in sorted(record.counters.items())]
-    lists, maps = RECORDS.field("outputs").type, RECORDS.field("counters").type
-    columns = [
-        pa.array([record.identity.task for record in records], pa.large_string()),
-        pa.array([record.fingerprint or record.identity.fingerprint for record in records], pa.string()),
-        pa.LargeListArray.from_arrays(_offsets((len(r.outputs) for r in records), np.int64), files, type=lists),
-        pa.MapArray.from_arrays(_offsets((len(r.counters) for r in records), np.int32),
-                                pa.array([name for name, _ in counters], pa.string()),
-                                pa.array([n for _, n in counters], pa.int64()), type=maps),
-        pa.array([record.peak_memory_bytes for record in records], pa.int64()),
-        pa.array(map(_rest, records), pa.large_string())]
-    return pa.Table.from_arrays(columns, schema=RECORDS)
-
-
-def _rest(record: TaskRecord) -> str:
-    """JSON of what of a record has no column of its own."""
-    identity = record.identity
-    return json.dumps({
-        "damage": [{"what": damage.what, "where": damage.where} for damage in record.damage],
-        "finished_at": record.finished_at, "host": record.host,
-        "identity": {"config": identity.config, "inputs": identity.inputs, "stage": identity.stage,
-                     "task": identity.task, "version": identity.version},
-        "seconds": record.seconds}, sort_keys=True)
-
-
-def _record(row: Mapping[str, Any]) -> TaskRecord:
-    fields = json.loads(row["record"]) | {
-        "outputs": row["outputs"], "counters": dict(row["counters"]), "fingerprint": row["fingerprint"],
-        "peak_memory_bytes": row["peak_memory_bytes"]}
-    record = TaskRecord.from_fields(fields)
-    if record is None or record.identity.task != row["task"]:
-        raise InputError(f"holds a record of {row['task']!r} that is none", where=RECORDS_FOLDER,
-                         hint="remove the table: what it describes is done again")
-    return record

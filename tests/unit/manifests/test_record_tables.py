@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
+from manifests.record_columns import RECORDS
 from manifests.record_tables import (
     every_record,
     read_records,
@@ -19,7 +20,7 @@ from manifests.record_tables import (
     write_records,
 )
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
-from manifests.stage_records import RECORDS, StageRecords
+from manifests.stage_records import StageRecords
 from manifests.storage import Storage
 
 NAME = table_name("first", "first")
