@@ -38,7 +38,7 @@ def _said(counted: Recount) -> str:
         f" Counted in {counted.n_parts:,} of {counted.of_parts:,} parts, chosen by a hash of their names.")
     unsure = ("" if not counted.unsure else " Word lists, buckets of perplexity and personal data, which are asked "
               "after the rules, may drop some of those gained.")
-    return ('<p class="soft">What the stage select would keep with other numbers, counted from stored signals. The run '
+    return ('<p class="soft">What the stage select would keep with other numbers, by stored signals. The run '
             f"is left as it is: a recipe with the new numbers, run again, makes it so.{part}{unsure}</p>"
             f'<p class="kept"><output data-count="kept">{counted.kept[1]:,}</output> of {counted.documents:,} documents'
             f' kept, where the run kept {counted.kept[0]:,}: <output data-count="gained">{counted.gained:,}</output> '
