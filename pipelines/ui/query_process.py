@@ -53,7 +53,7 @@ def _locked(duckdb: Any, request: dict[str, Any]) -> Any:
         "allow_unsigned_extensions": False})
     paths = [path for files in request["views"].values() for path in files]
     for name, files in request["views"].items():
-        read = f"SELECT * FROM read_parquet({_quoted(files)}, union_by_name=true)"  # of quoted paths
+        read = f"SELECT * FROM read_parquet({_quoted(files)}, union_by_name=true)"  # nosec B608
         connection.execute(f'CREATE VIEW "{name.replace(chr(34), chr(34) * 2)}" AS {read}')
     connection.execute("SET python_enable_replacements=false")
     connection.execute(f"SET allowed_paths={_quoted(paths)}")
