@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import ShardError
+from manifests.look_ups import LookUps
 from manifests.manifest import read_manifest, read_sources
 from manifests.node_cache import default_folder, node_cache
 from manifests.packed_folder import open_folder
@@ -34,6 +35,7 @@ from manifests.shards import SplitShards, dataset_digest
 from manifests.storage import is_local
 from manifests.tables import read_columns
 
+_MOST_TOKENS = (1 << 31) - 1  # of rows that are described at once: bounds are int32
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class PackedDataset:
 
     A shard is checked when it is first touched: its size, its header's crc32, and that the header states the payload
     digest of the manifest. It can be pickled, and opens its files again where it comes out. Maps keep no file
-    descriptor; without them, a process keeps at most half of the descriptors that it may have.
+    descriptor; without them, a process keeps at most three quarters of the descriptors that it may have.
 
     `first_rows` (int64 [shards]) and `phase_ends` say where shards begin and phases of a staged mixture end, in rows;
     `most_segments`, how many documents and gaps the fullest row of the split has, None in data sets of version 1.
@@ -239,11 +241,10 @@ class PackedDataset:
         places = self._places(rows) if known is None else known[0].places(known[1])
         return self._reader.batch(places, documents, as_int64, empty, known)
 
-    @property
-    def rows_described(self) -> int:
-        """How many rows `describe` is best asked about: looking up many takes less time for each, but where files are
-        read for it, a batch would have to wait."""
-        return 4096 if self._shards.mapped else 256
+    def rows_described(self, looked_up: bool) -> int:
+        """How many rows are best described at once: many take less time for each, but where files are read for it, a
+        batch would have to wait. looked_up: whether `look_ups` has read them."""
+        return min(4096 if looked_up or self._shards.mapped else 256, _MOST_TOKENS // self.row_length)
 
     def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts:
         """What `read` needs to know of the rows of several batches, worked out at once: where they lie, and what the
@@ -254,9 +255,28 @@ class PackedDataset:
             documents: As `read` will be asked for them.
         """
         places = self._places(rows.ravel())
-        with_runs = ((documents or not PACKINGS[self.packing].is_stream) and self._shards.has_row_indexes
-                     and rows.size * self.row_length < 1 << 31 and (not self.is_remote or self._are_here(places)))
+        with_runs = (self._needs_runs(documents) and rows.size * self.row_length <= _MOST_TOKENS
+                     and (not self.is_remote or self._are_here(places)))
         return self._reader.describe(places, len(rows), with_runs)
+
+    def rows_looked_up(self, documents: bool) -> int:
+        """How many rows `look_ups` is best asked about; 0: none, since nothing is read to describe them, or has to be
+        fetched. documents: As `read` will be asked for them."""
+        if self._shards.mapped or self.is_remote or not self._needs_runs(documents):
+            return 0
+        return min(1 << 15, max(256, (1 << 26) // self.row_length))  # of which some MB are kept
+
+    def look_ups(self, rows: npt.NDArray[np.int64]) -> LookUps:
+        """What `describe` gives for the rows of several batches, read bit by bit.
+
+        Args:
+            rows: int64 [batches, n], each in [0, len).
+        """
+        return LookUps(self._places(rows.ravel()), rows.shape[1], self._shards, self.row_length)
+
+    def _needs_runs(self, documents: bool) -> bool:
+        """Whether row indexes are read for batches."""
+        return (documents or not PACKINGS[self.packing].is_stream) and self._shards.has_row_indexes
 
     def _are_here(self, places: Places) -> bool:
         """Whether the row indexes of all these rows are open, so that nothing is fetched to look them up."""

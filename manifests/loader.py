@@ -16,13 +16,11 @@ import numpy.typing as npt
 from manifests.dataset import IGNORED, PackedDataset, Segments
 from manifests.errors import DatasetMismatchError, InputError, RecipeError
 from manifests.order import RowOrder, Skips
-from manifests.row_facts import Known, RowFacts
 from manifests.row_reader import Empty
 from manifests.shard import Tokens
+from manifests.steps_ahead import NO_ROW, StepRows, StepsAhead
 
 _ROWS_FETCHED_AHEAD = 1 << 19  # whose shards a dataset behind a URL fetches
-_ROWS_AHEAD = 4096  # row numbers worked out at a time: a permutation of few numbers is all overhead
-NO_ROW = -1
 _ADVICE = ("data-parallel ranks read different rows, and ranks of one tensor, context or pipeline group the same: give "
            "the rank and the number of the data-parallel ones")
 
@@ -82,10 +80,7 @@ class PackedLoader:
         self.order = RowOrder(dataset.first_rows, dataset.phase_ends, seed, order, window_shards)
         self._skips = Skips()
         self._rows_handed_out = 0
-        self._ahead: tuple[int, npt.NDArray[np.int64]] = (0, np.empty((0, batch_rows), np.int64))
-        self._facts: tuple[bool, int, RowFacts] | None = None  # of some of the steps ahead, from one on
-        self._steps_described = max(1, dataset.rows_described // batch_rows)
-        self._read_ahead = 0  # batches of the steps ahead that were read
+        self._ahead = StepsAhead(dataset, batch_rows, self.rows_per_step)
         self._fetching = -len(dataset)  # rows handed out when what comes next was last asked for
 
     def __iter__(self) -> Iterator[Batch]:
@@ -144,9 +139,9 @@ class PackedLoader:
     def read(self, handed_out: int, documents: bool = False, as_int64: bool = False, empty: Empty = np.empty
              ) -> tuple[Batch, Segments | None]:
         """`at`, and what `PackedDataset.read` gives where it is asked for."""
-        rows = self._rows_of_step(handed_out)
+        rows = self._ahead.rows(handed_out, self._rows_of_steps)
         if self.passes is None or rows[-1] != NO_ROW:
-            known = self._known(handed_out, documents)
+            known = self._ahead.known(handed_out, documents, self._rows_of_steps)
             tokens, targets, segments = self.dataset.read(rows, documents, as_int64, empty, known)
             return Batch(tokens, targets, rows), segments
         tokens, targets, segments = self.dataset.read(rows[rows != NO_ROW], documents, as_int64)
@@ -169,7 +164,7 @@ class PackedLoader:
         if any(int(first) < self.position for first, _ in ranges):
             raise ValueError(f"rows before position {self.position} have been handed out and cannot be skipped")
         self._skips = Skips([*self._skips.ranges, *ranges])
-        self._forget_ahead()
+        self._ahead.forget()
 
     def state_dict(self) -> dict[str, Any]:
         """How far the order has come: rows handed out over all ranks, the dataset's digest, split, seed, tokenizer.
@@ -207,7 +202,7 @@ class PackedLoader:
                                        where=self.dataset.where, hint="it is not a state of a PackedLoader")
         self._rows_handed_out = state["rows"]
         self._skips = Skips.parse(str(state.get("skipped", "")))
-        self._forget_ahead()
+        self._ahead.forget()
 
     def _within_passes(self) -> int:
         """The position, or that of the last row where all passes are done."""
@@ -218,36 +213,11 @@ class PackedLoader:
         order = self.order
         return f"{order.kind}-{order.window_shards}" if order.kind == "shards" else order.kind
 
-    def _forget_ahead(self) -> None:
-        self._ahead = (0, np.empty((0, self.batch_rows), np.int64))
-        self._facts = None
-
-    def _known(self, handed_out: int, documents: bool) -> Known | None:
-        """What is known of this rank's rows of a step, from the second step on that is read of those worked out."""
-        base, ahead = self._ahead
-        self._read_ahead += 1
-        if self._read_ahead < 2 or len(ahead) < 2 or int(ahead[-1, -1]) == NO_ROW:
-            return None
-        step = (handed_out - base) // self.rows_per_step
-        first = step - step % self._steps_described
-        if self._facts is None or self._facts[:2] != (documents, first):
-            described = self.dataset.describe(ahead[first : first + self._steps_described], documents)
-            self._facts = documents, first, described
-        return self._facts[2], step - first
-
-    def _rows_of_step(self, handed_out: int) -> npt.NDArray[np.int64]:
-        """This rank's rows of a step, int64 [batch_rows]; those of the next steps are worked out along with them."""
-        base, ahead = self._ahead
-        step, between = divmod(handed_out - base, self.rows_per_step)
-        if between or not 0 <= step < len(ahead):
-            self._fetch_ahead(handed_out)
-            steps = max(1, min(_ROWS_AHEAD // self.batch_rows, len(self.dataset) // self.rows_per_step))
-            firsts = handed_out + self.rank * self.batch_rows + self.rows_per_step * np.arange(steps, dtype=np.int64)
-            ahead = self._rows_at((firsts[:, None] + np.arange(self.batch_rows)).ravel()).reshape(steps, -1)
-            self._ahead, step = (handed_out, ahead), 0
-            self._facts, self._read_ahead = None, 0
-        rows: npt.NDArray[np.int64] = ahead[step]
-        return rows
+    def _rows_of_steps(self, handed_out: int, steps: int) -> StepRows:
+        """This rank's rows of the steps that begin when so many rows were handed out, int64 [steps, batch_rows]."""
+        self._fetch_ahead(handed_out)
+        firsts = handed_out + self.rank * self.batch_rows + self.rows_per_step * np.arange(steps, dtype=np.int64)
+        return self._rows_at((firsts[:, None] + np.arange(self.batch_rows)).ravel()).reshape(steps, -1)
 
     def _fetch_ahead(self, handed_out: int) -> None:
         """Let a dataset behind a URL fetch what is read next; every rank asks for the same."""

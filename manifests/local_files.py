@@ -1,14 +1,16 @@
 """Local files as arrays: mapped, without keeping a file descriptor, or read at offsets.
 
 Python's own `mmap` keeps a descriptor for every map, so that data sets of many shards ran out of them. A map by the C
-library needs none once it is made. `ReadArray` reads what is indexed: for data that a process could not hold mapped,
-where each row would be a fault of two pages, which costs several times as much, and for file systems that do not map.
+library needs none once it is made. `ReadFile` is read at offsets: for data that a process could not hold mapped, where
+each row would be a fault of two pages, which costs several times as much, and for file systems that do not map.
+
+Of a data set of many shards most reads of a row open a file, read it and close it. What was checked when a file was
+opened first is kept by its shard (`manifests.shards`), so that opening it again makes one small object and no more.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 import mmap
 import os
 import resource
@@ -32,7 +34,7 @@ _LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _FAILED: Final = ctypes.c_void_p(-1).value
 _ADVICE: Final = "open the data set with mmap=False"
 Array = npt.NDArray[Any]
-_pread, _preadv = os.pread, os.preadv
+_open, _pread, _preadv, _READ = os.open, os.pread, os.preadv, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class _Map:
@@ -70,16 +72,18 @@ def map_file(path: str) -> npt.NDArray[np.uint8]:
 
 
 class ReadFile:
-    """A local file that is read at offsets; its descriptor is closed when the last array on it goes.
+    """A local file that is read at offsets; its descriptor is closed when it goes.
 
     Raises ShardError where it cannot be opened."""
+
+    __slots__ = ("descriptor", "path")
 
     def __init__(self, path: str) -> None:
         self.descriptor = -1
         self.path = path
         # A pipe that nobody writes to would keep its reader waiting.
         try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.descriptor = _open(path, _READ)
         except OSError as error:
             raise self._error(error) from error
 
@@ -96,10 +100,6 @@ class ReadFile:
             return os.pread(self.descriptor, n_bytes, 0)
         except OSError as error:
             raise self._error(error) from error
-
-    def array(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> ReadArray:
-        """An array in the file, of which only what is indexed is read."""
-        return ReadArray(self, offset, dtype, shape)
 
     def read(self, offset: int, n_bytes: int) -> bytes:
         """Bytes of the file; ShardError where it ends before them, or cannot be read."""
@@ -138,44 +138,18 @@ class ReadFile:
             close(self.descriptor)
 
 
-class ReadArray:
-    """An array in a file: `[i]` and `[a:b]` along its first axis read that much and give an ndarray."""
-
-    def __init__(self, file: ReadFile, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        self._file, self._offset, self.dtype, self.shape = file, offset, dtype, shape
-        self._inner = shape[1:]
-        self._step = dtype.itemsize * math.prod(self._inner)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: int | slice) -> Array:
-        if isinstance(index, slice):
-            start, stop, _ = index.indices(len(self))
-            n = max(0, stop - start)
-            return self._read(start, n).reshape(n, *self._inner)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._read(int(index), 1).reshape(self._inner)
-
-    def read_into(self, out: Array, first: int) -> None:
-        """Fill an array with the elements from one on. out: contiguous, of this dtype."""
-        self._file.read_into(out, self._offset + first * self._step)
-
-    def _read(self, first: int, n: int) -> Array:
-        return np.frombuffer(self._file.read(self._offset + first * self._step, n * self._step), self.dtype)
-
-
 Opened = TypeVar("Opened")
 
 
 class Pool:
-    """What all data sets of a process hold open of one kind. most: how many that may be.
+    """What all data sets of a process hold open of one kind. most: how many that may be. kept: where there is no room,
+    one of so many files that are opened is kept in place of an older one, and the others are closed after use: in a
+    random order over more files than may be open, any that stays is as good, and making room takes longer than opening.
 
     `n_open` counts what was opened since room was made last, and what was open then: no less than there is."""
 
-    def __init__(self, most: Callable[[], int]) -> None:
-        self.most = most
+    def __init__(self, most: Callable[[], int], kept: int = 1) -> None:
+        self.most, self.kept = most, kept
         self.n_open = 0
         self.sets: weakref.WeakValueDictionary[int, OpenFiles[Any]] = weakref.WeakValueDictionary()
 
@@ -196,18 +170,22 @@ class OpenFiles(dict[int, Opened], Generic[Opened]):
     Args:
         open_one: Opens a shard by its number.
         pool: What counts them.
-        closed: Called with the number of a shard that is closed.
+        closed: Called with the number of a shard that is closed; then all that are opened are kept until they are.
     """
 
     def __init__(self, open_one: Callable[[int], Opened], pool: Pool, closed: Callable[[int], None] | None = None
                  ) -> None:
         super().__init__()
         self._open_one, self._pool, self._closed = open_one, pool, closed
+        self._n_without_room = 0
         pool.sets[id(self)] = self
 
     def __missing__(self, shard: int) -> Opened:
         pool = self._pool
         if pool.n_open >= pool.most():
+            self._n_without_room += 1
+            if self._n_without_room % pool.kept and self._closed is None:
+                return self._open_one(shard)
             pool.make_room()
         pool.n_open += 1
         self[shard] = opened = self._open_one(shard)
@@ -247,4 +225,4 @@ def most_descriptors() -> int:
 
 
 MAPS: Final = Pool(most_maps)
-DESCRIPTORS: Final = Pool(most_descriptors)
+DESCRIPTORS: Final = Pool(most_descriptors, 8)

@@ -126,6 +126,10 @@ class ObjectiveDataset(PackedDataset):
         """As `PackedDataset.describe`: documents are always needed."""
         return super().describe(rows, True)
 
+    def rows_looked_up(self, documents: bool) -> int:
+        """As `PackedDataset.rows_looked_up`: documents are always needed."""
+        return super().rows_looked_up(True)
+
     def loss_weights(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """How much each target counts in the loss: its source's weight, times its turn's in dialogues.
 

@@ -113,14 +113,14 @@ class RowReader:
         rows: list[Tokens] = [*out]
         for i in np.flatnonzero(at_end).tolist():
             rows[i] = rows[i][: self._length]
-        shards, starts = places.shard.tolist(), (places.local * self._length).tolist()
+        shards = places.shard.tolist()
+        firsts = (HEADER_BYTES + places.local * (self._length * out.itemsize)).tolist()
         if self._shards.ranges is not None:
-            firsts = [HEADER_BYTES + start * out.itemsize for start in starts]
             self._shards.ranges.read([(shard, first, first + row.nbytes) for row, shard, first in zip(
                 rows, shards, firsts, strict=True)], rows)
         else:
-            for row, shard, start in zip(rows, shards, starts, strict=True):
-                payloads[shard].read_into(row, start)
+            for row, shard, first in zip(rows, shards, firsts, strict=True):
+                payloads[shard].read_into(row, first)
         out[at_end, self._length :] = 0
         return out
 

@@ -71,17 +71,25 @@ class RowIndex:
         return self.runs[first.item(row) : first.item(row + 1)]
 
 
-class ReadRows:
-    """The runs of a shard's rows, each row's read when it is asked for: two reads of some bytes.
+class ReadRows(ReadFile):
+    """As `open_rows`, but rows are read, and checked, when they are looked up: two reads of some bytes for each.
 
     Args:
-        file: A row index whose header has been checked.
-        n_rows: Rows of the shard.
-        n_runs: Runs of all of them.
+        path: A local file.
+        n_rows: Rows of the shard, by the manifest.
+        row_length: Tokens of a row, by the manifest.
+        payload_xxh3: Digest of the shard's payload, by the manifest.
+        n_runs: What it has by its header, where that has been checked before.
+    Raises:
+        ShardError: As `open_rows`.
     """
 
-    def __init__(self, file: ReadFile, n_rows: int, n_runs: int) -> None:
-        self._file, self.n_runs, self._offset = file, n_runs, _runs_offset(n_rows)
+    __slots__ = ("_offset", "n_runs")
+
+    def __init__(self, path: str, n_rows: int, row_length: int, payload_xxh3: str, n_runs: int | None = None) -> None:
+        super().__init__(path)
+        self._offset = _runs_offset(n_rows)
+        self.n_runs = n_runs if n_runs is not None else _check(self, n_rows, row_length, payload_xxh3)[0]
 
     def of(self, row: int) -> Runs:
         """Runs of a row, uint64 [k]; ShardError where it has none."""
@@ -89,11 +97,10 @@ class ReadRows:
 
     def bytes_of(self, row: int) -> bytes:
         """The same, as the file has them."""
-        file = self._file
-        low, high = _PAIR.unpack(file.read(_HEADER_BYTES + row * _FIRST_BYTES, _PAIR_BYTES))
+        low, high = _PAIR.unpack(self.read(_HEADER_BYTES + row * _FIRST_BYTES, _PAIR_BYTES))
         if not low < high <= self.n_runs:
-            raise ShardError(f"has no runs for row {row}", where=file.path, hint=_ADVICE)
-        return file.read(self._offset + low * BYTES_PER_RUN, (high - low) * BYTES_PER_RUN)
+            raise ShardError(f"has no runs for row {row}", where=self.path, hint=_ADVICE)
+        return self.read(self._offset + low * BYTES_PER_RUN, (high - low) * BYTES_PER_RUN)
 
 
 def runs_in(parts: list[bytes]) -> tuple[Runs, Int64]:
@@ -180,7 +187,7 @@ def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str) -> Row
     Raises:
         ShardError: It cannot be read, or is not the index of that shard.
     """
-    _, n_runs, most = _open(path, n_rows, row_length, payload_xxh3)
+    n_runs, most = _check(ReadFile(path), n_rows, row_length, payload_xxh3)
     data = map_file(path)
     first = data[_HEADER_BYTES : _HEADER_BYTES + _FIRST.itemsize * (n_rows + 1)].view(_FIRST)
     if first[0] != 0 or first[-1] != n_runs or not (first[1:] > first[:-1]).all():
@@ -188,36 +195,18 @@ def open_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str) -> Row
     return RowIndex(first, data[_runs_offset(n_rows) :].view(_RUN), most)
 
 
-def read_rows(path: str, n_rows: int, row_length: int, payload_xxh3: str, n_runs: int | None = None) -> ReadRows:
-    """As `open_rows`, but rows are read, and checked, when they are looked up.
-
-    Args:
-        path: A local file.
-        n_rows: Rows of the shard, by the manifest.
-        row_length: Tokens of a row, by the manifest.
-        payload_xxh3: Digest of the shard's payload, by the manifest.
-        n_runs: What it has by its header, where that has been checked before.
-    Raises:
-        ShardError: As `open_rows`.
-    """
-    if n_runs is not None:
-        return ReadRows(ReadFile(path), n_rows, n_runs)
-    file, n_runs, _ = _open(path, n_rows, row_length, payload_xxh3)
-    return ReadRows(file, n_rows, n_runs)
-
-
-def _open(path: str, n_rows: int, row_length: int, payload_xxh3: str) -> tuple[ReadFile, int, int]:
-    """(the file, its runs, most segments of a row), its header and size checked."""
-    file = ReadFile(path)
+def _check(file: ReadFile, n_rows: int, row_length: int, payload_xxh3: str) -> tuple[int, int]:
+    """(the file's runs, most segments of a row), its header and size checked."""
     size = file.check()
-    n_runs, digest, most = _unpack(file.head(_HEADER_BYTES), path, n_rows, row_length)
+    n_runs, digest, most = _unpack(file.head(_HEADER_BYTES), file.path, n_rows, row_length)
     expected = _runs_offset(n_rows) + n_runs * BYTES_PER_RUN
     if size != expected:
-        raise ShardError(f"is {size} bytes, but its header says {expected}", where=path,
+        raise ShardError(f"is {size} bytes, but its header says {expected}", where=file.path,
                          hint="the copy was cut short or something was appended")
     if digest.hex() != payload_xxh3:
-        raise ShardError("is the row index of another payload than the manifest describes", where=path, hint=_ADVICE)
-    return file, n_runs, most
+        raise ShardError("is the row index of another payload than the manifest describes", where=file.path,
+                         hint=_ADVICE)
+    return n_runs, most
 
 
 def _unpack(data: bytes, path: str, n_rows: int, row_length: int) -> tuple[int, bytes, int]:

@@ -38,7 +38,7 @@ import xxhash
 
 from manifests.confined import check_regular
 from manifests.errors import ShardError
-from manifests.local_files import ReadArray, ReadFile, map_file
+from manifests.local_files import ReadFile, map_file
 from manifests.packing import PACKINGS
 from manifests.storage import open_read
 
@@ -207,13 +207,33 @@ def open_shard(path: str) -> tuple[Header, Tokens]:
     return header, tokens
 
 
-def read_shard(path: str) -> tuple[Header, ReadArray]:
-    """As `open_shard`, but the payload is read where it is indexed, and a descriptor stays open while it is held."""
-    file = ReadFile(path)
-    n_bytes = file.check()
-    header = Header.unpack(file.head(HEADER_BYTES), path)
-    _check_size(path, n_bytes, header)
-    return header, file.array(HEADER_BYTES, header.dtype, (header.n_tokens,))
+class ReadShard(ReadFile):
+    """As `open_shard`, but tokens are read where they are asked for, and a descriptor stays open while it is held.
+
+    Args:
+        path: A local file.
+        header: The file's own, where it has been read and checked before.
+    """
+
+    __slots__ = ("header",)
+
+    def __init__(self, path: str, header: Header | None = None) -> None:
+        super().__init__(path)
+        self.header = header if header is not None else self._checked()
+
+    def __getitem__(self, part: slice) -> Tokens:
+        """Tokens of a part of the payload."""
+        header = self.header
+        start, stop, _ = part.indices(header.n_tokens)
+        size = header.dtype.itemsize
+        tokens: Tokens = np.frombuffer(self.read(HEADER_BYTES + start * size, (stop - start) * size), header.dtype)
+        return tokens
+
+    def _checked(self) -> Header:
+        n_bytes = self.check()
+        header = Header.unpack(self.head(HEADER_BYTES), self.path)
+        _check_size(self.path, n_bytes, header)
+        return header
 
 
 def _check_size(path: str, n_bytes: int, header: Header) -> None:

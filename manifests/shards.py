@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -12,11 +13,11 @@ import pyarrow as pa
 import xxhash
 
 from manifests.errors import ShardError
-from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles, ReadArray, ReadFile
+from manifests.local_files import DESCRIPTORS, MAPS, OpenFiles
 from manifests.packed_folder import PackedFolder
 from manifests.row_ranges import RowRanges
-from manifests.rows import BYTES_PER_RUN, ReadRows, RowIndex, index_spans, open_rows, read_rows
-from manifests.shard import HEADER_BYTES, Header, Tokens, open_shard, read_shard
+from manifests.rows import BYTES_PER_RUN, ReadRows, RowIndex, index_spans, open_rows
+from manifests.shard import HEADER_BYTES, Header, ReadShard, Tokens, open_shard
 from manifests.spans import BYTES_PER_SPAN, Spans, check_spans, read_spans
 from manifests.storage import digest_file
 
@@ -26,7 +27,7 @@ TOKENIZER: Final = "tokenizer.json"
 _MAPPED_BYTES: Final = 1 << 30  # of a split above which it is read: maps would grow with every row, at a fault each
 _CACHED_BYTES: Final = 1 << 28  # of spans, and of row indexes made from spans, that are kept in memory
 _ADVICE: Final = "run `curate verify`, then fetch or pack the shard again"
-Payload = Tokens | ReadArray
+Payload = Tokens | ReadShard
 
 
 class SplitShards:
@@ -57,19 +58,20 @@ class SplitShards:
         self._rows_files = _files(shards, "rows_path", "rows_xxh3") if "rows_path" in names else []
         self._spans_files = _files(shards, "spans_path", "spans_xxh3")
         self.n_rows: npt.NDArray[np.int64] = shards["n_rows"].to_numpy()
+        self._is_fetched = folder.cache is not None
         self._compared: set[str] = set()
-        self._headers: dict[int, Header] = {}  # of payloads that are read, once they have been checked
-        self._n_runs: dict[int, int] = {}  # of row indexes that are read
+        # What opens a file again that is read, and has been checked.
+        self._payloads_before: dict[int, tuple[str, Header]] = {}
+        self._rows_before: dict[int, tuple[str, int, int, str, int]] = {}
         sizes = [file.n_bytes or 0 for file in self._payload_files]
         self.mapped = mapped and sum(sizes) <= _MAPPED_BYTES
-        pool = MAPS if self.mapped else DESCRIPTORS
+        self._pool = pool = MAPS if self.mapped else DESCRIPTORS
         if folder.cache is not None:
             folder.cache.hold_open(max(sizes, default=0), pool.most())
         self.payloads: OpenFiles[Payload] = OpenFiles(
             self._open_payload, folder.cache.pool if folder.cache is not None else pool,
-            lambda shard: self._release(self._payload_files[shard]))
-        self.rows: OpenFiles[RowIndex | ReadRows] = OpenFiles(
-            self._open_rows, pool, lambda shard: self._release(self._rows_files[shard]))
+            self._releasing(self._payload_files))
+        self.rows: OpenFiles[RowIndex | ReadRows] = OpenFiles(self._open_rows, pool, self._releasing(self._rows_files))
         most_spans = int(shards["n_spans"].to_numpy().max(initial=1))
         self.spans = lru_cache(max(4, _CACHED_BYTES // (BYTES_PER_SPAN * most_spans)))(self._read_spans)
         self._indexed = lru_cache(max(4, _CACHED_BYTES // (4 * BYTES_PER_RUN * most_spans)))(self._index_spans)
@@ -95,6 +97,14 @@ class SplitShards:
         """The row index of a shard: its file, or one made of its spans where the manifest is of version 1."""
         return self.rows[shard] if self._rows_files else self._indexed(shard)
 
+    def opened_rows(self, shard: int) -> RowIndex | ReadRows:
+        """The same for one look at several rows. Where not all files may be open, payloads are: each of their rows is a
+        read of its own, and row indexes are read in the order of the files."""
+        if not self._rows_files or 2 * len(self) <= self._pool.most() or self._is_fetched:
+            return self.index(shard)
+        opened = self.rows.get(shard)
+        return opened if opened is not None else self._open_rows(shard)
+
     def fetch(self, shard: int) -> None:
         """Bring a shard and its row index to the node's cache, unless another process does already; the index alone
         where rows are fetched by themselves."""
@@ -115,23 +125,35 @@ class SplitShards:
         if self._folder.cache is not None:
             self._folder.cache.release(self._folder.cached_name(file.name, file.digest))
 
+    def _releasing(self, files: list[_File]) -> Callable[[int], None] | None:
+        """What tells the node's cache that a shard's file was closed."""
+        return (lambda shard: self._release(files[shard])) if self._is_fetched else None
+
     def _open_payload(self, shard: int) -> Payload:
         """The payload of a shard, [N]."""
+        before = self._payloads_before.get(shard)
+        if before is not None:
+            if self._is_fetched:
+                self._local(self._payload_files[shard])
+            return ReadShard(*before)
         file = self._payload_files[shard]
         path = self._local(file)
-        known = self._headers.get(shard)
-        if known is not None:
-            return ReadFile(path).array(HEADER_BYTES, known.dtype, (known.n_tokens,))
-        header, payload = open_shard(path) if self.mapped else read_shard(path)
+        read = None if self.mapped else ReadShard(path)
+        header, payload = open_shard(path) if read is None else (read.header, read)
         if header.payload_digest.hex() != file.digest or header.row_length != self._row_length or (
                 header.n_rows != self.n_rows[shard]):
             raise ShardError("is another shard than the manifest describes", where=path, hint=_ADVICE)
         self._compare(path, file)
-        if not self.mapped:
-            self._headers[shard] = header
+        if read is not None:
+            self._payloads_before[shard] = path, header
         return payload
 
     def _open_rows(self, shard: int) -> RowIndex | ReadRows:
+        before = self._rows_before.get(shard)
+        if before is not None:
+            if self._is_fetched:
+                self._local(self._rows_files[shard])
+            return ReadRows(*before)
         file = self._rows_files[shard]
         path = self._local(file)
         facts = path, int(self.n_rows[shard]), self._row_length, self._payload_files[shard].digest
@@ -139,9 +161,9 @@ class SplitShards:
             index = open_rows(*facts)
             self._compare(path, file)
             return index
-        read = read_rows(*facts, self._n_runs.get(shard))
+        read = ReadRows(*facts)
         self._compare(path, file)
-        self._n_runs[shard] = read.n_runs
+        self._rows_before[shard] = *facts, read.n_runs
         return read
 
     def _compare(self, path: str, file: _File) -> None:

@@ -13,7 +13,8 @@ bare gather is given the order and loops over a batch's rows, copying each from 
 Megatron's line is GPTDataset of megatron-core on the same rows, a document each, stored in its own format: no masks, no
 reset of anything, its samples one by one as its DataLoader would take them, in the order of its own shuffle, not yet
 collated. Beside it stand our batches as int64 tensors. Then a batch's cost from 8 shards and from 10,000 (of zeros that
-take no room), and, with --steps, memory and descriptors over a long run.
+take no room, with one row index by as many names), once the rows of the rounds have been read, and when they have not
+been; and, with --steps, memory and descriptors over a long run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -263,16 +265,29 @@ def _step(loader: PackedLoader, i: int) -> Any:
 
 
 def many_shards(folder: Path, row_length: int) -> None:
-    """CPU time of a batch with documents, from 8 shards and from 10,000, and what the process then holds."""
-    print("\n| best_fit with documents, shards of 2^26 tokens | CPU ms a batch of 32 | resident MB, of them mapped |")
-    print("| --- | --- | --- |")
+    """CPU time of a batch with documents, from 8 shards and from 10,000, in rounds that take turns, and memory."""
+    print("\n| best_fit with documents, shards of 2^26 tokens | CPU ms a batch of 32 | while shards are first opened | "
+          "rows not read before | resident MB, of them mapped |\n| --- | --- | --- | --- | --- |")
+    steps, memory, opening = [], [], []
+    new: list[list[float]] = []
+    again: list[list[float]] = []
+    n, in_round = 1000, 100
     for shards in (8, 10_000):
         make_sparse(folder / str(shards), shards, row_length, "best_fit")
         loader = PackedLoader(PackedDataset(folder / str(shards), "train"), BATCH_ROWS)
-        n = 1000  # then most of 10,000 shards have been opened
-        first, later = (seconds_of(partial(_step, loader), begin, n) / n for begin in (0, n))
-        total, mapped = resident()
-        print(f"| {shards:,} | {later * 1e3:.2f} ({first * 1e3:.2f} at first) | {total:.0f}, {mapped:.0f} |")
+        steps.append(partial(_step, loader))
+        opening.append(seconds_of(steps[-1], 0, n) / n)  # then most of 10,000 shards have been opened
+        memory.append(resident())
+    for times in (new, again):
+        for turn in range(ROUNDS):
+            first = n + turn * in_round
+            times.append([seconds_of(step, first, in_round) / in_round for step in steps])
+    for i, shards in enumerate((8, 10_000)):
+        print(f"| {shards:,} | {np.median(again, 0)[i] * 1e3:.3f} | {opening[i] * 1e3:.3f} | "
+              f"{np.median(new, 0)[i] * 1e3:.3f} | {memory[i][0]:.0f}, {memory[i][1]:.0f} |")
+    for name, times in (("", again), (", rows not read before", new)):
+        low, middle, high = np.percentile([b / a for a, b in times], [25, 50, 75])
+        print(f"ratio of the two{name}: {middle:.2f}, quartiles {low:.2f} to {high:.2f}")
 
 
 def resident() -> tuple[float, float]:
@@ -302,7 +317,22 @@ def main() -> None:
     parser.add_argument("--shard-tokens", type=int, default=1 << 22)
     parser.add_argument("--row-length", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=0, help="of a long run whose memory is watched")
+    parser.add_argument("--many-shards", action="store_true", help="8 shards and 10,000 alone")
+    parser.add_argument("--descriptors", type=int, help="that this process may have")
     args = parser.parse_args()
+    if args.descriptors:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (args.descriptors, args.descriptors))
+    if not args.many_shards:
+        beside_a_bare_gather(args)
+    with tempfile.TemporaryDirectory() as name:
+        many_shards(Path(name), args.row_length)
+        path = Path(name) / "10000"
+        times = [seconds_of(lambda i: PackedDataset(path, "train"), 0, 1) for _ in range(11)]
+        print(f"\nready with 10,000 shards: {np.median(times) * 1e3:.0f} ms, the median of {len(times)}")
+
+
+def beside_a_bare_gather(args: argparse.Namespace) -> None:
+    """The lines of both packings, and a long run where one is asked for."""
     with tempfile.TemporaryDirectory() as name:
         print(f"{args.shards} shards of {args.shard_tokens} tokens, rows of {args.row_length}, documents of about "
               f"{DOCUMENT}; million tokens a second of CPU time\n")
@@ -311,11 +341,6 @@ def main() -> None:
             compare_all(Path(name) / packing, packing, args)
         if args.steps:
             long_run(Path(name) / "best_fit", args.steps)
-    with tempfile.TemporaryDirectory() as name:
-        many_shards(Path(name), args.row_length)
-        path = Path(name) / "10000"
-        times = [seconds_of(lambda i: PackedDataset(path, "train"), 0, 1) for _ in range(11)]
-        print(f"\nready with 10,000 shards: {np.median(times) * 1e3:.0f} ms, the median of {len(times)}")
 
 
 if __name__ == "__main__":

@@ -93,12 +93,28 @@ def test_a_map_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="mmap=False"):
         map_file(str(tmp_path / "empty"))
     (tmp_path / "short").write_bytes(b"abc")
-    array = ReadFile(str(tmp_path / "short")).array(0, np.dtype("u1"), (8,))
-    assert bytes(array[1:3]) == b"bc"
+    file = ReadFile(str(tmp_path / "short"))
+    assert file.read(1, 2) == b"bc"
     with pytest.raises(ShardError, match="too early"):
-        array[2:5]
-    with pytest.raises(IndexError):
-        array[8]
+        file.read(2, 3)
+
+
+def test_where_there_is_no_room_few_files_are_kept() -> None:
+    """One in three of those that are opened is, and takes the place of the oldest; where somebody must be told of every
+    file that is closed, all are."""
+    opened: list[int] = []
+
+    def open_one(shard: int) -> int:
+        opened.append(shard)
+        return shard
+
+    files = OpenFiles(open_one, Pool(lambda: 2, 3))
+    assert [files[shard] for shard in (0, 1, 2, 2, 2, 2)] == [0, 1, 2, 2, 2, 2]
+    assert (opened, sorted(files)) == ([0, 1, 2, 2, 2], [1, 2])
+    closed: list[int] = []
+    told = OpenFiles(open_one, Pool(lambda: 2, 3), closed.append)
+    assert [told[shard] for shard in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert (sorted(told), closed) == ([2, 3], [0, 1])
 
 
 def test_a_data_set_can_be_pickled(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import PackedDataset, ShardError
-from manifests.rows import index_spans, join_runs, learns_first, open_rows, read_rows, write_rows
+from manifests.rows import ReadRows, index_spans, join_runs, learns_first, open_rows, write_rows
 from manifests.schema import CHAT_SPANS, SPANS
 from manifests.spans import spans_of
 from manifests.verify import verify
@@ -100,7 +100,7 @@ def test_runs_of_dialogues(dialogues: list[tuple[int, list[tuple[int, bool]]]]) 
         assert joined == want
 
 
-@pytest.mark.parametrize("open_index", [open_rows, read_rows])
+@pytest.mark.parametrize("open_index", [open_rows, ReadRows])
 def test_a_file_gives_back_what_was_written(tmp_path: Path, open_index: Any) -> None:
     table = pa.Table.from_pylist([span(1, 4), span(5, 3), span(10, 6, source_id=2)], SPANS)
     path = str(tmp_path / "000000.rows")
@@ -115,7 +115,7 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path, open_index: Any) -> 
     assert Path(again).read_bytes() == size
 
 
-@pytest.mark.parametrize("open_index", [open_rows, read_rows])
+@pytest.mark.parametrize("open_index", [open_rows, ReadRows])
 def test_other_files_are_refused(tmp_path: Path, open_index: Any) -> None:
     path = tmp_path / "000000.rows"
     write_rows(str(path), pa.Table.from_pylist([span(1, 7)], SPANS), 2, T, DIGEST)
@@ -145,7 +145,7 @@ def test_rows_without_runs_are_found_when_they_are_read(tmp_path: Path, first: l
     with pytest.raises(ShardError, match="rows without runs"):
         open_rows(str(path), 2, T, DIGEST.hex())
     with pytest.raises(ShardError, match="no runs for row"):
-        [read_rows(str(path), 2, T, DIGEST.hex()).of(row) for row in (0, 1)]
+        [ReadRows(str(path), 2, T, DIGEST.hex()).of(row) for row in (0, 1)]
 
 
 def test_verify_reads_the_index(tmp_path: Path) -> None:
