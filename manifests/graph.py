@@ -228,6 +228,11 @@ class OpenView(View):
         """Take a stage as done. records: of all its tasks, by name."""
         self._records[stage] = records if isinstance(records, StageRecords) else StageRecords.of(records.values())
 
+    def reopen(self, stages: Iterable[str]) -> None:
+        """Take stages as not done, by name: they are planned anew."""
+        for stage in stages:
+            self._records.pop(stage, None)
+
     def noted(self, plan: Callable[[View], Iterable[Task]]) -> tuple[list[Task], list[tuple[str, str]]]:
         """The tasks of a plan, and what of this view it looked at: (kind, name), sorted."""
         self._seen = set()

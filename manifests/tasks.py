@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -189,15 +190,16 @@ def _check_content(storage: Storage, name: str, digest: str) -> None:
     """Raise InputError where a file is not what its record says."""
     path = storage.path(name)
     state = os.stat(path) if storage.local else None
-    if _digest_now(path, digest, *((state.st_size, state.st_mtime_ns) if state else (-1, -1))) != digest:
-        raise InputError("is damaged: its bytes are not those that its record names", where=path,
-                         hint="remove it: the same command makes it again")
+    _compare(path, digest, *((state.st_size, state.st_mtime_ns) if state else (-1, -1)))
 
 
 @lru_cache(maxsize=256)
-def _digest_now(path: str, wanted: str, n_bytes: int, changed_ns: int) -> str:
-    """A model or a tokenizer is read by every task of a process, and by most of them as it was."""
-    return digest_file(path)
+def _compare(path: str, wanted: str, n_bytes: int, changed_ns: int) -> None:
+    """A model or a tokenizer is read by every task of a process, and by most of them as it was. An error is not kept:
+    the file may be made again."""
+    if digest_file(path) != wanted:
+        raise InputError("is damaged: its bytes are not those that its record names", where=path,
+                         hint="remove it: the same command makes it again")
 
 
 def write_manifest(storage: Storage, folder: str, records: StageRecords) -> None:
@@ -214,6 +216,13 @@ def write_manifest_file(path: str, records: StageRecords) -> None:
     files = files.rename_columns(["xxh3" if name == "digest" else name for name in files.column_names])
     files = files.take(pc.sort_indices(files, [("task", "ascending"), ("path", "ascending")]))
     write_table(path, STAGE_MANIFEST, [files.select(STAGE_MANIFEST.names).cast(STAGE_MANIFEST).combine_chunks()])
+
+
+def manifest_digest(records: StageRecords) -> str:
+    """xxh3-128 of the manifest that a stage with these records has, 32 hex digits."""
+    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
+        write_manifest_file(f"{folder}/{MANIFEST}", records)
+        return digest_file(f"{folder}/{MANIFEST}")
 
 
 def peak_memory_bytes() -> int:

@@ -14,7 +14,7 @@ from rich.text import Text
 from manifests.errors import CurateError
 from manifests.records import TaskRecord
 from pipelines.pace import StagePace, duration, task_words
-from pipelines.progress import STOPPING, SilentReporter
+from pipelines.progress import REMAKING, STOPPING, SilentReporter
 from pipelines.pulse import Pulse, read_pulses
 from pipelines.terminal import printable
 
@@ -39,7 +39,7 @@ class BarReporter(SilentReporter):
         self._tasks: dict[str, TaskID] = {}
         self._paces: dict[str, StagePace] = {}
         self._stages: Sequence[str] = ()
-        self._n_stages_done = 0
+        self._stages_done: set[str] = set()
         self._root = ""
         self._pulses: list[Pulse] = []
         self._looked = 0.0
@@ -60,6 +60,8 @@ class BarReporter(SilentReporter):
 
     def stage_started(self, stage: str, up_to_date: int, to_do: int) -> None:
         note = f"{up_to_date} up to date" if up_to_date else ""
+        if stage in self._tasks:  # planned anew
+            self._bars.remove_task(self._tasks[stage])
         self._paces[stage] = StagePace(time.monotonic(), to_do, up_to_date)
         self._tasks[stage] = self._bars.add_task(stage, total=to_do, note=note)
 
@@ -81,13 +83,16 @@ class BarReporter(SilentReporter):
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         task = self._bars.tasks[self._bars.task_ids.index(self._tasks[stage])]
-        self._n_stages_done += 1
+        self._stages_done.add(stage)
         if self._of_stages and task.total:  # else there was nothing to do
             facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
             done = f"{int(task.total or 0):>4} done in {task.elapsed or 0.0:5.1f} s"
             self._console.print(Text.assemble(("✓", "green"), f" {stage:<24} {done}  ", (printable(facts), "dim")))
         self._bars.remove_task(self._tasks.pop(stage))
         self._paces.pop(stage)
+
+    def remaking(self, file: str) -> None:
+        self._console.print(Text.assemble((f"{printable(file)}:", "yellow"), f" {REMAKING}"))
 
     def stopping(self) -> None:
         self._stopping = True  # shown when the bars are drawn next
@@ -108,7 +113,7 @@ class BarReporter(SilentReporter):
 
     def _overall(self, now: float) -> str:
         """Stages that are done, the time that has passed, and what is left of the stages at work."""
-        said = [f"{self._n_stages_done} of {len(self._stages)} stages", duration(now - self._began)]
+        said = [f"{len(self._stages_done)} of {len(self._stages)} stages", duration(now - self._began)]
         for name, pace in list(self._paces.items())[:2]:
             left = pace.seconds_left(now, [p for p in self._pulses if p.stage == name])
             if left is not None and pace.n_done < pace.to_do:

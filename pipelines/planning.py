@@ -27,7 +27,7 @@ from manifests.record_tables import read_stage_records, small_records, table_nam
 from manifests.records import TaskRecord, record_name, staleness
 from manifests.stage_records import StageRecords, record_folders
 from manifests.storage import Storage
-from manifests.tasks import StageTask
+from manifests.tasks import MANIFEST, StageTask
 from pipelines.recipe import Recipe
 
 _PROJECT: Final = Path(__file__).parent.parent
@@ -53,7 +53,8 @@ class StagePlan:
 
     looked_at: what the plan depended on, by name, with digests. remembered: the stage's table holds all of this
     already. done: records of tasks that were to do, as they come; where they are many, the rest is in `gathered`.
-    others: files that lie among those of the stage's table and are in no record of it."""
+    others: files that lie among those of the stage's table and are in no record of it. is_listed: whether the stage has
+    its manifest, where it is remembered and writes one."""
 
     stage: Stage
     up_to_date: StageRecords
@@ -63,6 +64,7 @@ class StagePlan:
     done: dict[str, TaskRecord] = field(default_factory=dict)
     gathered: list[StageRecords] = field(default_factory=list)
     others: Sequence[str] = ()
+    is_listed: bool = True
 
     def take(self, record: TaskRecord) -> None:
         """Add the record of a task that was to do."""
@@ -101,15 +103,17 @@ def plan_stage(stage: Stage, view: OpenView, storage: Storage, fresh: bool = Fal
     there, others = stored[0].compared(storage) if stored is not None else (None, [])
     complete = stored is not None and there is not None and stored[1] is not None and there.all() and not (
         small_records(storage, stored[0].small_folders(stage.path)))
+    is_listed = not stage.writes_manifest or storage.exists(f"{stage.path}/{MANIFEST}")
     if complete and stored is not None and _is_same(stage, view, stored[1] or {}):
         stored[0].forget()
-        return StagePlan(stage, stored[0], [], remembered=True, others=others)
+        return StagePlan(stage, stored[0], [], remembered=True, others=others, is_listed=is_listed)
     planned, seen = view.noted(stage.plan)
     looked_at = {f"{kind}:{key}": _digest_of(view, kind, key) for kind, key in seen} | _made_by(stage, view)
     wanted = dict(zip((task.name for task in planned), planned_fingerprints(stage, view, planned), strict=True))
     if complete and stored is not None and stored[0].fingerprints == wanted:
         stored[0].forget()
-        return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage), others=others)
+        return StagePlan(stage, stored[0], [], looked_at, remembered=not _is_remembered(stage), others=others,
+                         is_listed=is_listed)
     found = StageRecords.of(()) if fresh else _found(
         stage, storage, planned, stored[0].only(there) if stored is not None and there is not None else None)
     is_same = [wanted.get(task) == fingerprint for task, fingerprint in found.fingerprints.items()]

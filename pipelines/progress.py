@@ -22,6 +22,7 @@ from pipelines.terminal import printable
 
 _LINE_EVERY_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 2.0
+REMAKING: Final = "is not what was written there: it is made again"
 STOPPING: Final = "finishing what runs, and beginning nothing more; Ctrl-C again stops at once"
 
 
@@ -39,6 +40,8 @@ class Reporter(Protocol):
     def task_failed(self, stage: str, task: str, error: CurateError) -> None: ...
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None: ...
+
+    def remaking(self, file: str) -> None: ...
 
     def stopping(self) -> None: ...
 
@@ -63,6 +66,9 @@ class SilentReporter:
 
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         """A stage is done. counters: of all its tasks."""
+
+    def remaking(self, file: str) -> None:
+        """A file of the run is damaged, and is made again, with what depends on it. file: its name in the run."""
 
     def stopping(self) -> None:
         """The run was asked to stop. Called from a signal handler: it may neither print nor lock."""
@@ -126,6 +132,9 @@ class LineReporter(SilentReporter):
             facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
             self._say(f"{stage}: {pace.to_do} tasks done, {pace.up_to_date} up to date"
                       f"{f' ({facts})' if facts and pace.to_do else ''}")
+
+    def remaking(self, file: str) -> None:
+        self._say(f"{file}: {REMAKING}")
 
     def stopping(self) -> None:
         os.write(2, f"curate: {STOPPING}\n".encode())  # the one way to say something that needs no lock

@@ -27,6 +27,7 @@ from pipelines.progress import Reporter, SilentReporter
 from pipelines.queueing import Job
 from pipelines.ray_engine import RayEngine
 from pipelines.recipe import Recipe
+from pipelines.remaking import Damaged
 from pipelines.splitting import split_archives
 from pipelines.stages import STAGES, check_stages
 from pipelines.stopping import FinishedWhatRan, Stop, stoppable
@@ -40,12 +41,14 @@ _SPACE_FACTOR = 3  # a run's folder against its inputs, as measured on compresse
 @dataclass(slots=True)
 class Result:
     """What a run came to. view: the records of every stage that is done. n_done: tasks done by this call. failed: tasks
-    over source files that were set aside, with their errors."""
+    over source files that were set aside, with their errors. remade: files of the run that were found to be damaged,
+    and made again."""
 
     view: View
     seconds: float
     n_done: int
     failed: list[tuple[str, CurateError]] = field(default_factory=list)
+    remade: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -255,6 +258,7 @@ class _Run:
                  settings: Settings, reporter: Reporter) -> None:
         self._storage = storage
         self._progress = progress
+        self._stages = list(stages)
         self._waiting = list(stages)
         self._every = every
         self._complete = len(stages) == len(every)
@@ -262,6 +266,8 @@ class _Run:
         self._reporter = reporter
         self._active: dict[str, tuple[StagePlan, set[str]]] = {}  # by stage: its plan, and its tasks yet to come
         self._others: set[str] = set()  # files among those of stages that their records do not name
+        self._damaged = Damaged(storage)
+        self._reported: set[str] = set()  # stages that are done, and told to be
         self._result = Result(progress, 0.0, 0)
 
     def execute(self) -> Result:
@@ -271,8 +277,11 @@ class _Run:
         with stoppable(self._reporter.stopping) as stop:
             self._start_ready(queue.append)
             with self._engine() if queue else nullcontext() as engine:
-                if engine is not None:
+                while engine is not None:
                     self._work_off(engine, queue, stop)
+                    if not self._damaged or stop.requested:
+                        break
+                    queue = self._begin_again()
             if stop.requested and (self._active or self._waiting):
                 self._storage.clear_staging()
                 raise FinishedWhatRan
@@ -284,14 +293,28 @@ class _Run:
         return self._result
 
     def _work_off(self, engine: Engine, queue: list[Job], stop: Stop) -> None:
-        """Do jobs, and what they make ready, until none is left or somebody asks to stop."""
+        """Do jobs, and what they make ready, until none is left, somebody asks to stop, or files must be made again."""
         for job in queue:
             engine.submit(job)
         for outcome in engine.outcomes():
-            if self._settle(outcome) and not stop.requested:
+            if self._settle(outcome) and not stop.requested and not self._damaged:
                 self._start_ready(engine.submit)
             if stop.requested:
                 engine.drain()
+
+    def _begin_again(self) -> list[Job]:
+        """Remove damaged files and plan every stage anew, as another call of `run` would; the jobs that are ready. What
+        wrote these files is stale; what comes out as it was leaves all else up to date."""
+        for name in self._damaged.remove():
+            self._result.remade.append(name)
+            self._reporter.remaking(name)
+        self._waiting = list(self._stages)
+        self._active.clear()
+        self._result.failed.clear()
+        self._progress.reopen(stage.name for stage in self._stages)
+        queue: list[Job] = []
+        self._start_ready(queue.append)
+        return queue
 
     def _engine(self) -> AbstractContextManager[Engine]:
         s, access = self._settings, self._storage.access
@@ -306,8 +329,10 @@ class _Run:
                 self._waiting.remove(stage)
                 plan = plan_stage(stage, self._progress, self._storage)
                 self._others.update(plan.others)
-                self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
-                self._reporter.stage_sized(stage.name, {task.name: task.n_bytes for task, _ in plan.stale})
+                if plan.stale or stage.name not in self._reported:
+                    self._reported.discard(stage.name)
+                    self._reporter.stage_started(stage.name, len(plan.up_to_date), len(plan.stale))
+                    self._reporter.stage_sized(stage.name, {task.name: task.n_bytes for task, _ in plan.stale})
                 self._active[stage.name] = (plan, {task.name for task, _ in plan.stale})
                 if plan.stale:
                     keep_up_to_date(plan, self._storage)
@@ -320,6 +345,8 @@ class _Run:
         """Take in what became of a job; whether its stage is done with it."""
         task, name = outcome.job.task, outcome.job.owner
         plan, left = self._active[name]
+        if outcome.error is not None and self._damaged.explains(task, outcome.error, self._progress):
+            return False
         left.discard(task.name)
         if outcome.record is not None:
             plan.take(outcome.record)
@@ -338,14 +365,15 @@ class _Run:
             return False
         del self._active[stage.name]
         records = plan.records()
-        if not plan.remembered:
-            if stage.writes_manifest:
-                write_manifest(self._storage, stage.path, records)
-            if plan.n_done == len(plan.stale):
-                records = put_together(plan, records, self._storage)
+        if stage.writes_manifest and not (plan.remembered and plan.is_listed):
+            write_manifest(self._storage, stage.path, records)
+        if not plan.remembered and plan.n_done == len(plan.stale):
+            records = put_together(plan, records, self._storage)
         self._progress.finish(stage.name, records)
         if stage.check is not None and self._settings.guards:
             stage.check(self._progress)
-        self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
+        if stage.name not in self._reported:
+            self._reported.add(stage.name)
+            self._reporter.stage_done(stage.name, self._progress.counters(stage.name))
         records.forget()
         return True

@@ -45,6 +45,10 @@ class Failures:
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         self._shown.stage_done(stage, counters)
 
+    def remaking(self, file: str) -> None:
+        self._errors.clear()  # every task that failed is tried again
+        self._shown.remaking(file)
+
     def stopping(self) -> None:
         self._shown.stopping()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,7 +20,7 @@ from manifests.run_records import every_stage
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file
 from manifests.tables import open_table
-from manifests.tasks import MANIFEST, write_manifest_file
+from manifests.tasks import MANIFEST, manifest_digest
 from manifests.verify import Finding, verify
 from pipelines.locking import LOCK_FILE, other_version, read_lock
 from pipelines.stages import STAGES
@@ -52,7 +51,7 @@ def verify_run(run: str) -> Iterator[Finding]:
         yield from _kinds(storage)
     for finding in verify(run):
         yield finding if finding.problem is None else Finding(finding.path, finding.check,
-                                                              f"{finding.problem}; {_advice(finding.path)}")
+                                                              f"{finding.problem}; {_advice(storage, finding.path)}")
     names = storage.list("")
     stages: dict[str, StageRecords] = {}
     for folder, records in every_stage(storage, names):
@@ -63,10 +62,11 @@ def verify_run(run: str) -> Iterator[Finding]:
     yield from _extra(storage, stages, names)
 
 
-def _advice(path: str) -> str:
+def _advice(storage: Storage, path: str) -> str:
+    """What can be done about a file. One of the recorded size is left as it is by a run that does not read it."""
     if path.startswith(REMOVALS) or path == SUCCESSION:
         return "it is lost: put it back from a copy"
-    return _AGAIN
+    return f"remove it: {_AGAIN}" if storage.exists(path) else _AGAIN
 
 
 def _lock(storage: Storage) -> Iterator[Finding]:
@@ -122,14 +122,11 @@ def _lists_files(storage: Storage, name: str) -> bool:
 def _manifest_problem(storage: Storage, name: str, records: StageRecords) -> str | None:
     if not storage.exists(name):
         return f"is missing; {_AGAIN}"
-    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        write_manifest_file(f"{folder}/{MANIFEST}", records)
-        wanted = digest_file(f"{folder}/{MANIFEST}")
     try:
-        same = digest_file(storage.path(name)) == wanted
+        same = digest_file(storage.path(name)) == manifest_digest(records)
     except (CurateError, OSError) as error:
-        return f"{error}; {_AGAIN}"
-    return None if same else f"is not what the stage's records say; {_AGAIN}"
+        return f"{error}; remove it: {_AGAIN}"
+    return None if same else f"is not what the stage's records say; remove it: {_AGAIN}"
 
 
 def _extra(storage: Storage, stages: Mapping[str, StageRecords], names: Sequence[str]) -> Iterator[Finding]:

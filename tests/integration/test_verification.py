@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.running import Result
+from pipelines.recipe import Recipe
+from pipelines.running import Result, Settings, run
 from pipelines.verification import verify_run
+from tests.integration.conftest import tree
 
 pytestmark = pytest.mark.timeout(180)
 FILES = ["recipe.lock.yaml", "clean/**/part-*.parquet", "clean/manifest.parquet", "clean/_records/clean.records",
@@ -100,6 +102,28 @@ def try_deeds(run_folder: Path, pattern: str, deeds: list[str]) -> None:
             found = problems(run_folder)
             assert name in found, (deed, found)
             assert "curate run" in found[name] or "put it back" in found[name], (deed, found[name])
+
+
+def test_a_run_that_does_what_is_said_is_in_order(small_demo: tuple[Path, Result], small_web: Path, tmp_path: Path,
+                                                  recipe_of: Callable[..., Recipe]) -> None:
+    """A deed to each file; what is to be removed is removed, then the run goes on."""
+    out = tmp_path / "run"
+    shutil.copytree(small_demo[0], out)
+    deeds = [deed for deed in DEEDS if deed != "a link"]
+    for number, pattern in enumerate(FILES[1:]):  # without a lock file a folder is no run
+        DEEDS[deeds[number % len(deeds)]](next(p for p in sorted(out.glob(pattern)) if p.stat().st_size))
+    for name, problem in problems(out).items():
+        path = out / name
+        if "remove it" in problem:
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+        else:
+            assert not os.path.lexists(path), (name, problem)
+    run(recipe_of(small_web), str(out), Settings(engine="inline"))
+    assert problems(out) == {}
+    assert tree(out) == tree(small_demo[0])
 
 
 def test_what_nobody_made_and_folders_that_are_links_are_found(run_folder: Path, tmp_path: Path) -> None:

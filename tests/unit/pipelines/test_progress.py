@@ -12,7 +12,7 @@ from rich.console import Console
 from manifests.errors import InputError
 from manifests.records import Identity, TaskRecord
 from pipelines.bars import BarReporter
-from pipelines.progress import STOPPING, LineReporter
+from pipelines.progress import REMAKING, STOPPING, LineReporter
 
 
 def _record(task: str) -> TaskRecord:
@@ -26,6 +26,7 @@ def _drive(reporter: LineReporter | BarReporter) -> None:
     reporter.task_done("first", _record("a"))
     reporter.task_failed("first", "b", InputError("is no archive", where="b.warc"))
     reporter.stage_done("first", {"documents": 1234})
+    reporter.remaking("second/x.parquet")
     reporter.stage_started("unused", 0, 0)
     reporter.stage_sized("unused", {})
     reporter.stage_done("unused", {})
@@ -38,6 +39,7 @@ def test_lines(capfd: pytest.CaptureFixture[str]) -> None:
     said = capfd.readouterr().err
     assert "first: b failed and is set aside: b.warc: is no archive" in said
     assert "first: 2 tasks done, 1 up to date (documents 1,234)" in said
+    assert f"second/x.parquet: {REMAKING}" in said
     assert STOPPING in said
     assert "a done in" not in said
     assert "unused" not in said
