@@ -75,6 +75,7 @@ def _from_mesh(mesh: Any, dp_rank: int | None, dp_size: int | None) -> tuple[int
 
 
 def _sizes_of_groups(world: int) -> list[int]:
-    """Sizes of process groups of this process that hold some ranks, but not all."""
+    """Sizes of process groups of this process that do not hold all ranks. One of a single rank is a dimension of that
+    size: beside it there may be one over all ranks, which leaves no trace."""
     groups = getattr(getattr(torch.distributed.distributed_c10d, "_world", None), "pg_group_ranks", {})
-    return sorted({len(ranks) for ranks in groups.values() if 1 < len(ranks) < world})
+    return sorted({len(ranks) for ranks in groups.values() if len(ranks) < world})

@@ -123,7 +123,8 @@ def _pack(out: str, parts: list[TokenPart], recipe: dict[str, Any], lengths: tup
             listed = ", ".join(f"{k:,} of {n}" for n, k in sorted(facts["sequences"].items(), key=lambda i: int(i[0])))
             print(f"{split}: sequences {listed} tokens; {facts['left_out_tokens']:,} tokens in none", file=sys.stderr)
     if plan.validation_fraction and "val" not in _splits(os.path.join(packed, "manifest.parquet")):
-        print(without_val(sum(s.val_tokens for s in plan.sources), recipe["pack"].row_length), file=sys.stderr)
+        held_out, named = sum(s.val_tokens for s in plan.sources), ", ".join(of_source)
+        print(without_val(held_out, recipe["pack"].row_length, named), file=sys.stderr)
     return plan
 
 
@@ -154,10 +155,14 @@ def _write_mixture(out: str, mixture: MixtureConfig, plans: dict[str, Plan]) -> 
     return facts
 
 
-def without_val(n_tokens: int, row_length: int) -> str:
+def without_val(n_tokens: int, row_length: int, sources: str) -> str:
     """What a person is told where the val split is too small for a row."""
-    return (f"there is no val split: the {n_tokens:,} tokens that were held out fill no row of {row_length:,}, and are "
-            "dropped; a larger validation_fraction, a smaller row length or padding (--pad-tail) keeps them")
+    if not n_tokens:
+        return (f"{sources}: there is no val split, for no document was held out; a larger validation_fraction "
+                "holds some out")
+    return (f"{sources}: there is no val split: the {n_tokens:,} tokens that were held out fill no row of "
+            f"{row_length:,}, and are dropped; a larger validation_fraction, a smaller row length or padding "
+            "(--pad-tail) keeps them")
 
 
 def _source_folder(text: str) -> tuple[str | None, str]:
@@ -257,10 +262,9 @@ def _with_validation(amounts: MixtureConfig, parts: list[TokenPart], seed: int, 
 def print_mixture(plan: Plan, form: Format, splits: dict[str, dict[str, Any]] | None = None) -> None:
     """The plan of a mixture on stdout, and what was packed of it. truncated_documents: added up over shards, so a
     document that is cut in two of them counts in both."""
-    if form is Format.JSON:
-        print(json.dumps({**json.loads(plan.to_json()), **({"splits": splits} if splits else {})}))
-        return
-    print(plan.table())
-    for split, facts in (splits or {}).items():
-        print(f"{split}: {facts['n_rows']:,} rows in {facts['shards']:,} shards, {facts['utilisation']:.2%} used; "
-              f"{facts['truncated_documents']:,} documents truncated, {facts['dropped_tokens']:,} tokens dropped")
+    facts = {**json.loads(plan.to_json()), **({"splits": splits} if splits else {})}
+    lines = [plan.table(), *(
+        f"{split}: {own['n_rows']:,} rows in {own['shards']:,} shards, {own['utilisation']:.2%} used; "
+        f"{own['truncated_documents']:,} documents truncated, {own['dropped_tokens']:,} tokens dropped"
+        for split, own in (splits or {}).items())]
+    emit(form, facts, lambda: "\n".join(lines))

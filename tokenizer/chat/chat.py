@@ -54,7 +54,7 @@ class ChatConfig(BaseModel):
     learn_eot: bool = Field(True, description="Whether the end-of-text token behind a learned last turn is learned.")
     long: Literal["drop", "truncate", "split"] = Field("drop", description=(
         "What becomes of a dialogue that is longer than a row: it is left out, loses its end, or is divided over rows. "
-        "Comparisons that are too long are always left out."))
+        "Comparisons and prompts that are too long are always left out."))
     task: Literal["classification", "entailment", "similarity", "choices"] | None = Field(None, description=(
         "Lines of one of GPT-1's tasks instead of dialogues; the template is not used then."))
     auxiliary_weight: float = Field(0.5, ge=0.0, description=(

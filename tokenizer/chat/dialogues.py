@@ -2,7 +2,7 @@
 
     {"messages": [...]}, {"conversations": [{"from", "value"}, ...]}          supervised: OpenAI, ShareGPT
     {"prompt", "completion"}, {"instruction", "input", "output"}              supervised: pairs, Alpaca
-    {"input", "output"}, {"question", "response"}, {"query", "response"}      the same pairs by other names
+    {"input", "output"}, {"question", "response"}, {"query", "answer"}        the same pairs by other names
     {"text"}                                                                  supervised: a text, learned whole
     {"prompt", "completion", "label": true or false}                          a verdict: KTO, on the last answer of
                                                                               {"messages"} too
@@ -33,6 +33,7 @@ from tokenizer.chat.messages import (
 
 MOST_ANSWERS = 256  # ranks are bytes
 _ANSWERS = ("completion", "response", "output")
+_TO_QUESTIONS = (*_ANSWERS, "answer")  # what stands so beside a prompt is there to be compared with, not learned
 _QUESTIONS = ("input", "question", "query")  # where there is neither a prompt nor an instruction
 _LABELS = ("label", "kto_tag")
 _VERDICTS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "desirable": True,
@@ -136,13 +137,14 @@ def _dialogues(row: dict[str, Any]) -> tuple[tuple[Dialogue, ...], bool, bool | 
         return _ranked(prompt, [row["chosen"], row["rejected"]], tools), True, None
     if isinstance(row.get("completions"), list) and row["completions"]:
         return _ranked(prompt, row["completions"], tools), True, None
-    answer = next((row[name] for name in _ANSWERS if row.get(name) is not None), None)
+    names = _ANSWERS if row.get("prompt") is not None else _TO_QUESTIONS
+    answer = next((row[name] for name in names if row.get(name) is not None), None)
     if answer is not None and prompt:
         answers = read_messages(answer, ANSWERER)
         return (_dialogue([*prompt, *answers], len(prompt), tools),), False, _label(row)
-    if answer is None and any(name in row for name in _ANSWERS):
+    if answer is None and any(name in row for name in names):
         raise BadLineError(ChatReason.EMPTY_ANSWER)
-    if prompt:
+    if row.get("prompt") is not None:  # a question alone may have its answer by a name that is not known here
         return (_dialogue(prompt, len(prompt), tools),), False, None
     if isinstance(row.get("text"), str):
         text: Weighted = ({"role": "text", "content": row["text"]}, None)

@@ -113,7 +113,8 @@ class ChatEncoder:
                 done.append((rendered, said_turns(template, dialogue, rendered, weights)))
         except BadLineError as error:
             if error.reason is ChatReason.REFUSED_BY_TEMPLATE and self.counts.template_error is None:
-                self.counts.template_error = f"line {group.line}: {error.__cause__}"
+                said = str(error.__cause__) or type(error.__cause__).__name__
+                self.counts.template_error = f"line {group.line}: {said}"
             return LeftOut(group.line, group.identity, error.reason)
         learned = [any(turn.weight for turn in turns) for _, turns in done]
         if not (group.is_prompt or group.label is False or all(learned)):
@@ -212,6 +213,8 @@ class ChatEncoder:
         if group.ranked or self.config.long == "drop":
             return too_long
         dialogue = group.dialogues[0]
+        if not dialogue.n_learned and group.label is None:
+            return too_long  # a prompt, which without its end asks for nothing
         if self.config.long == "truncate":
             kept = cut_dialogue(dialogue, 0, most)
             if dialogue.n_learned and not kept.n_learned:

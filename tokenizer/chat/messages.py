@@ -19,6 +19,7 @@ SPEAKERS: Final = {  # how ShareGPT's `from` calls who speaks
     "human": "user", "user": "user", "gpt": ANSWERER, "assistant": ANSWERER, "chatgpt": ANSWERER, "bing": ANSWERER,
     "bard": ANSWERER, "bot": ANSWERER, "model": ANSWERER, "system": "system", "tool": "tool", "observation": "tool",
     "function_response": "tool", "function_call": ANSWERER}
+_ROLES: Final = {"function": "tool"}  # OpenAI's older form, whose `function_call` is read as a call too
 _CALLER: Final = "function_call"  # a speaker whose text is a call, or a list of them, as JSON
 _ROLE = re.compile(r"[\w.\- ]{1,64}")
 _TEXT_PARTS: Final = ("text", "input_text", "output_text")
@@ -94,7 +95,7 @@ def _role(message: Message) -> str:
         role = SPEAKERS.get(_speaker(message), message["from"])
     if not isinstance(role, str) or not _ROLE.fullmatch(role):
         raise BadLineError(ChatReason.BAD_TURN)
-    return role
+    return _ROLES.get(role, role)
 
 
 def _speaker(message: Message) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -66,6 +67,24 @@ def test_a_mesh_with_tensor_parallel_ranks(folder: Path) -> None:
     assert out.split("\n") == ["0 [0, 1] 0/2 RRRRR", "1 [0, 1] 0/2 RRRRR", "2 [2, 3] 1/2 RRRRR", "3 [2, 3] 1/2 RRRRR"]
 
 
+def test_tensor_parallel_ranks_alone(folder: Path) -> None:
+    """A dimension over all ranks leaves no trace; the one of a single rank beside it does."""
+    out = torchrun("""
+        mesh = init_device_mesh("cpu", (1, 2), mesh_dim_names=("dp", "tp"))
+        try:
+            TorchLoader(data, 2)
+            said = "nothing"
+        except RecipeError as error:
+            said = str("groups of 1:" in str(error))
+        loader = TorchLoader(data, 2, mesh=mesh["dp"], order="sequence")
+        rows = next(loader).rows.tolist()
+        loader.close()
+        print(f"{dist.get_rank()} {said} {rows}\\n", end="")
+        dist.destroy_process_group()
+        """, folder, 2)
+    assert out.split("\n") == ["0 True [0, 1]", "1 True [0, 1]"]
+
+
 def test_two_data_parallel_dimensions(folder: Path) -> None:
     out = torchrun("""
         mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp_replicate", "dp_shard"))
@@ -102,6 +121,7 @@ def test_a_group_that_comes_later(tmp_path: Path) -> None:
     loader = TorchLoader(data, 1)
     assert data_parallel_rank() == (0, 1)
     assert data_parallel_rank(dp_rank=2, dp_size=3) == (2, 3)
+    importlib.import_module("torch.testing._internal.distributed.fake_pg")  # which makes the backend known
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group("fake", rank=1, world_size=2, store=store)
     try:

@@ -77,6 +77,19 @@ def test_folders(run: Path, tmp_path: Path) -> None:
     assert packed(tmp_path / "m0") == packed(tmp_path / "m1")
 
 
+def test_a_source_without_a_val_split_is_named(run: Path, tmp_path: Path) -> None:
+    """By source one has a val split and another none; --quiet leaves the table out, not that."""
+    given = ["--tokenizer", run / "tokenizer/tokenizer.json", "--row-length", 16, "--by-source", "--quiet",
+             "--mixture", "{weights: {crawl: 2, books: 1}, validation_fraction: 0.08}"]
+    done = CliRunner().invoke(app, [str(a) for a in ("pack", run / "tokens/crawl", run / "tokens/books", *given,
+                                                     "--out", tmp_path / "mixed")])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert len(PackedDataset(tmp_path / "mixed/crawl", "val")) > 0
+    assert len(PackedDataset(tmp_path / "mixed/books", "val")) == 0
+    assert done.stderr.startswith("books: there is no val split, for no document was held out")
+    assert "crawl" not in done.stderr
+
+
 def test_a_folder_of_somebody_else_is_not_replaced(run: Path, tmp_path: Path) -> None:
     notes = tmp_path / "out/packed/notes.txt"
     notes.parent.mkdir(parents=True)

@@ -36,6 +36,7 @@ FORMS = {
     "input and output": {"input": "How high?", "output": "So high."},
     "question and response": {"question": "How high?", "response": "So high."},
     "query and response": {"query": "How high?", "response": "So high."},
+    "question and answer": {"question": "How high?", "answer": "So high."},
     "response": {"prompt": "How high?", "response": "So high."},
     "refusal": {"messages": [{"role": "user", "content": "How high?"},
                              {"role": "assistant", "content": None, "refusal": "So high."}]},
@@ -54,6 +55,25 @@ def test_alpaca_with_input_system_and_history() -> None:
     (group,) = read(row)
     assert isinstance(group, Group)
     assert group.dialogues[0].n_prompt == 4
+
+
+def test_a_question_whose_answer_has_another_name_is_no_prompt() -> None:
+    """gsm8k's answer was lost. Beside a prompt, an answer is what a reward compares with: never learned."""
+    for row in ({"question": "How high?", "solution": "So high."}, {"instruction": "2+2", "result": "4"}):
+        (left,) = read(row)
+        assert isinstance(left, LeftOut)
+        assert left.reason == "no_dialogue"
+    (group,) = read({"prompt": "How high?", "answer": "So high."})
+    assert isinstance(group, Group)
+    assert group.is_prompt
+
+
+def test_the_older_form_of_calls() -> None:
+    row = {"messages": [{"role": "user", "content": "How high?"},
+                        {"role": "assistant", "content": None, "function_call": {"name": "look", "arguments": "{}"}},
+                        {"role": "function", "name": "look", "content": "9"},
+                        {"role": "assistant", "content": "So high."}]}
+    assert said(row) == [[ASKED, ("assistant", ""), ("tool", "9"), ANSWERED]]
 
 
 def test_text_is_no_turn_of_a_template() -> None:

@@ -245,6 +245,15 @@ def test_dialogues_longer_than_a_row(tmp_path: Path, tokenizer: str) -> None:
     assert np.array_equal(np.concatenate([split.ids(row) for _, row in pieces]), whole.ids(0))
 
 
+@pytest.mark.parametrize("long", ["truncate", "split"])
+def test_a_prompt_is_never_cut(tmp_path: Path, tokenizer: str, long: str) -> None:
+    """Its end asks for the answer. An answer that is not desired is cut like any other."""
+    rows: list[Any] = [{"prompt": "x" * 900}, {"prompt": "Hi", "completion": "word " * 300, "label": False}]
+    packed = Packed(tmp_path, tokenizer, rows, long=long)
+    assert packed.counts.left_out == {"too_long": 1}
+    assert packed.counts.truncated + packed.counts.split == 1
+
+
 def test_markers_that_the_tokenizer_lacks_are_named(tmp_path: Path, tokenizer: str) -> None:
     assert Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO]}]).counts.missing_markers == []
     mistral = Packed(tmp_path, tokenizer, [{"messages": [HI, HELLO]}], template="mistral")
