@@ -312,8 +312,12 @@ docs: $(READY) ## Write the pages that are generated from code, and build the do
 	$(BIN)/curate recipe schema > docs/recipe.schema.json
 	$(BIN)/python -m scripts.api_reference > docs/api.md
 	$(BIN)/python -m scripts.reference_pages
-	test ! -d runs/demo/packed || $(BIN)/python -m scripts.readme_images runs/demo
+	$(BIN)/python -m scripts.readme_images
 	$(MAKE) docs-site
+
+.PHONY: images
+images: demo ## The picture of the demo's funnel, from the demo as this environment makes it
+	$(BIN)/python -m scripts.readme_images runs/demo
 
 VENV_DOCS := build/venv-docs
 

@@ -129,7 +129,7 @@ class Compiling(event.Listener):
         self.depth += 1
         if not self._said:
             self._said = True  # and still listens: one that left in the middle would have numba pass over the next
-            print("curate: compiling kernels, once for this version", file=sys.stderr, flush=True)
+            print("curate: compiling kernels that were not used before; they are kept", file=sys.stderr, flush=True)
 
     def on_end(self, _: Any) -> None:
         self.depth = max(0, self.depth - 1)

@@ -60,6 +60,9 @@ def verify(run: str) -> Iterator[Finding]:
     for name, records in every_stage(storage):
         is_run = True
         yield from _verify_records(storage, name, records)
+    if not is_run and storage.exists(_PACKED + MANIFEST):  # what `curate pack` leaves
+        yield from verify_packed(storage)
+        return
     if not is_run:
         storage.must_exist()
         raise InputError("holds no records of tasks and no packed dataset: it is not a run", where=run)

@@ -9,7 +9,7 @@ from typing import Final
 
 from manifests.errors import CurateError
 from manifests.storage import Storage
-from pipelines.pulse import held, is_dead, last_pulses
+from pipelines.pulse import forget, held, is_dead, last_pulses
 from pipelines.stopping import FinishedWhatRan
 
 _NAME: Final = "_records/ending.json"
@@ -21,6 +21,8 @@ _NAMED: Final = 3  # tasks that a killed run was at
 def ending_noted(storage: Storage) -> Iterator[None]:
     """Note why the block ended, where it did not come to its end; while it lasts, and after it, nothing is noted."""
     storage.remove(_NAME)
+    if storage.local:
+        forget(storage.root)  # what an earlier call was at when it was killed says nothing of this one
     try:
         yield
     except BaseException as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from manifests.credentials import public, refuse_secrets
 from manifests.errors import RecipeError
+from manifests.suggestion import meant, meant_or_listed
 from pipelines.recipe import Recipe
 from pipelines.yaml_text import parse_yaml
 
@@ -80,7 +81,16 @@ def _read(name: str) -> bytes:
         return files("pipelines.recipes").joinpath(f"{name}.yaml").read_bytes()
     known = packaged_recipes()
     raise RecipeError("no such recipe", where=name,
-                      hint=_suggest(name, known) or f"a file's path, or one of: {', '.join(known)}")
+                      hint=meant(name, [*known, *_recipes_beside(name)]) or
+                      f"a file's path, or one of: {', '.join(known)}")
+
+
+def _recipes_beside(name: str) -> list[str]:
+    """YAML files of the folder in which a recipe was looked for, as one would name them."""
+    folder = Path(name).parent
+    with suppress(OSError):
+        return sorted(str(folder / path.name) for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    return []
 
 
 def override_field(fields: dict[str, Any], override: str) -> None:
@@ -122,7 +132,7 @@ def _substitute(value: Any, variables: Mapping[str, str]) -> Any:
         name = match.group(1)
         if name not in variables:
             raise RecipeError(f"variable ${{{name}}} is not declared", where=public(value),
-                              hint=_suggest(name, list(variables)) or "declare it under `variables:` with a default")
+                              hint=meant(name, list(variables)) or "declare it under `variables:` with a default")
         return variables[name]
 
     return _VARIABLE.sub(replace, value)
@@ -132,7 +142,11 @@ def explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     """One of pydantic's errors about a model, in words: the field, what is wrong, and what may have been meant."""
     field_path = ".".join(str(p) for p in error["loc"] if not str(p).startswith(("function-", "tagged-")))
     if error["type"] == "extra_forbidden":
-        hint = _suggest(str(error["loc"][-1]), _fields_at(model, error["loc"][:-1]))
+        name = str(error["loc"][-1])
+        known = _fields_at(model, error["loc"][:-1])
+        hint = meant(name, known)
+        if not hint and len(error["loc"]) == 1 and (inner := _inner_fields(model, name)):
+            hint = f"did you mean {' or '.join(inner)}?"
         return f"{field_path}: unknown field{f' ({hint})' if hint else ''}"
     message = str(error["msg"]).removeprefix("Value error, ")
     if not field_path:  # a rule on the recipe as a whole, which names its fields itself
@@ -141,7 +155,22 @@ def explain(model: type[BaseModel], error: dict[str, Any]) -> str:
         return f"{field_path}: {message}"
     if error["type"] == "missing":
         return f"{field_path}: {message[0].lower()}{message[1:]}"
-    return f"{field_path}: {message} (got {error.get('input')!r:.80})"
+    given = error.get("input")
+    if error["type"] in ("literal_error", "enum") and isinstance(given, str):
+        names = re.findall(r"'([^']*)'", str((error.get("ctx") or {}).get("expected", "")))
+        if names:
+            return f"{field_path.removesuffix('.[key]')}: no such name: {given!r:.80} ({meant_or_listed(given, names)})"
+    advice = '; YAML reads no, yes, on and off so: quote it' if error["type"] == "string_type" and isinstance(
+        given, bool) else ""
+    return f"{field_path}: {message} (got {given!r:.80}{advice})"
+
+
+def _inner_fields(model: type[BaseModel], name: str) -> list[str]:
+    """Fields of this name in the groups of a model, as `--set` names them."""
+    groups = {group: [a for a in (field.annotation, *get_args(field.annotation))
+                      if isinstance(a, type) and issubclass(a, BaseModel)]
+              for group, field in model.model_fields.items()}
+    return [f"{group}.{name}" for group, models in groups.items() if any(name in m.model_fields for m in models)]
 
 
 def _fields_at(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
@@ -159,8 +188,3 @@ def _fields_at(root: type[BaseModel], path: Sequence[Any]) -> list[str]:
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [f.alias or n for n, f in model.model_fields.items()]
     return []
-
-
-def _suggest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else ""

@@ -9,7 +9,7 @@ from pipelines.pulse import Pulse
 
 _LONG_ENOUGH = 3.0  # seconds after which a pace means something
 _MEGABYTE = 1e6
-COMPILING = "compiling kernels, once for this version"
+COMPILING = "compiling kernels that were not used before; they are kept"
 
 
 @dataclass(slots=True)

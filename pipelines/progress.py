@@ -91,6 +91,7 @@ class LineReporter(SilentReporter):
         self._root = ""
         self._paces: dict[str, StagePace] = {}
         self._compiled = False
+        self._up_to_date: list[str] = []
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
@@ -103,6 +104,7 @@ class LineReporter(SilentReporter):
                  ) -> None:
         self._over.set()
         self._thread.join()
+        self._say_up_to_date()
 
     def run_started(self, root: str, stages: Sequence[str]) -> None:
         self._root = root
@@ -128,10 +130,20 @@ class LineReporter(SilentReporter):
     def stage_done(self, stage: str, counters: Mapping[str, int]) -> None:
         with self._lock:
             pace = self._paces.pop(stage)
-        if self._of_stages and (pace.to_do or pace.up_to_date):  # else the recipe asks nothing of it
+        if self._of_stages and pace.to_do:  # else it is up to date, or the recipe asks nothing of it
+            self._say_up_to_date()
             facts = ", ".join(f"{name} {value:,}" for name, value in list(counters.items())[:5])
-            self._say(f"{stage}: {pace.to_do} tasks done, {pace.up_to_date} up to date"
-                      f"{f' ({facts})' if facts and pace.to_do else ''}")
+            self._say(f"{stage}: {pace.to_do} {'task' if pace.to_do == 1 else 'tasks'} done"
+                      f"{f', {pace.up_to_date} up to date' if pace.up_to_date else ''}{f' ({facts})' if facts else ''}")
+        elif self._of_stages and pace.up_to_date:
+            self._up_to_date.append(stage)
+
+    def _say_up_to_date(self) -> None:
+        """One line for all stages since the last one that had something to do."""
+        names, self._up_to_date = self._up_to_date, []
+        if names:
+            self._say(f"{names[0]}: up to date" if len(names) == 1 else
+                      f"{len(names)} stages are up to date, {names[0]} to {names[-1]}")
 
     def remaking(self, file: str) -> None:
         self._say(f"{file}: {REMAKING}")

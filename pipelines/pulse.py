@@ -76,6 +76,14 @@ def last_pulses(root: str) -> dict[str, Pulse]:
     return {f"{pulse.stage}/{pulse.task}": pulse for _, pulse in sorted(_left(root), key=lambda item: -item[0])}
 
 
+def forget(root: str) -> None:
+    """Remove what processes left that are no more. root: the folder of a run that nobody else works on."""
+    with suppress(OSError):
+        for entry in os.scandir(os.path.join(root, _FOLDER)):
+            with suppress(OSError):
+                os.remove(entry.path)
+
+
 def held(pulse: Pulse) -> str:
     """What a person is told of the memory of a task that is no more."""
     return (f"its process held {pulse.memory_bytes / 1e6:,.0f} MB when it was last seen, "

@@ -13,6 +13,7 @@ from manifests.graph import REMOVALS_INPUT, Source, Stage, View
 from manifests.records import Damage
 from manifests.removals import DOCUMENTS, PENDING
 from manifests.storage import Storage
+from manifests.suggestion import meant_or_listed
 from manifests.tasks import write_manifest
 from pipelines.crawls import scan_crawl
 from pipelines.earlier import scan_earlier
@@ -229,7 +230,7 @@ def _until(name: str | None, graph: Sequence[Stage]) -> Sequence[Stage]:
     # `dedup` means the last stage of that folder.
     wanted = [s for s in by_name if s == name] or [s for s in by_name if s.startswith(f"{name}/")]
     if not wanted:
-        raise RecipeError(f"no stage is called {name!r}", where="--until", hint=f"one of: {', '.join(by_name)}")
+        raise RecipeError(f"no stage is called {name!r}", where="--until", hint=meant_or_listed(name, list(by_name)))
     needed = set[str]()
     todo = [wanted[-1]]
     while todo:

@@ -14,36 +14,60 @@ from manifests.records import TaskRecord
 from manifests.storage import Storage
 from pipelines.terminal import console
 
-_GROUPS: Final = {"extract": "documents", "classifier": "classifier", "signals": "selection", "select": "selection",
-                  "dedup": "deduplication", "decontaminate": "decontamination", "clean": "clean corpus",
-                  "tokenizer": "tokenizer", "tokens": "tokens", "mix": "mixture and packing",
-                  "pack": "mixture and packing", "packed": "mixture and packing"}
+_GROUPS: Final = {
+    "extract": "documents", "classifier": "classifier", "classifier/labels": "selection", "signals": "selection",
+    "select": "selection", "dedup": "deduplication", "decontaminate": "decontamination", "clean": "clean corpus",
+    "tokenizer": "tokenizer", "tokens": "tokens", "mix": "mixture and packing", "pack": "mixture and packing",
+    "packed": "mixture and packing"}
 _WATCH_SECONDS: Final = 2.0
 _RECENT: Final = 20
+_HOURS_FROM: Final = 360.0  # seconds: a tenth of an hour
 
 Stages = Sequence[Mapping[str, Any]]
 
 
-def used(stages: Stages) -> list[Mapping[str, Any]]:
-    """Stages that the recipe asks something of: a stage that is done without a task is asked nothing."""
-    return [row for row in stages if row["tasks"] or not row["done"]]
+def group_of(stage: str) -> str:
+    """The group by whose name a person is told of a stage."""
+    first = stage.split("/")[0]
+    return _GROUPS.get(stage, _GROUPS.get(first, first))
 
 
-def sentence(stages: Stages, stopped: str | None = None) -> str:
+def turned_off(recipe: Mapping[str, Any]) -> list[str]:
+    """Stages, by the first word of their names, that a recipe's fields turn off."""
+    off = {"classifier": recipe.get("classifier") is None,
+           "decontaminate": not (recipe.get("decontaminate") or {}).get("benchmarks")}
+    return [name for name, is_off in off.items() if is_off]
+
+
+def is_off(stage: str, unused: Sequence[str]) -> bool:
+    """Whether a stage is among those. The labels of `classifier/labels` are of use without a classifier."""
+    return stage in unused or (stage not in _GROUPS and stage.split("/")[0] in unused)
+
+
+def used(stages: Stages, unused: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+    """Stages that the recipe asks something of: a stage that is done without a task is asked nothing.
+
+    unused: Groups that the recipe turns off: of a run that has not come to them only they are known to ask nothing."""
+    return [row for row in stages if row["tasks"] or not (row["done"] or is_off(row["stage"], unused))]
+
+
+def sentence(stages: Stages, stopped: str | None = None, unused: Sequence[str] = ()) -> str:
     """Where a run stands. stopped: why its last call did not come to its end, where that is known."""
-    asked = used(stages)
+    asked = used(stages, unused)
     left = [row["stage"] for row in asked if not row["done"]]
-    hours = sum(row["seconds"] for row in asked) / 3600
+    seconds = sum(row["seconds"] for row in asked)
+    work = f"{seconds / 3600:,.2f} core-hours" if seconds >= _HOURS_FROM else f"{seconds:,.0f} core-seconds"
     size = sum(row["n_bytes"] for row in asked) / 1e6
     damaged = sum(row["damaged"] for row in asked)
-    odd = f"; {damaged:,} parts of the input were damaged" if damaged else ""
+    odd = f"; {damaged:,} {'place' if damaged == 1 else 'places'} of the input could not be read" if damaged else ""
     if not left:
-        return f"Finished: all {len(asked)} stages are done, {size:,.1f} MB in {hours:,.2f} core-hours{odd}."
+        return f"Finished: all {len(asked)} stages are done, {size:,.1f} MB in {work}{odd}."
     begun = [row["stage"] for row in asked if not row["done"] and row["tasks"]]
     at = f"at work or stopped in {begun[0]}" if begun else f"next is {left[0]}"
     if stopped is not None:
         at = f"it stopped: {stopped}"
-    return f"Not finished: {len(asked) - len(left)} of {len(asked)} stages are done, {at}; `curate run` goes on{odd}."
+    n = len(asked) - len(left)  # of how many is not known: a stage that will be asked nothing is not done either
+    return f"Not finished: {n} {'stage is' if n == 1 else 'stages are'} done, {at}; `curate run` goes on{odd}."
 
 
 def print_status(rows: Sequence[Mapping[str, Any]], every: bool = False) -> None:
@@ -54,21 +78,22 @@ def print_status(rows: Sequence[Mapping[str, Any]], every: bool = False) -> None
         if run["other_version"]:
             terminal.print(f"of version {run['other_version']}: `curate why`, `trace`, `verify` and `export` read "
                            "it, `curate run --fresh` makes it anew", soft_wrap=True)
-        terminal.print(_table(used(run["stages"]), every or bool(run["other_version"])))
-        terminal.print(sentence(run["stages"], run.get("stopped")), soft_wrap=True)
+        unused = run.get("unused") or ()
+        terminal.print(_table(used(run["stages"], unused), every or bool(run["other_version"]), run.get("files")))
+        terminal.print(sentence(run["stages"], run.get("stopped"), unused), soft_wrap=True)
 
 
-def _table(stages: Stages, every: bool) -> Table:
+def _table(stages: Stages, every: bool, n_files: int | None) -> Table:
     table = Table("stage", "tasks", "done", "MB", "core-seconds", "damaged", box=None, pad_edge=False)
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in stages:
-        first = row["stage"].split("/")[0]
-        groups.setdefault(row["stage"] if every else _GROUPS.get(first, first), []).append(row)
+        groups.setdefault(row["stage"] if every else group_of(row["stage"]), []).append(row)
     for name, own in groups.items():
         done = sum(bool(row["done"]) for row in own)
+        tasks = sum(row["tasks"] for row in own)
+        of_files = f"{tasks} of about {n_files}" if own[0]["stage"] == "extract" and n_files and not done else None
         table.add_row(
-            name, str(sum(row["tasks"] for row in own)),
-            "yes" if done == len(own) else "no" if len(own) == 1 else f"{done} of {len(own)} stages",
+            name, of_files or str(tasks), "yes" if done == len(own) else "in part" if done or tasks else "no",
             f"{sum(row['n_bytes'] for row in own) / 1e6:,.1f}", f"{sum(row['seconds'] for row in own):,.1f}",
             str(sum(row["damaged"] for row in own) or ""))
     return table

@@ -18,6 +18,7 @@ from pipelines.asking.alarms import alarms
 from pipelines.asking.lock import locked_recipe
 from pipelines.planning import StagePlan
 from pipelines.running import Result
+from pipelines.status import group_of, is_off
 from pipelines.terminal import console
 from pipelines.totals import totals_of
 from tokenizer.mixture.mixture_config import MixtureConfig
@@ -157,13 +158,27 @@ def plan_rows(plans: Sequence[tuple[Stage, StagePlan | None]]) -> list[dict[str,
     return rows
 
 
-def print_plan(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a dry run for a person."""
-    table = Table("stage", "up to date", "to do", "why", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["stage"], *("?" if row[k] is None else str(row[k]) for k in ("up_to_date", "to_do")),
-                      "; ".join(row["why"][:_SHOWN]))
-    console().print(table)
+def print_plan(rows: Sequence[dict[str, Any]], unused: Sequence[str] = ()) -> None:
+    """Print a dry run for a person: what is to be done and why, and in a sentence each what is not and what follows.
+
+    unused: stages that the recipe turns off, as of `turned_off`."""
+    fresh = [row["stage"] for row in rows if row["up_to_date"] and not row["to_do"]]
+    stale = [row for row in rows if row["to_do"]]
+    later = list(dict.fromkeys(group_of(row["stage"]) for row in rows
+                               if row["to_do"] is None and not is_off(row["stage"], unused)))
+    terminal = console()
+    if stale:
+        table = Table("stage", "up to date", "to do", "why", box=None, pad_edge=False)
+        for row in stale:
+            table.add_row(row["stage"], str(row["up_to_date"]), str(row["to_do"]), "; ".join(row["why"][:_SHOWN]))
+        terminal.print(table)
+    if fresh:
+        span = fresh[0] if len(fresh) == 1 else f"{len(fresh)} stages, {fresh[0]} to {fresh[-1]}"
+        terminal.print(f"Up to date: {span}.", soft_wrap=True)
+    if later:
+        terminal.print(f"Then, as far as what they read comes out otherwise: {', '.join(later)}.", soft_wrap=True)
+    if not stale and not later:
+        terminal.print("Nothing is to be done.")
 
 
 def stage_rows(storage: Storage, lock: dict[str, Any]) -> list[dict[str, Any]]:

@@ -194,6 +194,6 @@ def _name_damage(tables: VerbRun) -> None:
         for damage in record.damage:
             print(f"{path}: at {damage.where.rpartition('@')[2]}: {damage.what}", file=sys.stderr)
         if n := record.counters.get("damaged", 0):  # the first of them are named
-            print(f"{path}: {n:,} {'part' if n == 1 else 'parts'} cannot be read and {'is' if n == 1 else 'are'} "
-                  "left out", file=sys.stderr)
+            print(f"{path}: {n:,} {'place' if n == 1 else 'places'} cannot be read, and what stands there is left out",
+                  file=sys.stderr)
 

@@ -43,7 +43,7 @@ def verify_run(run: str) -> Iterator[Finding]:
         InputError: There is neither a run nor a packed dataset; AbsentError where there is no such folder.
     """
     storage = Storage(run)
-    if not storage.exists(LOCK_FILE) and storage.exists(MANIFEST):
+    if not storage.exists(LOCK_FILE) and (storage.exists(MANIFEST) or _is_packed_alone(storage)):
         yield from verify(run)
         return
     yield from _lock(storage)
@@ -60,6 +60,11 @@ def verify_run(run: str) -> Iterator[Finding]:
             stages[folder] = records
     yield from _manifests(storage, stages)
     yield from _extra(storage, stages, names)
+
+
+def _is_packed_alone(storage: Storage) -> bool:
+    """Whether a folder holds a packed dataset and no stage, as what `curate pack` leaves."""
+    return storage.exists(f"packed/{MANIFEST}") and next(every_stage(storage), None) is None
 
 
 def _advice(storage: Storage, path: str) -> str:

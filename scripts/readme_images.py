@@ -1,8 +1,9 @@
 """The two pictures of README: the demo's funnel, and how many times faster some steps are than other projects'.
 
-    python -m scripts.readme_images RUN       RUN is a finished demo; writes docs/images/funnel.svg and benchmarks.svg
+    python -m scripts.readme_images [RUN]     writes docs/images/benchmarks.svg; of a finished demo, RUN, funnel.svg too
 
-The funnel's numbers are the run's; the others are those of the table "Beside others" in docs/benchmarks.md.
+The funnel's numbers are the run's, so they depend on the texts of the libraries of which the demo is made, and that
+picture is drawn when somebody asks for it; the others are those of the table "Beside others" in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -85,9 +86,11 @@ def funnel_rows(run: pipelines.Run) -> list[tuple[str, int, str]]:
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     images = _DOCS / "images"
-    (images / "funnel.svg").write_text(funnel_svg(funnel_rows(pipelines.Run(sys.argv[1]))), encoding="utf-8")
+    if len(sys.argv) > 1:
+        (images / "funnel.svg").write_text(
+            funnel_svg(funnel_rows(pipelines.Run(sys.argv[1]))), encoding="utf-8")
     rows = beside_others((_DOCS / "benchmarks.md").read_text(encoding="utf-8"))
     (images / "benchmarks.svg").write_text(benchmarks_svg(rows), encoding="utf-8")
 

@@ -8,15 +8,18 @@ from typing import Any
 
 from manifests.storage import Storage
 from manifests.trace import Origin, packed_folder
-from tokenizer.encoding.encode import load_decoder
+from tokenizer.encoding.encode import Encoder, load_decoder
 
 _SHOWN_CHARACTERS = 300
+_NO_BYTES = -1  # the length of a row of a table, which has no bytes of its own in the file
 _SHOWN_FIELDS = ("doc_id", "parent_id", "source", "url", "date", "origin_path", "origin_offset", "origin_length",
                  "edits")
 
 
-def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
-    """JSON-ready facts of each fragment: its position in the row, its text, and its document's origin and text."""
+def origin_facts(run: str, origins: Sequence[Origin], token: int | None = None) -> list[dict[str, Any]]:
+    """JSON-ready facts of each fragment: its position in the row, its text, and its document's origin and text.
+
+    token: The number in the row of one token that was asked for: what it is."""
     tokenizer = load_decoder(_tokenizer(Storage(run))) if origins else None
     facts = []
     for origin in origins:
@@ -25,10 +28,16 @@ def origin_facts(run: str, origins: Sequence[Origin]) -> list[dict[str, Any]]:
             "first_token": origin.first_token, "n_tokens": origin.n_tokens,
             "doc_token_offset": origin.doc_token_offset, "epoch": origin.epoch,
             "truncated_left": origin.truncated_left, "truncated_right": origin.truncated_right,
+            **(_token(tokenizer, origin, token) if tokenizer and token is not None else {}),
             "decoded": tokenizer.decode(origin.tokens) if tokenizer else "",
             **{name: _plain(document.get(name)) for name in _SHOWN_FIELDS},
             "text": document.get("text")})
     return facts
+
+
+def _token(tokenizer: Encoder, origin: Origin, token: int) -> dict[str, Any]:
+    one = origin.tokens[token - origin.first_token :][:1]
+    return {"token": token, "token_id": int(one[0]), "token_text": tokenizer.decode(one)}
 
 
 def _tokenizer(storage: Storage) -> str:
@@ -49,8 +58,12 @@ def origin_lines(facts: Sequence[dict[str, Any]]) -> Iterator[str]:
         if fact["origin_path"] is None:
             yield "  a packed folder alone knows documents by their ids; their pages are named where the run lies"
         else:
-            length = f", {fact['origin_length']} bytes" if fact["origin_length"] is not None else ""
-            yield f"  {fact['origin_path']} at {fact['origin_offset']}{length}, {fact['date'] or 'no date'}"
+            length, date = fact["origin_length"], f", {fact['date']}" if fact["date"] else ""
+            of_bytes = f", {length} bytes" if length is not None else ""
+            place = f"row {fact['origin_offset']}" if length == _NO_BYTES else f"at {fact['origin_offset']}{of_bytes}"
+            yield f"  {fact['origin_path']} {place}{date}"
+        if fact.get("token") is not None:
+            yield f"  token {fact['token']}: {fact['token_text']!r}, number {fact['token_id']} of the vocabulary"
         if fact["parent_id"]:
             yield f"  a part of document {fact['parent_id']}"
         yield f"  decoded: {_short(fact['decoded'])}"

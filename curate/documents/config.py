@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -83,6 +83,15 @@ class ExtractConfig(BaseModel):
         if name in EXTRACTORS or not isinstance(name, str) or not isinstance(given, dict | None):
             return fields
         return {**fields, "extractor_parameters": validated("extractors", name, given or {}, EXTRACTORS)}
+
+    @model_validator(mode="after")
+    def _languages_exist(self) -> Self:
+        if self.languages and self.identify_language and self.language_model is None:  # another model has other labels
+            from curate.language.codes import mistaken_code
+
+            if wrong := [what for name in self.languages if (what := mistaken_code(name))]:
+                raise ValueError(f"languages: {wrong[0]}")
+        return self
 
     def plugin_paths(self) -> dict[str, str]:
         """Parameters of the extractor that are paths, by their positions."""

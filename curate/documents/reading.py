@@ -16,7 +16,7 @@ from curate.sources.archives import read_range, record_range
 from curate.sources.cc_index import read_ranges
 from curate.sources.columns import ColumnNames, SourceFile, TextRows
 from curate.sources.http_config import HttpConfig
-from curate.sources.kinds import KINDS, ReadRows, open_nonempty
+from curate.sources.kinds import KINDS, ReadRows, open_nonempty, text_column_absent
 from curate.sources.plugin_rows import plugin_rows
 from curate.sources.records import read_records
 from curate.sources.rows import ExtractReason, row_ids, rows_table
@@ -89,8 +89,7 @@ def _text_rows(read: ReadRows, config: ExtractConfig, work: Work, file: SourceFi
     if n_rows == 0 and work.counters["damaged"]:
         raise InputError(f"holds nothing that can be read as {file.kind}", where=file.path)
     if n_rows and not n_texts:
-        raise InputError(f"has no text under {file.columns.text!r} in any row", where=file.path,
-                         hint="name the column that holds the text")
+        raise text_column_absent(file.path, file.columns, http)
 
 
 def _text_row(rows: TextRows, n_bytes: int, config: ExtractConfig, file: SourceFile) -> pa.Table:

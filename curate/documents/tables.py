@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from curate.sources.columns import GROUP, ColumnNames, SourceFile, TextRows, as_document_ids
 from curate.sources.http_config import HttpConfig
-from curate.sources.kinds import KINDS, detect_kind
+from curate.sources.kinds import KINDS, detect_kind, text_column_absent
 from curate.sources.rows import row_ids
 from curate.sources.warc import Damage
 from curate.text.strings import without_nul
@@ -56,11 +56,11 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
     if kind.rows is None:
         raise InputError(f"is {kind.what}, not a table of texts", where=path, hint="curate extract reads archives")
     n_rows = n_texts = n_ids = 0
-    broken = False
+    broken = ""
     for rows in kind.rows(path, columns, MAX_TEXT_BYTES, http):
         if isinstance(rows, Damage):
             report(rows.offset, rows.what)
-            broken = True
+            broken = broken or rows.what
             continue
         if not len(rows):
             continue
@@ -72,10 +72,9 @@ def read_rows(path: str, columns: ColumnNames, report: Callable[[int, str], None
             rows.ids = pc.coalesce(rows.ids, numbers)
         yield rows
     if broken and not n_rows:
-        raise InputError("holds no row that can be read", where=path)
+        raise InputError("holds no row that can be read", where=path, hint=f"the first: {broken}")
     if n_rows and not n_texts:
-        raise InputError(f"has no text under {columns.text!r} in any row", where=path,
-                         hint="name the column that holds the text")
+        raise text_column_absent(path, columns, http)
     if n_rows and not n_ids and columns.id != ColumnNames().id:
         raise InputError(f"has no id under {columns.id!r} in any row", where=path,
                          hint="name the column that holds the ids, or none: rows are then numbered from 0")

@@ -17,6 +17,7 @@ from manifests.errors import InputError
 from manifests.part_paths import part_name
 from manifests.schema import SIGNAL_PREFIX
 from manifests.storage import Storage
+from manifests.suggestion import meant_or_listed
 from manifests.tables import open_table
 
 _SCORE: Final = "quality_score"
@@ -60,7 +61,8 @@ def read_values(run: str, name: str) -> Values:
     """
     known = signal_names(run)
     if name not in known:
-        raise InputError(f"the run stores no signal {name!r}", where=run, hint=f"it stores {', '.join(known)}")
+        raise InputError(f"the run stores no signal {name!r}", where=run,
+                         hint=meant_or_listed(name, known, "it stores"))
     storage = Storage(run)
     folder, column = "signals" if name in EXTERNAL else "extract", SIGNAL_PREFIX + name
     if name in _of_plugins(storage):

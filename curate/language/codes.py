@@ -19,6 +19,11 @@ _TABLE: Final = [line.split("\t") for line in files("curate.language").joinpath(
 """ISO 639-1 and 639-3 of every language that has both; then what models with scripts answer for a language of ISO 639-1
 that is a group in ISO 639-3: its most spoken member."""
 _SHORT: Final = {long: short for short, long, _ in _TABLE}
+_ISO_639_1: Final = {short for short, *_ in _TABLE} | {"bh"}  # a retired code of a group, which lid.176 knows
+_MISTAKEN: Final = {"cn": "zh", "jp": "ja", "gb": "en", "us": "en", "dk": "da", "cz": "cs", "gr": "el", "ua": "uk",
+                    "english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it",
+                    "portuguese": "pt", "russian": "ru", "chinese": "zh", "japanese": "ja", "arabic": "ar"}
+"""Codes of countries and names of languages that people write for codes."""
 _MEMBER_OF: Final = {member: short for short, _, member in _TABLE if member}
 
 
@@ -48,6 +53,15 @@ def language_code(label: str) -> str:
         return _SHORT.get(label, label)
     code = scripted[1]
     return _SHORT.get(code) or _MEMBER_OF.get(code, code)
+
+
+def mistaken_code(name: str) -> str | None:
+    """What is wrong with a name that lid.176 gives no text, and so no document would have; None where it may."""
+    if name in _ISO_639_1 or re.fullmatch(r"[a-z]{3}", name) or _WITH_SCRIPT.fullmatch(name):
+        return None
+    usual = _MISTAKEN.get(name.lower())
+    hint = f"; {usual} is meant" if usual else "" if name.lower() == name else f"; codes are lower case: {name.lower()}"
+    return f"{name!r} is no code of a language: write ISO 639-1 or 639-3, such as en or eng{hint}"
 
 
 def codes_of(labels: pa.StringArray) -> pa.StringArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ EDITS_INPUT: Final = "select.edits"
 """Field of a recipe; the files that edits need are inputs of the task under names that begin so."""
 PLUGIN_SIGNAL: Final = "signal_"
 """What inputs with the signals of plug-ins are called, before the signal's name."""
+_NAMED: Final = 3  # reasons that an error names
 
 
 def _cutoffs(view: View) -> Iterator[Task]:
@@ -55,8 +57,11 @@ def _every_source_keeps_some(view: View) -> None:
         seen, kept = counters.get(f"documents_{source}", 0), counters.get(f"kept_{source}", 0)
         if weight and not kept:
             cause = f"selection kept none of its {seen} documents" if seen else "no page matched its links"
-            raise StageError(cause, where=f"source {source!r}",
-                             hint="lower select.alpha, relax the rules, or give the source no weight in the mixture")
+            dropped = Counter({name.removeprefix("dropped_"): n for name, n in counters.items()
+                               if seen and name.startswith("dropped_")})
+            why = "".join(f"{reason} dropped {n:,}, " for reason, n in dropped.most_common(_NAMED)).rstrip(", ")
+            raise StageError(cause, where=f"source {source!r}", hint=f"{why}{': ' if why else ''}relax select.rules, "
+                             "lower select.alpha, or give the source no weight in the mixture")
 
 
 def _clean(view: View) -> Iterator[Task]:

@@ -99,7 +99,8 @@ def pick_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, 
     there = _Names(schema)
     if names.text not in there:
         raise InputError(f"has no column {names.text!r}", where=path,
-                         hint=f"its columns are {', '.join(schema.names[:12])}; name the one that holds the text")
+                         hint=f"its columns are {', '.join(schema.names[:12])}; name the one that holds the text: "
+                              "--text-column, or a source's text_column")
     wanted = {"text": names.text}
     for own in (names.id, "doc_id"):
         if own in there:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -56,6 +57,18 @@ def line_blocks(stream: IO[bytes], max_line_bytes: int) -> Iterator[list[bytes] 
             n_bytes += len(line)
     if lines:
         yield lines
+
+
+def keys_of(stream: IO[bytes], max_line_bytes: int) -> list[str]:
+    """The keys of a file's first object, those of fields of fields with a dot; none where its first lines hold none."""
+    for block in line_blocks(stream, max_line_bytes):
+        for line in block if isinstance(block, list) else ():
+            with suppress(ValueError, RecursionError):
+                if isinstance(fields := json.loads(line), dict):
+                    return [*fields, *(f"{key}.{inner}" for key, value in fields.items() if isinstance(value, dict)
+                                       for inner in value)]
+        break
+    return []
 
 
 def _lines(stream: IO[bytes], max_line_bytes: int) -> Iterator[bytes | Damage]:
@@ -139,9 +152,9 @@ def _parse_each(lines: list[bytes], row: int, names: ColumnNames) -> Iterator[Te
             try:
                 fields = json.loads(line)
                 if not isinstance(fields, dict):
-                    yield Damage(number, "line is not a JSON object")
+                    yield Damage(number, f"line {number + 1} is not a JSON object")
             except (ValueError, RecursionError) as error:
-                yield Damage(number, f"line is not JSON: {error}")
+                yield Damage(number, f"line {number + 1} is not JSON: {error}")
         readable.append(isinstance(fields, dict))
         if not readable[-1]:
             fields = {}

@@ -44,6 +44,8 @@ TOKENS: Final = "tokens"
 """Texts that were encoded already: nothing reads them before the mixture does."""
 
 _HEAD_BYTES: Final = 1 << 16
+_KEYS: Final = 12  # that an error names
+_KEYS_BYTES: Final = 1 << 24  # of a line that is read for them
 _CONVERSION: Final = re.compile(rb"\nWARC-Type:[ \t]*conversion", re.IGNORECASE)
 _RESPONSE: Final = re.compile(rb"\nWARC-Type:[ \t]*response", re.IGNORECASE)
 _OPENING: Final = re.compile(rb"\s*WARC/?[0-9.]*[ \t]*\r?\n", re.IGNORECASE)
@@ -106,6 +108,19 @@ def _jsonl_rows(path: str, names: ColumnNames, max_text_bytes: int,
             yield from read_jsonl(stream, names, 4 * max_text_bytes + (1 << 20))
         except InputError as error:
             raise InputError(error.what, where=error.where or path, hint=error.hint) from error
+
+
+def text_column_absent(path: str, names: ColumnNames, http: HttpConfig | None = None) -> InputError:
+    """The error of a table in which no row has a text: which keys there are, and how another one is named."""
+    from curate.sources.jsonl import keys_of
+
+    keys: list[str] = []
+    if detect_kind(path, http) == "jsonl":
+        with closing(open_nonempty(path, http)) as stream:
+            keys = keys_of(stream, _KEYS_BYTES)
+    there = f"its keys are {', '.join(keys[:_KEYS])}; " if keys else ""
+    return InputError(f"has no text under {names.text!r} in any row", where=path,
+                      hint=f"{there}name the one that holds the text: --text-column, or a source's text_column")
 
 
 def _parquet_rows(path: str, names: ColumnNames, max_text_bytes: int,

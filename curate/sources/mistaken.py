@@ -63,6 +63,9 @@ def mistaken_text(path: str, head: bytes) -> Mistake | None:
     if _JSON_ARRAY.match(head):
         return Mistake("is one JSON array, not JSON Lines", "write one object a line: jq -c '.[]' FILE")
     claim = claim_of(path)
+    if claim == _CLAIMS[".csv"] and re.match(rb"[^\n]*[,;\t]", head):
+        return Mistake("is a table in CSV, which is not read",
+                       "write it as Parquet or JSON Lines: duckdb -c \"COPY (FROM 'FILE.csv') TO 'FILE.parquet'\"")
     if claim is not None and head:
         return Mistake(f"is not {claim}, as its name says it is, and begins with {head[:24]!r}",
                        "fetch it again, or name a plain text otherwise; a file of lines must begin with a whole line")

@@ -23,11 +23,13 @@ from manifests.storage import Storage
 from manifests.tables import open_table, read_row_groups, read_table
 from manifests.trace import Origin
 from pipelines.asking.finding import Finder
+from pipelines.asking.lock import no_run
 from pipelines.asking.telling import with_draws
 from pipelines.asking.trace import origins
 from pipelines.ending import why_stopped
 from pipelines.locking import other_version, read_lock
 from pipelines.running import Result
+from pipelines.status import turned_off
 from pipelines.summary import FUNNEL, funnel_row, stage_rows
 
 _DECIDING: Final = {"select": "select", "dedup": "dedup/decisions", "dedup/decisions": "dedup/decisions",
@@ -65,7 +67,7 @@ class Run:
         lock = read_lock(self._storage)
         if lock is None:
             self._storage.must_exist()
-            raise InputError("holds no recipe.lock.yaml: it is not a run", where=self.path)
+            raise no_run(self.path)
         self._lock = lock
         self.recipe: Mapping[str, Any] = self._lock["recipe"]
         self.other_version = other_version(self._lock)
@@ -85,7 +87,8 @@ class Run:
     def describe(self) -> dict[str, Any]:
         """JSON-ready: what `curate status --format json` prints of the run."""
         return {"run": self.path, "recipe": self.recipe["name"], "other_version": self.other_version,
-                "stopped": why_stopped(self._storage), "stages": self.status().to_pylist()}
+                "stopped": why_stopped(self._storage), "unused": turned_off(self.recipe), "files": self.n_files,
+                "stages": self.status().to_pylist()}
 
     def status(self) -> pa.Table:
         """How far the run is: a row for each stage, with its tasks that are done, whether all are, bytes of its

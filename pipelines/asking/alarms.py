@@ -65,10 +65,12 @@ def _mixture(files: StageFiles, recipe: Mapping[str, Any]) -> Iterator[Alarm]:
                     f"({worst['epochs']:.3g}) at {worst['selected_tokens']:,} tokens",
                     f"give {worst['name']} less weight under mixture.weights, more documents, or a larger "
                     f"mixture.max_epochs_by_source.{worst['name']}")
-    for row in capped:
+    drawn = [row for row in rows if row["selected_tokens"]]
+    whole = len(drawn) == 1 and drawn[0]["epochs"] <= 1 + 1e-6  # one source, once: all of it is what was asked for
+    for row in [] if whole else capped:
         yield Alarm("mixture", "note",
-                    f"the source {row['name']} is drawn {row['epochs']:.3g} times, all that max_epochs allows",
-                    "its tokens are what bounds the data set's size")
+                    f"each document of {row['name']} is drawn {row['epochs']:.3g} times, all that max_epochs allows",
+                    "mixture.max_epochs says how often; the source's tokens are what bounds the dataset's size")
 
 
 def _cap(recipe: Mapping[str, Any], source: str) -> float:
@@ -152,7 +154,8 @@ def _input(files: StageFiles) -> Iterator[Alarm]:
     damaged = sum(of.damaged for _, _, of in totals_of(files.storage, read_lock(files.storage)))
     if damaged:
         yield Alarm("input", "note",
-                    f"{damaged:,} parts of the input were damaged and skipped", "the records name each")
+                    f"{damaged:,} {'place' if damaged == 1 else 'places'} of the input could not be read",
+                    "the records name each")
 
 
 def alarm_rows(found: Sequence[Alarm]) -> list[dict[str, str]]:

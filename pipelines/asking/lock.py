@@ -12,12 +12,19 @@ from pipelines.yaml_text import parse_yaml
 _LOCK = "recipe.lock.yaml"
 
 
+def no_run(run: str) -> InputError:
+    """The error of a folder that is there and no run."""
+    return InputError("holds no recipe.lock.yaml: it is not a run", where=run, hint=(
+        "`curate run RECIPE --output RUN` makes one; what a single command left is Parquet, and says why in "
+        "OUT.decisions"))
+
+
 def open_run(run: str) -> Storage:
     """A run's files. Raises InputError where there is no run at this path or URL."""
     storage = Storage(run)
     storage.must_exist()
     if not storage.exists(_LOCK):
-        raise InputError("holds no recipe.lock.yaml: it is not a run", where=run)
+        raise no_run(run)
     return storage
 
 

@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 
 from manifests.errors import InputError, RecipeError
 from manifests.hashing import id_words, keyed_hash
-from manifests.single_rows import read_rows
+from manifests.single_rows import read_one, read_rows
 from manifests.stage_files import StageFile, StageFiles, decision_files
-from manifests.tables import read_table
+from manifests.suggestion import meant_or_listed
+from manifests.tables import open_table, read_table
 from pipelines.asking.fates import exclusions_of, fates_of, tasks_of
 
 _SHOWN: Final = ("doc_id", "url", "source", "language", "page_type", "n_bytes", "text")
+_OF: Final = "duplicate_of"
 _STAGES: Final = {"dedup": ("dedup/decisions", "dedup/passage_decisions", "dedup/substrings")}
 
 
@@ -38,7 +40,7 @@ def sample(files: StageFiles, stage: str | None = None, reason: str | None = Non
         source: Only those of this source.
     Returns:
         doc_id, url, source, language, page_type, n_bytes, text (None for what extraction left out), and of dropped ones
-        stage, reason, value, threshold.
+        stage, reason, value, threshold; of duplicates `duplicate_of`, the document that stayed.
     Raises:
         RecipeError: There is no such stage or reason.
     """
@@ -77,11 +79,11 @@ def _check_asked(files: StageFiles, stage: str | None, reason: str | None, seen:
     known = ["extract", *decision_files(files), "remove"]
     if stage is not None and not set(_STAGES.get(stage, (stage,))) & set(known):
         raise RecipeError(f"no stage that decides is called {stage!r}", where="--stage",
-                          hint=f"one of: {', '.join(known)}")
+                          hint=meant_or_listed(stage, known))
     if reason is not None and reason not in seen:
         of_stage = f" by {stage}" if stage else ""
         raise RecipeError(f"no document was dropped for {reason!r}{of_stage}", where="--reason",
-                          hint=f"reasons are: {', '.join(sorted(seen)) or 'none'}")
+                          hint=meant_or_listed(reason, sorted(seen), "reasons are"))
 
 
 def _kept(files: StageFiles, n: int, seed: int, source: str | None) -> list[dict[str, Any]]:
@@ -121,13 +123,25 @@ class _Lowest:
             numbers = sorted(row for _, other, row, _ in self._best if other.path == path)
             for number, found in zip(numbers, read_rows(files.path(file), numbers, _SHOWN).to_pylist(), strict=True):
                 texts[path, number] = found
-        return [_merged(texts[file.path, row], facts) for _, file, row, facts in self._best]
+        return [_merged(texts[file.path, row], facts, _kept_instead(files, file, row, facts))
+                for _, file, row, facts in self._best]
 
 
-def _merged(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+def _kept_instead(files: StageFiles, file: StageFile, row: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """`duplicate_of` of a document that was dropped as a duplicate; nothing of others."""
+    decided = decision_files(files).get(facts.get("stage") or "", {}).get(file.task)
+    if decided is None or file.role != "documents":
+        return {}
+    with open_table(files.path(decided)) as table:
+        known = _OF in table.schema_arrow.names
+    of = read_one(files.path(decided), row, [_OF])[_OF] if known else None
+    return {} if of is None else {_OF: of.hex()}
+
+
+def _merged(found: dict[str, Any], facts: dict[str, Any], instead: dict[str, Any]) -> dict[str, Any]:
     fate: dict[str, Any] = {name: facts[name] for name in ("stage", "reason", "value", "threshold") if name in facts}
     shown: dict[str, Any] = dict.fromkeys(_SHOWN)
-    return {**shown, **found, **fate, "doc_id": found["doc_id"].hex(), "text": found.get("text")}
+    return {**shown, **found, **fate, **instead, "doc_id": found["doc_id"].hex(), "text": found.get("text")}
 
 
 def sample_lines(rows: list[dict[str, Any]], characters: int) -> Iterator[str]:
@@ -136,6 +150,8 @@ def sample_lines(rows: list[dict[str, Any]], characters: int) -> Iterator[str]:
         yield f"{row['doc_id']}  {row['source']}  {row['url'] or '(no URL)'}"
         if row.get("stage"):
             measured = f": {row['value']:.6g}" if row["value"] is not None else ""
+            if _OF in row:
+                measured = f" of {row[_OF]}" + (f", similarity {row['value']:.4g}" if (row["value"] or 1) < 1 else "")
             limit = f", threshold {row['threshold']:.6g}" if row["threshold"] is not None else ""
             language = f" ({row['language']})" if row["text"] is None and row["language"] else ""
             yield f"  dropped by {row['stage']}: {row['reason']}{language}{measured}{limit}"
@@ -145,4 +161,4 @@ def sample_lines(rows: list[dict[str, Any]], characters: int) -> Iterator[str]:
             yield from (f"    {line}" for line in short.splitlines() if line.strip())
         yield ""
     if not rows:
-        yield "no document"
+        yield "no document was dropped so (a stage may cut texts and drop none; `curate status` says which have run)"

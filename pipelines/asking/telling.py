@@ -68,7 +68,8 @@ def fate(history: History) -> str:
         return f"dropped by {drops[-1].stage}: {_why(drops[-1])}"
     last = history.decisions[-1]
     if last.stage == "packed":
-        return f"packed in {last.facts['shard']}, rows {last.facts['rows']}"
+        first, _, end = str(last.facts["rows"]).partition("-")
+        return f"packed in {last.facts['shard']}, " + (f"row {first}" if end in ("", first) else f"rows {first}-{end}")
     return {"clean": "kept", "tokens": "kept; the mixture did not draw it"}.get(last.stage, f"kept up to {last.stage}")
 
 

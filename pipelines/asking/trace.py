@@ -14,10 +14,18 @@ from pipelines.asking.index import Index
 _WITHOUT: Final = ("signal_*",)
 
 
+def _packed_alone(storage: Storage) -> bool:
+    """Whether a folder holds a packed dataset and no documents, as what `curate pack` leaves."""
+    return (storage.exists("packed/manifest.parquet") and not storage.exists("recipe.lock.yaml")
+            and not storage.list("clean"))
+
+
 def origins(run: str, shard: str, row: int, token: int | None = None) -> list[Origin]:
     """`manifests.trace.trace`, whose documents an index finds in a run; of a packed folder alone, as it is there."""
     storage = Storage(run)
     storage.must_exist()
+    if packed_folder(storage) and _packed_alone(storage):
+        return trace(f"{run.rstrip('/')}/packed", shard, row, token)
     if not packed_folder(storage) or not storage.exists("packed/manifest.parquet"):
         return trace(run, shard, row, token)
     files = StageFiles(storage)

@@ -41,5 +41,5 @@ def trace_command(
     from pipelines.asking.trace import origins
     from tokenizer.show import origin_facts, origin_lines
 
-    facts = origin_facts(run, origins(run, shard, row, token))
+    facts = origin_facts(run, origins(run, shard, row, token), token)
     answer(form, facts, lambda: facts, lambda: origin_lines(facts))

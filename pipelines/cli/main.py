@@ -130,12 +130,13 @@ def run(
     import pipelines
     from pipelines.loading import load_recipe
     from pipelines.showing import shown
+    from pipelines.status import turned_off
     from pipelines.summary import print_plan, print_summary, summary
 
     resolved = load_recipe(recipe, settings)
     if dry_run:
         rows = pipelines.plan(resolved, out, until=until, fresh=fresh).to_pylist()
-        emit(form, rows, lambda: print_plan(rows))
+        emit(form, rows, lambda: print_plan(rows, turned_off(resolved.model_dump(mode="json", by_alias=True))))
         return
     with shown(quiet, verbose, progress) as reporter:
         result = pipelines.run(resolved, out, engine=engine.value, address=address, workers=workers,

@@ -41,7 +41,8 @@ def init_command(
     target = Path(path)
     if target.exists() and not force:
         raise RecipeError("is there already", where=path, hint="choose another name, or --force")
-    text = start(kind, name, None if kind == "paper" else value, value if kind == "paper" else None)
+    text = start(kind, name, None if kind == "paper" else value, value if kind == "paper" else None,
+                 path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     print(f"{path} is written. Next: curate recipe check {path}; curate run {path} --output runs/{name}")

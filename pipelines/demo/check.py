@@ -9,6 +9,8 @@ texts instead of believing the decisions. The exit code is 1 if a goal is missed
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -235,6 +237,15 @@ def _packed_goals(packed: pl.DataFrame) -> list[Goal]:
             Goal("validation rows", ">= 1", str(val), val >= 1)]
 
 
+def _program() -> str:
+    """How a person calls `curate` here: by its name where the shell finds this environment's, else by its path."""
+    own = Path(sys.executable).parent / "curate"
+    found = shutil.which("curate")
+    if found is None or Path(found).resolve() != own.resolve():
+        return os.path.relpath(own)
+    return "curate"
+
+
 def show(report: Report, run: Path, print_line: Callable[..., None]) -> None:
     """Print the two tables, where the shards are, and what to try next."""
     kinds = Table("planted kind", "planted", "reached dedup", "expected", "found", "missed", "found means")
@@ -249,8 +260,9 @@ def show(report: Report, run: Path, print_line: Callable[..., None]) -> None:
     print_line(goals)
     plain = partial(print_line, sep="\n  ", soft_wrap=True)
     plain("packed shards:", *report.shards)
-    plain("to try next:", f".venv/bin/curate status {run}", f".venv/bin/curate why {run} {report.example_url}",
-          f".venv/bin/curate trace {run} train/000000 0")
+    program = _program()
+    plain("to try next:", f"{program} report {run} --open", f"{program} why {run} {report.example_url}",
+          f"{program} trace {run} train/000000 0", f"{program} ui {run} --open")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -56,7 +57,7 @@ def explain_recipe(name: str) -> Explained:
     return Explained(name, summary, "\n".join(about).strip(), variables, list(fields["sources"]))
 
 
-def start(kind: str, name: str, value: str | None = None, paper: str | None = None) -> str:
+def start(kind: str, name: str, value: str | None = None, paper: str | None = None, path: str | None = None) -> str:
     """A commented recipe to begin from.
 
     Args:
@@ -64,6 +65,7 @@ def start(kind: str, name: str, value: str | None = None, paper: str | None = No
         name: What the recipe is called; runs belong to a name.
         value: Pattern of the files, or the crawl's name; the recipe's own default if None.
         paper: Which packaged recipe, for the kind `paper`.
+        path: Where the recipe will lie, for the command in its first comment.
     Returns:
         YAML.
     Raises:
@@ -77,7 +79,15 @@ def start(kind: str, name: str, value: str | None = None, paper: str | None = No
         text = recipe_text({"archives": "own", "commoncrawl": "commoncrawl"}.get(kind, paper or "gpt3"))
     if value is not None:
         text = _with_variable(text, _VARIABLE_OF.get(kind, "data"), value)
+    if path is not None:
+        text = re.sub(r"(?m)^#   curate run \S+(.*) --output \S+$", lambda match: (
+            f"#   curate run {shlex.quote(path)}{_other_settings(match[1], kind)} --output runs/{name}"), text, count=1)
     return re.sub(r"(?m)^name: .*$", lambda _: f"name: {name}", text, count=1)
+
+
+def _other_settings(settings: str, kind: str) -> str:
+    """Those `--set` of a command that the recipe written from it does not hold yet."""
+    return re.sub(rf" --set '?{_VARIABLE_OF[kind]}=[^ ']*'?", "", settings) if kind in _VARIABLE_OF else settings
 
 
 def _with_variable(text: str, variable: str, value: str) -> str:

@@ -29,13 +29,15 @@ _PARTS_OF_FUNNEL = {"dedup/decisions": "dedup", "dedup/passage_decisions": "dedu
 def overview_page(files: StageFiles) -> str:
     """The page: alarms, the stage graph, the funnel, and ways to all else."""
     recipe, run = locked_recipe(files.storage), Run(files.storage.root)
-    stages = run.describe()["stages"]
+    facts = run.describe()
+    stages = facts["stages"]
+    stands = sentence(stages, facts["stopped"], facts["unused"])
     rows = funnel(files)
     warned = "".join(f'<div class="{escape(a["severity"])}"><strong>{escape(a["what"])}</strong><br>'
                      f'{escape(a["advice"])}</div>' for a in alarm_rows(alarms(files, recipe)))
     drawn = graph(group_rows(stages), edges({stage.name: stage.needs for stage in STAGES}), _kept(rows))
     sections = " ".join(f'<a href="/report#{key}">{escape(name)}</a>' for key, name, _ in SECTIONS)
-    body = (f'<p class="soft">Recipe {escape(str(recipe.get("name")))}. {escape(sentence(stages))}</p>'
+    body = (f'<p class="soft">Recipe {escape(str(recipe.get("name")))}. {escape(stands)}</p>'
             '<form class="conditions" action="/find"><label>a URL, a host, a doc_id or the beginning of one'
             '<input type="search" name="q" required></label><button>Find</button></form>'
             f'<section id="alarms"><h2>What to look at first</h2>{warned or "<p>Nothing stands out.</p>"}</section>'

@@ -23,7 +23,7 @@ from pipelines.asking.comparing import compare
 from pipelines.asking.counting import domains, stats
 from pipelines.asking.fates import fates_of, tasks_of
 from pipelines.asking.nearness import nearest
-from pipelines.asking.sampling import sample
+from pipelines.asking.sampling import sample, sample_lines
 from pipelines.cli.main import app
 from pipelines.running import Result, Settings, run
 from tests.verbs import verb
@@ -51,6 +51,10 @@ def test_a_sample_is_of_what_was_asked_for_and_the_same_each_time(files: StageFi
     assert len(near) == 5
     assert {row["reason"] for row in near} == {"near_duplicate"}
     assert all(row["text"] and row["value"] >= 0.8 for row in near)
+    ids = {doc_id.hex() for doc_id in pl.DataFrame(Run(files.storage.root).documents("extract", columns=["doc_id"]))[
+        "doc_id"]}
+    assert {row["duplicate_of"] for row in near} <= ids - {row["doc_id"] for row in near}
+    assert f"near_duplicate of {near[0]['duplicate_of']}, similarity " in "\n".join(sample_lines(near, 50))
     assert sample(files, reason="near_duplicate", n=5) == near
     assert sample(files, reason="near_duplicate", n=5, seed=1) != near
     assert {row["stage"] for row in sample(files, stage="select", n=50)} == {"select"}

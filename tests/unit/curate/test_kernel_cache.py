@@ -35,7 +35,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     done = call(cache)
     assert (done.stdout.split()[:2], done.stderr) == (
-        ["2048", "0"], "curate: compiling kernels, once for this version\n")
+        ["2048", "0"], "curate: compiling kernels that were not used before; they are kept\n")
     return cache
 
 

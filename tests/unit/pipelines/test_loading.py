@@ -88,3 +88,31 @@ def test_packaged_recipes_are_well_formed(name: str) -> None:
 def test_an_override_without_a_value() -> None:
     with pytest.raises(RecipeError, match="has no '='"):
         load_recipe("gpt3", ["select.alpha"])
+
+
+@pytest.mark.parametrize(("override", "says"), [
+    ("select.rules.preset=fineweb2", "select.rules.preset: no such name: 'fineweb2' (did you mean 'fineweb'? one of: "),
+    ("select.rules.thresholds={gopher_few_words: 3}", "no such name: 'gopher_few_words' (did you mean "),
+    ("vocab_size=3", "vocab_size: unknown field (did you mean tokenizer.vocab_size?)"),
+    ("extract.languages=[english]", "'english' is no code of a language: write ISO 639-1 or 639-3, such as en or eng;"),
+    ("extract.languages=[jp]", "'jp' is no code of a language"),
+    ("extract.languages=[no]", "YAML reads no, yes, on and off so: quote it"),
+])
+def test_what_may_have_been_meant_is_said(override: str, says: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("own", [override])
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 300
+    assert "[key]" not in str(caught.value)
+
+
+def test_codes_of_languages_pass() -> None:
+    codes = ["en", "deu", "eng_Latn", "bh", "zxx", "nds"]
+    assert load_recipe("own", {"extract.languages": codes}).extract.languages == tuple(codes)
+    assert load_recipe("own", {"extract": {"languages": ["English"], "language_model": "m.bin"}}).extract.languages
+
+
+def test_a_recipe_whose_name_lies_beside_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine")
+    with pytest.raises(RecipeError, match=r"did you mean '.*/mine\.yaml'"):
+        load_recipe(str(tmp_path / "mine.yml"))

@@ -30,6 +30,9 @@ def _drive(reporter: LineReporter | BarReporter) -> None:
     reporter.stage_started("unused", 0, 0)
     reporter.stage_sized("unused", {})
     reporter.stage_done("unused", {})
+    for name in ("second", "third"):
+        reporter.stage_started(name, 4, 0)
+        reporter.stage_done(name, {"documents": 9})
 
 
 def test_lines(capfd: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +44,8 @@ def test_lines(capfd: pytest.CaptureFixture[str]) -> None:
     assert "first: 2 tasks done, 1 up to date (documents 1,234)" in said
     assert f"second/x.parquet: {REMAKING}" in said
     assert STOPPING in said
+    assert "2 stages are up to date, second to third" in said
+    assert said.count("up to date") == 2
     assert "a done in" not in said
     assert "unused" not in said
 

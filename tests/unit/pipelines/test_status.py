@@ -25,12 +25,13 @@ def test_what_is_asked_nothing_is_left_out() -> None:
 
 
 def test_one_sentence_says_where_it_stands() -> None:
-    assert sentence(FINISHED) == ("Finished: all 3 stages are done, 6.0 MB in 0.03 core-hours; 2 parts of the input "
-                                  "were damaged.")
-    assert sentence(HALF) == ("Not finished: 1 of 3 stages are done, at work or stopped in dedup/bands; "
+    assert sentence(FINISHED) == ("Finished: all 3 stages are done, 6.0 MB in 108 core-seconds; 2 places of the "
+                                  "input could not be read.")
+    assert "0.20 core-hours." in sentence([{**FINISHED[2], "seconds": 720.0}])
+    assert sentence(HALF) == ("Not finished: 1 stage is done, at work or stopped in dedup/bands; "
                               "`curate run` goes on.")
     assert "next is extract" in sentence([stage("extract", 0, False)])
-    assert "1 of 3 stages are done, it stopped: a: is full; `curate run` goes on" in sentence(HALF, "a: is full")
+    assert "1 stage is done, it stopped: a: is full; `curate run` goes on" in sentence(HALF, "a: is full")
 
 
 def test_groups_add_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,9 +39,20 @@ def test_groups_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     print_status([run])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["documents", "3", "yes", "2.0", "36.0"] in lines
-    assert ["deduplication", "2", "0", "of", "2", "stages", "4.0", "72.0"] in lines
+    assert ["deduplication", "2", "in", "part", "4.0", "72.0"] in lines
     print_status([run], every=True)
     assert "dedup/bands" in capsys.readouterr().out
+
+
+def test_a_run_at_work_shows_its_files_and_not_what_its_recipe_turns_off(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = [stage("extract", 2, False), stage("classifier/labels", 0, False), stage("classifier", 0, False),
+              stage("select", 0, False), stage("decontaminate", 0, False)]
+    run = {"run": "runs/x", "recipe": "mine", "other_version": None, "stages": stages, "files": 8,
+           "unused": ["classifier", "decontaminate"]}
+    print_status([run])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:-1]] == ["documents", "selection"]
+    assert lines[2].split()[1:5] == ["2", "of", "about", "8"]
 
 
 def test_what_is_left_follows_from_the_pace() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.summary import print_summary, unused
+from pipelines.summary import print_plan, print_summary, unused
 from tokenizer.mixture.mixture_config import MixtureConfig
 
 
@@ -60,3 +60,20 @@ def test_the_end_of_a_run_warns(capsys: pytest.CaptureFixture[str]) -> None:
     facts["dataset"]["unused"] = None  # type: ignore[index]  # one of facts of many types
     print_summary(facts)
     assert "warning" not in capsys.readouterr().out
+
+
+def plan_row(stage: str, up_to_date: int | None, to_do: int | None, *why: str) -> dict[str, Any]:
+    return {"stage": stage, "up_to_date": up_to_date, "to_do": to_do, "why": list(why)}
+
+
+def test_a_dry_run_says_what_is_done_again_and_what_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [plan_row("extract", 2, 0), plan_row("classifier", 0, 0), plan_row("select", 2, 0),
+            plan_row("dedup/signatures", 0, 2, "threshold: 0.8 -> 0.7"), plan_row("dedup/exact", None, None),
+            plan_row("decontaminate/hits", None, None), plan_row("clean", None, None)]
+    print_plan(rows, ["decontaminate"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["stage", "dedup/signatures"]
+    assert lines[2:] == ["Up to date: 2 stages, extract to select.",
+                         "Then, as far as what they read comes out otherwise: deduplication, clean corpus."]
+    print_plan([rows[0], rows[2]])
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing is to be done."

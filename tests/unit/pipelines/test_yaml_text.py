@@ -57,6 +57,25 @@ def test_a_damaged_lock_file_is_named(tmp_path: Path, data: bytes) -> None:
         read_lock(Storage(str(tmp_path)))
 
 
+@pytest.mark.parametrize(("text", "what"), [
+    ("a: 1\nb: {c: 1}\na: 2\n", "line 3, column 1: the key 'a' stands twice in one mapping, first at line 1"),
+    ("a: {b: 1, b: 2}\n", "the key 'b' stands twice"),
+    ("a:\n\tb: 1\n", "line 2, column 1.*(indent by spaces; YAML takes no tabs)"),
+    ("a: {b: ${c}}\n", r'inside braces a variable is quoted: {files: "\${name}"}'),
+    ("name mine\nb: 1\n", r"line 2.*line 1 has no colon: 'name mine'"),
+    ("a: {b: 1\nc: 2\n", "line 2.*while parsing a flow mapping that begins at line 1"),
+])
+def test_usual_slips_are_named_with_their_line(text: str, what: str) -> None:
+    with pytest.raises(RecipeError, match=what) as error:
+        parse_yaml(text, "r.yaml")
+    assert "byte string" not in str(error.value)
+    assert "^" not in str(error.value)
+
+
+def test_keys_that_a_merge_brings_may_be_set_again() -> None:
+    assert parse_yaml("a: &a {b: 1, c: 2}\nd: {<<: *a, b: 3}\ne: {<<: *a, b: 4}\n", "")["e"] == {"b": 4, "c": 2}
+
+
 BOMBS = [
     "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{c}: &{c} [{', '.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdefghij", "bcdefghijk", strict=True)),

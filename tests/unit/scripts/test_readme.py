@@ -26,7 +26,7 @@ def test_the_chart_is_of_the_table() -> None:
     rows = beside_others((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
     assert len(rows) >= 8
     svg = (ROOT / "docs" / "images" / "benchmarks.svg").read_text(encoding="utf-8")
-    assert svg == benchmarks_svg(rows), "run `python -m scripts.readme_images runs/demo`"
+    assert svg == benchmarks_svg(rows), "run `python -m scripts.readme_images`"
     said = README.read_text(encoding="utf-8")
     for what, times, _ in rows:
         if what in ("archive to documents", "FineWeb's filters"):

@@ -70,4 +70,12 @@ def test_languages_that_vanish(storage: Storage) -> None:
     record(storage, "extract", {"candidates": 1000, "documents": 400, "dropped_language": 590, "dropped_no_text": 10,
                                 "damaged": 2})
     assert ("alarm", "59% of the documents are of other languages") in said(storage)
-    assert ("note", "2 parts of the input were damaged and skipped") in said(storage)
+    assert ("note", "2 places of the input could not be read") in said(storage)
+
+
+def test_one_source_that_is_taken_once_is_no_news(storage: Storage) -> None:
+    sources(storage, ("pages", 400, 400, 1.0))
+    once = {"mixture": {**RECIPE["mixture"], "max_epochs": 1.0}}
+    assert [a.what for a in alarms(StageFiles(storage), once)] == []
+    sources(storage, ("pages", 400, 1600, 4.0))
+    assert "each document of pages is drawn 4 times, all that max_epochs allows" in [what for _, what in said(storage)]

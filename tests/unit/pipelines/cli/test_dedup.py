@@ -201,11 +201,11 @@ def test_lines_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path
     done = CliRunner().invoke(app, ["dedup", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--format",
                                     "json"])
     assert done.exit_code == 0, done.output
-    for row, what in ((1, "line is not JSON"), (3, "line is not a JSON object"), (4, "line is not JSON"),
-                      (7, "line is not a JSON object")):
+    for row, what in ((1, "line 2 is not JSON"), (3, "line 4 is not a JSON object"), (4, "line 5 is not JSON"),
+                      (7, "line 8 is not a JSON object")):
         assert f"a.jsonl: at {row}: {what}" in done.stderr
     assert done.stderr.count("a.jsonl: at ") == 4
-    assert "a.jsonl: 4 parts cannot be read and are left out" in done.stderr
+    assert "a.jsonl: 4 places cannot be read, and what stands there is left out" in done.stderr
     assert [json.loads(done.stdout)[name] for name in ("documents", "kept")] == [3, 3]
     assert [(r["id"], r["keep"]) for r in decisions(tmp_path / "out", "part-a.parquet")] == [
         ("a", True), ("b", True), ("c", True)]

@@ -53,7 +53,7 @@ def test_every_kind_of_file_becomes_a_part(tmp_path: Path, workers: str) -> None
     assert done.exit_code == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["files"], facts["failed"], facts["documents"], facts["dropped_url_extension"]) == (5, [], 6, 1)
-    assert "lines.jsonl: at 1: line is not JSON" in done.stderr
+    assert "lines.jsonl: at 1: line 2 is not JSON" in done.stderr
     assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")) == sorted(
         f"part-{name}.parquet" for name in ("pages", "texts", "lines", "rows", "book"))
     assert texts(tmp_path, "texts") == ["A text."]

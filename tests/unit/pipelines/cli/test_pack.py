@@ -75,6 +75,11 @@ def test_folders(run: Path, tmp_path: Path) -> None:
     for n, text in enumerate((mixture, tmp_path / "mixture.yaml")):
         invoke("pack", *folders, *given, "--mixture", text, "--out", tmp_path / f"m{n}")
     assert packed(tmp_path / "m0") == packed(tmp_path / "m1")
+    assert "0 failed" in invoke("verify", tmp_path / "m0")
+    traced = json.loads(invoke("trace", tmp_path / "m0", "train/000000", 0, 3, "--format", "json"))
+    assert [(fact["token"], fact["origin_path"]) for fact in traced] == [(3, None)]
+    assert traced[0]["token_text"] in traced[0]["decoded"]
+    assert {path.name for path in (tmp_path / "m0").iterdir()} == {"packed"}  # the same command may be given again
 
 
 def test_a_source_without_a_val_split_is_named(run: Path, tmp_path: Path) -> None:

@@ -48,6 +48,19 @@ def test_packaged_recipes_explain_themselves() -> None:
     assert "--set data=…" in CliRunner().invoke(app, ["recipes", "gpt3"]).output
 
 
+@pytest.mark.parametrize(("given", "command"), [
+    (["--texts", "x/*.jsonl"], "curate run my recipe.yaml --output runs/mine"),
+    (["--archives", "c/*.warc.gz"], "curate run my recipe.yaml --output runs/mine"),
+    (["--crawl", "CC-MAIN-2020-05"],
+     "curate run my recipe.yaml --set archives=0-9 --set http.contact=you@example.org --output runs/mine"),
+    (["--paper", "gpt3"], "curate run my recipe.yaml --set data=DATA --output runs/mine"),
+])
+def test_the_first_comment_is_the_command_that_runs_it(tmp_path: Path, given: list[str], command: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    assert CliRunner().invoke(app, ["init", str(path), *given]).exit_code == 0
+    assert f"#   {command.replace('my recipe.yaml', str(path))}" in path.read_text().splitlines()
+
+
 def test_init_writes_a_file_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "recipe.yaml"
     assert CliRunner().invoke(app, ["init", str(path), "--texts", "x/*.jsonl"]).exit_code == 0
@@ -97,7 +110,7 @@ mixture: {{weights: {{texts: 1}}}}
 
 
 @pytest.mark.parametrize(("flag", "says"), [("-q", ()), ("-v", ("extract: texts/part-texts-", "done in")),
-                                            ("--no-progress", ("extract: 1 tasks done",))])
+                                            ("--no-progress", ("extract: 1 task done",))])
 def test_a_run_says_as_much_as_is_asked_for(flag: str, says: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text(json.dumps({"id": "a", "text": "One sentence of a few words. " * 5}))
     (tmp_path / "mine.yaml").write_text(start("texts", "mine", f"{tmp_path}/texts.jsonl"))
