@@ -120,7 +120,8 @@ def _compile_inner(self: Any, args: Any) -> None:
             result = compiler.compile(args, return_type)
         if recursive or _calls_by_address(result.library):
             result.library._ensure_finalized()
-        result = result._replace(entry_point=_Inner())
+        result = result._replace(entry_point=_Inner(), type_annotation="", metadata={})
+        result.fndesc.typemap = result.fndesc.calltypes = None  # as of a function that is read from its file
         self.targetctx.insert_user_function(result.entry_point, result.fndesc, [result.library])
         self.overloads[tuple(args)] = result
 
@@ -152,12 +153,22 @@ def _compiling(compile_own: Callable[[Any, Any], Any]) -> Callable[[Any, Any], A
                 del self.overloads[tuple(args)]
             done = compile_own(self, sig)
             result = self.overloads.get(tuple(args))
-            if result is not None and not result.objectmode:
+            if result is None:
+                return done
+            if _is_filed(self):
+                self.overloads[tuple(args)] = result._replace(type_annotation="")
+            if not result.objectmode:
                 for environment in result._find_referenced_environments():
                     result.library.codegen.set_env(environment.env_name, environment)
             return done
 
     return then_compile
+
+
+def _is_filed(kernel: Any) -> bool:
+    """Whether the next process loads a kernel from its file, then without the instructions that it was made of, which are
+    half of what is kept of it."""
+    return getattr(kernel._cache, "cache_path", None) is not None
 
 
 @contextmanager
