@@ -5,9 +5,9 @@ into which it then links that function's code and optimises it once more: what l
 deep. Here a function that is compiled for a kernel stays in LLVM's intermediate form, and machine code is made of it
 once, in the kernel. If Python calls it later, it is compiled as numba does it.
 
-numba makes and drops objects that refer to each other by the million, and Python looks through all of them, and all that
-the process had before, again and again while it compiles. Meanwhile it looks through new ones alone, and seldom: to wait
-until the kernel is done takes no less CPU, and 170 MB more for the largest kernel.
+numba makes and drops objects that refer to each other by the million, and Python looks through all of them, and all
+that the process had before, again and again while it compiles. Meanwhile it looks through new ones alone, and seldom:
+to wait until the kernel is done takes no less CPU, and 170 MB more for the largest kernel.
 """
 
 from __future__ import annotations
@@ -166,15 +166,14 @@ def _compiling(compile_own: Callable[[Any, Any], Any]) -> Callable[[Any, Any], A
 
 
 def _is_filed(kernel: Any) -> bool:
-    """Whether the next process loads a kernel from its file, then without the instructions that it was made of, which are
-    half of what is kept of it."""
+    """Whether the next process loads a kernel from its file, and so without the instructions that it was made of."""
     return getattr(kernel._cache, "cache_path", None) is not None
 
 
 @contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """By a thread that holds the compiler's lock. Nothing is changed where a kernel is compiled within another, or where
-    whoever uses this keeps objects from being looked at."""
+    """By a thread that holds the compiler's lock. Nothing is changed where a kernel is compiled within another, or
+    where whoever uses this keeps objects from being looked at."""
     usual = gc.get_threshold()
     if usual == _SELDOM or not gc.isenabled() or gc.get_freeze_count():
         yield

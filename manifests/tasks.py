@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -234,12 +234,27 @@ def peak_memory_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+LET_GO: Final[list[Callable[[], None]]] = []
+"""What modules let go of when this process turns to another stage, such as pages of files that they have mapped. They
+are told more than once where stages take turns, so what is costly to have again stays."""
+_stage = ""
+
+
+def _turn_to(stage: str) -> None:
+    global _stage
+    if stage != _stage:
+        _stage = stage
+        for let_go in LET_GO:
+            let_go()
+
+
 def execute(storage: Storage, task: StageTask, function: StageFunction,
             watched: Callable[[Storage, Work], AbstractContextManager[None]] | None = None) -> TaskRecord:
     """Run one task and commit it: outputs first, its record last. The old record goes before the first new byte,
     so that there is never a record beside files that it does not describe. watched: what looks at the task while it is
     at work."""
     started = time.monotonic()
+    _turn_to(task.stage)
     with storage.staging() as staging:
         work = Work(storage, task, staging)
         with nullcontext() if watched is None else watched(storage, work):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import weakref
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from manifests.errors import InputError
+from manifests.tasks import LET_GO
 
 MAGIC: Final = 793_712_314
 _VERSIONS: Final = (11, 12)
@@ -39,7 +41,7 @@ class Loss(IntEnum):
 SUPERVISED: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FastTextFile:
     """What the file of a model holds.
 
@@ -65,6 +67,13 @@ class FastTextFile:
     output_vectors: npt.NDArray[np.float32] | None
     pruned: npt.NDArray[np.int32]
     rest: npt.NDArray[np.uint8]
+
+    def leave_pages(self) -> None:
+        """Leave the vectors' pages, as far as they are mapped, to the operating system, which still holds the file. The
+        next use maps them again: 1.2 ms for 15 MB."""
+        for matrix in (self.input_vectors, self.output_vectors):
+            if matrix is not None and isinstance(matrix.base, mmap.mmap):
+                matrix.base.madvise(mmap.MADV_DONTNEED)
 
     @property
     def n_words(self) -> int:
@@ -105,9 +114,22 @@ def read_model_file(path: str) -> FastTextFile:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=path) from error
     try:
-        return _parse(data)
+        file = _parse(data)
     except (struct.error, ValueError, IndexError) as error:
         raise InputError(f"is no fastText model: {error}", where=path) from error
+    _open.add(file)
+    return file
+
+
+_open: Final[weakref.WeakSet[FastTextFile]] = weakref.WeakSet()
+
+
+def _leave_pages() -> None:
+    for file in _open:
+        file.leave_pages()
+
+
+LET_GO.append(_leave_pages)
 
 
 def _parse(data: mmap.mmap) -> FastTextFile:

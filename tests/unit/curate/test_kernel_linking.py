@@ -97,3 +97,21 @@ def test_functions_that_call_themselves_are_found(tmp_path: Path) -> None:
     use = ("from curate.caches import keep_kernels\nkeep_kernels()\nimport recursive\n"
            "print(recursive.twice(3), recursive.power(2, 10), recursive.twice(2.0))\nprint(recursive.both(7))")
     assert _run(tmp_path, use) == ["486 1024 64.0", "(False, True)"]
+
+
+def test_garbage_is_looked_for_as_before_once_a_kernel_is_done(tmp_path: Path) -> None:
+    use = """
+import gc
+from curate.caches import keep_kernels
+keep_kernels()
+import numpy as np
+import linked
+gc.set_threshold(650, 7, 7)
+linked.outer(np.array([1, 2, 2], np.int64))
+print(gc.get_threshold(), gc.isenabled(), gc.get_freeze_count())
+gc.freeze()
+frozen = gc.get_freeze_count()
+linked.other(np.array([1, 2, 2], np.int64))
+print(gc.get_threshold(), gc.get_freeze_count() == frozen > 0)
+"""
+    assert _run(tmp_path, use) == ["(650, 7, 7) True 0", "(650, 7, 7) True"]

@@ -12,6 +12,7 @@ import pytest
 from curate.fasttext.exact import exact_model
 from curate.fasttext.kernels.features import hash_bytes
 from curate.fasttext.model_file import read_model_file
+from manifests.tasks import _turn_to
 from tests.unit.curate.fasttext.models import (
     HARD,
     NEGATIVE,
@@ -130,3 +131,28 @@ def test_only_the_chosen_rows_are_written(tmp_path: Path) -> None:
 def test_more_labels_than_two_are_not_scored_so(tmp_path: Path) -> None:
     path = train_model(tmp_path, extra="__label__third stone stone\n" * 30)
     assert exact_model(read_model_file(path), POSITIVE) is None
+
+
+def test_pages_of_a_model_are_left_and_mapped_again(tmp_path: Path) -> None:
+    path = train_model(tmp_path, wordNgrams=2)
+    lines = strings(lines_of(200, 5))
+    file = read_model_file(str(path))
+    exact = exact_model(file, file.labels[0])
+    assert exact is not None
+    first = exact.score(lines)
+    held = _pages_of(path)
+    _turn_to("classifier/scores")
+    _turn_to("another stage")
+    assert held > 0 and _pages_of(path) < held
+    assert exact.score(lines).tolist() == first.tolist()
+
+
+def _pages_of(path: Path) -> int:
+    """KiB of a file that this process has mapped and touched."""
+    sizes, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            inside = line.endswith(str(path))
+        elif inside and line.startswith("Rss:"):
+            sizes += int(line.split()[1])
+    return sizes
