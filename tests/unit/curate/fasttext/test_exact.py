@@ -143,7 +143,8 @@ def test_pages_of_a_model_are_left_and_mapped_again(tmp_path: Path) -> None:
     held = _pages_of(path)
     _turn_to("classifier/scores")
     _turn_to("another stage")
-    assert held > 0 and _pages_of(path) < held
+    assert held > 0
+    assert _pages_of(path) < held
     assert exact.score(lines).tolist() == first.tolist()
 
 
