@@ -148,12 +148,12 @@ def test_pages_of_a_model_are_left_and_mapped_again(tmp_path: Path) -> None:
     assert exact.score(lines).tolist() == first.tolist()
 
 
-def _pages_of(path: Path) -> int:
+def _pages_of(path: str) -> int:
     """KiB of a file that this process has mapped and touched."""
     sizes, inside = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:
-            inside = line.endswith(str(path))
+            inside = line.endswith(path)
         elif inside and line.startswith("Rss:"):
             sizes += int(line.split()[1])
     return sizes
