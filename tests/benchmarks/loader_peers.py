@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,9 @@ def endless(loader: Any) -> Iterator[Any]:
 
 
 def streaming(folder: Path, bare: BareGather) -> Step:
-    """MosaicML's StreamingDataset."""
+    """MosaicML's StreamingDataset. Its part for images, which is not needed, wants a torchvision built for the same
+    torch: that of PyPI is not for a torch without CUDA."""
+    sys.modules.setdefault("streaming.vision", ModuleType("streaming.vision"))
     from streaming import MDSWriter, StreamingDataset
     from torch.utils.data import DataLoader
 

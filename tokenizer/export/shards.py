@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -52,7 +53,7 @@ class Fragments:
 
 @dataclass(frozen=True, slots=True)
 class ExportShard:
-    """A shard of a dataset as its manifest describes it."""
+    """A shard of a dataset as its manifest describes it. tokens_by_source: by the sources' names."""
 
     files: LocalFiles
     name: str
@@ -62,6 +63,7 @@ class ExportShard:
     n_rows: int
     index: int
     phase: int
+    tokens_by_source: dict[str, int]
 
     @property
     def path(self) -> str:
@@ -139,7 +141,6 @@ class ExportDataset:
     digest: str
     sources: dict[int, str]
     facets: frozenset[str]
-    tokens_by_source: dict[str, dict[str, int]]
     tokenizer: bytes | None
     source: int | None = None
 
@@ -154,6 +155,12 @@ class ExportDataset:
         """Ids of the tokenizer's special tokens, by name."""
         added = json.loads(self.tokenizer).get("added_tokens") or [] if self.tokenizer else []
         return {str(token["content"]): int(token["id"]) for token in added if token.get("special")}
+
+    @property
+    def tokens_by_source(self) -> dict[str, dict[str, int]]:
+        """Tokens of every source in each split."""
+        return {split: dict(sum((Counter(shard.tokens_by_source) for shard in shards), Counter()))
+                for split, shards in self.splits.items()}
 
     @property
     def phases(self) -> list[dict[str, int]]:
@@ -173,7 +180,8 @@ class ExportDataset:
         if not train:
             known = ", ".join(str(p["phase"]) for p in self.phases)
             raise RecipeError(f"the training split has no phase {phase}", where="--phase", hint=f"it has {known}")
-        return replace(self, splits={"train": train})
+        told = {"phases"} | ({"sources"} if len({n for s in train for n in s.tokens_by_source}) < 2 else set())
+        return replace(self, splits={"train": train}, facets=self.facets - told)
 
     def of_source(self, source: int) -> ExportDataset:
         """One source alone, in formats of documents."""
@@ -241,16 +249,11 @@ def open_dataset(path: str) -> ExportDataset:
     for row in sorted(rows, key=lambda r: (r["split"], r["shard_index"])):
         splits.setdefault(row["split"], []).append(ExportShard(
             files, row["path"], row["spans_path"], row["payload_xxh3"], row["n_tokens"], row["n_rows"],
-            row["shard_index"], row.get("phase") or 0))
+            row["shard_index"], row.get("phase") or 0, dict(row.get("tokens_by_source") or [])))
     sources = read_sources(storage.path("sources.parquet"))
-    by_source: dict[str, dict[str, int]] = {}
-    for row in rows:
-        for name, n_tokens in row.get("tokens_by_source") or []:
-            counted = by_source.setdefault(row["split"], {})
-            counted[name] = counted.get(name, 0) + n_tokens
     first = rows[0]
     return ExportDataset(
-        files=files, facets=_facets(rows, splits, by_source), tokens_by_source=by_source,
+        files=files, facets=_facets(rows, splits),
         tokenizer=storage.read_bytes(TOKENIZER), splits=splits,
         dtype=np.dtype(first["dtype"]).newbyteorder("<"), row_length=first["row_length"],
         packing=first["packing"], eot_id=first["eot_id"], vocab_size=first["vocab_size"],
@@ -270,12 +273,11 @@ FACETS: Final = {
 """What a dataset may have beside tokens, and how a person is told that a format does not hold it."""
 
 
-def _facets(rows: list[dict[str, Any]], splits: dict[str, list[ExportShard]], by_source: dict[str, dict[str, int]]
-            ) -> frozenset[str]:
+def _facets(rows: list[dict[str, Any]], splits: dict[str, list[ExportShard]]) -> frozenset[str]:
     facets = {"bounds"}
     if any(row.get("padding_tokens") for row in rows):
         facets.add("padding")
-    if len({name for names in by_source.values() for name in names}) > 1:
+    if len({name for shards in splits.values() for shard in shards for name in shard.tokens_by_source}) > 1:
         facets.add("sources")
     if len({row.get("phase") or 0 for row in rows if row["split"] == "train"}) > 1:
         facets.add("phases")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +145,20 @@ def test_a_folder_for_every_source(staged: Path, tmp_path: Path) -> None:
 def test_one_phase(staged: Path, tmp_path: Path) -> None:
     data = PackedDataset(staged, "train")
     first, second = data.phase_ends
+    tokens: Counter[str] = Counter()
     for phase, low, high in ((0, 0, first), (1, first, second)):
         facts = export_dataset(str(staged), "hf", str(tmp_path / str(phase)), phase=phase)
         assert [r["input_ids"] for r in rows_of(tmp_path / str(phase))] == [data[i].tolist() for i in range(low, high)]
         assert (facts["phase"], [p["rows"] for p in facts["phases"]]) == (phase, [high - low])
         assert not (tmp_path / str(phase) / "val").exists()
+        tokens.update(facts["tokens_by_source"]["train"])
+        assert "val" not in facts["tokens_by_source"]
+        plain = export_dataset(str(staged), "litdata", str(tmp_path / f"litdata-{phase}"), phase=phase)
+        assert "phases" not in " ".join(plain["not_held"])
     both = export_dataset(str(staged), "hf", str(tmp_path / "both"))
     assert both["phases"] == [{"phase": 0, "first_row": 0, "rows": first},
                               {"phase": 1, "first_row": first, "rows": second - first}]
-    assert set(both["tokens_by_source"]["train"]) == {"a", "b"}
+    assert both["tokens_by_source"]["train"] == dict(tokens)
+    assert set(tokens) == {"a", "b"}
     with pytest.raises(RecipeError, match="it has 0, 1"):
         export_dataset(str(staged), "hf", str(tmp_path / "x"), phase=2)
