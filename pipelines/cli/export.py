@@ -38,9 +38,9 @@ def export_command(
     facts = export_dataset(run, to, out, zero_copy, by_source, phase, _parameters(settings))
     for lost in facts["not_held"]:
         print(f"{to} does not hold {lost}", file=sys.stderr)
-    counts = {name: value for name, value in facts.items() if name in _COUNTS}
-    listed = "; ".join(f"{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
-                       for name, value in counts.items())
+    counted = {"": facts, **facts.get("sources", {})}  # of all, or of every source in a folder of its own
+    listed = "; ".join(f"{source and f'{source} '}{name} {', '.join(f'{split} {n:,}' for split, n in value.items())}"
+                       for source, own in counted.items() for name, value in own.items() if name in _COUNTS)
     emit(printed, facts, lambda: f"{out}: {to}{f': {listed}' if listed else ''}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from manifests.confined import confined
 from manifests.errors import OwnershipError
 from manifests.storage import Storage
 from tokenizer.export.shards import ExportDataset
@@ -21,13 +22,29 @@ DESCRIPTION = "export.json"
 
 
 class Folder:
-    """The folder of an export. Files appear under their names complete or not at all."""
+    """The folder of an export. Files appear under their names complete or not at all; those of an earlier export that
+    this one has no use for go when it is done, or a reader of all files would take them for its own."""
 
     def __init__(self, out: str) -> None:
         self.storage, self._prefix = Storage(out), ""
-        if self.storage.local and os.path.isdir(out) and os.listdir(out) and not self.storage.exists(DESCRIPTION):
-            raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --output")
+        self._written: set[str] = set()  # shared with the folders in this one
+        self._earlier = self._files_before(out)
         self.storage.remove(DESCRIPTION)
+
+    def _files_before(self, out: str) -> set[str]:
+        """Files of the export that is there, as its description lists them."""
+        data = self.storage.read_bytes(DESCRIPTION)
+        if data is None:
+            if os.path.isdir(out) and os.listdir(out) if self.storage.local else self.storage.list(""):
+                raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --output")
+            return set()
+        where = self.storage.path(DESCRIPTION)
+        try:
+            names = json.loads(data).get("written", [])
+        except (ValueError, AttributeError) as error:
+            raise OwnershipError("does not say which files the export has", where=where,
+                                 hint="choose another --output, or remove it") from error
+        return {confined(name, f"{where}: written") for name in (names if isinstance(names, list) else [names])}
 
     def below(self, name: str) -> Folder:
         """A folder in this one, of a name that is made fit for a file system."""
@@ -56,6 +73,7 @@ class Folder:
             staged = os.path.join(staging, "file")
             fill(staged)
             self.storage.publish(staged, f"{self._prefix}{name}")
+        self._written.add(f"{self._prefix}{name}")
 
     def link(self, name: str, source: str) -> None:
         """The file itself under another name, without a copy where the file system can."""
@@ -82,6 +100,9 @@ class Folder:
             "tokens_by_source": dataset.tokens_by_source, **facts}
         if dataset.tokenizer is not None:
             self.storage.write_bytes("tokenizer.json", dataset.tokenizer)
+            self._written.add("tokenizer.json")
+        self.storage.remove_all(sorted(self._earlier - self._written))
+        description["written"] = sorted(self._written)
         self.storage.write_bytes(DESCRIPTION, (json.dumps(description, indent=1, sort_keys=True) + "\n").encode())
         self.storage.clear_staging()
         return description

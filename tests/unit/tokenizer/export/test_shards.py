@@ -17,6 +17,7 @@ from manifests import PackedDataset
 from manifests.errors import InputError, OwnershipError, RecipeError, StageError
 from manifests.hashing import document_id
 from manifests.shard import open_shard
+from manifests.storage import Storage
 from manifests.tables import read_table
 from tests.plugin_distribution import ENTRY_POINTS, SAMPLE, on_path, write_distribution
 from tests.unit.tokenizer.small_run import EOT, SmallRun, byte_tokenizer
@@ -211,6 +212,35 @@ def test_the_verb(run: Path, tmp_path: Path) -> None:
     assert "megatron: documents train" in done.stdout
     with pytest.raises(RecipeError, match=r"no export is called 'tar'.*built in: megatron"):
         export_dataset(str(run), "tar", str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("url", ["", "memory://exports/a"])
+def test_an_earlier_export_leaves_nothing(run: Path, tmp_path: Path, url: str) -> None:
+    """Files that only the earlier one had go; what somebody else put there stays, and no other folder is taken."""
+    out = url or str(tmp_path / "out")
+    storage = Storage(out)
+    export_dataset(str(run), "hf", out)
+    storage.write_bytes("mine.txt", b"mine")
+    facts = export_dataset(str(run), "nanogpt", out)
+    assert storage.list("") == sorted([*facts["written"], "export.json", "mine.txt"])
+    assert not [name for name in storage.list("") if name.endswith(".parquet")]
+    storage.remove("export.json")
+    with pytest.raises(OwnershipError, match="holds files but no export"):
+        export_dataset(str(run), "nanogpt", out)
+    assert "train.bin" in storage.list("")
+
+
+@pytest.mark.parametrize("written", ["[\"../mine.txt\"]", "7", "[[]]"])
+def test_a_description_that_names_other_files(run: Path, tmp_path: Path, written: str) -> None:
+    (tmp_path / "mine.txt").touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/export.json").write_text(f'{{"written": {written}}}')
+    with pytest.raises(InputError, match="names a file"):
+        export_dataset(str(run), "nanogpt", str(tmp_path / "out"))
+    (tmp_path / "out/export.json").write_text("[]")
+    with pytest.raises(OwnershipError, match="does not say which files"):
+        export_dataset(str(run), "nanogpt", str(tmp_path / "out"))
+    assert (tmp_path / "mine.txt").exists()
 
 
 def test_a_format_of_a_plugin(run: Path, tmp_path: Path) -> None:
