@@ -195,8 +195,9 @@ class View:
 
     def every(self, stage: str, role: str) -> InputRef:
         """Every file of a role of a stage as one input, through the stage's manifest."""
-        digest = xxhash.xxh3_128_hexdigest(json.dumps(self.records(stage).digests(role)).encode())
-        return InputRef((f"{stage}/{MANIFEST}",), digest, role)
+        records = self.records(stage)
+        digest = xxhash.xxh3_128_hexdigest(json.dumps(records.digests(role)).encode())
+        return InputRef((f"{stage}/{MANIFEST}",), digest, role, seals=(records.listing(role),))
 
     def outputs(self, stage: str, role: str) -> list[OutputFile]:
         """Every file of a role of a stage, by name."""
@@ -294,7 +295,7 @@ def run_in_order(storage: Storage, view: OpenView, stages: Sequence[Stage]) -> N
 
 def file_ref(output: OutputFile) -> InputRef:
     """An output of one task as an input of another."""
-    return InputRef((output.path,), output.digest, output.role, output.n_bytes)
+    return InputRef((output.path,), output.digest, output.role, output.n_bytes, seals=(output.seal,))
 
 
 def source_ref(files: Sequence[InputFile]) -> InputRef:

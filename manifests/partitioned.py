@@ -30,6 +30,7 @@ import pyarrow as pa
 import xxhash
 
 from manifests.errors import InputError
+from manifests.expected import check_seal, seal_of_bytes
 from manifests.storage import RangeReader
 from manifests.tables import one_array
 
@@ -43,6 +44,7 @@ SUFFIX: Final = ".shuffle"
 _MAGIC: Final = b"CURSHUF\x00"
 _VERSION: Final = 1
 _HEADER: Final = struct.Struct("<8sIIIIQQ24x")
+HEADER_BYTES: Final = _HEADER.size
 _BLOCK: Final = struct.Struct("<QQQ")
 _ENTRY: Final = np.dtype([("offset", "<u8"), ("n_bytes", "<u8"), ("n_rows", "<u8"), ("xxh3", "<u8")])
 _FIRST_READ: Final = _HEADER.size + SLOTS * _ENTRY.itemsize
@@ -200,6 +202,7 @@ class PartitionedFile:
              self._xxh3) = _HEADER.unpack_from(self._head)
             if magic != _MAGIC or version != _VERSION:
                 raise self._damaged("is not a partitioned file of this version")
+            check_seal(path, seal_of_bytes(self._head[: _HEADER.size]))
         except BaseException:
             self._reader.close()
             raise

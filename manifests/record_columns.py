@@ -19,7 +19,7 @@ from manifests.records import RECORDS_FOLDER, TaskRecord
 OUTPUT: Final = pa.struct([
     pa.field("role", pa.string(), nullable=False), pa.field("path", pa.large_string(), nullable=False),
     pa.field("n_bytes", pa.int64(), nullable=False), pa.field("digest", pa.string(), nullable=False),
-    pa.field("n_rows", pa.int64(), nullable=False)])
+    pa.field("n_rows", pa.int64(), nullable=False), pa.field("seal", pa.string(), nullable=False)])
 RECORDS: Final = pa.schema([
     pa.field("task", pa.large_string(), nullable=False), pa.field("fingerprint", pa.string(), nullable=False),
     pa.field("outputs", pa.large_list(pa.field("item", OUTPUT, nullable=False)), nullable=False),

@@ -25,13 +25,15 @@ _DIGEST = "xxh3"  # last of the names in a record's file, and of all before it
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One file a task wrote. path: relative to the run. n_rows: -1 where the file is no table."""
+    """One file a task wrote. path: relative to the run. n_rows: -1 where the file is no table. seal: as of `seals`,
+    empty where there is none."""
 
     role: str
     path: str
     n_bytes: int
     digest: str
     n_rows: int
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _check_types(record: TaskRecord) -> None:
     numbers = [identity.version, record.peak_memory_bytes]
     for output in record.outputs:
         confined(output.path, "record")
-        texts += [output.role, output.digest]
+        texts += [output.role, output.digest, output.seal]
         numbers += [output.n_bytes, output.n_rows]
     for damage in record.damage:
         texts += [damage.where, damage.what]

@@ -278,6 +278,8 @@ STAGE_MANIFEST = pa.schema([
     _field("n_bytes", pa.int64(), "its size"),
     _field("n_rows", pa.int64(), "its rows; -1 where it is no table"),
     _field("xxh3", pa.string(), "xxh3-128 of its bytes"),
+    _field("seal", pa.string(), "16 bytes of it that stand for all and are compared when it is opened; empty where it "
+                                "is compared whole"),
 ])
 """STAGE/manifest.parquet: every file of a stage that is done, by task."""
 

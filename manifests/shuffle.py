@@ -76,8 +76,9 @@ def merging(name: str, needs: Sequence[str], *shuffles: Shuffle) -> Stage:
             partitions = shuffle.partitions(view)
             for group, files in _groups(view, shuffle, partitions).items():
                 digest = xxhash.xxh3_128_hexdigest("".join(f.digest for f in files).encode())
-                yield Task(f"{shuffle.role}/{group:05d}", {"files": InputRef(tuple(f.path for f in files), digest)},
-                           {"role": shuffle.role, "partitions": partitions})
+                yield Task(f"{shuffle.role}/{group:05d}", {
+                    "files": InputRef(tuple(f.path for f in files), digest, seals=tuple(f.seal for f in files))}, {
+                        "role": shuffle.role, "partitions": partitions})
 
     return Stage(name, 2, "manifests.shuffle:merge_stage", None, tuple(needs), plan)
 
@@ -92,7 +93,8 @@ def shuffled(view: View, merged: str, shuffle: Shuffle) -> InputRef | None:
     if not refs:
         return None
     digest = refs[0].digest if len(refs) == 1 else xxhash.xxh3_128_hexdigest("".join(r.digest for r in refs).encode())
-    return InputRef(tuple(f"{stage}/{MANIFEST}" for stage in stages), digest, shuffle.role)
+    return InputRef(tuple(f"{stage}/{MANIFEST}" for stage in stages), digest, shuffle.role,
+                    seals=tuple(seal for ref in refs for seal in ref.seals))
 
 
 def _groups(view: View, shuffle: Shuffle, partitions: int) -> dict[int, list[OutputFile]]:

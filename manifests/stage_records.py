@@ -19,6 +19,7 @@ import xxhash
 
 from manifests.record_columns import OUTPUT, PLANNED, RECORDS, columns_of, record_of
 from manifests.records import OutputFile, TaskRecord, record_name
+from manifests.seals import listing_digest
 from manifests.storage import Storage
 
 _GROUP_ROWS: Final = 1 << 14
@@ -218,6 +219,12 @@ class StageRecords(Mapping[str, TaskRecord]):
         files = self._files[0]
         found: list[str] = files.field("digest").filter(pc.equal(files.field("role"), role)).to_pylist()
         return found
+
+    def listing(self, role: str) -> str:
+        """As of `seals.listing_digest`, of the files of a role."""
+        files = self._files[0]
+        own = files.filter(pc.equal(files.field("role"), role))
+        return listing_digest(zip(*(own.field(name).to_pylist() for name in ("path", "digest", "seal")), strict=True))
 
     def n_bytes(self) -> int:
         """Of all files."""

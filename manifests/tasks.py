@@ -23,9 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import InputError
+from manifests.expected import expect, forget
 from manifests.part_paths import part_path
 from manifests.records import Damage, Identity, OutputFile, TaskRecord, record_name
 from manifests.schema import STAGE_MANIFEST
+from manifests.seals import listing_digest, seal_of
 from manifests.stage_records import StageRecords
 from manifests.storage import Storage, digest_file
 from manifests.tables import read_table, write_table
@@ -42,13 +44,15 @@ class InputRef:
     paths: relative to the run, absolute, or URLs; a path ending in `/manifest.parquet` means the files listed in
     it. role: keep only outputs of this role from manifests. digest: what the task's fingerprint sees. n_bytes: size of
     files that this task alone reads, 0 where it is not known; it decides which tasks begin first, and nothing else.
-    digests: of the content of each file, where `digest` is of several; none where they are not compared."""
+    digests: of the content of each file, where `digest` is of several; none where they are not compared. seals: of each
+    file, or of what a stage's manifest lists of the role, as of `seals`; an empty one, or none, is not compared."""
 
     paths: tuple[str, ...]
     digest: str
     role: str | None = None
     n_bytes: int = field(default=0, compare=False)
     digests: tuple[str, ...] = field(default=(), compare=False)
+    seals: tuple[str, ...] = field(default=(), compare=False)
 
     def recorded(self) -> tuple[str | None, ...]:
         """Digest of each file's content by the record of the task that wrote it; None where there is none."""
@@ -96,6 +100,7 @@ class Work:
         self.damage: list[Damage] = []
         self._staging = staging
         self._outputs: list[tuple[str, str, str, int]] = []
+        self._sealed: set[str] = set()
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -119,14 +124,21 @@ class Work:
         ref = self.task.inputs.get(name)
         if ref is None:
             return []
-        files: list[tuple[str, str | None]] = []
-        for path, digest in zip(ref.paths, ref.recorded(), strict=True):
+        files: list[tuple[str, str | None, str]] = []
+        for path, digest, seal in zip(ref.paths, ref.recorded(), ref.seals or ("",) * len(ref.paths), strict=True):
             is_list = path.endswith(f"/{MANIFEST}")
-            files += _expand(self.storage, path, role or ref.role) if is_list else [(path, digest)]
-        for path, digest in files:
+            files += _expand(self.storage, path, ref.role, role, seal) if is_list else [(path, digest, seal)]
+        for path, digest, seal in files:
+            if seal:
+                expect(self.storage.path(path), seal)
+                self._sealed.add(self.storage.path(path))
             if digest is not None and (whole or not path.endswith(_CHECKED_WITHIN)):
                 _check_content(self.storage, path, digest)
-        return [self.storage.path(path) for path, _ in files]
+        return [self.storage.path(path) for path, _, _ in files]
+
+    def close(self) -> None:
+        """What was read is compared no more: others may open files of these names."""
+        forget(self._sealed)
 
     def digest(self, name: str) -> str | None:
         """Digest of an input that is one file, by the record of the task that wrote it; None where it has none."""
@@ -173,17 +185,23 @@ class Work:
         """Give every staged output its name, in the order they were opened."""
         done = []
         for role, final, staged, n_rows in self._outputs:
-            digest, n_bytes = digest_file(staged), os.path.getsize(staged)
+            digest, n_bytes, seal = digest_file(staged), os.path.getsize(staged), seal_of(staged, final)
             self.storage.publish(staged, final)
-            done.append(OutputFile(role, final, n_bytes, digest, n_rows))
+            done.append(OutputFile(role, final, n_bytes, digest, n_rows, seal))
         return tuple(done)
 
 
-def _expand(storage: Storage, manifest: str, role: str | None) -> list[tuple[str, str | None]]:
-    """(path, digest) of the files that a stage's manifest lists."""
-    table = read_table(storage.path(manifest), ["path", "role", "xxh3"])
-    rows = zip(*(table[name].to_pylist() for name in ("path", "role", "xxh3")), strict=True)
-    return [(path, digest) for path, r, digest in rows if role is None or r == role]
+def _expand(storage: Storage, manifest: str, of: str | None, role: str | None, listing: str
+            ) -> list[tuple[str, str | None, str]]:
+    """(path, digest, seal) of the files of one or two roles that a stage's manifest lists. listing: of those of the
+    first, as the stage's records have it; empty where it is not known."""
+    table = read_table(storage.path(manifest), ["path", "role", "xxh3", "seal"])
+    rows = list(zip(*(table[name].to_pylist() for name in ("path", "role", "xxh3", "seal")), strict=True))
+    listed = [(path, digest, seal) for path, r, digest, seal in rows if of is None or r == of]
+    if listing and listing_digest(listed) != listing:
+        raise InputError("is damaged: it is not what the stage's records say", where=storage.path(manifest),
+                         hint="remove it: the same command makes it again")
+    return [(path, digest, seal) for path, r, digest, seal in rows if (role or of) is None or r == (role or of)]
 
 
 def _check_content(storage: Storage, name: str, digest: str) -> None:
@@ -257,8 +275,11 @@ def execute(storage: Storage, task: StageTask, function: StageFunction,
     _turn_to(task.stage)
     with storage.staging() as staging:
         work = Work(storage, task, staging)
-        with nullcontext() if watched is None else watched(storage, work):
-            function(task.config, work)
+        try:
+            with nullcontext() if watched is None else watched(storage, work):
+                function(task.config, work)
+        finally:
+            work.close()
         storage.remove(record_name(task.stage, task.name))
         outputs = work.publish()
     record = TaskRecord(

@@ -32,7 +32,8 @@ def rewrite_manifests(storage: Storage, journal: Journal, outputs: Mapping[str, 
         for row in rows:
             new = outputs.get(row["path"])
             if new is not None:
-                row |= {"n_bytes": new.n_bytes, "n_rows": new.n_rows, "xxh3": new.digest}
+                row |= {"n_bytes": new.n_bytes, "n_rows": new.n_rows, "xxh3": new.digest,
+                        "seal": new.seal}
         if any(row["path"] in outputs for row in rows):
             write_table(journal.stage(name), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
 

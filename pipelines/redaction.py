@@ -20,6 +20,7 @@ from manifests.records import OutputFile, TaskRecord
 from manifests.removals import is_removed
 from manifests.rows import write_rows
 from manifests.schema import ID
+from manifests.seals import seal_of
 from manifests.shard import open_shard, write_shard
 from manifests.storage import digest_file
 from manifests.tables import open_table, read_row_groups, read_table, write_table
@@ -171,7 +172,7 @@ class Redaction:
     def _changed(self, output: OutputFile, change: str, n_documents: int, n_tokens: int = 0, n_rows: int = -1) -> None:
         path = self._journal.path(output.path)
         self.outputs[output.path] = OutputFile(output.role, output.path, os.path.getsize(path), digest_file(path),
-                                               n_rows)
+                                               n_rows, seal_of(path, output.path))
         self.changes.append({"path": output.path, "change": change, "n_documents": n_documents, "n_tokens": n_tokens})
 
 

@@ -250,7 +250,8 @@ def _bloom(view: View) -> Iterator[Task]:
 def _together(files: Sequence[InputRef]) -> InputRef:
     """Files of several parts as one input, in their order."""
     digest = xxhash.xxh3_128_hexdigest("".join(f.digest for f in files).encode())
-    return InputRef(tuple(path for f in files for path in f.paths), digest)
+    return InputRef(tuple(path for f in files for path in f.paths), digest,
+                    seals=tuple(seal for f in files for seal in f.seals))
 
 
 def _passage_decisions(view: View) -> Iterator[Task]:

@@ -2,25 +2,33 @@
 
 Making one is a shuffle: entries of each file are appended to the partition that their keys' first bits name, and one
 partition after the other is sorted. Memory is that of a partition, whatever the run's size; a look-up is a binary
-search in a mapped file. Keys are hashes, so what is found is compared with the document before it is believed.
+search in a mapped file. Keys are hashes, so what is found is compared with the document before it is believed; what
+is not found is believed, so a partition ends in the xxh3-128 of all before, compared when a process first opens it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
+from manifests.confined import check_regular
+from manifests.errors import InputError
 from manifests.storage import Storage
 
 UInt64 = npt.NDArray[np.uint64]
 _ENTRY: Final = np.dtype([("key", "<u8"), ("file", "<u4"), ("row", "<u4")])
 _PARTITION_ENTRIES: Final = 1 << 22
 _MAX_BITS: Final = 12
+_DIGEST_BYTES: Final = 16
+
+
+class DamagedTableError(InputError):
+    """A look-up table is not what was written; it can be made again."""
 
 
 def bits_for(n_entries: int) -> int:
@@ -57,9 +65,13 @@ class EntryWriter:
             entries = np.frombuffer(raw.read_bytes(), _ENTRY) if raw.exists() else np.empty(0, _ENTRY)
             order = np.lexsort((entries["row"], entries["file"], entries["key"]))
             staged = f"{self._folder}/{_file(self._name, partition)}"
+            state = xxhash.xxh3_128()
             with open(staged, "wb") as stream:
                 for field in ("key", "file", "row"):
-                    stream.write(np.ascontiguousarray(entries[field][order]).tobytes())
+                    column = np.ascontiguousarray(entries[field][order]).tobytes()
+                    state.update(column)
+                    stream.write(column)
+                stream.write(state.digest())
             raw.unlink(missing_ok=True)
             storage.publish(staged, f"{target}/{_file(self._name, partition)}")
 
@@ -79,9 +91,12 @@ class EntryReader:
 
     def __init__(self, storage: Storage, folder: str, name: str, bits: int) -> None:
         self._storage, self._folder, self._name, self._bits = storage, folder, name, bits
+        self._checked: set[int] = set()
 
     def find(self, key: int, until: int | None = None) -> list[tuple[int, int]]:
-        """(file, row) of the entries of a key, or of the keys from it to below another, in the keys' order."""
+        """(file, row) of the entries of a key, or of the keys from it to below another, in the keys' order.
+
+        Raises DamagedTableError where a partition is not what was written, or gone."""
         last = key + 1 if until is None else until
         shift = 64 - self._bits
         partitions = range(key >> shift, ((last - 1) >> shift) + 1) if self._bits else range(1)
@@ -94,14 +109,24 @@ class EntryReader:
         return found
 
     def _open(self, partition: int) -> tuple[UInt64, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        name = f"{self._folder}/{_file(self._name, partition)}"
-        if self._storage.local:
-            path = self._storage.path(name)
-            data = np.memmap(path, np.uint8, "r") if os.path.getsize(path) else np.empty(0, np.uint8)
-        else:
-            data = np.frombuffer(self._storage.read_bytes(name) or b"", np.uint8)
-        n = len(data) // _ENTRY.itemsize
+        data = self._read(f"{self._folder}/{_file(self._name, partition)}")
+        n = (len(data) - _DIGEST_BYTES) // _ENTRY.itemsize
+        if partition not in self._checked:
+            end = n * _ENTRY.itemsize
+            if end < 0 or xxhash.xxh3_128_digest(data[:end].data) != data[end:].tobytes():
+                raise DamagedTableError("is damaged", where=self._storage.path(f"{self._folder}/{self._name}"))
+            self._checked.add(partition)
         return data[: 8 * n].view("<u8"), data[8 * n : 12 * n].view("<u4"), data[12 * n : 16 * n].view("<u4")
+
+    def _read(self, name: str) -> npt.NDArray[np.uint8]:
+        path = self._storage.path(name)
+        try:
+            if not self._storage.local:
+                return np.frombuffer(self._storage.read_bytes(name) or b"", np.uint8)
+            check_regular(path)
+            return np.memmap(path, np.uint8, "r") if os.path.getsize(path) else np.empty(0, np.uint8)
+        except (InputError, OSError) as error:
+            raise DamagedTableError(f"cannot be read: {error}", where=path) from error
 
 
 def id_key(doc_id: bytes) -> int:
@@ -122,8 +147,3 @@ def _partition(keys: UInt64, bits: int) -> npt.NDArray[np.int64]:
 
 def _file(name: str, partition: int) -> str:
     return f"{name}-{partition:03d}.keys"
-
-
-def partition_names(name: str, bits: int) -> Sequence[str]:
-    """Files of a table."""
-    return [_file(name, partition) for partition in range(1 << bits)]

@@ -3,7 +3,8 @@
 It is made when a question first needs it, from the tables that the stages left, and made anew when one of those has
 changed; no output depends on it, and deleting it loses nothing. A folder of its own for each state of the run, whose
 `index.json` is written last, so that two makers do not disturb each other. Where the run cannot be written to, the
-index is made in a temporary folder, for one process.
+index is made in a temporary folder, for one process. A table that is damaged is found before it is believed, and all
+are made again.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from manifests.stage_files import StageFile, StageFiles
 from manifests.storage import Storage
 from manifests.tables import read_table
 from pipelines.asking.addresses import hosts_of_forms, loose_forms
-from pipelines.asking.entries import EntryReader, EntryWriter, bits_for, id_key, id_keys
+from pipelines.asking.entries import DamagedTableError, EntryReader, EntryWriter, bits_for, id_key, id_keys
+from pipelines.terminal import printable
 
 FOLDER: Final = "_index/"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _STAGES: Final = ("extract", "clean")
 _SAID_FROM: Final = 100_000  # documents: making the index of fewer takes no time worth a word
 
@@ -61,30 +63,52 @@ class Index:
         self._folder = f"{FOLDER}{state}"
         self._storage = files.storage
         facts = _facts(self._storage, self._folder, _bits(self.indexed))
-        if facts is None:
-            facts = self._make()
+        self._made = facts is None
+        self._open(self._make() if facts is None else facts)
+
+    def _open(self, facts: dict[str, Any]) -> None:
         self._tables = {name: EntryReader(self._storage, self._folder, name, bits)
                         for name, bits in facts["bits"].items()}
+
+    def _find(self, table: str, key: int, until: int | None = None) -> list[tuple[int, int]]:
+        """(number of a file, row) of the entries of a key, or of those from it to below another; from tables that are
+        made again, once, where they are damaged."""
+        try:
+            found = self._tables[table].find(key, until)
+            if not all(self._is_there(number, row) for number, row in found):
+                raise DamagedTableError("names what is not there", where=self._storage.path(f"{self._folder}/{table}"))
+        except DamagedTableError as error:
+            if self._made:
+                raise
+            print(f"{printable(str(error))}: making the index again", file=sys.stderr)
+            self._made = True
+            self._open(self._make())
+            return self._find(table, key, until)
+        return found
+
+    def _is_there(self, number: int, row: int) -> bool:
+        return number < len(self.indexed) and (self.indexed[number].file.n_rows < 0
+                                               or row < self.indexed[number].file.n_rows)
 
     def documents(self, doc_id: bytes, digits: int = 32) -> Iterator[tuple[Indexed, int]]:
         """Files and rows of what has an id, or one that begins so. digits: how many of the id's hex digits count."""
         shift = max(0, 64 - 4 * digits)
         first = id_key(doc_id) >> shift << shift
-        for number, row in self._tables["ids"].find(first, first + (1 << shift)):
+        for number, row in self._find("ids", first, first + (1 << shift)):
             yield self.indexed[number], row
 
     def pages(self, form: str) -> list[tuple[Indexed, int]]:
         """Files and rows of the extracted documents, and exclusions, whose URL has a loose form."""
-        return [(self.indexed[number], row) for number, row in self._tables["pages"].find(_hash(form))]
+        return [(self.indexed[number], row) for number, row in self._find("pages", _hash(form))]
 
     def host(self, host: str) -> list[tuple[Indexed, int]]:
         """The same of those of a host, as loose forms have it."""
-        return [(self.indexed[number], row) for number, row in self._tables["hosts"].find(_hash(host))]
+        return [(self.indexed[number], row) for number, row in self._find("hosts", _hash(host))]
 
     def clean(self, doc_id: bytes) -> list[tuple[StageFile, int]]:
         """Where a document, or its parts, are in the clean corpus."""
         found = []
-        for number, row in self._tables["clean"].find(id_key(doc_id)):
+        for number, row in self._find("clean", id_key(doc_id)):
             table = _row(self.files, self.indexed[number], row)
             if doc_id in (table["doc_id"], table["parent_id"]):
                 found.append((self.indexed[number].file, row))
@@ -93,7 +117,7 @@ class Index:
     def spans(self, doc_id: bytes) -> list[tuple[str, npt.NDArray[np.int64]]]:
         """Where a clean document is in packed shards."""
         by_shard: dict[str, list[int]] = {}
-        for number, row in self._tables["spans"].find(id_key(doc_id)):
+        for number, row in self._find("spans", id_key(doc_id)):
             by_shard.setdefault(self.indexed[number].file.task, []).append(row)
         return [(shard, np.asarray(rows, np.int64)) for shard, rows in sorted(by_shard.items())]
 

@@ -141,6 +141,26 @@ def test_the_index_is_made_anew_when_the_run_changes(small_demo: tuple[Path, Run
     assert {path.parent.name for path in out.glob(f"{FOLDER}*/index.json")} == second
 
 
+def test_a_damaged_index_is_made_again(folder: Path, pages: list[dict[str, Any]], tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    shutil.copytree(folder, run_folder)
+    page = pages[7]
+    ask("why", str(run_folder), page["url"])
+    tables = sorted(run_folder.glob(f"{FOLDER}*/*.keys"))
+    intact = [path.read_bytes() for path in tables]
+    for path, data in zip(tables, intact, strict=True):
+        path.write_bytes(data[:3] + bytes([data[3] ^ 1]) + data[4:])
+    found = ask("why", str(run_folder), page["url"], "--format", "json")
+    assert found.exit_code == 0
+    assert "making the index again" in found.stderr
+    assert json.loads(found.stdout) == json.loads(ask("why", str(folder), page["url"], "--format", "json").stdout)
+    assert [path.read_bytes() for path in tables] == intact
+    tables[0].unlink()
+    index = Index(StageFiles(Storage(str(run_folder))))
+    index.clean(page["doc_id"])
+    assert tables[0].read_bytes() == intact[0]
+
+
 @pytest.mark.parametrize("bits", [{}, {"pages": {}}, {"pages": -1}, 3, None])
 def test_what_an_index_says_of_itself_is_checked_before_it_is_believed(folder: Path, bits: Any) -> None:
     url = Run(folder).documents("clean", source="crawl", columns=["url"]).read_all()["url"][0].as_py()

@@ -69,15 +69,16 @@ def _dataset(view: View) -> Iterator[Task]:
     for role in ("shard", "spans", "rows"):
         files = view.outputs("packed", role)
         inputs[role] = InputRef(tuple(o.path for o in files), view.every("packed", role).digest,
-                                digests=() if role == "shard" else tuple(o.digest for o in files))
+                                digests=() if role == "shard" else tuple(o.digest for o in files),
+                                seals=tuple(o.seal for o in files))
     yield Task("dataset", {**inputs, **tokenizer_file(view), "shards": view.output("pack/layout", "layout", "shards"),
                             "plan": view.output("mix/plan", "plan", "plan"), **view.removals()},
                 {"seed": view.seed, "recipe_sha256": view.recipe_sha256})
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("pack/shuffle", 6, "tokenizer.packing.shuffle:shuffle_part", "pack", ("mix/plan",), _shuffle),
-    Stage("pack/merged", 2, "tokenizer.packing.merging:merge_parts", "pack", ("pack/shuffle",), _merged),
+    Stage("pack/shuffle", 7, "tokenizer.packing.shuffle:shuffle_part", "pack", ("mix/plan",), _shuffle),
+    Stage("pack/merged", 3, "tokenizer.packing.merging:merge_parts", "pack", ("pack/shuffle",), _merged),
     Stage("pack/groups", 2, "tokenizer.packing.groups:group_buckets", "pack", ("pack/merged",), _groups),
     Stage("pack/rows", 2, "tokenizer.packing.groups:fill_group", "pack", ("pack/groups",), _rows),
     Stage("pack/layout", 4, "tokenizer.packing.layout:lay_out", "pack", ("pack/rows",), _layout),

@@ -5,9 +5,9 @@ it is read; a block's is.
 
     ids         as they are
     digests     xxh3-64 of each block of the ids, uint64; the last block may be shorter
-    trailer     24 bytes: magic, bytes of the ids, and xxh3-64 of these
+    trailer     32 bytes: magic, bytes of the ids, xxh3-64 of the digests, and xxh3-64 of these three
 
-What is read is the blocks that hold what is wanted, and their digests.
+What is read is the blocks that hold what is wanted, and their digests. The trailer is the file's seal (`seals`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import numpy.typing as npt
 import xxhash
 
 from manifests.errors import InputError
+from manifests.expected import check_seal, seal_of_bytes
+from manifests.seals import TRAILER_MAGIC
 from manifests.shard import Tokens
 from manifests.storage import RangeReader, open_read
 
 BLOCK_BYTES: Final = 1 << 14
-_MAGIC: Final = b"CURTOKS\x00"
-_TRAILER: Final = struct.Struct("<8sQQ")
+_TRAILER: Final = struct.Struct("<8sQQQ")
 _DIGEST: Final = np.dtype("<u8")
 
 
@@ -58,11 +59,13 @@ def seal_tokens(path: str, n_bytes: int | None = None) -> None:
         for start in range(0, size, BLOCK_BYTES):
             digests.append(xxhash.xxh3_64_intdigest(file.read(min(BLOCK_BYTES, size - start))))
         file.seek(size)
-        file.write(np.array(digests, _DIGEST).tobytes() + _trailer(size))
+        packed = np.array(digests, _DIGEST).tobytes()
+        file.write(packed + _trailer(size, xxhash.xxh3_64_intdigest(packed)))
 
 
-def _trailer(size: int) -> bytes:
-    return _TRAILER.pack(_MAGIC, size, xxhash.xxh3_64_intdigest(_MAGIC + size.to_bytes(8, "little")))
+def _trailer(size: int, digest: int) -> bytes:
+    facts = TRAILER_MAGIC + size.to_bytes(8, "little") + digest.to_bytes(8, "little")
+    return _TRAILER.pack(TRAILER_MAGIC, size, digest, xxhash.xxh3_64_intdigest(facts))
 
 
 class TokenBlocks:
@@ -76,15 +79,20 @@ class TokenBlocks:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.n_bytes: int
         with open_read(path) as file:
             size = file.seek(0, os.SEEK_END)
         self._file = RangeReader(path)
         trailer = self._file.read(max(0, size - _TRAILER.size), _TRAILER.size)
-        self.n_bytes = _TRAILER.unpack(trailer)[1] if len(trailer) == _TRAILER.size else 0
-        n_blocks = -(-self.n_bytes // BLOCK_BYTES)
-        if trailer != _trailer(self.n_bytes) or size != self.n_bytes + n_blocks * _DIGEST.itemsize + _TRAILER.size:
+        _, self.n_bytes, digest, _ = _TRAILER.unpack(trailer) if len(trailer) == _TRAILER.size else (b"", 0, 0, 0)
+        wanted = self.n_bytes + -(-self.n_bytes // BLOCK_BYTES) * _DIGEST.itemsize + _TRAILER.size
+        try:
+            if trailer != _trailer(self.n_bytes, digest) or size != wanted:
+                raise self._damage()
+            check_seal(path, seal_of_bytes(trailer))
+        except InputError:
             self.close()
-            raise self._damage()
+            raise
 
     def read(self, dtype: np.dtype[Any], first: int, count: int) -> Tokens:
         """Tokens [first, first + count); InputError where the file holds fewer."""

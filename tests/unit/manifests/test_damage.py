@@ -35,7 +35,7 @@ def flip_many(path: Path, flips: int, footers: bool = False) -> int:
     chance, errors = random.Random(2), 0
     for _ in range(flips):
         start = len(data) - 8 - footer
-        at = chance.randrange(start - 24, len(data)) if footers else chance.randrange(start - 24)
+        at = chance.randrange(start - 40, len(data)) if footers else chance.randrange(start - 40)
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1:])
         try:
             found = read_table(str(path))
@@ -67,13 +67,13 @@ def test_objects_of_a_store_are_compared_likewise(tmp_path: Path) -> None:
 
 
 def test_every_bit_of_a_footers_length_and_digest(tmp_path: Path) -> None:
-    """8 bytes of magic, without which the footer is one of anybody's, 16 of digest, and what ends the file."""
+    """8 bytes of magic, without which the footer is one of anybody's, 32 of digests, and what ends the file."""
     path = tmp_path / "part.parquet"
     write_table(str(path), a_table().schema, [a_table()])
     data = path.read_bytes()
     (footer,) = struct.unpack("<i", data[-8:-4])
-    seal = len(data) - 8 - footer - 24
-    for at in (*range(seal, seal + 24), *range(len(data) - 8, len(data))):
+    seal = len(data) - 8 - footer - 40
+    for at in (*range(seal, seal + 40), *range(len(data) - 8, len(data))):
         for bit in range(8):
             path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:])
             if at < seal + 8:

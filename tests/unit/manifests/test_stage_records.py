@@ -97,7 +97,7 @@ def test_one_file_of_a_role_is_one(stored: StageRecords) -> None:
 def test_a_manifest_lists_every_file(tmp_path: Path, stored: StageRecords) -> None:
     write_manifest_file(str(tmp_path / "manifest.parquet"), stored)
     rows = [{"task": r.identity.task, "role": o.role, "path": o.path, "n_bytes": o.n_bytes, "n_rows": o.n_rows,
-             "xxh3": o.digest} for r in RECORDS_OF_THREE for o in r.outputs]
+             "xxh3": o.digest, "seal": o.seal} for r in RECORDS_OF_THREE for o in r.outputs]
     rows.sort(key=lambda row: (row["task"], row["path"]))
     assert pq.read_table(tmp_path / "manifest.parquet") == pa.Table.from_pylist(rows, STAGE_MANIFEST)
 

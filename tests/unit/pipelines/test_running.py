@@ -104,6 +104,37 @@ def test_a_change_without_effect_on_the_bytes_ends_there(storage: Storage) -> No
     assert result.n_done == 2
 
 
+def test_a_sound_file_of_another_task_is_no_input(storage: Storage) -> None:
+    do(storage)
+    first, second = (Path(storage.path(f"first/pages/part-{n}.parquet")) for n in range(2))
+    assert first.stat().st_size == second.stat().st_size
+    second.write_bytes(first.read_bytes())
+    result, lines = do(storage, amount=5)
+    assert result.remade == ["first/pages/part-1.parquet"]
+    assert "first/pages/part-1" in lines
+    assert total(storage) == 11
+
+
+def test_an_older_list_of_a_stage_is_no_input(storage: Storage) -> None:
+    do(storage, amount=3)
+    listed = Path(storage.path("second/manifest.parquet"))
+    older = listed.read_bytes()
+    do(storage)
+    listed.write_bytes(older)
+    result, _ = do(storage, [FIRST, SECOND, replace(THIRD, version=2)])
+    assert result.remade == ["second/manifest.parquet"]
+    assert listed.read_bytes() != older
+
+
+def test_a_stages_list_that_is_gone_is_written_again(storage: Storage) -> None:
+    do(storage)
+    listed = Path(storage.path("second/manifest.parquet"))
+    data = listed.read_bytes()
+    listed.unlink()
+    assert do(storage)[0].n_done == 0
+    assert listed.read_bytes() == data
+
+
 def test_a_stage_lists_its_files(storage: Storage) -> None:
     do(storage, [FIRST, SECOND, replace(THIRD, writes_manifest=False)])
     rows = read_table(storage.path("second/manifest.parquet")).to_pylist()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from manifests.storage import Storage
-from pipelines.asking.entries import EntryReader, EntryWriter, bits_for, id_key, id_keys
+from pipelines.asking.entries import DamagedTableError, EntryReader, EntryWriter, bits_for, id_key, id_keys
 
 
 @pytest.mark.parametrize("bits", [0, 3])
@@ -29,6 +29,25 @@ def test_every_key_leads_to_its_rows(bits: int, tmp_path: Path) -> None:
     high = int(np.sort(keys)[200])
     assert len(reader.find(low, high)) == 100
     assert len(reader.find(0, 2**64)) == 500
+
+
+def test_no_flipped_bit_and_no_end_that_is_cut_off_is_believed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "run"))
+    with storage.staging() as staging:
+        writer = EntryWriter(staging, "ids", 0)
+        writer.add(np.arange(20, dtype=np.uint64), 0, np.arange(20))
+        writer.publish(storage, "_index/x")
+    (path,) = (tmp_path / "run/_index/x").iterdir()
+    data = path.read_bytes()
+    assert EntryReader(storage, "_index/x", "ids", 0).find(3) == [(0, 3)]
+    for at in range(0, len(data), 7):
+        for changed in (data[:at], data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :], data + data[:at + 1]):
+            path.write_bytes(changed)
+            with pytest.raises(DamagedTableError):
+                EntryReader(storage, "_index/x", "ids", 0).find(3)
+    path.unlink()
+    with pytest.raises(DamagedTableError):
+        EntryReader(storage, "_index/x", "ids", 0).find(3)
 
 
 def test_keys_of_ids_keep_the_order_of_their_digits() -> None:
