@@ -23,6 +23,8 @@ from manifests.packing import PACKINGS
 from manifests.row_facts import Known, RowFacts
 from manifests.row_reader import Empty
 from manifests.shard import Tokens
+from manifests.shards import TOKENIZER
+from manifests.storage import Storage
 
 _MARKERS: Final = 3
 _NAMES: Final = (("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"),  # Qwen2.5-Coder, GPT-4's encoding
@@ -205,20 +207,23 @@ def fim_markers(path: str | os.PathLike[str]) -> dict[str, int]:
     """Ids of the markers of fill-in-the-middle in a packed dataset's tokenizer, as `FillInTheMiddle` takes them.
 
     Args:
-        path: A packed folder with its tokenizer.json.
+        path: A run's folder, or its `packed` folder, with tokenizer.json; local or a URL.
     Returns:
         {"prefix", "middle", "suffix"}: ids.
     Raises:
         InputError: There is no tokenizer, or none of its special tokens are such markers.
     """
-    file = os.path.join(path, "tokenizer.json")
+    storage = Storage(os.fspath(path))
+    name = next((n for n in (TOKENIZER, f"packed/{TOKENIZER}") if storage.exists(n)), TOKENIZER)
+    data, where = storage.read_bytes(name), storage.path(name)
+    if data is None:
+        raise InputError("is not there", where=where, hint="give a finished run, or its packed folder")
     try:
-        with open(file, encoding="utf-8") as stream:
-            added = {str(t["content"]): int(t["id"]) for t in json.load(stream).get("added_tokens") or []}
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}", where=file, hint="give the packed folder of a run") from error
+        added = {str(t["content"]): int(t["id"]) for t in json.loads(data).get("added_tokens") or []}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"is no tokenizer: {error}", where=where, hint="pack the dataset again") from error
     for names in _NAMES:
         if all(name in added for name in names):
             return dict(zip(("prefix", "middle", "suffix"), (added[name] for name in names), strict=True))
-    raise InputError("has no markers of fill-in-the-middle", where=file,
+    raise InputError("has no markers of fill-in-the-middle", where=where,
                      hint="train it with --special-token '<|fim_prefix|>' and so on, or give the ids of other tokens")

@@ -167,12 +167,16 @@ def test_what_is_refused(runs: Run, tmp_path: Path) -> None:
         FillInTheMiddle(1, 2, 3, rate=1.5)
     with pytest.raises(ValueError, match="below 0"):
         ObjectiveDataset(runs("concat"), "train", Objective(source_weights={"a": -1}))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is not there"):
         fim_markers(tmp_path)
     tokens: list[dict[str, Any]] = [{"content": n, "id": i} for i, n in enumerate(
         ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"))]
     (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": tokens}))
     assert fim_markers(tmp_path) == {"prefix": 0, "middle": 2, "suffix": 1}
-    (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(InputError, match="has no markers"):
-        fim_markers(tmp_path)
+    (tmp_path / "run/packed").mkdir(parents=True)
+    (tmp_path / "tokenizer.json").rename(tmp_path / "run/packed/tokenizer.json")
+    assert fim_markers(tmp_path / "run") == fim_markers(tmp_path / "run/packed")
+    for text, said in (("{}", "has no markers"), ("[]", "is no tokenizer"), ('{"added_tokens": [{}]}', "is no token")):
+        (tmp_path / "tokenizer.json").write_text(text)
+        with pytest.raises(InputError, match=said):
+            fim_markers(tmp_path)
