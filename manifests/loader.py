@@ -213,10 +213,11 @@ class PackedLoader:
         order = self.order
         return f"{order.kind}-{order.window_shards}" if order.kind == "shards" else order.kind
 
-    def _rows_of_steps(self, handed_out: int, steps: int) -> StepRows:
-        """This rank's rows of the steps that begin when so many rows were handed out, int64 [steps, batch_rows]."""
+    def _rows_of_steps(self, handed_out: int, steps: int, distance: int) -> StepRows:
+        """This rank's rows of the steps that begin when so many rows were handed out, and so many further each; int64
+        [steps, batch_rows]."""
         self._fetch_ahead(handed_out)
-        firsts = handed_out + self.rank * self.batch_rows + self.rows_per_step * np.arange(steps, dtype=np.int64)
+        firsts = handed_out + self.rank * self.batch_rows + distance * np.arange(steps, dtype=np.int64)
         return self._rows_at((firsts[:, None] + np.arange(self.batch_rows)).ravel()).reshape(steps, -1)
 
     def _fetch_ahead(self, handed_out: int) -> None:

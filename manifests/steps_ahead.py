@@ -2,7 +2,7 @@
 
 Row numbers cost little where many are worked out together. So do look-ups: where shards are read, those of the steps
 that come next are made in the order of the files, some with each step, so that a file of thousands is opened once for
-several rows, and no step waits for many.
+several rows, and no step waits for many. Worker processes that take turns read every n-th step each: then those alone.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from manifests.row_facts import Known, RowFacts
 NO_ROW: Final = -1
 _FIRST_ROWS: Final = 4096  # worked out at first: a permutation of few numbers is all overhead
 StepRows = npt.NDArray[np.int64]
-RowsOf = Callable[[int, int], StepRows]
-"""(rows handed out, n): the rows of the n steps that begin there, int64 [n, rows of a batch]; -1 where is none."""
+RowsOf = Callable[[int, int, int], StepRows]
+"""(rows handed out, n, distance): the rows of n steps that begin there, and so many rows handed out further each; int64
+[n, rows of a batch]; -1 where there is none."""
 
 
 @dataclass(slots=True)
 class _Block:
-    """Rows of some steps, from rows handed out on. look_ups: of the rows, where they were begun. n_read: steps read."""
+    """Rows of some steps, the first of which begins when so many were handed out, and the others so far behind one
+    another. look_ups: of the rows, where they were begun. n_read: steps read."""
 
     first: int
+    distance: int
     rows: StepRows
     look_ups: LookUps | None = None
     n_read: int = 0
@@ -54,7 +57,8 @@ class StepsAhead:
 
     def forget(self) -> None:
         """Begin anew, since another order or another place in it is read next."""
-        self._block = _Block(0, np.empty((0, self._batch_rows), np.int64))
+        self._block = _Block(0, self._rows_per_step, np.empty((0, self._batch_rows), np.int64))
+        self._last, self._moved = 0, 0  # the step that was read last, and how far behind the one before it was
         self._next: _Block | None = None
         # Whether with documents, which steps [a, b) of the block, and what is known of them.
         self._facts: tuple[bool, int, int, RowFacts] | None = None
@@ -68,14 +72,24 @@ class StepsAhead:
 
     def rows(self, handed_out: int, rows_of: RowsOf) -> StepRows:
         """The rows of the step that begins when so many were handed out, int64 [batch_rows]; -1 behind the end."""
-        step, between = divmod(handed_out - self._block.first, self._rows_per_step)
-        if between or not 0 <= step < len(self._block.rows):
+        distance = self._distance(handed_out)
+        step, between = divmod(handed_out - self._block.first, self._block.distance)
+        if between or not 0 <= step < len(self._block.rows) or distance != self._block.distance:
             following = self._next
-            if following is None or following.first != handed_out:
-                following = self._made(handed_out, _FIRST_ROWS, rows_of)
+            if following is None or (following.first, following.distance) != (handed_out, distance):
+                following = self._made(handed_out, distance, _FIRST_ROWS, rows_of)
             self._block, self._next, self._facts, step = following, None, None, 0
         rows: StepRows = self._block.rows[step]
         return rows
+
+    def _distance(self, handed_out: int) -> int:
+        """How far the steps that are read are behind one another: as far as the last two times, where that is so."""
+        moved, before = handed_out - self._last, self._moved
+        if moved:
+            self._last, self._moved = handed_out, moved
+        if moved == self._rows_per_step or (moved == before > 0 and moved % self._rows_per_step == 0):
+            return moved
+        return self._block.distance
 
     def known(self, handed_out: int, documents: bool, rows_of: RowsOf) -> Known | None:
         """What is known of the rows that `rows` gave, from the second step on that is read of those worked out."""
@@ -84,17 +98,17 @@ class StepsAhead:
         if not block.is_full or (block.n_read < 2 and block.look_ups is None):
             return None
         self._look_ahead(block, documents, rows_of)
-        step = (handed_out - block.first) // self._rows_per_step
+        step = (handed_out - block.first) // block.distance
         if self._facts is None or self._facts[0] != documents or not self._facts[1] <= step < self._facts[2]:
             self._facts = self._described(block, step, documents)
         return self._facts[3], step - self._facts[1]
 
-    def _made(self, handed_out: int, n_rows: int, rows_of: RowsOf) -> _Block:
+    def _made(self, handed_out: int, distance: int, n_rows: int, rows_of: RowsOf) -> _Block:
         """A block of about so many rows; where the last pass ends in it, of the full steps, if there are any."""
-        n = max(1, min(n_rows // self._batch_rows, len(self._dataset) // self._rows_per_step))
-        rows = rows_of(handed_out, n)
+        n = max(1, min(n_rows // self._batch_rows, len(self._dataset) // distance))
+        rows = rows_of(handed_out, n, distance)
         n_full = int((rows[:, -1] != NO_ROW).sum())
-        return _Block(handed_out, rows[:n_full] if n_full else rows)
+        return _Block(handed_out, distance, rows[:n_full] if n_full else rows)
 
     def _look_ahead(self, block: _Block, documents: bool, rows_of: RowsOf) -> None:
         """Look up some rows of the next block, so that all of them are when this one has been read."""
@@ -103,8 +117,7 @@ class StepsAhead:
             n_rows = min(most, max(_FIRST_ROWS, 2 * block.rows.size))
             if not n_rows:
                 return
-            behind = block.first + len(block.rows) * self._rows_per_step
-            self._next = self._made(behind, n_rows, rows_of)
+            self._next = self._made(block.first + len(block.rows) * block.distance, block.distance, n_rows, rows_of)
             if self._next.is_full:
                 self._next.look_ups = self._dataset.look_ups(self._next.rows)
         if self._next.look_ups is not None:

@@ -71,6 +71,29 @@ def test_another_place_or_order_begins_anew(tmp_path: Path) -> None:
         assert next(loader).rows.tolist() == again.at(again.state_dict()["rows"] - 2).rows.tolist()
 
 
+def test_one_of_several_workers_looks_up_its_own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third step, as the processes of a DataLoader take them; then all of them again, as one process does."""
+    root = make_dataset(tmp_path, [3, 1, 2] * 40, packing="best_fit", spans=SPANS)
+    data = PackedDataset(root, "train")
+    looked_up: Counter[str] = Counter()
+    bytes_of = ReadRows.bytes_of
+
+    def counted(file: ReadRows, row: int) -> bytes:
+        looked_up[file.path] += 1
+        return bytes_of(file, row)
+
+    monkeypatch.setattr(ReadRows, "bytes_of", counted)
+    loader = PackedLoader(PackedDataset(root, "train", mmap=False), 2, seed=4)
+    for handed_out in range(0, 480, 6):
+        loader.go_to(handed_out)
+        assert_right(loader, data)
+    assert 160 <= looked_up.total() < 2 * 160 + 64
+    for handed_out in range(480, 600, 2):
+        assert loader.state_dict()["rows"] == loader.position
+        loader.go_to(handed_out)
+        assert_right(loader, data)
+
+
 def test_a_file_is_opened_once_for_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More shards than may be open: each index is opened at most once for a block of several epochs, and none stays."""
     root = make_dataset(tmp_path, [2] * 20, packing="best_fit", spans=SPANS)
