@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from curate.late_imports import after_import
+from manifests.late_imports import after_import
 
 
 def cache_folder() -> Path:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numba.np.linalg
@@ -29,7 +29,7 @@ from curate.carried_kernels import Carried, carried_kernels
 from curate.kernel_linking import link_late
 from curate.kernel_locks import compile_once
 from curate.kernel_typing import remember_types
-from curate.late_imports import after_import
+from manifests.late_imports import after_import
 from manifests.version import VERSION
 
 _ROOT: Final = Path(__file__).parent.parent
@@ -100,21 +100,35 @@ def source_digest(path: Path) -> str:
         name = str(source.relative_to(_ROOT))
         if name in seen:
             continue
-        seen[name] = source.read_bytes()
-        for table in (t for pattern in _TABLES for t in source.parent.glob(pattern)):
-            seen[str(table.relative_to(_ROOT))] = _content_digest(table)
-        for found in _IMPORT.findall(seen[name]):
-            stem = _ROOT.joinpath(*found.decode().split("."))
-            waiting += [p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()]
+        module = _module(source)
+        seen |= {name: module.content, **module.tables}
+        waiting += module.imports
     digest = xxhash.xxh3_64()
     for name in sorted(seen):
         digest.update(name.encode() + b"\0" + seen[name] + b"\0")
     return digest.hexdigest()
 
 
+class _Module(NamedTuple):
+    """A module's source, the digests of the tables beside it by name, and the files of this project that it imports."""
+
+    content: bytes
+    tables: dict[str, bytes]
+    imports: list[Path]
+
+
 @cache
-def _content_digest(path: Path) -> bytes:
-    return xxhash.xxh3_64_digest(path.read_bytes())
+def _module(source: Path) -> _Module:
+    content = source.read_bytes()
+    stems = [_ROOT.joinpath(*found.decode().split(".")) for found in _IMPORT.findall(content)]
+    return _Module(content, _tables(source.parent),
+                   [p for stem in stems for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists()])
+
+
+@cache
+def _tables(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(_ROOT)): xxhash.xxh3_64_digest(path.read_bytes())
+            for pattern in _TABLES for path in folder.glob(pattern)}
 
 
 class Compiling(event.Listener):

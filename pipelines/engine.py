@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from curate.caches import keep_kernels
-from curate.late_imports import put_off_pandas
 from manifests.errors import AbsentError, CurateError, InputError, StageError
 from manifests.graph import resolve
+from manifests.late_imports import put_off_pandas
 from manifests.object_stores import S3Access
 from manifests.records import TaskRecord
 from manifests.storage import Storage

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from curate.sources.config import SourceConfig
 from manifests.errors import CurateError, OwnershipError, RecipeError, StageError
 from manifests.graph import REMOVALS_INPUT, Source, Stage, View
+from manifests.late_imports import put_off_pandas
 from manifests.records import Damage
 from manifests.removals import DOCUMENTS, PENDING
 from manifests.storage import Storage
@@ -115,6 +116,7 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     if storage.exists(PENDING):
         with exclusive(storage):
             finish_pending(storage)
+    put_off_pandas()
     scanner = InputScanner(storage, recipe.http, settings.check_inputs)
     progress = scan(recipe, scanner)
     with exclusive(storage):

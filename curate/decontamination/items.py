@@ -48,7 +48,7 @@ def read_items(benchmark: Benchmark, path: str, work: Account) -> Iterator[tuple
             continue
         n_lines += 1
         try:
-            item = json.loads(line)
+            item = json.loads(line.decode("utf-8-sig", "surrogatepass"))  # of bytes json would guess
             if not isinstance(item, dict):
                 raise ValueError("no JSON object")
         except ValueError as error:  # of JSON and of UTF-8 alike

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html.entities import html5
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from curate.extraction.compiled import kernel
 from curate.text.hash_table import hash_table, slot_of
 from curate.text.words import FNV_OFFSET, FNV_PRIME
+from curate.text.yaml_tables import yaml_table
 
 # Traits of an element. The two low bits are the break that its start and its end put into the text.
 CELL, LINE, PARAGRAPH = 1, 2, 3
@@ -39,7 +38,7 @@ GROUPS: Final = ("nav", "header", "footer", "aside", "article", "main", "form", 
                  "paragraph", "preformatted", "quotation", "terms", "figure", "address", "cell", "label", "row",
                  "heading_1", "centre", "inert", "button", "details")
 
-_WORDS: Final = yaml.safe_load(files("curate.extraction").joinpath("vocabulary.yaml").read_text(encoding="ascii"))
+_WORDS: Final = yaml_table("curate.extraction", "vocabulary.yaml")
 CLASS_WORDS: Final[Mapping[str, str]] = _WORDS["class_words"]
 CLASSES: Final = tuple(CLASS_WORDS)
 CLASS_SHIFT: Final = 32

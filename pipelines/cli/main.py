@@ -17,8 +17,8 @@ from typing import Annotated
 import typer
 
 from curate.caches import keep_kernels
-from curate.late_imports import put_off_pandas
 from manifests.errors import CurateError
+from manifests.late_imports import put_off_pandas
 from manifests.version import VERSION
 from pipelines.cli.asking import trace_command, why_command
 from pipelines.cli.card import card_command

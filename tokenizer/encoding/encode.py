@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from manifests.errors import InputError
+from manifests.late_imports import absent
 from manifests.shard import Tokens, token_dtype
 from manifests.tables import string_buffers
 from tokenizer.encoding.formats import END_OF_TEXT, read_tokenizer, tokenizer_files
@@ -291,7 +292,8 @@ def _replaced(ids: Ids, offsets: Offsets, rows: npt.NDArray[np.int64], right: Id
 
 def _awkward_strings(strings: pa.LargeStringArray) -> Any:
     """Arrow strings as gigatoken's input type, over the same buffers."""
-    import awkward as ak  # gigatoken's own dependency
+    with absent("regex"):  # a parser of awkward's types, which no array of ours names, would take it if it were there
+        import awkward as ak  # gigatoken's own dependency
 
     data, offsets = string_buffers(strings)
     characters = ak.contents.NumpyArray(data, parameters={"__array__": "char"})

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
-import yaml
 
 from curate.text.hash_table import hash_table, word_hash
+from curate.text.yaml_tables import yaml_table
 
 GOPHER: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
 """English stop words of Gopher (Rae et al. 2021, A1.1)."""
 
-LANGUAGES: Final[dict[str, str]] = yaml.safe_load(
-    files("curate.heuristics").joinpath("stop_words.yaml").read_text(encoding="utf-8"))
+LANGUAGES: Final[dict[str, str]] = yaml_table("curate.heuristics", "stop_words.yaml")
 """Frequent function words by ISO 639-1 code: enough of them to tell prose from lists, no more."""
 
 LANGUAGE_CODES: Final = tuple(LANGUAGES)

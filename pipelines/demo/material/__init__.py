@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
+from curate.text.yaml_tables import yaml_table
 
 
 @cache
 def material(name: str) -> Any:
     """What `<name>.yaml` holds."""
-    return yaml.safe_load(files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return yaml_table(__name__, f"{name}.yaml")

@@ -8,17 +8,16 @@ abbreviations and emoticons are words that keep their punctuation. The table is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from curate.text.hash_table import hash_table, word_hash
+from curate.text.yaml_tables import yaml_table
 
-_LISTS: Final = {name: words.split() for name, words in yaml.safe_load(
-    files("curate.heuristics").joinpath("kernels/spacy/english.yaml").read_text(encoding="utf-8")).items()}
+_LISTS: Final = {name: words.split()
+                 for name, words in yaml_table("curate.heuristics", "kernels/spacy/english.yaml").items()}
 
 
 def _joined(stem: str, *ends: str) -> Iterator[tuple[str, ...]]:

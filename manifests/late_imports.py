@@ -9,25 +9,54 @@ difference.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from threading import get_ident
 from types import ModuleType
 
 
+class _Absent:
+    """A finder that stands before all others: a module is not there for one thread, which has made this."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread = get_ident()
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        if name == self._name and get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+
+@contextmanager
+def absent(name: str) -> Iterator[None]:
+    """What is imported meanwhile, by this thread, finds that a module is not installed, unless it is imported already.
+
+    Args:
+        name: A module that others use where they find it, and do without.
+    """
+    finder = _Absent(name)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
 class _Watch:
-    """A finder that stands before all others and waits for one module. absent: it is not there while this is true."""
+    """A finder that stands before all others and waits for one module."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
         self._name = name
         self._action = action
-        self.absent = False
 
     def find_spec(self, name: str, path: Sequence[str] | None = None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
         if name != self._name:
             return None
-        if self.absent:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.loader is None:
@@ -55,16 +84,13 @@ def after_import(name: str, action: Callable[[], None]) -> None:
         sys.meta_path.insert(0, _Watch(name, action))
 
 
+@cache
 def put_off_pandas() -> None:
     """Have pyarrow take pandas for absent until somebody imports it; pyarrow is then told. Imports pyarrow."""
     if "pandas" in sys.modules:
         return
     import pyarrow as pa
 
-    watch = _Watch("pandas", lambda: pa.lib._pandas_api.pd)  # asking for it makes pyarrow look again
-    sys.meta_path.insert(0, watch)
-    watch.absent = True
-    try:
+    sys.meta_path.insert(0, _Watch("pandas", lambda: pa.lib._pandas_api.pd))  # which makes pyarrow look again
+    with absent("pandas"):
         pa.array([])
-    finally:
-        watch.absent = False
