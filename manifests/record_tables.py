@@ -71,9 +71,22 @@ def read_totals(storage: Storage, name: str) -> Totals | None:
     if not storage.exists(name):
         return None
     try:
-        return Totals(**json.loads(_read(storage, name, pa.schema([]))[1][_TOTALS]))
-    except (CurateError, pa.ArrowException, ValueError, KeyError, TypeError):
+        totals = Totals(**json.loads(_read(storage, name, pa.schema([]))[1][_TOTALS]))
+        _check_totals(totals)
+    except (CurateError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError):
         return None
+    return totals
+
+
+def _check_totals(totals: Totals) -> None:
+    """Raise where totals are none that a run writes."""
+    for folder in totals.folders:
+        confined(folder, "totals")
+    numbers = (totals.tasks, totals.n_bytes, totals.damaged, totals.peak_memory_bytes)
+    texts = (totals.first_at, totals.last_at)
+    if not (all(type(number) is int for number in numbers) and isinstance(totals.seconds, int | float)
+            and isinstance(totals.folders, list) and all(isinstance(text, str) for text in texts)):
+        raise TypeError("a field of the totals has another type")
 
 
 def _read(storage: Storage, name: str, schema: pa.Schema) -> tuple[pa.Table, dict[bytes, bytes]]:

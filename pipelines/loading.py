@@ -13,12 +13,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from manifests.confined import read_file
 from manifests.credentials import public, refuse_secrets
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
 from manifests.suggestion import meant, meant_or_listed
 from pipelines.recipe import Recipe
-from pipelines.yaml_text import parse_yaml
+from pipelines.yaml_text import MAX_BYTES, parse_yaml
 
+_MOST_STEPS = 64
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
@@ -75,10 +77,17 @@ def packaged_recipes() -> list[str]:
 
 
 def _read(name: str) -> bytes:
-    if Path(name).is_file():
-        return Path(name).read_bytes()
-    if name in packaged_recipes():
+    if not os.path.isfile(name) and name in packaged_recipes():  # a folder may be called so
         return files("pipelines.recipes").joinpath(f"{name}.yaml").read_bytes()
+    try:
+        if os.path.lexists(name):
+            return read_file(name, MAX_BYTES)
+    except InputError as error:
+        raise RecipeError(error.what, where=name) from error
+    except OSError as error:
+        raise RecipeError(f"cannot be read: {error.strerror}", where=name) from error
+    except ValueError:  # a name that no file can have
+        pass
     known = packaged_recipes()
     raise RecipeError("no such recipe", where=name,
                       hint=meant(name, [*known, *_recipes_beside(name)]) or
@@ -103,6 +112,8 @@ def override_field(fields: dict[str, Any], override: str) -> None:
 
 def _set_field(fields: dict[str, Any], key: str, value: Any, where: str) -> None:
     path = key.split(".")
+    if len(path) > _MOST_STEPS:
+        raise RecipeError(f"has {len(path):,} steps, and no field lies so deep", where=where[:_MOST_STEPS])
     if path[0] in (fields.get("variables") or {}) and len(path) == 1:
         path = ["variables", *path]
     group: Any = fields

@@ -13,7 +13,8 @@ import yaml
 from manifests.confined import read_file
 from manifests.errors import InputError, RecipeError
 
-_MAX_BYTES: Final = 1 << 28  # a lock file names every input
+MAX_BYTES: Final = 1 << 24
+"""Of a text: the lock file of an old run names every input."""
 _MAX_NODES: Final = 1 << 22
 _MAX_DEPTH: Final = 64
 _MAX_MERGED: Final = 1 << 14  # keys of one mapping, with what `<<` brings
@@ -51,8 +52,8 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
     Raises:
         RecipeError: It is no YAML, or it stands for too much.
     """
-    if len(text) > _MAX_BYTES:
-        raise RecipeError(f"has {len(text):,} bytes, and YAML is read up to {_MAX_BYTES:,}", where=where)
+    if len(text) > MAX_BYTES:
+        raise RecipeError(f"has {len(text):,} bytes, and YAML is read up to {MAX_BYTES:,}", where=where)
     try:
         value = yaml.load(text, _Loader)  # nosec B506 # a safe loader, with bounds
         _check_extent(value)
@@ -116,7 +117,7 @@ def read_yaml(path: str, where: str) -> Any:
     """
     named = f"{where} {path}".strip()
     try:
-        return parse_yaml(read_file(path), named)
+        return parse_yaml(read_file(path, MAX_BYTES), named)
     except FileNotFoundError as error:
         raise RecipeError("there is no such file", where=named) from error
     except InputError as error:

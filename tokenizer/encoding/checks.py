@@ -1,13 +1,14 @@
-"""What a tokenizer.json of somebody else may not do: claim ids that no memory holds, give one id to two tokens, or cut
-text by an expression that never ends.
+"""What a tokenizer.json of somebody else may not do: claim ids that no memory holds, give one id to two tokens, cut
+text by an expression that never ends, or replace a letter by a book.
 
 The library that defines what is right believes its file: it makes a table as long as the largest id, and runs whatever
-expression it is given.
+expression and replacement it is given.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,9 @@ from tokenizer.encoding.patterns import EXPRESSIONS
 
 MAX_IDS: Final = 1 << 24
 """Ids are below this: sixty times the largest vocabulary that is published."""
+_MAX_GROWTH: Final = 256  # times as long as it was; of published tokenizers 3
+_MAX_PUT_IN: Final = 4096  # letters
+_STEPS: Final = ("normalizer", "pre_tokenizer", "decoder")
 _CPU_SECONDS: Final = 10
 _MEMORY_BYTES: Final = 8 << 30
 _REPEATS: Final = 3000
@@ -44,7 +48,8 @@ def parse_tokenizer(data: bytes, where: str) -> dict[str, Any]:
         where: Its name, for errors.
     Raises:
         InputError: It is no JSON object, or has no model.
-        RecipeError: Ids are too large, negative or given twice, or an expression does not end; the field is named.
+        RecipeError: Ids are too large, negative, given twice or a matter of chance, an expression does not end, or
+            texts would become many times as long; the field is named.
     """
     try:
         config = json.loads(data)
@@ -53,7 +58,15 @@ def parse_tokenizer(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise InputError("is not a tokenizer.json: it has no model", where=where)
     _check_ids(config, where)
-    if own := sorted(set(_expressions(config)) - set(EXPRESSIONS.values())):
+    if dropout := config["model"].get("dropout"):
+        raise RecipeError(f"model.dropout is {str(dropout)[:40]}: ids would be a matter of chance", where=where,
+                          hint="set it to null")
+    try:
+        _check_growth(config, where)
+        own = sorted(set(_expressions(config)) - set(EXPRESSIONS.values()))
+    except RecursionError as error:
+        raise RecipeError("its steps are nested too deeply", where=where) from error
+    if own:
         _check_expressions(data, tuple(own), where)
     return config
 
@@ -73,6 +86,29 @@ def _check_ids(config: Mapping[str, Any], where: str) -> None:
             raise RecipeError(f"{field} gives {token[:80]!r} the id {i}, which {taken[i][:80]!r} has", where=where)
     if isinstance(vocab, list) and len(vocab) > MAX_IDS:
         raise RecipeError(f"model.vocab has {len(vocab):,} tokens, more than {MAX_IDS:,}", where=where)
+
+
+def _check_growth(config: Mapping[str, Any], where: str) -> None:
+    for field in _STEPS:
+        if (growth := _growth(config.get(field))) > _MAX_GROWTH:
+            raise RecipeError(f"{field} may make a text {growth:,.0f} times as long, more than {_MAX_GROWTH} times",
+                              where=where)
+
+
+def _growth(value: Any) -> float:
+    """How many times as long steps may make a text: those of a list come one after another."""
+    if isinstance(value, list):
+        return math.prod(map(_growth, value))
+    if not isinstance(value, dict):
+        return 1.0
+    own = 1.0
+    if isinstance(content := value.get("content"), str) and isinstance(pattern := value.get("pattern"), dict):
+        # An expression may find nothing, between any two letters.
+        found = len(text) if isinstance(text := pattern.get("String"), str) and text else 0
+        own = max(1.0, len(content) / found if found else len(content) + 1.0)
+    if isinstance(put_in := value.get("prepend"), str) and len(put_in) > _MAX_PUT_IN:
+        own = math.inf
+    return own * math.prod(_growth(child) for child in value.values() if isinstance(child, list | dict))
 
 
 def _expressions(value: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -45,7 +46,7 @@ class Reference:
         names = [str(t["content"]) for t in config.get("added_tokens") or [] if t.get("special")]
         self.special: dict[str, int] = {name: self.tokenizer.token_to_id(name) for name in names}
         self.text_config: dict[str, Any] = config
-        self._encoder = self.tokenizer
+        self._encoder, self._where = self.tokenizer, where
         if self._spelt(self.special):
             self._without_special(where)
         self._cuts = _may_be_cut(config)
@@ -70,17 +71,31 @@ class Reference:
 
     def encode_offsets(self, text: str) -> Any:
         """The encoding of one text as `tokenizers` gives it, with the characters that each token covers."""
-        return self._encoder.encode(text, add_special_tokens=False)
+        with self._named():
+            return self._encoder.encode(text, add_special_tokens=False)
 
     def _encode(self, texts: list[str]) -> list[Ids32]:
-        return [np.array(e.ids, np.uint32) for e in self._encoder.encode_batch_fast(texts, add_special_tokens=False)]
+        with self._named():
+            encoded = self._encoder.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(e.ids, np.uint32) for e in encoded]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What the library raises over a text, a bare Exception or a panic, as an error of the tokenizer's file."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise InputError(f"cannot encode a text: {error}", where=self._where) from error
+            raise
 
     def _spelt(self, special: dict[str, int]) -> bool:
         """Whether the model itself makes a special token of its name in text, as word and unigram models do."""
         unknown = self.config["model"].get("unk_token")
         names = [name for name in special if name != unknown]
-        encoded = self._encoder.encode_batch_fast(names, add_special_tokens=False)
-        return any(special[name] in e.ids for name, e in zip(names, encoded, strict=True))
+        return any(special[name] in ids for name, ids in zip(names, self._encode(names), strict=True))
 
     def _without_special(self, where: str) -> None:
         """Encode by a tokenizer whose model has other names for its special tokens, so that no text spells one."""

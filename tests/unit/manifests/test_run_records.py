@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,17 @@ def test_totals_are_kept_with_a_table_that_holds_every_task(storage: Storage) ->
     assert read_totals(storage, NAME) == wanted
     nothing = StageRecords.of([]).totals("first")
     assert (nothing.tasks, nothing.seconds, nothing.last_at, nothing.folders) == (0, 0.0, "", [])
+
+
+@pytest.mark.parametrize("odd", [{"last_at": 3}, {"n_bytes": "x"}, {"folders": ["../x"]}, {"folders": 3},
+                                 {"seconds": []}], ids=range(5))
+def test_totals_that_no_run_writes_are_none(storage: Storage, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+                                            ) -> None:
+    records = StageRecords.of(RECORDS_OF_THREE)
+    totals = replace(records.totals("first"), **odd)
+    monkeypatch.setattr(StageRecords, "totals", lambda self, folder: totals)
+    write_records(storage, NAME, records, {})
+    assert read_totals(storage, NAME) is None
 
 
 def test_text_that_looks_like_a_time_is_none() -> None:

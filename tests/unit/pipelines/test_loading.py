@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,28 @@ def test_an_unknown_recipe_is_answered_with_the_known() -> None:
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_packaged_recipes_are_well_formed(name: str) -> None:
     assert load_recipe(name).name == name
+
+
+def test_what_is_no_file_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    Path("loop.yaml").symlink_to("loop.yaml")
+    Path("folder.yaml").mkdir()
+    Path("demo").mkdir()
+    with open("long.yaml", "wb") as stream:
+        stream.truncate((1 << 24) + 1)
+    for name, says in (("pipe.yaml", "no regular file"), ("folder.yaml", "no regular file"), ("long.yaml", "bytes"),
+                       ("loop.yaml", "cannot be read"), ("/dev/zero", "no regular file"),
+                       ("x" * 5000, "no such recipe"),
+                       ("a\0b", "no such recipe"), ("", "no such recipe")):
+        with pytest.raises(RecipeError, match=says):
+            load_recipe(name)
+    assert load_recipe("demo").name == "demo"
+
+
+def test_an_override_that_no_field_lies_as_deep_as() -> None:
+    with pytest.raises(RecipeError, match="no field lies so deep"):
+        load_recipe("demo", ["." * 5000 + "=1"])
 
 
 def test_an_override_without_a_value() -> None:

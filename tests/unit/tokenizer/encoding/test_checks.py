@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from manifests.errors import CurateError, RecipeError
+from manifests.errors import CurateError, InputError, RecipeError
 from tokenizer.encoding.encode import Encoder
 
 
@@ -21,6 +21,17 @@ def config(**model: Any) -> dict[str, Any]:
             "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
                       "vocab": vocab, "merges": [["a", "b"]]} | model}
+
+
+def replaced(content: str, times: int = 1, **pattern: str) -> dict[str, Any]:
+    return {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": pattern, "content": content}] * times}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    step: dict[str, Any] = {"type": "NFC"}
+    for _ in range(depth):
+        step = {"type": "Sequence", "normalizers": [step]}
+    return step
 
 
 def split(expression: str) -> dict[str, Any]:
@@ -36,6 +47,12 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("added_tokens.0.id", lambda c: c["added_tokens"][0].update(id=1)),
     ("added_tokens.0.id", lambda c: c["added_tokens"][0].pop("id")),
     ("added_tokens", lambda c: c.update(added_tokens=[3])),
+    ("normalizer", lambda c: c.update(normalizer=replaced(String="a", content="ab" * 20, times=3))),
+    ("normalizer", lambda c: c.update(normalizer=replaced(Regex="x*", content="b" * 300))),
+    ("normalizer", lambda c: c.update(normalizer={"type": "Prepend", "prepend": "a" * 5000})),
+    ("decoder", lambda c: c.update(decoder=replaced(String="a", content="b" * 300))),
+    ("model.dropout", lambda c: c["model"].update(dropout=0.1)),
+    ("nested too deeply", lambda c: c.update(normalizer=nested(400))),
     ("pre_tokenizer", lambda c: c.update(pre_tokenizer=split(r"(x+x+)+y"))),
     ("pre_tokenizer", lambda c: c.update(pre_tokenizer={"type": "Sequence", "pretokenizers": [split(r"(a|aa)+$")]}))]
 
@@ -57,6 +74,24 @@ def test_what_a_tokenizer_may_not_do_is_exit_code_2_with_its_field(
 def test_what_is_no_tokenizer_is_named(data: bytes) -> None:
     with pytest.raises(CurateError, match=r"t\.json"):
         Encoder(data, "t.json")
+
+
+def test_a_model_that_has_no_token_for_a_text_is_named() -> None:
+    fields = config()
+    fields["model"] = {"type": "WordLevel", "vocab": {"a": 0, "<|endoftext|>": 3}, "unk_token": "[UNK]"}
+    with pytest.raises(InputError, match=r"t\.json: cannot encode a text: .*UNK"):
+        Encoder(json.dumps(fields).encode(), "t.json").encode(["b"])
+
+
+def test_replacements_that_others_publish_are_taken() -> None:
+    """Of sentencepiece: a letter for a space, one before the text, spaces made one."""
+    fields = config()
+    steps = [{"type": "Prepend", "prepend": "\u2581"},
+             {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "NFC"}]
+    fields["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    fields["model"]["vocab"]["\u2581"] = 4
+    assert Encoder(json.dumps(fields).encode(), "t.json").encode(["ab"])[0].tolist() == [4, 2]
 
 
 def test_an_expression_of_ones_own_is_taken() -> None:
