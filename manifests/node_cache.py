@@ -57,8 +57,12 @@ class NodeCache:
         self.folder, self.limit_bytes, self.retry_seconds = folder, limit_bytes, retry_seconds
         self._most_open = most_maps()
         self.pool = Pool(lambda: self._most_open)
-        for name in (".parts", ".locks", ".users"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            for name in (".parts", ".locks", ".users"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot be the cache of shards: {error.strerror}", where=str(folder),
+                             hint="give another folder as cache=, or as CURATE_CACHE") from error
         self._start()
 
     def _start(self) -> None:
@@ -96,8 +100,8 @@ class NodeCache:
                 self._write_list()
 
     def fetch(self, url: str, name: str, digest: str, n_bytes: int | None = None, offset: int = 0,
-              wait: bool = True) -> str | None:
-        """The local path of a file, fetched where it is not there yet.
+              wait: bool = True, check: bool = False) -> str | None:
+        """The local path of a file, fetched where it is not there yet, or is not of its size any more.
 
         Args:
             url: Where it is.
@@ -106,25 +110,31 @@ class NodeCache:
             n_bytes: Its size, where it is known.
             offset: Where the digest begins.
             wait: Whether to wait for another process that fetches it; else None is returned.
+            check: Whether to compare a file that is there with its digest, and fetch it again where it is another.
         Raises:
             ShardError: It cannot be fetched within the time for retries, or is another file than its digest says.
         """
         path = self.folder / name
-        if self._touch(path):
+
+        def is_there() -> bool:
+            return self._touch(path, n_bytes) and (not check or _is_whole(str(path), digest, offset))
+
+        if is_there():
             return str(path)
         with _locked(self.folder / ".locks" / name, wait) as held:
             if not held:
                 return None
-            if not self._touch(path):
-                self._fetch(url, path, digest, n_bytes, offset)
+            if not is_there():
+                self._fetch(url, path, digest, n_bytes, offset)  # in the place of one that was damaged
         return str(path)
 
-    def _touch(self, path: Path) -> bool:
+    def _touch(self, path: Path, n_bytes: int | None) -> bool:
+        """Say that a file is used now; False where it is not there, or of another size."""
         try:
             os.utime(path)
+            return n_bytes is None or os.path.getsize(path) == n_bytes
         except FileNotFoundError:
             return False
-        return True
 
     def _fetch(self, url: str, path: Path, digest: str, n_bytes: int | None, offset: int) -> None:
         part = self.folder / ".parts" / path.name
@@ -206,6 +216,14 @@ class _Download:
     def run(self) -> int:
         """Fetch it; returns its size."""
         n_bytes = self._n_bytes if self._n_bytes is not None else self._retried(self._size)
+        try:
+            self._fill(n_bytes)
+        except OSError as error:
+            raise ShardError(f"cannot be kept in {self._part.parent.parent}: {error.strerror}", where=self._url,
+                             hint="make room there, lower cache_limit, or give another folder as cache=") from error
+        return int(n_bytes)
+
+    def _fill(self, n_bytes: int) -> None:
         with open(self._part, "ab") as file:
             have = file.tell()
             if have > n_bytes:
@@ -218,7 +236,6 @@ class _Download:
                 have = last
             file.flush()
             os.fsync(file.fileno())
-        return n_bytes
 
     def _size(self) -> int:
         with store_errors(self._url):

@@ -31,11 +31,12 @@ class PackedFolder(Protocol):
     def table(self, name: str) -> str | None:
         """Local path of a small file beside the manifest, None where there is none."""
 
-    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True
-             ) -> str | None:
+    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True,
+             check: bool = False) -> str | None:
         """Local path of a file; None where another process fetches it and `wait` is False.
 
-        digest: xxh3-128 of its bytes from `offset` on. n_bytes: its size, where that is known."""
+        digest: xxh3-128 of its bytes from `offset` on. n_bytes: its size, where that is known. check: whether one that
+        was fetched before is compared with the digest."""
 
     def cached_name(self, name: str, digest: str) -> str:
         """Its name in the cache."""
@@ -53,7 +54,8 @@ class LocalFolder:
         path = self.tables / name
         return str(path) if path.exists() else None
 
-    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True) -> str:
+    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True,
+             check: bool = False) -> str:
         return f"{self.where}/{name}"
 
     def cached_name(self, name: str, digest: str) -> str:
@@ -81,14 +83,19 @@ class RemoteFolder:
             if data is None:
                 path.unlink(missing_ok=True)
                 return None
-            with replacing(str(path)) as staged:
-                Path(staged).write_bytes(data)
+            try:
+                with replacing(str(path)) as staged:
+                    Path(staged).write_bytes(data)
+            except OSError as error:
+                raise InputError(f"cannot be kept in {self.cache.folder}: {error.strerror}", where=url,
+                                 hint="make room there, or give another folder as cache=") from error
             self._asked.add(name)
         return str(path)
 
-    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True
-             ) -> str | None:
-        return self.cache.fetch(below(self.where, name), self.cached_name(name, digest), digest, n_bytes, offset, wait)
+    def file(self, name: str, digest: str, n_bytes: int | None = None, offset: int = 0, wait: bool = True,
+             check: bool = False) -> str | None:
+        return self.cache.fetch(below(self.where, name), self.cached_name(name, digest), digest, n_bytes, offset, wait,
+                                check)
 
     def cached_name(self, name: str, digest: str) -> str:
         return f"{digest}{name[name.index('.', name.rindex('/') + 1) :]}"

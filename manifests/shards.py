@@ -34,7 +34,8 @@ class SplitShards:
     """Payloads, row indexes and spans of a split's shards, by number.
 
     Each is checked when it is opened: its size, its header's crc32, and that it belongs to the payload of the manifest.
-    What was fetched has been compared with its digest.
+    What is fetched is compared with its digest, and with `validate` what was before, which is fetched again where it is
+    damaged.
 
     Args:
         folder: Where the files are.
@@ -117,8 +118,11 @@ class SplitShards:
         """The local path of a file that is about to be opened, and stays there until it is closed."""
         if self._folder.cache is not None:
             self._folder.cache.use(self._folder.cached_name(file.name, file.digest))
-        path = self._folder.file(file.name, file.digest, file.n_bytes, file.offset)
+        check = self._is_fetched and self._validate != "never" and file.name not in self._compared
+        path = self._folder.file(file.name, file.digest, file.n_bytes, file.offset, check=check)
         assert path is not None
+        if check:
+            self._compared.add(file.name)
         return path
 
     def _release(self, file: _File) -> None:
@@ -167,8 +171,8 @@ class SplitShards:
         return read
 
     def _compare(self, path: str, file: _File) -> None:
-        """Compare a file with its digest where that is asked for, once in this process; what was fetched has been."""
-        if self._validate == "never" or self._folder.cache is not None or path in self._compared:
+        """Compare a file with its digest where that is asked for, once in this process; `_local` does fetched ones."""
+        if self._validate == "never" or self._is_fetched or path in self._compared:
             return
         if digest_file(path, file.offset) != file.digest:
             raise ShardError(f"its bytes are not those of the digest {file.digest}", where=path, hint=_ADVICE)

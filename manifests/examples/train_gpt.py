@@ -43,7 +43,6 @@ class Shape:
 
 class Block(nn.Module):  # type: ignore[misc]
     """Pre-norm attention and MLP, each added to its input."""
-
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads = shape.heads
@@ -68,7 +67,6 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class GPT(nn.Module):  # type: ignore[misc]
     """Token ids [B, T] to logits [B, T, V]; with targets, to the sum of the losses of those that are not -100, and each
     [B, T]. positions, mask: where documents are apart."""
-
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.embed = nn.Embedding(-(-shape.vocab_size // 64) * 64, shape.width)  # sizes that GPUs multiply fast
@@ -86,8 +84,7 @@ class GPT(nn.Module):  # type: ignore[misc]
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None, positions: Tensor | None = None,
                 mask: Tensor | None = None) -> Any:
-        if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
+        positions = torch.arange(tokens.shape[1], device=tokens.device)[None] if positions is None else positions
         angles = (positions[..., None] * self.frequencies)[:, None]  # [B or 1, 1, T, d / 2]
         x = self.embed(tokens)
         for block in self.blocks:
@@ -168,8 +165,7 @@ def generate(model: nn.Module, tokens: list[int], n: int, vocab_size: int, devic
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("run", help="a finished run or its packed folder, here or behind a URL")
-    parser.add_argument("--output", "--out", dest="out", type=Path, required=True,
-                        help="folder of checkpoint.pt, log.jsonl and sample.txt")
+    parser.add_argument("--output", "--out", dest="out", type=Path, required=True, help="folder of what is written")
     parser.add_argument("--peak", type=float, default=6e-4, help="highest learning rate (default GPT-3 Small's, 6e-4)")
     for name, value, text in (("layers", 12, "blocks"), ("heads", 12, "attention heads"), ("width", 768, "model width"),
                               ("batch-rows", 8, "rows of a step, over all processes"), ("warm-up", 100, "steps"),
@@ -179,15 +175,13 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{text} (default {value})")
     for name, text in (("documents", "attention within documents alone"), ("fsdp", "shard model and optimiser (FSDP2)"),
                        ("accept-successor", "go on after `curate remove` took documents out of the dataset"),
-                       ("resident", "train on one random batch that stays on the device: its tokens per second beside "
-                        "the usual ones show what the loader costs")):
+                       ("resident", "train on one random batch, whose tokens per second show what the loader costs")):
         parser.add_argument(f"--{name}", action="store_true", help=text)
     return parser.parse_args()
 
 
 class Training:
     """Everything that a step needs, made of the arguments or read from the checkpoint in --output."""
-
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.world, cuda = args, int(os.environ.get("WORLD_SIZE", 1)), torch.cuda.is_available()
         self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
@@ -204,9 +198,8 @@ class Training:
         self.loader = self.loader_of(self.train)
         self.shape = Shape(self.train.vocab_size, args.layers, args.heads, args.width)
         self.model = GPT(self.shape).to(self.device)
-        if args.fsdp:
-            for part in (*self.model.blocks, self.model):
-                fully_shard(part)
+        for part in (*self.model.blocks, self.model) if args.fsdp else ():
+            fully_shard(part)
         self.optimiser = optimiser_of(self.model, args.peak, fused=cuda)
         self.context = torch.autocast("cuda", torch.bfloat16) if cuda else nullcontext()
         self.checkpoint, self.step = args.out / "checkpoint.pt", 0
@@ -260,11 +253,11 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         means = (over_ranks(sums)[:, 0] / sums[:, 1].clamp(min=1)).tolist()
-        facts: dict[str, Any] = {"step": self.step, "loss": means[0]}
-        facts["batch"] = xxhash.xxh3_64_hexdigest(b"".join(b.tokens.cpu().numpy().tobytes() for b in batches))
+        digest = xxhash.xxh3_64_hexdigest(b"".join(b.tokens.cpu().numpy().tobytes() for b in batches))
         n_tokens = self.world * sum(b.tokens.numel() for b in batches)
         sources = {"source_loss": {name: means[1 + number] for number, name in names.items()}} if names else {}
-        return facts | sources | {"tokens_per_second": n_tokens / (time.perf_counter() - began)}
+        return {"step": self.step, "loss": means[0], "batch": digest, **sources,
+                "tokens_per_second": n_tokens / (time.perf_counter() - began)}
 
     def run(self) -> None:
         args, last = self.args, self.args.stop_after or self.args.steps

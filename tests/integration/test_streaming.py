@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,47 @@ def test_a_part_is_gone_on_with(server: StoreServer, local: Path, tmp_path: Path
         assert data[2 * 6].tolist() == PackedDataset(local, "train")[2 * 6].tolist()
         assert len(server.requests) - n == requests
         data.close()
+
+
+def test_files_that_were_damaged_in_the_cache(server: StoreServer, local: Path, tmp_path: Path) -> None:
+    """One of another size is fetched again; one of other bytes where digests are asked for."""
+    data = PackedDataset("s3://data", "train", cache=tmp_path)
+    same(data, local)
+    data.close()
+    short, changed = sorted(tmp_path.glob("*.bin"))[:2]
+    rows = sorted(tmp_path.glob("*.rows"))[0]
+    whole = {path: path.read_bytes() for path in (short, changed, rows)}
+    short.write_bytes(whole[short][:-7])
+    for path in (changed, rows):
+        path.write_bytes(whole[path][:-1] + bytes([whole[path][-1] ^ 1]))
+    for validate, told in (("never", {short}), ("lazy", {short, changed, rows})):
+        server.requests.clear()
+        again = PackedDataset("s3://data", "train", cache=tmp_path, validate=validate)
+        again.batch_with_segments(np.arange(len(again)))
+        again.close()
+        assert {path for path in whole if path.read_bytes() == whole[path]} == told
+        assert len([name for name in server.requests if name.endswith((".bin", ".rows"))]) <= 4
+
+
+@pytest.mark.parametrize(("size", "error"), [("16k", InputError), ("80k", ShardError)])
+def test_a_cache_without_room(server: StoreServer, tmp_path: Path, size: str, error: type[Exception]) -> None:
+    """For the tables of the data set, or for its shards."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this process may not mount a file system")
+    try:
+        with pytest.raises(error, match=r"cannot be kept in .*disk: No space left"):
+            PackedDataset("s3://data", "train", cache=disk, validate="open")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_cache_that_is_no_folder(server: StoreServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be the cache of shards: Not a directory"):
+        PackedDataset("s3://data", "train", cache=tmp_path / "file")
 
 
 def test_verify_reads_a_bucket(server: StoreServer, local: Path) -> None:
