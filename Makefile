@@ -306,6 +306,10 @@ bench-engine: $(READY) ## CPU seconds of Ray's start and of a task on it, beside
 bench-skewed: $(READY) ## Idle time of two cores beside one archive of 16 times the size, of the pages in DATA, whole and split
 	$(BIN)/python -m tests.benchmarks.skewed --data $(DATA)
 
+.PHONY: bench-cores
+bench-cores: $(READY) ## How much faster two workers extract archives of one size than one, of the pages in DATA
+	$(BIN)/python -m tests.benchmarks.cores --data $(DATA)
+
 .PHONY: docs
 docs: $(READY) ## Write the pages that are generated from code, and build the docs site
 	$(BIN)/curate recipe reference > docs/recipe.md
