@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.cores --data DATA [--archives 64] [--pages 240] [--rounds 3]
 
-Seconds from the beginning of the first task of `extract` to the end of the last, by rounds of one worker and two in turn;
-the least of each counts, since whatever else the machine does only adds to it. A worker's own start is not in it, the
-loading of its libraries and kernels is.
+Seconds from the beginning of the first task of `extract` to the end of the last, by rounds of one worker and two in
+turn; the least of each counts, since whatever else the machine does only adds to it. A worker's own start is not in it,
+the loading of its libraries and kernels is.
 """
 
 from __future__ import annotations

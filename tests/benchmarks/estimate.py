@@ -1,6 +1,6 @@
 """How often a run lies inside what `curate estimate` says of it, over several seeds of the sample.
 
-    python -m tests.benchmarks.estimate --data DATA [--seeds 10] [--first 0] [--recipe own] [--archives N] [--set KEY=VALUE]
+    python -m tests.benchmarks.estimate --data DATA [--seeds 10] [--first 0] [--recipe own] [--set KEY=VALUE]
 
 The run and every estimate are processes of their own. Time is CPU time, of the whole process and its children, since a
 shared machine's clock says little; disk is all that the run leaves.
@@ -42,7 +42,7 @@ def main() -> None:
             truth = _run(words, f"{folder}/{name}")
         print(f"the run: {truth['core_seconds']:.1f} CPU s, {truth['disk_bytes'] / 1e6:.1f} MB, tokens "
               + ", ".join(f"{name} {n:,}" for name, n in truth["tokens"].items()))
-        rows = [_compared(words, options.sample, seed, truth) 
+        rows = [_compared(words, options.sample, seed, truth)
                 for seed in range(options.first, options.first + options.seeds)]
     print(f"\n{'':<24}{'inside':>8}{'mean error':>12}{'root mean square':>18}{'widest':>9}")
     for name in rows[0]["errors"]:
