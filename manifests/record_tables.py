@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ import xxhash
 from manifests.confined import confined
 from manifests.errors import CurateError, InputError
 from manifests.record_columns import PLANNED, RECORDS
-from manifests.records import RECORDS_FOLDER, TaskRecord, record_name
+from manifests.records import RECORDS_FOLDER
 from manifests.stage_records import StageRecords, Totals
 from manifests.storage import Storage
 from manifests.tables import TableFile, write_table
@@ -125,29 +125,6 @@ def _check(records: StageRecords, metadata: Mapping[bytes, bytes]) -> None:
     _check_confined(records.paths())
     if len(names) > 1 and not pc.all(pc.less(names.slice(0, len(names) - 1), names.slice(1))).as_py():
         raise ValueError("its tasks are not in order")
-
-
-def every_record(storage: Storage) -> Iterator[tuple[str, TaskRecord | None]]:
-    """(name, record) of every task of a run, by name; None where a file of that name holds no complete record."""
-    names = storage.list("")
-    small = [n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(".json") and n[0] != "."]
-    found = {name: TaskRecord.from_json(storage.read_bytes(name) or b"") for name in small}
-    for table in (n for n in names if f"/{RECORDS_FOLDER}/" in n and n.endswith(TABLE_SUFFIX) and n[0] != "."):
-        stored = read_stage_records(storage, table)
-        if stored is None:
-            found[table] = None
-            continue
-        try:
-            for record in stored[0].values():
-                found.setdefault(record_name(record.identity.stage, record.identity.task), record)
-        except InputError:
-            found[table] = None
-    yield from sorted(found.items())
-
-
-def read_records(storage: Storage) -> list[TaskRecord]:
-    """Every complete record of a run, by name."""
-    return [record for _, record in every_record(storage) if record is not None]
 
 
 def _check_confined(names: pa.Array) -> None:

@@ -67,6 +67,21 @@ def every_stage(storage: Storage, names: Sequence[str] | None = None
         yield name, Unreadable(name)
 
 
+def every_record(storage: Storage, names: Sequence[str] | None = None, folder: str = "") -> Iterator[TaskRecord]:
+    """Every complete record of a run, stage by stage and by task, of which none is kept.
+
+    Args:
+        storage: The run.
+        names: Those of all its files, or of those that hold records, where they are known.
+        folder: Only of stages whose folder this is, or lies in this.
+    """
+    names = storage.list(folder) if names is None else names
+    inside = [name for name in names if not folder or name.startswith(f"{folder}/")]
+    for _, found in every_stage(storage, inside):
+        if isinstance(found, StageRecords):
+            yield from found.each()
+
+
 def stage_totals(storage: Storage, folder: str, stage: str, tasks_of: tuple[str, ...] = ()) -> Totals:
     """What the records of a stage add up to.
 

@@ -145,11 +145,14 @@ class StageRecords(Mapping[str, TaskRecord]):
         """By task."""
         return dict(zip(self.tasks, self.table["fingerprint"].to_pylist(), strict=True))
 
+    def each(self) -> Iterator[TaskRecord]:
+        """Every record, by task, of which none is kept."""
+        return (record_of(row) for batch in self.whole().to_batches(max_chunksize=_GROUP_ROWS)
+                for row in batch.to_pylist())
+
     @cached_property
     def _records(self) -> dict[str, TaskRecord]:
-        made = (record_of(row) for batch in self.whole().to_batches(max_chunksize=_GROUP_ROWS)
-                for row in batch.to_pylist())
-        return {record.identity.task: record for record in made}
+        return {record.identity.task: record for record in self.each()}
 
     @cached_property
     def _files(self) -> tuple[pa.StructArray, npt.NDArray[np.int64]]:

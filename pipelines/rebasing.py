@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import pyarrow as pa
 import xxhash
@@ -38,41 +39,50 @@ def rewrite_manifests(storage: Storage, journal: Journal, outputs: Mapping[str, 
             write_table(journal.stage(name), STAGE_MANIFEST, [pa.Table.from_pylist(rows, STAGE_MANIFEST)])
 
 
-def rebase(journal: Journal, records: Sequence[TaskRecord], outputs: Mapping[str, OutputFile],
-           removals: str) -> None:
+def rebase(journal: Journal, records: Callable[[], Iterator[TaskRecord]], renamed: Mapping[str, str],
+           outputs: Mapping[str, OutputFile], removals: str) -> None:
     """Stage every record that names a changed file, as an output or by its digest as an input.
 
-    removals: digest of the list of removals, which becomes an input of its READERS."""
-    renewed = [replace(r, outputs=tuple(outputs.get(o.path, o) for o in r.outputs)) for r in records
-               if r.identity.stage != "removals"]
-    kept = [r for r in records if r.identity.stage != "removals"]
-    new_digest = _digests(kept, renewed)
-    for old, new in zip(kept, renewed, strict=True):
+    Args:
+        journal: Where records are staged.
+        records: Gives every record of the run, stage by stage and by task; it is asked twice.
+        renamed: Digests of changed files as they were, with those that they have.
+        outputs: The changed files, by path.
+        removals: Digest of the list of removals, which becomes an input of its READERS.
+    """
+    new_digest = _digests(records(), renamed, outputs)
+    for old in records():
+        if old.identity.stage == "removals":
+            continue
         inputs = {name: new_digest.get(digest, digest) for name, digest in old.identity.inputs.items()}
         if old.identity.stage in READERS:
             inputs["removals"] = removals
-        record = replace(new, identity=replace(old.identity, inputs=inputs), fingerprint="")
+        record = replace(old, identity=replace(old.identity, inputs=inputs), fingerprint="",
+                         outputs=tuple(outputs.get(o.path, o) for o in old.outputs))
         if record.identity != old.identity or record.outputs != old.outputs:
             with open(journal.stage(record_name(old.identity.stage, old.identity.task)), "wb") as stream:
                 stream.write(record.to_json())
 
 
-def _digests(before: Sequence[TaskRecord], after: Sequence[TaskRecord]) -> dict[str, str]:
+def _digests(records: Iterator[TaskRecord], renamed: Mapping[str, str], outputs: Mapping[str, OutputFile]
+             ) -> dict[str, str]:
     """What inputs were called, and are called now: single files, and every file of a role of a stage as one.
 
     A digest that a changed and an unchanged file share names neither: tasks that read it run again in the next run."""
-    pairs = [(o.digest, n.digest) for old, new in zip(before, after, strict=True)
-             for o, n in zip(old.outputs, new.outputs, strict=True)]
-    same = {old for old, new in pairs if old == new}
-    renamed = {old: new for old, new in pairs if old != new and old not in same}
-    old_wholes, new_wholes = _wholes(before), _wholes(after)
-    return renamed | {old_wholes[key]: new_wholes[key] for key in old_wholes}
+    single, wholes = dict(renamed), dict[str, str]()
+    for stage, of_stage in groupby(records, lambda record: record.identity.stage):
+        files: dict[str, list[OutputFile]] = {}
+        for record in of_stage:
+            for output in record.outputs:
+                files.setdefault(output.role, []).append(output)
+                if output.path not in outputs and stage != "removals":
+                    single.pop(output.digest, None)
+        for own in files.values():
+            if any(output.path in outputs for output in own):
+                wholes[_whole(own)] = _whole([outputs.get(output.path, output) for output in own])
+    return single | wholes
 
 
-def _wholes(records: Sequence[TaskRecord]) -> dict[tuple[str, str], str]:
-    """The digest of every (stage, role), as `graph.View.every` has it."""
-    listed: dict[tuple[str, str], list[str]] = {}
-    for record in sorted(records, key=lambda r: (r.identity.stage, r.identity.task)):
-        for output in record.outputs:
-            listed.setdefault((record.identity.stage, output.role), []).append(output.digest)
-    return {key: xxhash.xxh3_128_hexdigest(json.dumps(digests).encode()) for key, digests in listed.items()}
+def _whole(files: Sequence[OutputFile]) -> str:
+    """The digest of all files of a role of a stage, by task, as `graph.View.every` has it."""
+    return xxhash.xxh3_128_hexdigest(json.dumps([output.digest for output in files]).encode())

@@ -47,11 +47,12 @@ def dataset_facts(manifest: str) -> DatasetFacts:
 class Redaction:
     """Stages new versions of files that hold removed documents.
 
-    outputs: the new files, by path. changes: rows of REMOVAL_CHANGES without `request`. shards: rows of SUCCESSION
-    without `request` and digests."""
+    outputs: the new files, by path. renamed: digests of the old files, with those of the new. changes: rows of
+    REMOVAL_CHANGES without `request`. shards: rows of SUCCESSION without `request` and digests."""
 
     def __init__(self, journal: Journal, doc_ids: Sequence[bytes], facts: DatasetFacts) -> None:
         self.outputs: dict[str, OutputFile] = {}
+        self.renamed: dict[str, str] = {}
         self.changes: list[dict[str, Any]] = []
         self.shards: list[dict[str, Any]] = []
         self._journal, self._facts = journal, facts
@@ -169,10 +170,15 @@ class Redaction:
         self.shards.append({"split": split, "shard_index": header.shard_index, "n_tokens": n_tokens,
                             "rows": sorted(set(removed["row"].to_pylist()))})
 
+    def replaced(self, old: OutputFile, new: OutputFile) -> None:
+        """Take in that a file has a new version."""
+        self.outputs[old.path] = new
+        self.renamed[old.digest] = new.digest
+
     def _changed(self, output: OutputFile, change: str, n_documents: int, n_tokens: int = 0, n_rows: int = -1) -> None:
         path = self._journal.path(output.path)
-        self.outputs[output.path] = OutputFile(output.role, output.path, os.path.getsize(path), digest_file(path),
-                                               n_rows, seal_of(path, output.path))
+        self.replaced(output, OutputFile(output.role, output.path, os.path.getsize(path), digest_file(path), n_rows,
+                                         seal_of(path, output.path)))
         self.changes.append({"path": output.path, "change": change, "n_documents": n_documents, "n_tokens": n_tokens})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from manifests.dataset import dataset_digest
 from manifests.errors import InputError, RecipeError
-from manifests.record_tables import read_records
-from manifests.records import Identity, OutputFile, TaskRecord, record_name
+from manifests.records import RECORDS_FOLDER, Identity, OutputFile, TaskRecord, record_name
 from manifests.removals import CHANGES, DOCUMENTS, PENDING, SUCCESSION
+from manifests.run_records import every_record
 from manifests.schema import REMOVAL_CHANGES, REMOVALS
 from manifests.schema import SUCCESSION as SUCCESSION_SCHEMA
 from manifests.storage import Storage, digest_file
@@ -117,19 +117,18 @@ class _Surgery:
 
     def __init__(self, storage: Storage, journal: Journal, before: pa.Table, done: Removal) -> None:
         self._storage, self._journal, self._before, self._done = storage, journal, before, done
-        self._records = read_records(storage)
+        self._names = [name for name in storage.list("") if f"/{RECORDS_FOLDER}/" in name]
 
     def perform(self) -> None:
         """Stage every file that changes: tables, shards, manifests, records."""
         facts = dataset_facts(self._storage.path(_PACKED_MANIFEST))
         redaction = Redaction(self._journal, [d["doc_id"] for d in self._done.documents], facts)
-        for record in self._records:  # first: what other files hold is known by the clean documents' ids
-            if record.identity.stage == "clean":
-                redaction.clean(record)
+        for record in self._records("clean"):  # first: what other files hold is known by the clean documents' ids
+            redaction.clean(record)
         for row in self._done.documents:
             row |= {"request": self._done.request, "clean_ids": redaction.clean_ids(row["doc_id"])}
         self._write(DOCUMENTS, REMOVALS, self._before, self._done.documents)
-        for record in self._records:
+        for record in self._records():
             redaction.other(record)
         if redaction.shards:
             self._describe(redaction)
@@ -139,27 +138,32 @@ class _Surgery:
         self._done.changes = redaction.changes
         self._append(CHANGES, REMOVAL_CHANGES, [{"request": self._done.request, **c} for c in redaction.changes])
         rewrite_manifests(self._storage, self._journal, redaction.outputs)
-        rebase(self._journal, self._records, redaction.outputs, digest_file(self._journal.path(DOCUMENTS)))
+        rebase(self._journal, self._records, redaction.renamed, redaction.outputs,
+               digest_file(self._journal.path(DOCUMENTS)))
         self._record()
+
+    def _records(self, folder: str = "") -> Iterator[TaskRecord]:
+        """Of every task, or of those of a stage's folder; read anew, since those of a large run fill a memory."""
+        return every_record(self._storage, self._names, folder)
 
     def _describe(self, redaction: Redaction) -> None:
         """The packed manifest of the new shards, by the stage that wrote the old one."""
-        (old,) = (r for r in self._records if r.identity.stage == "packed" and r.identity.task == "dataset")
-        packed = [r for r in self._records if r.identity.stage == "packed" and r is not old]
+        (old,) = (r for r in self._records("packed") if r.identity.task == "dataset")
         config = {k: v for k, v in old.identity.config.items() if k != "task"}
-        inputs = {role: self._inputs(o.path for r in packed for o in r.outputs if o.role == role)
-                  for role in ("shard", "spans", "rows")}
+        inputs = {role: self._inputs(o.path for r in self._records("packed") if r.identity.task != "dataset"
+                                     for o in r.outputs if o.role == role) for role in ("shard", "spans", "rows")}
         for name, (stage, role) in {"shards": ("pack/layout", "shards"), "plan": ("mix/plan", "plan"),
                                     "tokenizer": ("tokenizer", "tokenizer")}.items():
-            inputs[name] = self._inputs(o.path for r in self._records if r.identity.stage == stage
+            inputs[name] = self._inputs(o.path for r in self._records(stage) if r.identity.stage == stage
                                         for o in r.outputs if o.role == role)
         inputs["removals"] = self._inputs([DOCUMENTS])
         scratch = Storage(self._storage.path(".removal/dataset"))
         done = execute(scratch, StageTask("packed", old.identity.version, "dataset", PackConfig.model_validate(config),
                                           {}, inputs, old.identity.config["task"]), describe_dataset)
+        before = {output.path: output for output in old.outputs}
         for output in done.outputs:
             shutil.move(scratch.path(output.path), self._journal.stage(output.path))
-            redaction.outputs[output.path] = output
+            redaction.replaced(before[output.path], output)
         shutil.rmtree(scratch.root)
         self._done.dataset = dataset_digest(read_table(self._journal.path(_PACKED_MANIFEST)))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from rich.table import Table
 
-from manifests.record_tables import read_records
 from manifests.records import TaskRecord
+from manifests.run_records import every_record
 from manifests.storage import Storage
 from pipelines.terminal import console
 
@@ -99,11 +100,12 @@ def _table(stages: Stages, every: bool, n_files: int | None) -> Table:
     return table
 
 
-def remaining(records: Sequence[TaskRecord], stages: Stages, n_parts: int, now: datetime) -> str | None:
+def remaining(records: Callable[[str], Iterable[TaskRecord]], stages: Stages, n_parts: int, now: datetime
+              ) -> str | None:
     """How long the stage that is at work will take, by the pace of its last tasks; None where nothing tells.
 
     Args:
-        records: Of the run.
+        records: Gives those of a stage.
         stages: Its status.
         n_parts: Input files: what most stages have a task for.
         now: In UTC.
@@ -111,7 +113,7 @@ def remaining(records: Sequence[TaskRecord], stages: Stages, n_parts: int, now: 
     for row in used(stages):
         if row["done"] or not 1 < row["tasks"] < n_parts:
             continue
-        times = sorted(datetime.fromisoformat(r.finished_at) for r in records
+        times = sorted(datetime.fromisoformat(r.finished_at) for r in records(row["stage"])
                        if r.identity.stage == row["stage"] and r.finished_at)[-_RECENT:]
         if len(times) < 2:
             continue
@@ -135,7 +137,7 @@ def watch(describe: Any, run: str, n_parts: int) -> None:
         if terminal.is_terminal:
             terminal.clear()
         print_status([facts])
-        left = remaining(read_records(Storage(run)), facts["stages"], n_parts, datetime.now(UTC))
+        left = remaining(partial(every_record, Storage(run), None), facts["stages"], n_parts, datetime.now(UTC))
         if left is not None:
             terminal.print(left)
         if all(row["done"] for row in used(facts["stages"])):

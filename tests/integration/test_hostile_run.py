@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from manifests.dataset import PackedDataset
 from manifests.errors import CurateError
-from manifests.record_tables import read_records
 from manifests.records import TaskRecord
+from manifests.run_records import every_record
 from manifests.storage import Storage
 from pipelines.cli.main import app
 from pipelines.running import Result
@@ -208,7 +208,7 @@ def test_no_mutation_of_many_ends_in_a_traceback(hostile: Path, small_web: Path)
 
 
 def test_a_record_whose_paths_leave_the_run_is_none(hostile: Path) -> None:
-    fields = json.loads(read_records(Storage(str(hostile)))[0].to_json())
+    fields = json.loads(next(every_record(Storage(str(hostile)))).to_json())
     assert TaskRecord.from_json(json.dumps(fields).encode()) is not None
     for path in ("../victim.txt", "/dev/zero", 3):
         changed = {**fields, "outputs": [{**fields["outputs"][0], "path": path}]}

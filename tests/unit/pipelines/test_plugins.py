@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import curate
 from manifests.errors import RecipeError, StageError
-from manifests.record_tables import read_records
+from manifests.run_records import every_record
 from manifests.storage import Storage
 from manifests.tables import read_table
 from pipelines.cli.main import app
@@ -86,7 +86,7 @@ def test_a_signal_has_another_name_and_parameters_that_are_files(site: Path) -> 
     (table,) = (read_table(f"{site.parent}/run/{o.path}") for o in result.view.outputs("signals", "signal")
                 if "/part-a-" in o.path)
     assert table["signal_double"].to_pylist() == [2 * len(text) + 3 for text in TEXTS]
-    records = [r for r in read_records(Storage(f"{site.parent}/run")) if r.identity.stage == "signals"]
+    records = [r for r in every_record(Storage(f"{site.parent}/run")) if r.identity.stage == "signals"]
     assert len(records) == 2
     assert not any(b"offset.txt" in record.to_json() for record in records)
 

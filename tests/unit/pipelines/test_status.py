@@ -59,5 +59,5 @@ def test_what_is_left_follows_from_the_pace() -> None:
     records = [TaskRecord(Identity("dedup/bands", 1, f"part-{i}", {}, {}), (), {},
                           finished_at=f"2026-01-01T00:00:{10 * i:02d}+00:00") for i in range(2)]
     now = datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
-    assert remaining(records, HALF, 5, now) == "dedup/bands: 2 of about 5 tasks, about 30 s left for it"
-    assert remaining(records, FINISHED, 5, now) is None
+    assert remaining(lambda _: records, HALF, 5, now) == "dedup/bands: 2 of about 5 tasks, about 30 s left for it"
+    assert remaining(lambda _: records, FINISHED, 5, now) is None
