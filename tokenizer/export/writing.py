@@ -19,6 +19,7 @@ from manifests.storage import Storage
 from tokenizer.export.shards import ExportDataset
 
 DESCRIPTION = "export.json"
+_UNFINISHED = ".unfinished-export.json"  # while one is written: the same command goes over what a killed one left
 
 
 class Folder:
@@ -29,16 +30,18 @@ class Folder:
         self.storage, self._prefix = Storage(out), ""
         self._written: set[str] = set()  # shared with the folders in this one
         self._earlier = self._files_before(out)
+        self.storage.write_bytes(_UNFINISHED, json.dumps({"written": sorted(self._earlier)}).encode())
         self.storage.remove(DESCRIPTION)
 
     def _files_before(self, out: str) -> set[str]:
-        """Files of the export that is there, as its description lists them."""
-        data = self.storage.read_bytes(DESCRIPTION)
+        """Files of the export that is there, finished or not, as its description lists them."""
+        name = next((n for n in (DESCRIPTION, _UNFINISHED) if self.storage.exists(n)), DESCRIPTION)
+        data = self.storage.read_bytes(name)
         if data is None:
             if os.path.isdir(out) and os.listdir(out) if self.storage.local else self.storage.list(""):
                 raise OwnershipError("the folder holds files but no export", where=out, hint="choose another --output")
             return set()
-        where = self.storage.path(DESCRIPTION)
+        where = self.storage.path(name)
         try:
             names = json.loads(data).get("written", [])
         except (ValueError, AttributeError) as error:
@@ -104,5 +107,6 @@ class Folder:
         self.storage.remove_all(sorted(self._earlier - self._written))
         description["written"] = sorted(self._written)
         self.storage.write_bytes(DESCRIPTION, (json.dumps(description, indent=1, sort_keys=True) + "\n").encode())
+        self.storage.remove(_UNFINISHED)
         self.storage.clear_staging()
         return description

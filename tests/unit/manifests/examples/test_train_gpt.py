@@ -90,6 +90,10 @@ def make_val(run: Path) -> None:
     write_tables(run / "packed", rows)
 
 
+def test_it_can_be_read_in_one_sitting() -> None:
+    assert len((ROOT / "manifests/examples/train_gpt.py").read_text().splitlines()) < 300
+
+
 def test_another_model_is_named(tmp_path: Path) -> None:
     run = make_dataset(tmp_path / "run", [7])
     train(run, tmp_path / "out", "--stop-after", "2")

@@ -230,6 +230,24 @@ def test_an_earlier_export_leaves_nothing(run: Path, tmp_path: Path, url: str) -
     assert "train.bin" in storage.list("")
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_killed_export_is_made_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over what it left, and over what the export before it left; the folder of somebody else stays refused."""
+    out = tmp_path / "out"
+    export_dataset(str(run), "hf", str(out))
+    with monkeypatch.context() as patch:
+        patch.setattr("tokenizer.export.writing.Folder.finish", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            export_dataset(str(run), "nanogpt", str(out))
+    assert not (out / "export.json").exists()
+    facts = export_dataset(str(run), "llmc", str(out))
+    left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert left == {*facts["written"], "export.json", "train.bin"}  # nobody listed the killed one's
+
+
 @pytest.mark.parametrize("written", ["[\"../mine.txt\"]", "7", "[[]]"])
 def test_a_description_that_names_other_files(run: Path, tmp_path: Path, written: str) -> None:
     (tmp_path / "mine.txt").touch()
