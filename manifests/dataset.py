@@ -36,6 +36,7 @@ from manifests.storage import is_local
 from manifests.tables import read_columns
 
 _MOST_TOKENS = (1 << 31) - 1  # of rows that are described at once: bounds are int32
+_TOKENS_DESCRIBED = 1 << 27  # at once where rows are long: of documents of 500 tokens, some 20 MB
 __all__ = ["IGNORED", "PackedDataset", "RowDocuments", "Segments", "dataset_digest"]
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class PackedDataset:
     def rows_described(self, looked_up: bool) -> int:
         """How many rows are best described at once: many take less time for each, but where files are read for it, a
         batch would have to wait. looked_up: whether `look_ups` has read them."""
-        return min(4096 if looked_up or self._shards.mapped else 256, _MOST_TOKENS // self.row_length)
+        return min(4096 if looked_up or self._shards.mapped else 256, _TOKENS_DESCRIBED // self.row_length)
 
     def describe(self, rows: npt.NDArray[np.int64], documents: bool) -> RowFacts:
         """What `read` needs to know of the rows of several batches, worked out at once: where they lie, and what the

@@ -110,6 +110,8 @@ def _files(patterns: list[str]) -> list[ChatFile]:
 
     paths = find_files(patterns)
     for path in paths:
+        if not os.path.getsize(path):
+            raise InputError("is empty", where=path, hint="leave it out, or make it again")
         kind = KINDS[detect_kind(path)]
         if not kind.objects:
             raise InputError(f"is {kind.what}, not JSON Lines of dialogues", where=path)

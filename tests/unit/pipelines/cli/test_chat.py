@@ -16,3 +16,6 @@ def test_dialogues_are_objects_by_line(tmp_path: Path) -> None:
     assert [file.name for file in _files([str(tmp_path / "a.txt")])] == ["a.txt"]
     with pytest.raises(InputError, match="is a WARC, ARC or WACZ archive, not JSON Lines of dialogues"):
         _files([str(tmp_path / "*")])
+    (tmp_path / "c.jsonl").touch()
+    with pytest.raises(InputError, match=r"c.jsonl: is empty"):
+        _files([str(tmp_path / "c.jsonl")])
