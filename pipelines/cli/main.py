@@ -192,7 +192,7 @@ def verify(run: RunFolder, form: FormatOption = Format.TEXT) -> None:
 @app.command()
 @shows("taking documents out of {run}")
 def remove(
-    run: RunFolder,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, on a disk.")],
     urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs as archived, one a line.")] = None,
     doc_ids: Annotated[str | None, typer.Option(metavar="FILE", help="doc_ids of 32 hex digits, one a line.")] = None,
     with_copies: Annotated[bool, typer.Option(help="Also their duplicates, as deduplication saw them.")] = False,
