@@ -239,10 +239,7 @@ def _clean_rows(files: StageFiles, located: Locator, doc_id: bytes) -> Iterator[
 def tokens_of(files: StageFiles, clean: StageFile, source: str) -> StageFile | None:
     """The table of tokens of a file of clean documents, whose rows stand in its order."""
     name = clean.path.rpartition("/")[2].removesuffix(".parquet")
-    for file in files.of("tokens", "index"):
-        if file.task.rpartition("/")[2] == name and file.task.startswith(f"{source}/"):
-            return file
-    return None
+    return files.by_task("tokens", "index").get(f"{source}/{name}")
 
 
 def _token_rows(files: StageFiles, clean: StageFile, row: int, piece: dict[str, Any]) -> Iterator[Decision]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import xxhash
 
@@ -46,6 +47,8 @@ class StageFiles:
         self.storage = storage
         self._stages: dict[str, list[StageFile]] = {}
         self._records: dict[str, StageRecords] = {}
+        self._grouped: dict[tuple[str, str], dict[str, list[StageFile]]] = {}
+        self._by_task: dict[tuple[str, str], Mapping[str, StageFile]] = {}
 
     def of(self, stage: str, role: str | None = None) -> list[StageFile]:
         """Files of a stage, or those of one role, by task and path; none where it has left nothing."""
@@ -56,9 +59,20 @@ class StageFiles:
             self._stages[stage] = sorted(files, key=lambda file: (file.task, file.path))
         return [file for file in self._stages[stage] if role is None or file.role == role]
 
-    def by_task(self, stage: str, role: str) -> dict[str, StageFile]:
-        """The one file of a role that each task of a stage left."""
-        return {file.task: file for file in self.of(stage, role)}
+    def by_task(self, stage: str, role: str) -> Mapping[str, StageFile]:
+        """The one file of a role that each task of a stage left. Kept, since it is asked for at every part."""
+        if (stage, role) not in self._by_task:
+            self._by_task[stage, role] = MappingProxyType({file.task: file for file in self.of(stage, role)})
+        return self._by_task[stage, role]
+
+    def of_task(self, stage: str, role: str, task: str) -> list[StageFile]:
+        """Files of a role that one task left, where it may leave several."""
+        if (stage, role) not in self._grouped:
+            groups: dict[str, list[StageFile]] = {}
+            for file in self.of(stage, role):
+                groups.setdefault(file.task, []).append(file)
+            self._grouped[stage, role] = groups
+        return self._grouped[stage, role].get(task, [])
 
     def path(self, file: StageFile) -> str:
         """Where a file is."""

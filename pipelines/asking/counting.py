@@ -5,7 +5,8 @@ Parts are read one after the other, and only sums are held; of domains, two mill
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from manifests.errors import InputError, RecipeError
 from manifests.stage_files import StageFiles
 from manifests.tables import read_table
 from pipelines.asking.addresses import hosts_of_forms, loose_forms
-from pipelines.asking.fates import clean_tables
+from pipelines.asking.fates import clean_tables, files_of
 
 _MEASURES: Final = ("documents", "bytes", "tokens")
 NO_HOST: Final = "(no URL)"
@@ -26,14 +27,15 @@ _MAX_NAMES: Final = 2_000_000
 """Domains that are counted at a time; those of most pages are, should there be more."""
 
 
-def stats(files: StageFiles) -> list[dict[str, Any]]:
+def stats(files: StageFiles, tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Documents, bytes and tokens of the clean corpus by source, language and kind of page, most bytes first.
 
+    tasks: Parts that are counted; None for all.
     Raises InputError where there is no clean corpus."""
     require_clean(files)
     sums: dict[tuple[Any, ...], list[int]] = {}
     names = ["source", "language", "page_type"]
-    for file, table in clean_tables(files, [*names, "n_bytes"]):
+    for file, table in clean_tables(files, [*names, "n_bytes"], tasks):
         for name in names:
             if name not in table.column_names:
                 table = table.append_column(name, pa.nulls(len(table), pa.string()))
@@ -63,8 +65,15 @@ def domains(files: StageFiles, n: int = 20, by: str = "bytes", hosts: bool = Fal
     """
     if by not in ("pages", *_MEASURES):
         raise RecipeError(f"cannot order domains by {by!r}", where="--by", hint="pages, documents, bytes or tokens")
+    return next(most(domain_sums(files, hosts), n, (by,)))
+
+
+def domain_sums(files: StageFiles, hosts: bool = False, tasks: Sequence[str] | None = None) -> dict[str, list[int]]:
+    """By domain, or host: pages, and documents, bytes and tokens that were kept.
+
+    tasks: Parts that are counted; None for all."""
     sums: dict[str, list[int]] = {}
-    for host, measures in _by_host(files):
+    for host, measures in _by_host(files, tasks):
         name = host if hosts or host == NO_HOST else _domain(host)
         total = sums.get(name)
         if total is None:
@@ -73,11 +82,18 @@ def domains(files: StageFiles, n: int = 20, by: str = "bytes", hosts: bool = Fal
             total = sums[name] = [0, 0, 0, 0]
         for i, value in enumerate(measures):
             total[i] += value
+    return sums
+
+
+def most(sums: Mapping[str, list[int]], n: int, orders: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """The n domains that are first in each of some orders, as rows of `domains`."""
     all_bytes = sum(total[2] for total in sums.values()) or 1
-    rows: list[dict[str, Any]] = [
-        {"domain": name, **dict(zip(("pages", *_MEASURES), total, strict=True)), "share": total[2] / all_bytes}
-        for name, total in sums.items()]
-    return sorted(rows, key=lambda row: (-row[by], row["domain"]))[:n]
+    names = ("pages", *_MEASURES)
+    for by in orders:
+        i = names.index(by)
+        first = heapq.nsmallest(n, sums.items(), key=lambda item: (-item[1][i], item[0]))
+        yield [{"domain": name, **dict(zip(names, total, strict=True)), "share": total[2] / all_bytes}
+               for name, total in first]
 
 
 @lru_cache(maxsize=1 << 20)
@@ -85,14 +101,14 @@ def _domain(host: str) -> str:
     return registered_domain(host)
 
 
-def _by_host(files: StageFiles) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
+def _by_host(files: StageFiles, tasks: Sequence[str] | None) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
     """(host, (pages, documents, bytes, tokens)) of every file: partial sums."""
     for role in ("documents", "exclusions"):
-        for file in files.of("extract", role):
+        for file in files_of(files, "extract", role, tasks):
             counts = pc.value_counts(_hosts(read_table(files.path(file), ["url"])["url"]))
             for row in counts.to_pylist():
                 yield row["values"], (row["counts"], 0, 0, 0)
-    for file, table in clean_tables(files, ["source", "url", "n_bytes"]):
+    for file, table in clean_tables(files, ["source", "url", "n_bytes"], tasks):
         table = pa.table({"host": _hosts(table["url"]), "n_bytes": table["n_bytes"],
                           "n_tokens": _tokens(files, file, table)})
         for row in table.group_by("host").aggregate(

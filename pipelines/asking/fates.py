@@ -68,9 +68,17 @@ def exclusions_of(files: StageFiles, task: str) -> pa.Table:
                      table["threshold"]], schema=FATES)
 
 
-def clean_tables(files: StageFiles, columns: Sequence[str]) -> Iterator[tuple[StageFile, pa.Table]]:
-    """(file, some of its columns) of every file of the clean corpus."""
-    for file in files.of("clean", "documents"):
+def files_of(files: StageFiles, stage: str, role: str, tasks: Sequence[str] | None) -> list[StageFile]:
+    """Files of a role: all, or those of some tasks."""
+    if tasks is None:
+        return files.of(stage, role)
+    return [file for task in tasks for file in files.of_task(stage, role, task)]
+
+
+def clean_tables(files: StageFiles, columns: Sequence[str], tasks: Sequence[str] | None = None
+                 ) -> Iterator[tuple[StageFile, pa.Table]]:
+    """(file, some of its columns) of every file of the clean corpus, or of those of some tasks."""
+    for file in files_of(files, "clean", "documents", tasks):
         yield file, _columns(files.path(file), columns)
 
 

@@ -6,7 +6,7 @@ tables of decisions are read, then the texts of the chosen rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from manifests.single_rows import read_one, read_rows
 from manifests.stage_files import StageFile, StageFiles, decision_files
 from manifests.suggestion import meant_or_listed
 from manifests.tables import open_table, read_table
-from pipelines.asking.fates import exclusions_of, fates_of, tasks_of
+from pipelines.asking.fates import exclusions_of, fates_of, files_of, tasks_of
 
 _SHOWN: Final = ("doc_id", "url", "source", "language", "page_type", "n_bytes", "text")
 _OF: Final = "duplicate_of"
@@ -27,7 +27,7 @@ _STAGES: Final = {"dedup": ("dedup/decisions", "dedup/passage_decisions", "dedup
 
 
 def sample(files: StageFiles, stage: str | None = None, reason: str | None = None, kept: bool = False, n: int = 20,
-           seed: int = 0, source: str | None = None) -> list[dict[str, Any]]:
+           seed: int = 0, source: str | None = None, tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Some documents with their texts.
 
     Args:
@@ -38,6 +38,7 @@ def sample(files: StageFiles, stage: str | None = None, reason: str | None = Non
         n: How many, at most.
         seed: Other documents for every seed.
         source: Only those of this source.
+        tasks: Parts that are read; None for all.
     Returns:
         doc_id, url, source, language, page_type, n_bytes, text (None for what extraction left out), and of dropped ones
         stage, reason, value, threshold; of duplicates `duplicate_of`, the document that stayed.
@@ -49,10 +50,10 @@ def sample(files: StageFiles, stage: str | None = None, reason: str | None = Non
         raise RecipeError(f"cannot be together with {asked}, which choose among dropped documents", where="--kept",
                           hint="leave out one of them; --stage STAGE alone shows what that stage dropped")
     if stage is None and reason is None:
-        return _kept(files, n, seed, source)
+        return _kept(files, n, seed, source, tasks)
     chosen = _Lowest(n, seed)
     seen: set[str] = set()
-    for task in tasks_of(files):
+    for task in tasks_of(files) if tasks is None else tasks:
         if source is not None and not task.startswith(f"{source}/") and not _derives(files, source):
             continue
         for kind, fates in (("documents", fates_of(files, task)), ("exclusions", exclusions_of(files, task))):
@@ -86,9 +87,21 @@ def _check_asked(files: StageFiles, stage: str | None, reason: str | None, seen:
                           hint=meant_or_listed(reason, sorted(seen), "reasons are"))
 
 
-def _kept(files: StageFiles, n: int, seed: int, source: str | None) -> list[dict[str, Any]]:
-    clean = files.of("clean", "documents")
-    if not clean:
+def dropped_samples(files: StageFiles, stages: Sequence[str], n: int, tasks: Sequence[str] | None = None
+                    ) -> list[dict[str, Any]]:
+    """`sample` of what each of some stages dropped, n of each, while each part is read once."""
+    chosen = {stage: _Lowest(n, 0) for stage in stages}
+    for task in tasks_of(files) if tasks is None else tasks:
+        for kind, fates in (("documents", fates_of(files, task)), ("exclusions", exclusions_of(files, task))):
+            for stage, lowest in chosen.items():
+                lowest.add(files.by_task("extract", kind).get(task), fates.filter(_is_of(fates, stage)))
+    return [row for lowest in chosen.values() for row in lowest.rows(files)]
+
+
+def _kept(files: StageFiles, n: int, seed: int, source: str | None, tasks: Sequence[str] | None
+          ) -> list[dict[str, Any]]:
+    clean = files_of(files, "clean", "documents", tasks)
+    if not files.of("clean", "documents"):
         raise InputError("has no clean corpus yet", where=files.storage.root, hint="`curate status` says how far it is")
     chosen = _Lowest(n, seed)
     for file in clean:

@@ -1,7 +1,7 @@
 """Where documents go: counts by source, stage and reason, by language and by kind of page, and groups of duplicates.
 
-Whole parts are read, in an order that a hash of their names gives, until two million documents have been seen: so
-memory and time are bounded, and a run of fewer documents is read completely.
+Whole parts are read, in an order that a hash of their names gives, until two million documents or two thousand parts
+have been seen: so memory and time are bounded, and a run of fewer is read completely.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from manifests.tables import open_table, read_table
 from pipelines.asking.fates import KEPT, exclusions_of, fates_of, named, tasks_of
 
 MAX_DOCUMENTS: Final = 2_000_000
+MAX_PARTS: Final = 2_000
 _MAX_GROUPS: Final = 1_000_000
 
 
@@ -46,7 +47,7 @@ def read_flow(files: StageFiles) -> Flow:
     excluded = {file.task: file.n_rows for file in files.of("extract", "exclusions")}
     flow.n_parts, flow.n_documents = len(sizes), sum(sizes.values()) + sum(excluded.values())
     for task in sorted(tasks_of(files), key=lambda name: text_hash64(0, "report", name)):
-        if flow.read and flow.read + sizes[task] > MAX_DOCUMENTS:
+        if len(flow.tasks) >= MAX_PARTS or (flow.read and flow.read + sizes[task] > MAX_DOCUMENTS):
             break
         _add_documents(files, flow, task)
         _add_exclusions(files, flow, task)

@@ -11,9 +11,9 @@ import yaml
 from manifests.stage_files import DECIDING, StageFiles
 from manifests.tables import read_table
 from pipelines.asking.alarms import alarm_rows, alarms, tokenizer_metrics
-from pipelines.asking.counting import domains, stats
+from pipelines.asking.counting import domain_sums, most, stats
 from pipelines.asking.lock import locked_recipe
-from pipelines.asking.sampling import sample
+from pipelines.asking.sampling import dropped_samples, sample
 from pipelines.locking import read_lock
 from pipelines.report.flow import Flow, read_flow
 from pipelines.report.signals import signal_facts
@@ -38,7 +38,9 @@ def gather(files: StageFiles, run: str) -> dict[str, Any]:
     recipe = locked_recipe(files.storage)
     flow = read_flow(files)
     clean = bool(files.of("clean", "documents"))
-    by_source = stats(files) if clean else []
+    tasks = None if len(flow.tasks) == flow.n_parts else flow.tasks
+    by_source = stats(files, tasks) if clean else []
+    domains_in, domains_out = most(domain_sums(files, tasks=tasks), 25, ("pages", "bytes"))
     return {
         "run": run, "recipe_name": recipe.get("name"),
         "read": {"parts": len(flow.tasks), "of_parts": flow.n_parts, "documents": flow.read,
@@ -47,12 +49,12 @@ def gather(files: StageFiles, run: str) -> dict[str, Any]:
         "funnel": funnel(files), "fates": _fates(flow), "stats": by_source,
         "signals": signal_facts(files, flow.tasks),
         "languages": _sides(flow.languages), "page_types": _sides(flow.kinds),
-        "domains_in": domains(files, 25, by="pages"), "domains_out": domains(files, 25, by="bytes") if clean else [],
+        "domains_in": domains_in, "domains_out": domains_out if clean else [],
         "duplicates": {"sizes": _sizes(flow.groups), "largest": duplicate_groups(files, flow)},
         "contamination": {"benchmarks": _benchmarks(files), "matches": contaminated(files, flow.tasks)},
         "tokenizer": {**tokenizer_metrics(files), **vocabulary(files)},
         "mixture": _table(files, "packed/sources.parquet"), "shards": _shards(files),
-        "stages": _stages(files), "samples": _samples(files, clean), "edited": edited(files, flow.tasks),
+        "stages": _stages(files), "samples": _samples(files, clean, tasks), "edited": edited(files, flow.tasks),
         "recipe": yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True), "versions": _versions(files)}
 
 
@@ -119,10 +121,11 @@ def _stages(files: StageFiles) -> list[dict[str, Any]]:
             for name, of in sorted(found, key=lambda pair: pair[1].first_at)]
 
 
-def _samples(files: StageFiles, clean: bool) -> dict[str, list[dict[str, Any]]]:
-    kept = sample(files, n=_SAMPLES) if clean else []
-    dropped = [row for stage in ("select", "dedup", "decontaminate", "extract") if files.of(
-        {"dedup": "dedup/decisions"}.get(stage, stage)) for row in sample(files, stage=stage, n=_SAMPLES // 2)]
+def _samples(files: StageFiles, clean: bool, tasks: list[str] | None) -> dict[str, list[dict[str, Any]]]:
+    kept = sample(files, n=_SAMPLES, tasks=tasks) if clean else []
+    stages = [stage for stage in ("select", "dedup", "decontaminate", "extract") if files.of(
+        {"dedup": "dedup/decisions"}.get(stage, stage))]
+    dropped = dropped_samples(files, stages, _SAMPLES // 2, tasks)
     return {"kept": [_short(row) for row in kept], "dropped": [_short(row) for row in dropped]}
 
 

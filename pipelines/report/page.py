@@ -42,8 +42,9 @@ def _visible(text: str) -> str:
 def _read(facts: Facts) -> str:
     read = facts["read"]
     whole = read["parts"] == read["of_parts"]
-    of = "" if whole else (f" Documents were counted in {read['parts']:,} of {read['of_parts']:,} parts, chosen by a "
-                           "hash of their names; the chart of the stages is of all.")
+    of = "" if whole else (
+        f" Documents, tokens and domains were counted in {read['parts']:,} of {read['of_parts']:,} parts, chosen by a "
+        "hash of their names; the chart of the stages is of all.")
     return f'<p class="sub">{read["of_documents"]:,} documents came in.{of}</p>'
 
 

@@ -107,13 +107,12 @@ def _cut(files: StageFiles, tasks: list[str]) -> Iterator[tuple[str, int, bytes]
     """(part, row, id) of the first documents of each part whose clean text is not the extracted one."""
     for task in tasks:
         wanted: list[bytes] = []
-        for file in files.of("clean", "documents"):
-            if file.task == task:
-                table = read_table(files.path(file), ["doc_id", "parent_id", "edits"])
-                edits = one_array(table["edits"])
-                cut = pc.or_(table["parent_id"].is_valid(), pc.greater(pc.list_value_length(edits), 1))
-                rows = table.filter(cut).slice(0, _EDITED)
-                wanted += pc.coalesce(rows["parent_id"], rows["doc_id"]).to_pylist()
+        for file in files.of_task("clean", "documents", task):
+            table = read_table(files.path(file), ["doc_id", "parent_id", "edits"])
+            edits = one_array(table["edits"])
+            cut = pc.or_(table["parent_id"].is_valid(), pc.greater(pc.list_value_length(edits), 1))
+            rows = table.filter(cut).slice(0, _EDITED)
+            wanted += pc.coalesce(rows["parent_id"], rows["doc_id"]).to_pylist()
         if wanted:
             ids = read_table(files.path(files.by_task("extract", "documents")[task]), ["doc_id"])["doc_id"]
             for row in pc.indices_nonzero(pc.is_in(ids, pa.array(wanted, pa.binary(16)))).to_pylist():
@@ -124,12 +123,11 @@ def _kept_spans(files: StageFiles, task: str, doc_id: bytes) -> Spans:
     """Byte spans of an extracted text that its clean documents are made of, in order."""
     spans: Spans = []
     wanted = pa.scalar(doc_id, pa.binary(16))
-    for file in files.of("clean", "documents"):
-        if file.task == task:
-            table = read_table(files.path(file), ["doc_id", "parent_id", "edits"])
-            own = pc.or_(pc.equal(table["doc_id"], wanted), pc.fill_null(pc.equal(table["parent_id"], wanted), False))
-            for row in table.filter(own).to_pylist():
-                spans += [(edit["start"], edit["end"]) for edit in row["edits"] or []]
+    for file in files.of_task("clean", "documents", task):
+        table = read_table(files.path(file), ["doc_id", "parent_id", "edits"])
+        own = pc.or_(pc.equal(table["doc_id"], wanted), pc.fill_null(pc.equal(table["parent_id"], wanted), False))
+        for row in table.filter(own).to_pylist():
+            spans += [(edit["start"], edit["end"]) for edit in row["edits"] or []]
     return sorted(spans)
 
 

@@ -13,11 +13,13 @@ from typing import Any, Final
 from curate.why import shard_spans
 from manifests.errors import InputError
 from manifests.stage_files import DECIDING, StageFiles
+from manifests.tables import open_table
 
 MEMORY_BYTES: Final = 512 << 20
 THREADS: Final = 2
 SECONDS: Final = 20.0
 ROWS: Final = 1_000
+_LOOKED_AT: Final = 16
 _KILLED_AFTER: Final = 5.0
 _PROGRAM: Final = os.path.join(os.path.dirname(__file__), "query_process.py")
 
@@ -46,6 +48,18 @@ def ask(files: StageFiles, sql: str) -> dict[str, Any]:
     return query(views(files), sql)
 
 
+def _widest_first(paths: Sequence[str]) -> list[str]:
+    """Many files, of some of them the one with most columns first: a view has the columns of its first."""
+    if len(paths) <= _LOOKED_AT:
+        return list(paths)
+    widths: dict[str, int] = {}
+    for path in paths[:: len(paths) // _LOOKED_AT]:
+        with open_table(path) as table:
+            widths[path] = len(table.schema_arrow.names)
+    first = max(widths, key=lambda path: widths[path])
+    return [first, *(path for path in paths if path != first)]
+
+
 def query(tables: Mapping[str, Sequence[str]], sql: str, seconds: float = SECONDS, rows: int = ROWS) -> dict[str, Any]:
     """Ask one SELECT, or the EXPLAIN of one, in a process of its own.
 
@@ -57,7 +71,7 @@ def query(tables: Mapping[str, Sequence[str]], sql: str, seconds: float = SECOND
     Returns:
         JSON-ready: `columns`, each a name and a type, `rows` and whether there are `more`; or `error`.
     """
-    request = {"views": {name: list(paths) for name, paths in tables.items()}, "sql": sql,
+    request = {"views": {name: _widest_first(paths) for name, paths in tables.items()}, "sql": sql,
                "seconds": seconds, "rows": rows, "threads": THREADS,
                "memory_bytes": MEMORY_BYTES}
     try:

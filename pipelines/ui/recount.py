@@ -24,7 +24,7 @@ from manifests.schema import SIGNAL_PREFIX
 from manifests.stage_files import StageFile, StageFiles
 from manifests.tables import open_table, read_table
 from pipelines.asking.fates import tasks_of
-from pipelines.report.flow import MAX_DOCUMENTS
+from pipelines.report.flow import MAX_DOCUMENTS, MAX_PARTS
 
 Bools = npt.NDArray[np.bool_]
 _BY_SCORE: Final = pa.array([str(reason) for reason in SelectReason])
@@ -74,7 +74,8 @@ def recount(files: StageFiles, recipe: Mapping[str, Any], thresholds: Mapping[in
         thresholds: By the number of a rule: what it would compare with.
         alpha: Of the keep rule; None for the run's own.
     Returns:
-        Counts over all parts, or over those of two million documents, chosen by a hash of their names.
+        Counts over all parts, or over those of two million documents or two thousand parts, chosen by a hash of their
+        names.
     """
     config = SelectConfig.model_validate(recipe.get("select") or {})
     own = list(config.rules.in_force) if config.rules is not None else []
@@ -89,7 +90,7 @@ def recount(files: StageFiles, recipe: Mapping[str, Any], thresholds: Mapping[in
                       bool(config.toxic_words or config.pii or config.perplexity_buckets), len(tasks))
     before = [rule.at(count.was) for rule, count in zip((c.rule for c in rules), rules, strict=True)]
     for task in sorted(tasks, key=lambda name: text_hash64(0, "report", name)):
-        if counted.documents > MAX_DOCUMENTS:
+        if counted.documents > MAX_DOCUMENTS or counted.n_parts >= MAX_PARTS:
             break
         _add(files, counted, task, before, (config, moved), int(recipe.get("seed", 0)))
     return counted

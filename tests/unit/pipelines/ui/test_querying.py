@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.ui import query_process
 from pipelines.ui.query_process import answer
-from pipelines.ui.querying import query
+from pipelines.ui.querying import _widest_first, query
 
 Tables = dict[str, list[str]]
 
@@ -41,6 +42,38 @@ def test_one_select_is_answered(tables: Tables) -> None:
     assert "error" not in query(tables, "EXPLAIN SELECT * FROM numbers")
     assert query(tables, "SELECT sum(n) FROM numbers;")["rows"] == [[6]]
     assert query(tables, "WITH a AS (SELECT 1 AS x) SELECT * FROM a")["rows"] == [[1]]
+
+
+@pytest.fixture
+def many(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """Three tables of so many files that views are made of those alone that a query names; one has odd columns."""
+    monkeypatch.setattr(query_process, "_MANY", 1)
+    pq.write_table(pa.table({"n": [7], "more": ["x"]}), tmp_path / "odd.parquet")
+    return {**tables, "select": tables["numbers"], "odd": [*tables["numbers"], str(tmp_path / "odd.parquet")]}
+
+
+@pytest.mark.parametrize(("sql", "rows"), [
+    ("SELECT sum(n) FROM numbers", [[6]]), ('SELECT count(*) AS numbers FROM "select"', [[4]]),
+    ("SELECT count(*) FROM Numbers JOIN \"select\" USING (n)", [[4]]),
+    ("WITH odd AS (SELECT 1 AS n) SELECT n FROM odd", [[1]]), ("SELECT max(n) FROM query_table('numbers')", [[3]]),
+    ("SELECT (SELECT max(n) FROM numbers) FROM odd LIMIT 1", [[3]]),
+    ("SELECT sum(n) FROM odd", [[13]]), ("SELECT id FROM odd WHERE n = 7", [[None]]),
+])
+def test_of_many_files_those_are_read_that_a_query_names(many: Tables, sql: str, rows: list[Any]) -> None:
+    assert answered_here(many, sql).get("rows") == rows
+
+
+def test_of_many_files_the_widest_comes_first_and_nothing_else_is_read(many: Tables, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{i:02d}.parquet") for i in range(20)]
+    for i, path in enumerate(paths):
+        pq.write_table(pa.table({"n": [i], **({"more": ["x"]} if i == 5 else {})}), path)
+    assert _widest_first(paths) == [paths[5], *paths[:5], *paths[6:]]
+    assert _widest_first(paths[:3]) == paths[:3]
+    other = f"{tmp_path}/it''s/other.parquet"
+    assert "Permission Error" in answered_here(many, f"SELECT * FROM read_parquet('{other}'), numbers")["error"]
+    said = answered_here(many, "SELECT * FROM number")["error"]
+    assert 'number does not exist! Did you mean "numbers"? Tables are "numbers", "select", "odd"' in said
+    assert "Parser Error" in answered_here(many, "SELEC 1")["error"]
 
 
 @pytest.mark.parametrize("sql", [
