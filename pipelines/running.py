@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -107,6 +108,8 @@ def run(recipe: Recipe, out: str, settings: Settings | None = None, reporter: Re
     """
     settings = settings or Settings()
     storage = Storage(out, recipe.s3.access())
+    if storage.local and os.path.isfile(storage.root):
+        raise RecipeError("is a file, and a folder is meant", where=f"--output {out}")
     graph = _graph(stages, recipe)
     if not settings.only and storage.exists(COMMAND_FILE):
         raise OwnershipError("is the folder that a command works in, and goes when that is done", where=out,

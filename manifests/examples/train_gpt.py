@@ -291,6 +291,8 @@ class Training:
         if path is not None and find_spec("tokenizers") is not None:
             from tokenizers import Tokenizer
             text = Tokenizer.from_file(path).decode(ids)
+        else:
+            print("what the model writes, as numbers of tokens; `pip install tokenizers` shows it as text:")
         (self.args.out / "sample.txt").write_text(text, encoding="utf-8")
         print(text)
 

@@ -25,6 +25,9 @@ from pipelines.asking.fates import fates_of, tasks_of
 from pipelines.asking.nearness import nearest
 from pipelines.asking.sampling import sample, sample_lines
 from pipelines.cli.main import app
+from pipelines.report import flow
+from pipelines.report.gather import gather
+from pipelines.report.page import page as report_page
 from pipelines.running import Result, Settings, run
 from tests.verbs import verb
 
@@ -144,6 +147,25 @@ def test_a_report_holds_what_the_run_counted(small_demo: tuple[Path, Result], tm
     assert numbers["samples"]["kept"]
     assert {piece["kept"] for document in numbers["edited"] for piece in document["pieces"]} == {True, False}
     assert numbers["tokenizer"]["unused"] < numbers["tokenizer"]["vocab_size"]
+    assert sum(row["tokens"] for row in numbers["stats"]) == files.counters("tokens")["tokens"]
+    assert [row["domain"] for row in numbers["domains_in"]] == [row["domain"] for row in domains(files, 25, "pages")]
+    assert len(numbers["signals"]) > 8
+
+
+def test_of_very_many_parts_a_report_reads_some(files: StageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gather(files, "a")
+    monkeypatch.setattr(flow, "MAX_PARTS", 1)
+    part = gather(files, "a")
+    assert (part["read"]["parts"], part["read"]["of_parts"]) == (1, whole["read"]["of_parts"])
+    assert whole["read"]["parts"] == whole["read"]["of_parts"] > 1
+    assert part["funnel"] == whole["funnel"]
+    for name in ("documents", "tokens"):
+        assert 0 < sum(row[name] for row in part["stats"]) < sum(row[name] for row in whole["stats"])
+    assert 0 < sum(row["pages"] for row in part["domains_in"]) < sum(row["pages"] for row in whole["domains_in"])
+    assert part["samples"]["kept"]
+    assert {row["stage"] for row in part["samples"]["dropped"]} == {row["stage"] for row in whole["samples"]["dropped"]}
+    page = report_page(part)
+    assert f"in 1 of {whole['read']['of_parts']} parts" in page
 
 
 def test_papers_say_what_the_tables_hold(small_demo: tuple[Path, Result], tmp_path: Path) -> None:

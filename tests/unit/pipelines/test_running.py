@@ -254,6 +254,10 @@ def test_until_does_a_stage_and_what_it_needs(folder: Path) -> None:
     assert not (folder / "run/dedup").exists()
     with pytest.raises(RecipeError, match=r"no stage is called 'nonsense'.*extract"):
         made(folder, "run", until="nonsense")
+    with pytest.raises(RecipeError, match="did you mean 'extract'"):
+        made(folder, "run", until="extrct")
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: is a file, and a folder is meant"):
+        made(folder, "recipe.yaml")
 
 
 def test_a_folder_stands_for_its_last_stage(folder: Path) -> None:
