@@ -25,6 +25,10 @@ OF_ROOT: Final = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.
                   "CODE_OF_CONDUCT.md")
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 
+_FENCE: Final = re.compile(r"^(```\w+) [^\n`]+$", re.MULTILINE)
+"""A block whose first line says more than its language, for the tests that run it: the site's Markdown takes it for
+text."""
+
 
 def sources() -> dict[str, Path]:
     """Every page's path on the site, and the file that it is made of."""
@@ -48,7 +52,7 @@ def page_text(name: str, of_file: dict[Path, str]) -> str:
         relative = os.path.relpath(own, Path(name).parent)
         return f"{match[1]}[{match[2]}]({relative}{'#' + anchor if anchor else ''})"
 
-    return _LINK.sub(relink, path.read_text(encoding="utf-8"))
+    return _FENCE.sub(r"\1", _LINK.sub(relink, path.read_text(encoding="utf-8")))
 
 
 def write_pages() -> None:

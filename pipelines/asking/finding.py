@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,8 @@ _ID: Final = re.compile(r"[0-9a-fA-F]{6,32}")
 _ID_DIGITS: Final = 32
 _MIN_PART: Final = 3
 _NEAREST: Final = 5
+_COMPARED_PAGES: Final = 200
+_SECONDS: Final = 20.0  # of reading all addresses of a run, which no index holds
 _COMPARED: Final = 5_000  # names that are compared letter by letter
 
 Place = tuple[Indexed, int]
@@ -50,6 +53,7 @@ class Finder:
 
     def __init__(self, files: StageFiles) -> None:
         self.files = files
+        self._whole = True  # whether every address was read that had to be
 
     @cached_property
     def index(self) -> Index:
@@ -74,8 +78,9 @@ class Finder:
         places, more = self._parts(query, limit)
         if places:
             return Found("part", len(places), [self._follow(place) for place in places], more)
-        raise InputError("no document or exclusion has this URL, host or id, nor a URL that holds it", where=query,
-                         hint=self._nearest(query))
+        looked = "" if self._whole else f", as far as {_SECONDS:g} seconds of reading tell"
+        raise InputError(f"no document or exclusion has this URL, host or id, nor a URL that holds it{looked}",
+                         where=query, hint=self._nearest(query))
 
     def documents(self, query: str) -> list[History]:
         """Follow the documents of one URL, in any of its forms, or of an id.
@@ -107,7 +112,9 @@ class Finder:
             yield "form", loose
         if form and form == host_of(form):
             hosted = sorted(self.index.host(form), key=_order)
-            yield "host", [place for place in hosted if _host(self._url(place)) == form]
+            # Two hosts of one key are next to impossible, and a page's URL costs its file's footer.
+            own = [place for place in hosted[:_COMPARED_PAGES] if _host(self._url(place)) == form]
+            yield "host", own + hosted[_COMPARED_PAGES:] if own else []
         yield "url", exact
         yield "form", loose
 
@@ -137,7 +144,11 @@ class Finder:
         found: list[Place] = []
         if len(query) < _MIN_PART:
             return found, False
+        end = time.monotonic() + _SECONDS
         for entry in self._addressed():
+            if time.monotonic() > end:
+                self._whole = False
+                return found, True
             urls = read_table(self.files.path(entry.file), ["url"])["url"]
             hits = pc.match_substring(urls, query, ignore_case=True)
             found += [(entry, int(row)) for row in pc.indices_nonzero(pc.fill_null(hits, False)).to_pylist()]
@@ -164,7 +175,10 @@ class Finder:
         """Hosts that have four letters in a row in common with one."""
         runs = {re.escape(host[i : i + 4]) for i in range(max(1, len(host) - 3))} - {re.escape(".com"), "\\.org"}
         found: set[str] = set()
+        end = time.monotonic() + _SECONDS
         for entry in self._addressed():
+            if time.monotonic() > end:
+                break
             hosts = pc.unique(_hosts(read_table(self.files.path(entry.file), ["url"])["url"])).drop_null()
             if runs:
                 found.update(hosts.filter(pc.match_substring_regex(hosts, "|".join(sorted(runs)))).to_pylist())

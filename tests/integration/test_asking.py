@@ -17,6 +17,7 @@ from manifests.stage_files import StageFiles
 from manifests.storage import Storage
 from manifests.tables import read_table
 from pipelines import Run
+from pipelines.asking import finding
 from pipelines.asking.finding import Finder, find
 from pipelines.asking.index import FOLDER, Index
 from pipelines.cli.main import app
@@ -72,6 +73,19 @@ def test_a_host_lists_its_pages_and_a_part_its_matches(folder: Path, pages: list
     part = find(str(folder), pages[0]["url"][-12:])
     assert (part.how, part.histories[0].url) == ("part", pages[0]["url"])
     assert find(str(folder), pages[0]["doc_id"].hex()[:9]).histories[0].doc_id == pages[0]["doc_id"].hex()
+
+
+def test_a_large_host_and_a_long_search_are_not_read_to_their_end(folder: Path, pages: list[dict[str, Any]],
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    files = StageFiles(Storage(str(folder)))
+    host = finding._host(pages[0]["url"])
+    assert host is not None
+    whole = Finder(files).find(host, 1000)
+    monkeypatch.setattr(finding, "_COMPARED_PAGES", 1)
+    assert Finder(files).find(host, 1000) == whole
+    monkeypatch.setattr(finding, "_SECONDS", -1.0)
+    with pytest.raises(InputError, match="nor a URL that holds it, as far as -1 seconds of reading tell"):
+        Finder(files).find("/no-such-part/", 5)
 
 
 def test_the_nearest_are_named(folder: Path, pages: list[dict[str, Any]]) -> None:

@@ -69,6 +69,13 @@ def test_links_of_the_site_hold_there_too() -> None:
                 assert str(place) in docs_site.sources() or (ROOT / "docs" / place).exists(), (name, link)
 
 
+def test_blocks_of_the_site_begin_with_their_language_alone() -> None:
+    of_file = {path: name for name, path in docs_site.sources().items()}
+    for name in docs_site.sources():
+        for first in re.findall(r"^```(.*)$", docs_site.page_text(name, of_file), re.MULTILINE):
+            assert re.fullmatch(r"[\w+-]*", first), (name, first)
+
+
 def test_no_page_names_a_machine() -> None:
     for page in docs_site.sources().values():
         text = page.read_text(encoding="utf-8")
