@@ -265,7 +265,7 @@ class PackedDataset:
         fetched. documents: As `read` will be asked for them."""
         if self._shards.mapped or self.is_remote or not self._needs_runs(documents):
             return 0
-        return min(1 << 15, max(256, (1 << 26) // self.row_length))  # of which some MB are kept
+        return min(1 << 16, max(256, (1 << 27) // self.row_length))  # of which some MB are kept
 
     def look_ups(self, rows: npt.NDArray[np.int64]) -> LookUps:
         """What `describe` gives for the rows of several batches, read bit by bit.
