@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import netrc
 import os
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -17,33 +18,44 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from manifests.errors import RecipeError
 
 SIGNED_URLS: Final = "CURATE_SIGNED_URLS"
-_SECRET_PARAMETERS: Final = frozenset({
-    "signature", "sig", "x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature",
-    "x-goog-credential", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "token", "access_token", "auth",
-    "api_key", "apikey", "password", "secret"})
+_SECRET_ENDINGS: Final = (
+    "signature", "sig", "token", "credential", "credentials", "accesskey", "accesskeyid", "accessid", "keypairid",
+    "apikey", "password", "passwd", "pwd", "secret", "secretkey", "auth", "authorization", "jwt", "hmac", "hdnea",
+    "hdnts", "hdntl", "sessionid")
+"""How names of parameters that let somebody in end, without what is no letter."""
+_PLAIN_STARTS: Final = ("page", "next", "continuation")  # tokens that only say where a listing goes on
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def public(url: str) -> str:
-    """A URL without user, password and, where its query is signed, without the query; other text as it is."""
+    """A URL without user, password and whatever part of it is signed; other text with the URLs in it so."""
     if "://" not in url:
         return url
+    if not _SCHEME.match(url):
+        return _URL.sub(lambda match: public(match[0]), url)
     try:
         parts = urlsplit(url)
-        query = "" if _is_signed(parts.query) else parts.query
     except ValueError:
         return url.partition("://")[0] + "://…"
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+    path, _, parameters = parts.path.partition(";")
+    return urlunsplit(parts._replace(
+        netloc=parts.netloc.rpartition("@")[2], path=path if _is_signed(parameters) else parts.path,
+        query="" if _is_signed(parts.query) else parts.query,
+        fragment="" if _is_signed(parts.fragment) else parts.fragment))
 
 
-def has_secrets(url: str) -> bool:
-    """Whether a text is a URL that names a user or is signed."""
-    if "://" not in url:
+def has_secrets(text: str) -> bool:
+    """Whether a text is a URL that names a user or is signed, or has one in it."""
+    if "://" not in text:
         return False
+    if not _SCHEME.match(text):
+        return any(map(has_secrets, _URL.findall(text)))
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text)
     except ValueError:
-        return "@" in url
-    return "@" in parts.netloc or _is_signed(parts.query)
+        return "@" in text
+    return "@" in parts.netloc or any(map(_is_signed, (parts.query, parts.fragment, parts.path.partition(";")[2])))
 
 
 def refuse_secrets(value: Any, field: str = "") -> None:
@@ -94,7 +106,9 @@ def without_query(text: str, url: str) -> str:
 
 
 def _is_signed(query: str) -> bool:
-    return any(name.lower() in _SECRET_PARAMETERS for name, _ in parse_qsl(query, keep_blank_values=True))
+    names = (re.sub(r"[^a-z]", "", name.lower()) for part in query.split(";")
+             for name, _ in parse_qsl(part, keep_blank_values=True))
+    return any(name.endswith(_SECRET_ENDINGS) and not name.startswith(_PLAIN_STARTS) for name in names)
 
 
 @lru_cache(maxsize=4)

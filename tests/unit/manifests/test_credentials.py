@@ -15,8 +15,13 @@ SECRET = "s3cr3t-W0rd"
 URLS = [f"https://user:{SECRET}@host.example/a/*.warc.gz", f"https://{SECRET}@host.example/a", f"s3://key:{SECRET}@bucket/a",
         f"https://host.example/a?X-Amz-Signature={SECRET}&X-Amz-Date=1", f"http://host.example/a?sv=1&sig={SECRET}",
         f"https://host.example/a?Signature={SECRET}", f"https://host.example/a?access_token={SECRET}",
-        f"ftp://user:{SECRET}@host.example/[a"]
-PLAIN = ["https://host.example/a?page=2&signal=x", "s3://bucket/a@b", "/data/a@b?sig=1", "user:pass@host", "a: b"]
+        f"ftp://user:{SECRET}@host.example/[a", f"https://host.example/a#access_token={SECRET}",
+        f"https://host.example/a;jsessionid={SECRET}?x=1", f"https://host.example/a?x=1&amp;token={SECRET}",
+        f"https://host.example/a?Policy=p&Key-Pair-Id={SECRET}", f"https://host.example/a?client_secret={SECRET}",
+        f"https://host.example/a?hdnea=exp=1~hmac={SECRET}", f"https://host.example/a?a=1;sig={SECRET}",
+        f"--endpoint=https://user:{SECRET}@host.example/a --more", f" https://user:{SECRET}@host.example/a"]
+PLAIN = ["https://host.example/a?page=2&signal=x", "https://host.example/a?pageToken=x#design;v=2",
+         "see https://host.example/a@b for more", "s3://bucket/a@b", "/data/a@b?sig=1", "user:pass@host", "a: b"]
 
 
 @pytest.mark.parametrize("url", URLS)
