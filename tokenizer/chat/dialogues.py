@@ -35,6 +35,7 @@ MOST_ANSWERS = 256  # ranks are bytes
 _ANSWERS = ("completion", "response", "output")
 _TO_QUESTIONS = (*_ANSWERS, "answer")  # what stands so beside a prompt is there to be compared with, not learned
 _QUESTIONS = ("input", "question", "query")  # where there is neither a prompt nor an instruction
+_BESIDE_QUESTIONS = ("context", "passage", "choices", "options")  # without which the answer would make no sense
 _LABELS = ("label", "kto_tag")
 _VERDICTS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "desirable": True,
              "undesirable": False, "chosen": True, "rejected": False}
@@ -188,10 +189,13 @@ def _prompt(row: dict[str, Any]) -> list[Weighted]:
     if row.get("prompt") is not None:
         return _with_system(row, [*history, *read_messages(row["prompt"], "user")])
     if isinstance(row.get("instruction"), str):
-        asked = "\n\n".join(part for part in (row["instruction"], row.get("input")) if isinstance(part, str) and part)
+        given = row.get("input") or row.get("context")  # Dolly's name of it
+        asked = "\n\n".join(part for part in (row["instruction"], given) if isinstance(part, str) and part)
         return _with_system(row, [*history, *read_messages(asked, "user")])
     if row.get("conversations") is not None:
         return _with_system(row, read_messages(row["conversations"], "user"))
+    if any(row.get(name) for name in _BESIDE_QUESTIONS):
+        raise BadLineError(ChatReason.NO_DIALOGUE)
     question = next((row[name] for name in _QUESTIONS if row.get(name) is not None), None)
     return [] if question is None else _with_system(row, [*history, *read_messages(question, "user")])
 

@@ -76,6 +76,16 @@ def test_the_older_form_of_calls() -> None:
     assert said(row) == [[ASKED, ("assistant", ""), ("tool", "9"), ANSWERED]]
 
 
+def test_what_a_question_is_about_is_not_left_out() -> None:
+    """Dolly's context is what Alpaca calls input; of other questions with one, nobody knows how they were put."""
+    row = {"instruction": "How high?", "context": "The tower is 9 m.", "response": "9 m.", "category": "qa"}
+    assert said(row) == [[("user", "How high?\n\nThe tower is 9 m."), ("assistant", "9 m.")]]
+    for beside in ({"context": "The tower is 9 m."}, {"choices": ["8 m", "9 m"]}):
+        (left,) = read({"question": "How high?", "answer": "9 m", **beside})
+        assert isinstance(left, LeftOut)
+        assert left.reason == "no_dialogue"
+
+
 def test_text_is_no_turn_of_a_template() -> None:
     (group,) = read({"text": "Once upon a time."})
     assert isinstance(group, Group)
