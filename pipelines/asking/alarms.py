@@ -17,6 +17,7 @@ from pipelines.locking import read_lock
 from pipelines.totals import totals_of
 
 _UNUSED: Final = 0.5
+_NEARLY: Final = 0.99  # of the tokens that are asked for: rows are whole
 _DROPS: Final = 0.5
 _FEW_SURVIVE: Final = 0.05
 _MIN_DOCUMENTS: Final = 100
@@ -58,6 +59,12 @@ def _mixture(files: StageFiles, recipe: Mapping[str, Any]) -> Iterator[Alarm]:
     unused = sum(max(0, row["available_tokens"] - row["selected_tokens"]) for row in rows)
     capped = [row for row in rows if row["epochs"] and row["epochs"] >= _cap(recipe, row["name"]) - 1e-6]
     share = unused / max(1, available)
+    wanted, selected = (recipe.get("mixture") or {}).get("total_tokens"), sum(row["selected_tokens"] for row in rows)
+    if wanted and selected < _NEARLY * wanted:
+        spent = ", ".join(row["name"] for row in capped) or "what there is"
+        yield Alarm("total", "alarm",
+                    f"the mixture has {selected:,} of the {wanted:,} tokens that mixture.total_tokens asks for, since "
+                    f"{spent} reached max_epochs", "more documents, a larger mixture.max_epochs, or fewer tokens")
     if capped and share > _UNUSED:
         worst = max(capped, key=lambda row: row["requested_weight"])
         yield Alarm("mixture", "alarm",

@@ -227,6 +227,9 @@ def recipe_check(recipe: RecipeName, settings: Sets = []) -> None:  # noqa: B006
     files = [f for s in progress.sources for f in s.files]
     print(f"{recipe}: well-formed; {_counted(len(progress.sources), 'source')} with {_counted(len(files), 'file')}, "
           f"{sum(f.n_bytes for f in files if f.n_bytes > 0) / 1e6:,.1f} MB")
+    drawn = loaded.mixture.sources()
+    if left_out := [name for name in loaded.sources if not drawn.get(name)]:
+        print(f"note: the mixture gives {', '.join(left_out)} no weight: nothing of it will be packed")
 
 
 def _counted(n: int, thing: str) -> str:

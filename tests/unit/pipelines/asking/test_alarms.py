@@ -79,3 +79,13 @@ def test_one_source_that_is_taken_once_is_no_news(storage: Storage) -> None:
     assert [a.what for a in alarms(StageFiles(storage), once)] == []
     sources(storage, ("pages", 400, 1600, 4.0))
     assert "each document of pages is drawn 4 times, all that max_epochs allows" in [what for _, what in said(storage)]
+
+
+def test_tokens_that_were_asked_for_and_are_not_there(storage: Storage) -> None:
+    sources(storage, ("pages", 400, 1600, 4.0))
+    asked = {"mixture": {**RECIPE["mixture"], "total_tokens": 5000}}
+    what = [a.what for a in alarms(StageFiles(storage), asked) if a.severity == "alarm"]
+    assert what == ["the mixture has 1,600 of the 5,000 tokens that mixture.total_tokens asks for, since pages reached "
+                    "max_epochs"]
+    enough = {"mixture": {**RECIPE["mixture"], "total_tokens": 1601}}
+    assert [a for a in alarms(StageFiles(storage), enough) if a.severity == "alarm"] == []

@@ -126,3 +126,16 @@ def test_a_misspelt_option_of_a_source_is_guessed() -> None:
         load_recipe({"name": "x", "sources": {"wiki": {"files": "x", "kind": "mediawiki",
                                                        "options": {"namespces": [0]}}},
                      "classifier": None, "mixture": {"weights": {"wiki": 1}}})
+
+
+def test_check_names_sources_of_which_nothing_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "One text."}\n')
+    recipe = {"name": "mine", "sources": {name: {"files": str(tmp_path / "a.jsonl")} for name in ("a", "b")},
+              "classifier": None, "mixture": {"weights": {"a": 1}}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    printed = CliRunner().invoke(app, ["recipe", "check", str(tmp_path / "recipe.yaml")]).output
+    assert "well-formed; 2 sources" in printed
+    assert "note: the mixture gives b no weight" in printed
+    printed = CliRunner().invoke(app, ["recipe", "check", str(tmp_path / "recipe.yaml"), "--set",
+                                       "mixture.weights={a: 1, b: 1}"]).output
+    assert "note" not in printed
