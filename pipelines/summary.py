@@ -121,6 +121,9 @@ def print_summary(facts: dict[str, Any]) -> None:
         terminal.print(f"warning: {warning}", soft_wrap=True)
     terminal.print(f"{facts['run']}: {facts['tasks_done']} tasks done in {facts['seconds']} s, "
                    f"largest worker {facts['peak_memory_bytes'] / 1e6:,.0f} MB")
+    if facts["tasks_done"] and facts.get("dataset"):
+        terminal.print(f"to look at it: curate report {facts['run']} --open; curate sample {facts['run']} -n 5; "
+                       f"curate ui {facts['run']} --open", soft_wrap=True)
 
 
 def _unused_warning(rest: dict[str, Any]) -> str:

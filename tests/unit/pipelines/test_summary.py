@@ -57,6 +57,7 @@ def test_the_end_of_a_run_warns(capsys: pytest.CaptureFixture[str]) -> None:
     printed = " ".join(capsys.readouterr().out.split())
     assert "leaves 89% of 4,230,000 tokens unused: crawl has 130,000 for 60.0%" in printed
     assert "recipe `own`" in printed
+    assert "to look at it: curate report runs/x --open" in printed
     facts["dataset"]["unused"] = None  # type: ignore[index]  # one of facts of many types
     print_summary(facts)
     assert "warning" not in capsys.readouterr().out
