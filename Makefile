@@ -281,6 +281,10 @@ bench-loader: $(LOADERS:%=build/venv-%/.ready) ## The loader beside a bare gathe
 bench-asking: $(READY) ## Look-ups, samples and counts on the made-up tables of N documents (default 1000000), in CPU seconds
 	$(BIN)/python -m tests.benchmarks.asking --documents $(or $(N),1000000)
 
+.PHONY: bench-many-parts
+bench-many-parts: $(READY) ## Pages of `curate ui` and the report of RUN with each part there 313 times, in CPU seconds
+	$(BIN)/python -m tests.benchmarks.many_parts $(RUN)
+
 .PHONY: bench-bpe
 bench-bpe: $(READY) ## Training a BPE beside tokenizers' trainer, on MB (default 500) of the pages in DATA
 	$(BIN)/python -m tests.benchmarks.bpe --data $(DATA) --megabytes $(or $(MB),500)
