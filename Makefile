@@ -282,8 +282,8 @@ bench-asking: $(READY) ## Look-ups, samples and counts on the made-up tables of 
 	$(BIN)/python -m tests.benchmarks.asking --documents $(or $(N),1000000)
 
 .PHONY: bench-many-parts
-bench-many-parts: $(READY) ## Pages of `curate ui` and the report of RUN with each part there 313 times, in CPU seconds
-	$(BIN)/python -m tests.benchmarks.many_parts $(RUN)
+bench-many-parts: $(READY) ## Pages of `curate ui` and the report of RUN (default runs/own) with each part there 313 times, in CPU seconds
+	$(BIN)/python -m tests.benchmarks.many_parts $(or $(RUN),runs/own)
 
 .PHONY: bench-bpe
 bench-bpe: $(READY) ## Training a BPE beside tokenizers' trainer, on MB (default 500) of the pages in DATA
