@@ -311,7 +311,7 @@ bench-skewed: $(READY) ## Idle time of two cores beside one archive of 16 times 
 	$(BIN)/python -m tests.benchmarks.skewed --data $(DATA)
 
 .PHONY: bench-cores
-bench-cores: $(READY) ## How much faster two workers extract archives of one size than one, of the pages in DATA
+bench-cores: $(READY) ## How much faster two cores extract archives of one size than one, of the pages in DATA
 	$(BIN)/python -m tests.benchmarks.cores --data $(DATA)
 
 .PHONY: docs
