@@ -25,8 +25,9 @@ def _killed(web: Path, out: Path, place: str, point: str, *changes: str) -> int:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("place", "point"), [("extract", "staged"), ("dedup/decisions", "named"),
-                                              ("packed", "recorded"), ("clean", "tabled")])
+@pytest.mark.parametrize(("place", "point"), [
+    ("extract", "staged"), pytest.param("dedup/decisions", "named", marks=pytest.mark.slow),
+    pytest.param("packed", "recorded", marks=pytest.mark.slow), ("clean", "tabled")])
 def test_a_killed_run_is_finished_by_the_same_command(place: str, point: str, small_demo: tuple[Path, Result],
                                                       small_web: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
     out = tmp_path / "run"

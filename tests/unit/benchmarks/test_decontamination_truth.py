@@ -11,6 +11,7 @@ from tests.benchmarks.decontamination_truth import measure
 from tests.paths import DATA
 
 
+@pytest.mark.slow
 def test_every_planted_leak_is_cut_and_every_cut_is_confirmed(tmp_path: Path) -> None:
     root = DATA
     pages = root / "extraction/dev.parquet"

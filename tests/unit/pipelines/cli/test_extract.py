@@ -45,7 +45,7 @@ def make_inputs(tmp_path: Path) -> None:
     (tmp_path / "in/book.txt").write_text("A book.")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.ray)])
 def test_every_kind_of_file_becomes_a_part(tmp_path: Path, workers: str) -> None:
     make_inputs(tmp_path)
     done = run(tmp_path, str(tmp_path / "in"), "--workers", workers, "--id-column", "key", "--text-column", "body",

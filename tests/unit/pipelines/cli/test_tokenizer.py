@@ -44,10 +44,11 @@ def write_texts(folder: Path) -> list[str]:
     return [str(folder / "a.parquet"), str(folder / "b.jsonl")]
 
 
-def test_train_gives_the_file_of_tokenizers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.ray)])
+def test_train_gives_the_file_of_tokenizers(tmp_path: Path, workers: str) -> None:
     files, out = write_texts(tmp_path), tmp_path / "new" / "tokenizer.json"
     facts = json.loads(run("train", *files, "--vocab-size", "400", "--out", str(out), "--text-column", "body",
-                           "--workers", "2", "--format", "json").splitlines()[-1])
+                           "--workers", workers, "--format", "json").splitlines()[-1])
     assert out.read_text() == hugging_face(TEXTS, 400)
     assert [p.name for p in out.parent.iterdir()] == ["tokenizer.json"]
     tokenizer = Tokenizer.from_file(str(out))
