@@ -69,6 +69,9 @@ def show(driver: Any, address: str) -> Callable[[str], None]:
 
     def open_path(path: str) -> None:
         driver.get(base + path)
+        until = time.monotonic() + 10  # a page of the cache is given before its style sheet is
+        while driver.execute_script("return document.readyState") != "complete" and time.monotonic() < until:
+            time.sleep(0.02)
 
     return open_path
 
